@@ -1,0 +1,348 @@
+"""Three brokers on one engine: one order, one number to resume, and nothing acknowledged lost."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from broker_process import Broker, free_port
+from command_line import BROKERCTL, BROKERD, REPOSITORY
+from deadlines import ANSWER_DEADLINE, wait_until
+from redis_rig import Engine
+
+HISTORY = 'history:\n  - { filter: "kept/#", messages: 10000 }\n'
+NAMES = "abc"
+
+
+class Cluster:
+    def __init__(self, directory, engine):
+        self.engine = engine
+        self.directory = directory
+        self.brokers = [self.make(name) for name in NAMES]
+
+    def make(self, name):
+        config = f"cluster:\n  name: test\n  node: {name}\n  engine:\n{self.engine.settings}{HISTORY}"
+        return Broker(self.directory / name, config)
+
+    def start(self):
+        for broker in self.brokers:
+            broker.start()
+        for broker in self.brokers:
+            wait_until(lambda broker=broker: is_ready(broker), "a broker that is ready")
+        return self
+
+    def everywhere(self, check, what):
+        for broker in self.brokers:
+            wait_until(lambda broker=broker: check(broker), f"{what} at {broker.directory.name}")
+
+    def end(self):
+        failures = []
+        for broker in self.brokers:
+            try:
+                broker.finish()
+            except AssertionError as failure:
+                failures.append(str(failure))
+            finally:
+                if broker.is_alive:
+                    broker.kill()
+        assert not failures, failures
+
+
+def is_ready(broker):
+    return broker.http("GET", "/health/ready").status == 200
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    engine = Engine(tmp_path_factory.mktemp("engine"))
+    yield engine
+    engine.end()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory, engine):
+    cluster = Cluster(tmp_path_factory.mktemp("brokers"), engine)
+    yield cluster.start()
+    cluster.end()
+
+
+@pytest.fixture
+def cluster(shared, request):
+    """The brokers of all tests of this file, all of them there and ready."""
+    request.node.brokers = shared.brokers
+    shared.everywhere(is_ready, "ready")
+    yield shared
+    for broker in shared.brokers:
+        broker.close_clients()
+
+
+def collect(session, count):
+    """So many messages, as they come."""
+    messages = []
+    while len(messages) < count:
+        received = session.receive()
+        if received["op"] == "message":
+            messages.append((received["seq"], received["topic"], received.get("data")))
+    return messages
+
+
+def at_once(*bodies):
+    """Runs them at the same time; what they return, in their order."""
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        return [future.result(ANSWER_DEADLINE) for future in [pool.submit(body) for body in bodies]]
+
+
+def test_all_subscribers_of_all_brokers_see_one_order(cluster):
+    sessions = [broker.session() for broker in cluster.brokers]
+    for session in sessions:
+        session.subscribe("order/#")
+
+    def publish(broker):
+        session = broker.session()
+        name = broker.directory.name
+        return [session.publish(f"order/{number % 3}", f"{name} {number}")["seq"] for number in range(50)]
+
+    answered = at_once(*[lambda broker=broker: publish(broker) for broker in cluster.brokers])
+    seen = [collect(session, 150) for session in sessions]
+    assert seen[0] == seen[1] == seen[2]
+    seqs = [seq for seq, _, _ in seen[0]]
+    assert seqs == sorted(set(seqs)) == sorted(seq for seqs in answered for seq in seqs)
+    for name in NAMES:
+        assert [data for _, _, data in seen[0] if data.startswith(name)] == [f"{name} {number}" for number in range(50)]
+
+
+def test_snapshot_and_live_are_joined_while_others_publish(cluster):
+    first, second, third = cluster.brokers
+    writers = [first.session(), third.session()]
+
+    def write(session, part):
+        for number in range(60):
+            session.publish(f"seam/{part}/{number % 5}", number, retain=True)
+
+    def follow():
+        found = []
+        for _ in range(10):
+            session = second.session()
+            values = {message["topic"]: message["data"] for message in session.subscribe("seam/#")}
+            found.append((session, values))
+        return found
+
+    _, _, followers = at_once(lambda: write(writers[0], "x"), lambda: write(writers[1], "y"), follow)
+    final = {f"seam/{part}/{place}": 55 + place for part in "xy" for place in range(5)}
+    for session, values in followers:
+        session.synchronise()
+        for message in session.waiting:
+            if message["op"] == "message":
+                assert message["data"] > values.get(message["topic"], -1), "what the snapshot had does not come again"
+                values[message["topic"]] = message["data"]
+    for broker in cluster.brokers:
+        for topic, value in final.items():
+            wait_until(lambda: broker.retained(topic).json == value, f"{topic} at {broker.directory.name}")
+
+
+def test_a_position_of_one_broker_is_resumed_at_another(cluster):
+    first, second, third = cluster.brokers
+    session = first.session()
+    session.subscribe("kept/#")
+    for number in range(20):
+        second.publish("kept/a", str(number))
+    seen = collect(session, 5)
+    epoch = session.welcome["epoch"]
+    session.close()
+    missed = [third.publish("kept/b", f"later {number}")["seq"] for number in range(5)]
+    for broker in (second, third):
+        resumed = broker.session()
+        assert resumed.welcome["epoch"] == epoch, "the epoch is the cluster's"
+        answer = resumed.request(op="subscribe", filter="kept/#", since=f"{epoch}-{seen[-1][0]}")
+        assert answer["op"] == "ok", answer
+        rest = collect(resumed, 20)
+        assert [data for _, topic, data in rest if topic == "kept/a"] == [str(number) for number in range(5, 20)]
+        assert [seq for seq, topic, _ in rest if topic == "kept/b"] == missed
+
+
+def test_of_three_conditional_writes_one_wins(cluster):
+    for number in range(10):
+        topic = f"race/{number}"
+        seq = cluster.brokers[0].publish(topic, "start", "retain")["seq"]
+        cluster.everywhere(lambda broker: broker.retained(topic).status == 200, "the value")
+
+        def write(broker):
+            answer = broker.http("PUT", f"/t/{topic}?retain", body=broker.directory.name, headers={"If-Match": f'"{seq}"'})
+            return answer.status
+
+        statuses = at_once(*[lambda broker=broker: write(broker) for broker in cluster.brokers])
+        assert sorted(statuses) == [200, 412, 412], statuses
+        winner = NAMES[statuses.index(200)]
+        cluster.everywhere(lambda broker: broker.retained(topic).body == winner.encode(), "the winner's value")
+
+
+def test_a_repetition_at_another_broker_is_recognised(cluster):
+    first, second, _ = cluster.brokers
+    headers = {"Idempotency-Key": "one"}
+    seq = first.publish("once", "1", headers=headers)["seq"]
+    assert second.publish("once", "1", headers=headers)["seq"] == seq
+
+
+def test_a_client_does_not_hear_itself(cluster):
+    first, second, _ = cluster.brokers
+    session, other = first.session(), second.session()
+    session.subscribe("echo/#", echo=False)
+    other.subscribe("echo/#", echo=False)
+    session.publish("echo/a", "own")
+    other.publish("echo/b", "other's")
+    assert [topic for _, topic, _ in collect(session, 1)] == ["echo/b"]
+    assert [topic for _, topic, _ in collect(other, 1)] == ["echo/a"]
+    numbers = [int(session.welcome["client"], 36) >> 48 for session in (session, other)]
+    assert numbers[0] != numbers[1], "clients of two brokers never have the same number"
+
+
+def test_what_brokerctl_and_metrics_say(cluster):
+    status = cluster.brokers[0].control_json("cluster", "status")
+    assert (status["cluster"], status["name"], status["state"]) == ("test", "a", "active")
+    assert status["primary"] == f"127.0.0.1:{cluster.engine.primary.port}" and status["replica"] != status["primary"]
+
+    def names():
+        rows = cluster.brokers[1].control_json("cluster", "nodes")
+        return {row["name"]: row["alive"] for row in rows} == {name: True for name in NAMES}
+
+    wait_until(names, "three brokers that are there")
+    rows = cluster.brokers[1].control_json("cluster", "nodes")
+    assert [row["name"] for row in rows if row["here"]] == ["b"]
+    samples = cluster.brokers[2].metrics()
+    assert samples['broker_cluster_info{node="c"}'] == 1 and samples["broker_cluster_ready"] == 1
+    assert samples["broker_cluster_nodes"] == 3 and samples["broker_cluster_lag_seconds"] > 0
+    here = rows[0]["node"]
+    done = cluster.brokers[0].control("cluster", "forget", here)
+    assert done.returncode == 1 and b"There is no broker" in done.stderr
+
+
+def test_the_presence_of_a_dead_broker_ends(cluster):
+    first, second, third = cluster.brokers
+    here, there = first.session(), third.session()
+    for session, name in ((here, "ann"), (there, "bob")):
+        answer = session.request(op="publish", topic=f"who/{name}", data=name, ephemeral=True)
+        assert answer["op"] == "ok", answer
+    follower = second.session()
+    wait_until(lambda: second.retained("who/bob").status == 200, "the value at another broker")
+    assert {message["topic"] for message in follower.subscribe("who/+")} == {"who/ann", "who/bob"}
+    third.kill()
+    assert follower.expect("message", topic="who/bob", removed=True)
+    assert second.retained("who/ann").body == b"ann", "others' stay"
+    assert first.retained("who/bob").status == 404
+    third.start()
+
+
+def test_a_killed_broker_goes_on_where_it_was(cluster):
+    first, second, third = cluster.brokers
+    for number in range(20):
+        third.publish("kept/before", str(number), "retain")
+    cluster.everywhere(lambda broker: broker.retained("kept/before").body == b"19", "the value")
+    third.kill()
+    for number in range(20):
+        first.publish("kept/while", str(number), "retain")
+    third.start()
+    wait_until(lambda: is_ready(third), "the broker that was killed")
+    epoch = first.session().welcome["epoch"]
+    kept = []
+    for broker in (first, third):
+        session = broker.session()
+        assert session.request(op="subscribe", filter="kept/#", since=f"{epoch}-0")["op"] == "ok"
+        session.synchronise()
+        kept.append([message for message in session.waiting if message["op"] == "message"])
+    assert [message["seq"] for message in kept[0]] == [message["seq"] for message in kept[1]]
+    assert third.retained("kept/while").body == b"19"
+
+
+def test_nothing_acknowledged_is_lost_when_the_primary_dies(cluster):
+    followers = [broker.session() for broker in cluster.brokers]
+    for follower in followers:
+        follower.subscribe("kept/failover/#")
+    stop = threading.Event()
+
+    def publish(broker):
+        session, acknowledged, number = broker.session(), [], 0
+        while not stop.is_set():
+            text = f"{broker.directory.name} {number}"
+            answer = session.request(op="publish", topic="kept/failover/x", data=text)
+            if answer["op"] == "ok":
+                acknowledged.append((answer["seq"], text))
+            number += 1
+        return acknowledged
+
+    def fail():
+        term = cluster.brokers[0].metrics()["broker_cluster_term"]
+        try:
+            cluster.engine.primary.end()
+            cluster.everywhere(lambda broker: broker.metrics()["broker_cluster_term"] > term, "another term")
+            cluster.everywhere(is_ready, "ready again")
+        finally:
+            stop.set()
+
+    *acknowledged, _ = at_once(*[lambda broker=broker: publish(broker) for broker in cluster.brokers], fail)
+    last = [broker.publish("kept/failover/end", "end")["seq"] for broker in cluster.brokers]
+    seen = []
+    for follower in followers:
+        messages = []
+        while sum(topic == "kept/failover/end" for _, topic, _ in messages) < len(last):
+            messages += collect(follower, 1)
+        seen.append(messages)
+    assert seen[0] == seen[1] == seen[2]
+    texts = {seq: data for seq, _, data in seen[0]}
+    assert len(texts) == len(seen[0]) == len(set(texts.values())) + len(last) - 1, "none is there twice"
+    for one in acknowledged:
+        assert one and all(texts[seq] == text for seq, text in one)
+
+
+def test_without_an_engine_it_serves_what_it_has(cluster):
+    """Last: the engine ends."""
+    broker = cluster.brokers[0]
+    broker.publish("kept/last", "value", "retain")
+    session = broker.session()
+    session.subscribe("kept/last")
+    cluster.engine.end()
+    wait_until(lambda: not is_ready(broker), "not ready")
+    answer = broker.http("GET", "/health/ready")
+    assert answer.status == 503 and "engine" in answer.json["reason"]
+    answer = wait_until(
+        lambda: (found := broker.http("POST", "/t/kept/last", body="x")).status == 503 and found, "a refusal")
+    assert json.loads(answer.body)["error"]["code"] == "unavailable"
+    assert broker.retained("kept/last").body == b"value"
+    assert broker.metrics()["broker_cluster_active"] == 0
+    assert session.request(op="ping")["op"] == "pong", "sockets stay"
+
+
+def test_the_walk_of_the_page(tmp_path):
+    """The blocks of docs/cluster.md, as they are copied; only the ports are others."""
+    page = (REPOSITORY / "docs/cluster.md").read_text()
+    blocks = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    script = "set -e\n" + "echo\n".join(blocks)
+    for port in ("8081", "8082", "8083", "6379", "6380", "6381", "26379", "26380", "26381"):
+        script = re.sub(rf"(?<!\d){port}(?!\d)", str(free_port()), script)
+    script = script.replace(".build/release/brokerd", BROKERD).replace(".build/release/brokerctl", BROKERCTL)
+    shell = subprocess.Popen(
+        ["bash", "-c", script], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True)
+    try:
+        printed, _ = shell.communicate(timeout=2 * ANSWER_DEADLINE)
+    finally:
+        end_processes(below=tmp_path)
+    assert shell.returncode == 0, printed
+    for part in ("21.5", "state           active", "3 of 3 alive", "\n22\n", "\n23\n"):
+        assert part in printed, (part, printed)
+
+
+def end_processes(below):
+    """Ends what a failed walk leaves: whatever has its working directory there."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            directory = (process / "cwd").readlink()
+        except OSError:
+            continue
+        if directory.is_relative_to(below):
+            os.kill(int(process.name), signal.SIGKILL)
