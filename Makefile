@@ -128,9 +128,10 @@ crash: test-dependencies build ## Kill a broker CYCLES times (1000), and cut its
 	$(PYTHON) Tests/Process/crash_rig.py --cycles $(CYCLES)
 	$(PYTHON) Tests/Process/crash_rig.py --cycles $(CYCLES) --power
 
-chaos: test-dependencies ## Have an engine fail under three brokers, in RUNS (20) seeded ways; nothing acknowledged may be lost
+chaos: test-dependencies build ## Have Redis and three brokers fail in RUNS (20) seeded ways; nothing acknowledged may be lost
 	$(SWIFT) build --build-tests -j $(JOBS)
 	BROKER_CHAOS=$(RUNS) $(SWIFT) test --skip-build --filter BrokerTests.FailoverTests
+	$(PYTHON) Tests/Process/chaos_rig.py --runs $(RUNS)
 
 floods: test-dependencies build ## Flood a broker, kind by kind, beside a client that must not notice; prints what each cost
 	$(PYTHON) Tests/Process/floods.py

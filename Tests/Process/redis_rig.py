@@ -45,6 +45,18 @@ class Server:
             connection.sendall(command.encode())
             return connection.recv(65536).decode(errors="replace")
 
+    def again(self, replica_of=None, empty=False):
+        """Starts it once more: as a primary or a replica, with its data or without."""
+        self.end()
+        if empty:
+            shutil.rmtree(self.directory / "appendonlydir", ignore_errors=True)
+        if "--replicaof" in self.command:
+            place = self.command.index("--replicaof")
+            del self.command[place:place + 2]
+        if replica_of:
+            self.command += ["--replicaof", f"127.0.0.1 {replica_of.port}"]
+        return self.start()
+
     def end(self):
         """As `kill -9` ends it."""
         if self.process and self.process.poll() is None:
@@ -84,6 +96,30 @@ class Engine:
         return all(
             {"num-slaves": "2", "num-other-sentinels": "2"}.items() <= facts(sentinel.ask("SENTINEL", "MASTER", NAME)).items()
             for sentinel in self.sentinels)
+
+    def current_primary(self, apart_from=None):
+        """The server that all sentinels take for the primary."""
+
+        def agreed():
+            ports = {facts(sentinel.ask("SENTINEL", "MASTER", NAME)).get("port") for sentinel in self.sentinels}
+            found = [server for server in self.servers if {str(server.port)} == ports and server is not apart_from]
+            return found[0] if found else None
+
+        return wait_until(agreed, "a primary on which the sentinels agree")
+
+    def is_whole(self):
+        """Whether all processes are there, and the primary has two replicas that follow it."""
+        primary = self.current_primary()
+        return self.is_watched() and primary.ask("INFO", "replication").count("state=online") == 2 and all(
+            facts(sentinel.ask("SENTINEL", "MASTER", NAME))["flags"] == "master"
+            and sentinel.ask("SENTINEL", "REPLICAS", NAME).count("\r\nflags\r\n$5\r\nslave\r\n") == 2
+            for sentinel in self.sentinels)
+
+    def fail_over(self):
+        """Has another become the primary, as before work on the machine of the present one."""
+        primary = self.current_primary()
+        wait_until(lambda: self.sentinels[0].ask("SENTINEL", "FAILOVER", NAME) == "+OK\r\n", "a failover that begins")
+        self.current_primary(apart_from=primary)
 
     def end(self):
         for server in [*self.sentinels, *self.servers]:
