@@ -82,8 +82,8 @@ final class EngineTrio {
                 port: try RedisServer.freePort(),
                 sentinel: """
                     sentinel monitor m 127.0.0.1 \(first.port) 2
-                    sentinel down-after-milliseconds m 400
-                    sentinel failover-timeout m 2000
+                    sentinel down-after-milliseconds m 500
+                    sentinel failover-timeout m 4000
 
                     """)
         }
