@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from broker_process import Broker, free_port
-from command_line import BROKERCTL, BROKERD, REPOSITORY
+from command_line import BROKERCTL, BROKERD, REPOSITORY, run_brokerd
 from deadlines import ANSWER_DEADLINE, wait_until
 from redis_rig import Engine
 
@@ -259,6 +259,26 @@ def test_a_killed_broker_goes_on_where_it_was(cluster):
     assert third.retained("kept/while").body == b"19"
 
 
+def test_an_emptied_engine_goes_on_with_what_the_brokers_have(cluster):
+    """And in their epoch, although a broker that is new at that moment knows none."""
+    first = cluster.brokers[0]
+    first.publish("kept/emptied", "value", "retain")
+    epoch, term = first.session().welcome["epoch"], first.metrics()["broker_cluster_term"]
+    newcomer = cluster.make("d")
+    try:
+        newcomer.start()
+        for words in (("FLUSHALL",), ("FUNCTION", "FLUSH")):
+            assert "OK" in cluster.engine.primary.ask(*words)
+        cluster.everywhere(lambda broker: broker.metrics()["broker_cluster_term"] > term, "another term")
+        cluster.everywhere(is_ready, "ready again")
+        first.publish("kept/emptied", "later", "retain")
+        for broker in cluster.brokers:
+            assert broker.session().welcome["epoch"] == epoch
+            wait_until(lambda: broker.retained("kept/emptied").body == b"later", "the value")
+    finally:
+        newcomer.finish()
+
+
 def test_nothing_acknowledged_is_lost_when_the_primary_dies(cluster):
     followers = [broker.session() for broker in cluster.brokers]
     for follower in followers:
@@ -315,6 +335,10 @@ def test_without_an_engine_it_serves_what_it_has(cluster):
     assert broker.retained("kept/last").body == b"value"
     assert broker.metrics()["broker_cluster_active"] == 0
     assert session.request(op="ping")["op"] == "pong", "sockets stay"
+    # One that went on by itself would have messages that no other has.
+    broker.stop()
+    done = run_brokerd("--data-dir", str(broker.data), "--listen", f"127.0.0.1:{broker.port}", cwd=broker.directory)
+    assert done.returncode == 1 and "is that of a broker of a cluster: set cluster" in done.stdout
 
 
 def test_the_walk_of_the_page(tmp_path):

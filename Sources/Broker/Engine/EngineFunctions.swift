@@ -99,7 +99,7 @@ package enum EngineFunctions {
           if here and here ~= epoch then return { 0, 'epoch ' .. here } end
           local r, t = keys[4], now()
           redis.call('HSETNX', r, 'since', int(t))
-          redis.call('HSET', r, 'n:' .. node, last)
+          redis.call('HSET', r, 'n:' .. node, last, 'e:' .. node, epoch)
           local winner = redis.call('HGET', r, 'winner')
           if winner then
             -- One that has been asked and does nothing for some time is given up.
@@ -116,7 +116,8 @@ package enum EngineFunctions {
           end
           if count < tonumber(peers) and t - tonumber(redis.call('HGET', r, 'since')) < grace then return { 0, 'wait' } end
           local tp = top(keys[1])
-          if not before(tp, most) then return arm(keys, jump, most, epoch) end
+          -- The state is that of the one that has read most: a broker that is new knows none.
+          if not before(tp, most) then return arm(keys, jump, most, redis.call('HGET', r, 'e:' .. who)) end
           -- A log that is empty gets back only what the hindmost lacks.
           local from = tp == '0-0' and least or tp
           redis.call('HSET', r, 'winner', who, 'won', int(t), 'from', from)
