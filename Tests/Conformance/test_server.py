@@ -59,7 +59,7 @@ class EchoServer:
 
 
 class ExampleServers:
-    """The example in two processes, one for each scheme; it takes any path."""
+    """The example in three processes: one for each scheme, and one that has no message whole; it takes any path."""
 
     def __init__(self, directory):
         authority = Authority(directory / "authority")
@@ -67,9 +67,9 @@ class ExampleServers:
         self.context = ssl.create_default_context(cafile=str(authority.file))
         self.processes = [
             subprocess.Popen([ECHO_SERVER, "0", *files], stdout=subprocess.PIPE, text=True)
-            for files in ([], [identity.certificate, identity.key])]
+            for files in ([], [identity.certificate, identity.key], ["--parts"])]
         lines = [process.stdout.readline() for process in self.processes]
-        self.ports = {scheme: int(line.split()[-1]) for scheme, line in zip(["ws", "wss"], lines)}
+        self.ports = {scheme: int(line.split()[-1]) for scheme, line in zip(["ws", "wss", "parts"], lines)}
 
     connect = EchoServer.connect
 
@@ -122,16 +122,17 @@ def test_long(server, number):
     play(by_number(LONG)[number], server.connect("ws", f"case/{number}")[0])
 
 
-@pytest.mark.parametrize("scheme", ["ws", "wss"])
+@pytest.mark.parametrize("scheme", ["ws", "wss", "parts"])
 @pytest.mark.parametrize("number", by_number(BASE))
 def test_example(examples, scheme, number):
     play(by_number(BASE)[number], examples.connect(scheme, number)[0])
 
 
+@pytest.mark.parametrize("scheme", ["ws", "parts"])
 @pytest.mark.parametrize("number", by_number(DEFLATE))
-def test_example_compressed(examples, number):
+def test_example_compressed(examples, scheme, number):
     """Unlike brokerd it refers to what it has sent before, where the client lets it."""
-    play_compressed(examples, by_number(DEFLATE)[number])
+    play_compressed(examples, by_number(DEFLATE)[number], scheme)
 
 
 # With compression agreed upon, what is sent without it is judged in the same way.
@@ -143,9 +144,9 @@ def test_base_beside_compression(compressing, number):
     play(by_number(BASE)[number], peer)
 
 
-def agree(server, topic, offers):
+def agree(server, topic, offers, scheme="ws"):
     """A peer that compresses as the server has answered, and the answer."""
-    peer, extensions = server.connect("ws", topic, ", ".join(offer.field() for offer in offers))
+    peer, extensions = server.connect(scheme, topic, ", ".join(offer.field() for offer in offers))
     if extensions is None:
         return peer, None
     answer = read_parameters(extensions)
@@ -169,8 +170,8 @@ def test_compressed(compressing, number):
     play_compressed(compressing, by_number(DEFLATE)[number])
 
 
-def play_compressed(server, case):
-    peer, answer = agree(server, f"case/{case.number}", case.offers)
+def play_compressed(server, case, scheme="ws"):
+    peer, answer = agree(server, f"case/{case.number}", case.offers, scheme)
     assert answer is not None
     for message in case.messages():
         peer.send_message(case.opcode, message, case.fragment)

@@ -3,9 +3,10 @@ import WSTransport
 
 /// A server whose WebSockets send back what comes.
 ///
-///     echo-server [PORT] [CERTIFICATE KEY]
+///     echo-server [PORT] [CERTIFICATE KEY | --parts]
 ///
-/// Port 0, the default, is one that the system chooses; with a certificate and its key it speaks TLS.
+/// Port 0, the default, is one that the system chooses; with a certificate and its key it speaks TLS. With `--parts` no message is
+/// ever whole in memory.
 @main
 struct EchoServer {
     static func main() async throws {
@@ -20,9 +21,12 @@ struct EchoServer {
         compression.serverNoContextTakeover = false
         compression.clientNoContextTakeover = false
         upgrade.perMessageDeflate = compression
+        let isInParts = arguments.dropFirst().first == "--parts"
+        upgrade.receivesParts = isInParts
         let server = HTTPServer(
             port: port,
             handler: ws.upgrade(upgrade) { socket in
+                if isInParts { return try await echoInParts(socket) }
                 for try await message in socket.messages {
                     switch message.data {
                     case .text(let text): try await socket.send(text)
@@ -36,5 +40,14 @@ struct EchoServer {
         fflush(nil)
         // Serves until a signal ends the process.
         await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in }
+    }
+
+    /// Sends each part while the next one comes.
+    static func echoInParts(_ socket: WebSocket) async throws {
+        while let message = try await socket.receiveInParts() {
+            try await socket.sendInParts(message.type) { writer in
+                for try await part in message { try await writer.write(part) }
+            }
+        }
     }
 }
