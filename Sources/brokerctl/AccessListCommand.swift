@@ -63,20 +63,36 @@ struct AccessQuestion: ParsableArguments {
                 (request.roles, request.address) = (question.role, question.address)
                 return try await admin.ask(request).answer
             case .rules(let settings, let access):
-                var principal = Principal.anonymous
-                if let user {
-                    let roles = access.users.roles(of: user).union(question.role.exact)
-                    principal = Principal(.token, user: user, roles: roles)
-                }
                 do throws(TopicError) {
-                    let explanation = try AccessExplanation(
-                        access.rules, Subject(principal, address: question.address), action, name)
+                    let explanation = try AccessExplanation(access.rules, subject(user, access), action, name)
                     return ExplainAccessRequest.Answer(
                         explanation, access.rules, written: settings.access.rules.count)
                 } catch {
                     throw Failure.usage("\(Output.printable(name)): \(error)")
                 }
             }
+        }
+
+        /// What the rules give, and take away; for the parameters see ``explain(_:client:_:_:)``.
+        func list(_ who: String?, client: String? = nil) async throws -> [ListAccessRequest.Line] {
+            let user = who == "anonymous" ? nil : who
+            switch source {
+            case .broker(let admin):
+                var request = ListAccessRequest()
+                (request.client, request.user) = (client, user)
+                (request.roles, request.address) = (question.role, question.address)
+                return try await admin.ask(request).answer.elements
+            case .rules(let settings, let access):
+                return ListAccessRequest.lines(
+                    access.rules, subject(user, access), written: settings.access.rules.count)
+            }
+        }
+
+        /// A user as the rules of a configuration see it; `nil`: a client without credentials.
+        private func subject(_ user: String?, _ access: Access) -> Subject {
+            guard let user else { return Subject(.anonymous, address: question.address) }
+            let roles = access.users.roles(of: user).union(question.role.exact)
+            return Subject(Principal(.token, user: user, roles: roles), address: question.address)
         }
 
         func close() async { if case .broker(let admin) = source { await admin.close() } }
@@ -210,29 +226,14 @@ struct ListAccess: AsyncParsableCommand {
 
     func run() async throws {
         let judge = try await question.judge(connection)
-        var rows: [[String]] = []
-        var writer = JSONWriter()
-        writer.beginArray()
-        for action in AccessExplanation.Action.allCases where action.administration == nil {
-            for line in try await judge.explain(user, client: who.client, action, "a").lines
-            where !line.template.isEmpty {
-                writer.beginObject()
-                writer.member("right", action.rawValue)
-                writer.member("denied", line.isDenial)
-                // None where a placeholder has no value.
-                writer.name("filters")
-                writer.beginArray()
-                for filter in line.filters { writer.string(filter) }
-                writer.endArray()
-                writer.member("rule", line.rule)
-                writer.endObject()
-                let filters = line.filters.isEmpty ? "(does not apply)" : line.filters.joined(separator: " ")
-                rows.append(["\(line.isDenial ? "deny " : "")\(action.rawValue)", filters, line.rule])
-            }
-        }
+        let lines = try await judge.list(user, client: who.client)
         await judge.close()
-        writer.endArray()
-        if connection.json { return Output.printJSON(writer.bytes) }
+        if connection.json { return lines.printJSON() }
+        let rows = lines.map { line in
+            // None where a placeholder has no value.
+            let filters = line.filters.isEmpty ? "(does not apply)" : line.filters.joined(separator: " ")
+            return ["\(line.isDenial ? "deny " : "")\(line.right)", filters, line.rule]
+        }
         TextTable(["RIGHT", "FILTER", "RULE"], rows).print()
     }
 }

@@ -48,6 +48,16 @@ def test_denials_of_one_connection_become_one_line_with_a_count(audited):
     assert client["id"] == denied["client"]
 
 
+def test_a_list_of_rights_is_one_line_of_its_own(audited):
+    """It is asked for at once, not right by right."""
+    assert audited.control("acl", "list", "anonymous").returncode == 0
+    audited.control("acl", "explain", "alice", "publish", "open/a")
+    (listed,) = the(audited, "admin.acl.list")
+    (explained,) = the(audited, "admin.acl.explain")
+    assert (listed["target"], listed["result"]) == ("anonymous", "ok")
+    assert (explained["target"], explained["result"]) == ("publish open/a by user alice", "denied")
+
+
 def test_what_each_door_denies(audited):
     assert audited.http("GET", "/t/closed/a").status == 401
     assert audited.http("PUT", "/t/closed/b?retain", "x").status == 401

@@ -106,8 +106,14 @@ package struct AccessExplanation: Sendable {
             ? grant.verdict(on: filter) : grant.verdict(onTopic: filter, action == .publish ? .publish : .retain)
     }
 
+    /// What applies to a client that says something about the action, which is about topics.
+    package static func lines(_ rules: AccessRules, _ subject: Subject, _ action: Action) -> [Line] {
+        lines(rules, subject, action, nil).filter { !$0.template.isEmpty }
+    }
+
+    /// - Parameter filter: what is asked for; `nil`: nothing, so that no line matches.
     private static func lines(
-        _ rules: AccessRules, _ subject: Subject, _ action: Action, _ filter: TopicFilter
+        _ rules: AccessRules, _ subject: Subject, _ action: Action, _ filter: TopicFilter?
     ) -> [Line] {
         var lines: [Line] = []
         func add(_ rule: AccessRule, _ source: Source) {
@@ -123,14 +129,14 @@ package struct AccessExplanation: Sendable {
                 lines.append(
                     Line(
                         source: source, template: template.text, isDenial: false, filters: filters.map(\.name),
-                        matches: filters.contains { $0.covers(filter) }))
+                        matches: filter.map { asked in filters.contains { $0.covers(asked) } } ?? false))
             }
             for template in denying {
                 let filters = template.denied(for: subject)
                 lines.append(
                     Line(
                         source: source, template: template.text, isDenial: true, filters: filters.map(\.name),
-                        matches: filters.contains { $0.overlaps(filter) }))
+                        matches: filter.map { asked in filters.contains { $0.overlaps(asked) } } ?? false))
             }
             guard allowing.isEmpty, denying.isEmpty else { return }
             lines.append(Line(source: source, template: "", isDenial: false, filters: [], matches: false))

@@ -2,7 +2,7 @@ internal import WSTransport
 
 extension ExplainAccessRequest: AnsweredRequest {
     var subject: String? {
-        "\(action)\(name.isEmpty ? "" : " ")\(name) by \(client.map { "client \($0)" } ?? user.map { "user \($0)" } ?? "anonymous")"
+        "\(action)\(name.isEmpty ? "" : " ")\(name) by \(Who(client: client, user: user, roles: roles, address: address))"
     }
 
     func outcome(_ answer: Answer) -> String { answer.isAllowed ? "allowed" : "denied" }
@@ -11,42 +11,81 @@ extension ExplainAccessRequest: AnsweredRequest {
         guard let action = AccessExplanation.Action(rawValue: action) else {
             throw Refusal(.badRequest, "action: expected \(AccessExplanation.Action.expectation), found \"\(action)\".")
         }
+        let (who, name) = (Who(client: client, user: user, roles: roles, address: address), name)
+        who.find(caller, { (shard, subject, grant) throws(Refusal) in
+            let explanation: AccessExplanation
+            do throws(TopicError) {
+                explanation = try AccessExplanation(shard.access.rules, subject, by: grant, action, name)
+            } catch {
+                throw Refusal(action == .subscribe ? .badFilter : .badTopic, "name: \(error)")
+            }
+            return Answer(explanation, shard.access.rules, written: shard.configuration.access.rules.count)
+        }, then: then)
+    }
+}
+
+extension ListAccessRequest: AnsweredRequest {
+    var subject: String? { Who(client: client, user: user, roles: roles, address: address).description }
+
+    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) {
+        let who = Who(client: client, user: user, roles: roles, address: address)
+        who.find(caller, { (shard, subject, _) throws(Refusal) in
+            AdminList(Self.lines(shard.access.rules, subject, written: shard.configuration.access.rules.count))
+        }, then: then)
+    }
+
+    /// What the rules give a client, and take away.
+    ///
+    /// - Parameter written: how many rules the configuration has.
+    package static func lines(_ rules: AccessRules, _ subject: Subject, written: Int) -> [Line] {
+        AccessExplanation.Action.allCases.filter { $0.administration == nil }.flatMap { action in
+            AccessExplanation.lines(rules, subject, action).map { said in
+                var line = Line()
+                line.right = action.rawValue
+                line.isDenial = said.isDenial
+                line.filters = said.filters
+                line.rule = rules.title(said.source, written: written)
+                return line
+            }
+        }
+    }
+}
+
+/// Whose rights an administrator asks about.
+private struct Who: Sendable, CustomStringConvertible {
+    /// A connected client by its id; `nil`: ``user`` says who is meant.
+    var client: String?
+    /// `nil`: a client without credentials.
+    var user: String?
+    var roles: [String]
+    var address: String?
+
+    var description: String { client.map { "client \($0)" } ?? user.map { "user \($0)" } ?? "anonymous" }
+
+    /// Passes `body` it as the rules see it, on the thread of the shard that knows it.
+    ///
+    /// - Parameter body: gets also what the client's rights are decided by; `nil`: the rules.
+    func find<Answer: Sendable>(
+        _ caller: AdminCaller, _ body: @escaping @Sendable (Shard, Subject, Grant?) throws(Refusal) -> Answer,
+        then: @escaping (Result<Answer, Refusal>) -> Void
+    ) {
+        let shard = caller.desk.shard
         guard let client else {
-            let access = caller.desk.shard.access
             var principal = Principal.anonymous
             if let user {
-                let all = access.users.roles(of: user).union(roles.exact)
+                let all = shard.access.users.roles(of: user).union(roles.exact)
                 principal = Principal(.token, user: user, roles: all)
             }
             let subject = Subject(principal, address: address)
-            return then(.success(try Self.answer(access, subject, nil, action, name, caller.desk.shard)))
+            return then(Result { () throws(Refusal) in try body(shard, subject, nil) })
         }
-        let name = name
-        caller.desk.everyone.ask(client: client, from: caller.desk.shard) { session -> Result<Answer, Refusal>? in
+        caller.desk.everyone.ask(client: client, from: shard) { session -> Result<Answer, Refusal>? in
             guard let shard = session.connection?.reactor[Shard.self] else { return nil }
             let (subject, grant) = shard.standing(of: session.client)
-            do throws(Refusal) {
-                return .success(try Self.answer(shard.access, subject, grant, action, name, shard))
-            } catch {
-                return .failure(error)
-            }
+            return Result { () throws(Refusal) in try body(shard, subject, grant) }
         } then: { found in
             then(found ?? .failure(Refusal(.notFound, "There is no client \(AuditEvent.clip(client)).")))
         }
-    }
-
-    /// - Parameter grant: the grant that decides; `nil` for the grant that the rules give the subject.
-    private static func answer(
-        _ access: Access, _ subject: Subject, _ grant: Grant?, _ action: AccessExplanation.Action, _ name: String,
-        _ shard: Shard
-    ) throws(Refusal) -> Answer {
-        let explanation: AccessExplanation
-        do throws(TopicError) {
-            explanation = try AccessExplanation(access.rules, subject, by: grant, action, name)
-        } catch {
-            throw Refusal(action == .subscribe ? .badFilter : .badTopic, "name: \(error)")
-        }
-        return Answer(explanation, access.rules, written: shard.configuration.access.rules.count)
     }
 }
 

@@ -184,8 +184,9 @@ extension AdminSession {
         RemoveBanRequest.self,
         ListUsersRequest.self, AddUserRequest.self, SetPasswordRequest.self, RemoveUserRequest.self,
         DisableUserRequest.self, SetRolesRequest.self, ListTokensRequest.self, MintTokenRequest.self,
-        RevokeTokenRequest.self, CheckTokenRequest.self, ExplainAccessRequest.self, ReadAuditRequest.self,
-        ReadEventsRequest.self, WhyRequest.self, TraceRequest.self, ClusterRequest.self, ForgetNodeRequest.self,
+        RevokeTokenRequest.self, CheckTokenRequest.self, ExplainAccessRequest.self, ListAccessRequest.self,
+        ReadAuditRequest.self, ReadEventsRequest.self, WhyRequest.self, TraceRequest.self, ClusterRequest.self,
+        ForgetNodeRequest.self,
     ]
 
     /// The request types by their verbs.

@@ -111,6 +111,65 @@ package struct ExplainAccessRequest: AdminRequest {
     }
 }
 
+/// `acl.list`: what the rules that hold now give somebody, and take away.
+package struct ListAccessRequest: AdminRequest {
+    package static let verb = "acl.list"
+    package static let right = AdminRight.read
+    package typealias Answer = AdminList<Line>
+
+    /// A connected client by its id; `nil`: ``user`` says who is meant.
+    package var client: String?
+    /// `nil`: a client without credentials.
+    package var user: String?
+    /// Roles besides those of the file of users.
+    package var roles: [String] = []
+    /// The address that the client comes from; `nil`: it has none.
+    package var address: String?
+
+    package init() {}
+
+    package init(_ object: borrowing JSONObject) throws(JSONError) {
+        client = try object.string("client")
+        user = try object.string("user")
+        roles = try object.strings("roles") ?? []
+        address = try object.string("address")
+    }
+
+    package func write(to writer: inout JSONWriter) {
+        if let client { writer.member("client", client) }
+        if let user { writer.member("user", user) }
+        if !roles.isEmpty { writer.member("roles", roles) }
+        if let address { writer.member("address", address) }
+    }
+
+    /// One filter of a rule.
+    package struct Line: AdminObject {
+        /// `publish`, `subscribe` or `retain`.
+        package var right = ""
+        package var isDenial = false
+        /// What the filter is for this client; empty: it does not apply.
+        package var filters: [String] = []
+        /// The rule, as people know it, such as `rules[1] role sensor`.
+        package var rule = ""
+
+        package init() {}
+
+        package init(_ object: borrowing JSONObject) throws(JSONError) {
+            right = try object.string("right") ?? ""
+            isDenial = try object.bool("denied") ?? false
+            filters = try object.strings("filters") ?? []
+            rule = try object.string("rule") ?? ""
+        }
+
+        package func write(to writer: inout JSONWriter) {
+            writer.member("right", right)
+            writer.member("denied", isDenial)
+            writer.member("filters", filters)
+            writer.member("rule", rule)
+        }
+    }
+}
+
 /// `token.check`: the user and rights of a token, or why it is rejected.
 package struct CheckTokenRequest: AdminRequest {
     package static let verb = "token.check"
