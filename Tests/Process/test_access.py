@@ -78,6 +78,17 @@ def test_a_page_is_told_by_a_close(house):
         assert socket.receive_close()[0] == code
 
 
+@pytest.mark.parametrize(
+    "path, subprotocol",
+    [("/ws", "broker.v1.json"), ("/t/sensors/device7/t", "broker.topic.v1"), ("/s/sensors/device7/%23", "broker.subscription.v1")])
+def test_a_page_that_offers_a_token_alone_is_told_what_to_offer(house, path, subprotocol):
+    origin = {"Origin": f"http://127.0.0.1:{house.broker.port}"}
+    socket = house.broker.websocket(path, subprotocols=[f"bearer.{house.device}"], headers=origin)
+    assert "sec-websocket-protocol" not in socket.headers
+    assert socket.receive_close() == (
+        4400, f"Offer the subprotocol {subprotocol} beside bearer.TOKEN: a token is not answered.")
+
+
 def test_only_a_short_token_may_be_in_an_address(house):
     short = house.token("device7", lifetime=600)
     long = house.token("device7", lifetime=7200)

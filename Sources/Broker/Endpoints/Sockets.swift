@@ -17,8 +17,9 @@ enum Sockets {
         shard.endpoints.gates[visit.gate.listener] = visit.gate
         let settings = shard.endpoints.settings
         let options = shard.mustAuthenticate(client) ? settings.unauthenticatedOptions : settings.objectOptions
-        exchange.upgrade { request throws(HTTPRefusal) in
-            Admission(subprotocol: try request.chosen(subprotocol), options: options) { socket in
+        let chosen = try exchange.chosen(subprotocol)
+        exchange.upgrade { _ in
+            Admission(subprotocol: chosen, options: options) { socket in
                 JSONSession(
                     shard: shard, socket: socket, client: client,
                     isPacked: subprotocol == JSONSession.packedSubprotocol)
@@ -46,11 +47,9 @@ enum Sockets {
         guard options.subscribe.slow == .close else {
             throw HTTPRefusal(Refusal(.badRequest, "slow: a topic socket supports only close."))
         }
-        exchange.upgrade { [options] request throws(HTTPRefusal) in
-            Admission(
-                subprotocol: try request.chosen(TopicSession.subprotocol),
-                options: shard.endpoints.settings.socketOptions
-            ) { socket in
+        let chosen = try exchange.chosen(TopicSession.subprotocol)
+        exchange.upgrade { [options] _ in
+            Admission(subprotocol: chosen, options: shard.endpoints.settings.socketOptions) { socket in
                 if let lease {
                     return EphemeralTopicSession(
                         shard: shard, socket: socket, client: client, topic: topic, options: options, lease: lease)
@@ -73,11 +72,9 @@ enum Sockets {
         let client = try visit.makeClient("subscription")
         try checkSubscribe(shard, client, filter)
         let options = try exchange.subscribeOptions()
-        exchange.upgrade { request throws(HTTPRefusal) in
-            Admission(
-                subprotocol: try request.chosen(SubscriptionSession.subprotocol),
-                options: shard.endpoints.settings.socketOptions
-            ) { socket in
+        let chosen = try exchange.chosen(SubscriptionSession.subprotocol)
+        exchange.upgrade { _ in
+            Admission(subprotocol: chosen, options: shard.endpoints.settings.socketOptions) { socket in
                 SubscriptionSession(shard: shard, socket: socket, client: client, filter: filter, options: options)
             }
         }
@@ -91,14 +88,17 @@ enum Sockets {
     }
 }
 
-extension Handshake.Request {
+extension HTTPExchange {
     /// `subprotocol`, if it is offered.
     ///
     /// Refuses an offer of tokens only: a token is never repeated, and without a chosen subprotocol a browser reports
-    /// 1006.
+    /// 1006. It is called before the upgrade, so that a page is told by a CLOSE.
     fileprivate func chosen(_ subprotocol: String) throws(HTTPRefusal) -> String? {
-        if subprotocols.contains(subprotocol) { return subprotocol }
-        guard subprotocols.contains(where: Presented.isToken) else { return nil }
+        let fields = request.head.fields
+        guard fields.has(.webSocketProtocol) else { return nil }
+        let offered = fields.list("Sec-WebSocket-Protocol")
+        if offered.contains(subprotocol) { return subprotocol }
+        guard offered.contains(where: Presented.isToken) else { return nil }
         throw HTTPRefusal(
             Refusal(.badRequest, "Offer the subprotocol \(subprotocol) beside bearer.TOKEN: a token is never chosen."))
     }
