@@ -10,15 +10,12 @@ extension KickRequest: AnsweredRequest {
         if isDryRun { return count(selection, caller, then) }
         if isBanning { return ban(selection, caller, then) }
         let words = reason.isEmpty ? "disconnected by an administrator" : reason
-        let end = { @Sendable (session: any Session) in
-            guard selection.matches(session) else { return false }
-            session.end(.kicked(words))
-            return true
-        }
         let (everyone, shard) = (caller.desk.everyone, caller.desk.shard)
         if let client {
-            return everyone.ask(client: client, from: shard) {
-                end($0)
+            return everyone.ask(client: client, from: shard) { session -> Bool? in
+                guard selection.matches(session) else { return false }
+                session.end(.kicked(words))
+                return true
             } then: { isKicked in
                 if isKicked == true {
                     caller.tellKicked(1, self)
@@ -27,13 +24,13 @@ extension KickRequest: AnsweredRequest {
                 then(.failure(Refusal(.notFound, "There is no client \(client).")))
             }
         }
-        everyone.ask(from: shard) {
-            $0.everybody.count { end($0) }
-        } then: {
+        everyone.ask(from: shard, patiently: { shard, answer in
+            shard.endSessions(judge: { selection.matches($0) ? .kicked(words) : nil }, then: answer)
+        }, then: {
             let kicked = $0.reduce(0, +)
             caller.tellKicked(kicked, self)
             then(.success(Answer(kicked: kicked)))
-        }
+        })
     }
 
     private func checkReason() throws(Refusal) {

@@ -272,10 +272,11 @@ extension Shard {
     }
 
     /// Disconnects the clients of principals whose credentials are no longer valid.
-    package func endSessions(of isOver: (Principal) -> Bool) {
-        for session in everybody where isOver(session.client.principal) {
+    package func endSessions(of isOver: @escaping (Principal) -> Bool) {
+        endSessions { [counters] session in
+            guard isOver(session.client.principal) else { return nil }
             counters.revokedClients.add(1)
-            session.end(.unauthenticated("revoked"))
+            return .unauthenticated("revoked")
         }
     }
 
@@ -293,7 +294,23 @@ extension Shard {
     /// done, each delivery checks the client's own first, so nothing is delivered that the client has lost.
     package func adopt(_ access: Access) {
         grants.adopt(access)
-        for session in everybody {
+        reviewEverybody()
+    }
+
+    /// Ends the sessions that a judge finds, in pieces, one a turn; until one has been judged, nothing is delivered to it.
+    ///
+    /// - Parameters:
+    ///   - judge: why a session ends; `nil`: it goes on. May be asked again of one that goes on.
+    ///   - then: gets how many have ended, when all that are here now have been judged.
+    package func endSessions(
+        judge: @escaping (any Session) -> SessionEnd?, then: @escaping (Int) -> Void = { _ in }
+    ) {
+        judgements.append(Judgement(judge: judge, then: then))
+        reviewEverybody()
+    }
+
+    private func reviewEverybody() {
+        for session in everybody where !session.client.isUnreviewed {
             session.client.isUnreviewed = true
             if let connection = session.connection { reactor.setFlags(.held, of: connection.slot) }
             unreviewed.append(session)
@@ -308,15 +325,29 @@ extension Shard {
             review(session)
             if MonotonicTime.now.nanoseconds(since: begun) >= reviewTime { break }
         }
-        guard !unreviewed.isEmpty else { return }
-        reactor.runSoon { [weak self] in self?.reviewSome() }
+        guard unreviewed.isEmpty else {
+            guard !isReviewDue else { return }
+            isReviewDue = true
+            return reactor.runSoon { [weak self] in
+                self?.isReviewDue = false
+                self?.reviewSome()
+            }
+        }
+        let done = judgements
+        judgements = []
+        for judgement in done { judgement.then(judgement.ended) }
     }
 
-    /// Reviews a client's subscriptions if that is still to be done, and ends those that it has lost.
+    /// Reviews a client and its subscriptions if that is still to be done: it ends, or those that it has lost.
     func review(_ session: any Session) {
         let client = session.client
         guard client.isUnreviewed, isKnown(session) else { return }
         client.isUnreviewed = false
+        for index in judgements.indices {
+            guard let end = judgements[index].judge(session) else { continue }
+            judgements[index].ended += 1
+            return session.end(end)
+        }
         if client.hasEnded(grants) {
             counters.revokedClients.add(1)
             witness?.ended(client)
@@ -368,25 +399,31 @@ extension Grant.Verdict {
     fileprivate var rule: TopicFilter? { if case .denied(let filter) = self { filter } else { nil } }
 }
 
-/// Banned clients: new ones are refused, and those that are connected end at once.
+/// Banned clients: new ones are refused, and those that are connected end.
 extension Shard {
-    /// Takes over other bans.
+    /// Takes over other bans: new clients are judged by them at once, those that are here in pieces, one a turn.
     ///
-    /// - Returns: how many clients that ended.
-    package func adopt(_ new: BanList) -> Int {
+    /// - Parameters:
+    ///   - other: why else a session ends; `nil`: for nothing else.
+    ///   - then: gets how many clients have ended, when all have been judged.
+    package func adopt(
+        _ new: BanList, orEnding other: ((any Session) -> SessionEnd?)? = nil, then: @escaping (Int) -> Void
+    ) {
         // The events of two reactors may come in another order than they were made.
-        guard new.version > bans.version else { return 0 }
-        bans = new
-        if new.isEmpty { return 0 }
-        var count = 0
-        for session in everybody {
+        let isNewer = new.version > bans.version
+        if isNewer { bans = new }
+        if !isNewer || new.isEmpty, other == nil { return then(0) }
+        endSessions { [weak self] session in
+            guard let self else { return nil }
             let client = session.client
-            guard let ban = new.ban(of: client.principal, at: client.host, now: reactor.now) else { continue }
+            guard let ban = bans.ban(of: client.principal, at: client.host, now: reactor.now) else {
+                return other?(session)
+            }
             counters.bannedClients.add(1)
-            count += 1
-            session.end(.kicked(Self.banned(ban)))
+            return .kicked(Self.banned(ban))
+        } then: {
+            then($0)
         }
-        return count
     }
 
     /// What the client is told: neither the reason nor the bans of others.

@@ -56,6 +56,10 @@ package final class Shard {
     var unreviewed: [any Session] = [] {
         didSet { fanOut.isReviewing = !unreviewed.isEmpty }
     }
+    /// By what sessions end while they are reviewed, besides their rights.
+    var judgements: [Judgement] = []
+    /// Whether another turn goes on with the review.
+    var isReviewDue = false
     /// How long sessions are reviewed in one turn, in nanoseconds; 0: one session.
     ///
     /// To tell them what they have lost, at the end of the turn, takes four times as long.
@@ -381,4 +385,12 @@ package final class Shard {
 
     /// How many publishers wait for the disk.
     package var waitingAcknowledgements: Int { publications.waitingCount }
+}
+
+/// What decides whether sessions end, and what is told when all have been judged.
+struct Judgement {
+    let judge: (any Session) -> SessionEnd?
+    let then: (Int) -> Void
+    /// How many have ended.
+    var ended = 0
 }

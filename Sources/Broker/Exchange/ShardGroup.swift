@@ -20,6 +20,14 @@ package struct ShardGroup: Sendable {
         ask(remotes, from: asker, question, then: then)
     }
 
+    /// Asks every shard something that it answers once, then or later; see ``ask(from:_:then:)``.
+    package func ask<Answer: Sendable>(
+        from asker: Shard, patiently question: @escaping @Sendable (Shard, @escaping (Answer) -> Void) -> Void,
+        then: @escaping ([Answer]) -> Void
+    ) {
+        ask(remotes, from: asker, patiently: question, then: then)
+    }
+
     /// Asks about the client with a name, on the thread of its shard; no other shard is asked.
     ///
     /// Runs on the asker's thread.
@@ -43,12 +51,21 @@ package struct ShardGroup: Sendable {
         _ asked: [Remote], from asker: Shard, _ question: @escaping @Sendable (Shard) -> Answer,
         then: @escaping ([Answer]) -> Void
     ) {
+        ask(asked, from: asker, patiently: { $1(question($0)) }, then: then)
+    }
+
+    private func ask<Answer: Sendable>(
+        _ asked: [Remote], from asker: Shard,
+        patiently question: @escaping @Sendable (Shard, @escaping (Answer) -> Void) -> Void,
+        then: @escaping ([Answer]) -> Void
+    ) {
         let link = ReactorLink(remote: asker.reactor.remote)
         link.bind(Asker(then), on: asker.reactor)
         let answers = Answers<Answer>(expected: asked.count)
         for (index, remote) in asked.enumerated() {
             let isPosted = remote.run { reactor in
-                answers.add(reactor[Shard.self].map(question), of: index, link)
+                guard let shard = reactor[Shard.self] else { return answers.add(nil, of: index, link) }
+                question(shard) { answers.add($0, of: index, link) }
             }
             if !isPosted { answers.add(nil, of: index, link) }
         }

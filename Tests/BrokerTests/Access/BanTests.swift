@@ -81,8 +81,8 @@ struct BanTests {
         let bans = Bans()
         let first = bans.add([try subject(.user, "eve")], seconds: nil, note: "", atMost: 9, now: now).list
         let second = bans.add([try subject(.user, "bob")], seconds: nil, note: "", atMost: 9, now: now).list
-        #expect(try house.run { $0.adopt(second) } == 1)
-        #expect(try house.run { $0.adopt(first) } == 0)
+        try house.run { $0.adopt(second) { #expect($0 == 1) } }
+        try house.run { $0.adopt(first) { #expect($0 == 0) } }
         #expect(try house.run { $0.bans.count } == 2)
         #expect(try guest.frame()?.payload.prefix(2) == [0x11, 0x3A])
     }

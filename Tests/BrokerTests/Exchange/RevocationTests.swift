@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 
 @testable import Broker
@@ -76,6 +77,44 @@ struct RevocationTests {
         }
         #expect(unreviewed == left)
         for guest in guests { #expect(try next(guest).op == "revoked") }
+    }
+
+    /// Bans, kicks and ended logins: a turn ends its part of the clients, and the others get nothing meanwhile.
+    @Test(arguments: [true, false])
+    func clientsEndInPieces(byBan: Bool) throws {
+        let house = try ExchangeHouse()
+        let bob = try (0..<20).map { _ in try house.connectJSON(as: Principal(.token, user: "bob")) }
+        let eve = try house.connectJSON(as: Principal(.token, user: "eve"))
+        for guest in bob + [eve] { try subscribe(guest, #"["a"]"#) }
+        let subject = try #require(Ban.Subject(.user, "bob"))
+        let list = Bans().add([subject], seconds: nil, note: "", atMost: 9, now: MonotonicTime.now).list
+        nonisolated(unsafe) let message = try draft("a", "with")
+        let ended = Mutex<[Int]>([])
+        let left = try house.run { shard in
+            shard.reviewTime = 0
+            let tell: (Int) -> Void = { count in ended.withLock { $0.append(count) } }
+            if byBan {
+                shard.adopt(list, then: tell)
+            } else {
+                shard.endSessions(judge: { $0.client.principal.user == "bob" ? .kicked("banned") : nil }, then: tell)
+            }
+            shard.publish(message, from: nil)
+            return (shard.unreviewed.count, ended.withLock { $0.count })
+        }
+        #expect(left == (20, 0))
+        for guest in bob { #expect(try end(guest) == "banned") }
+        #expect(try next(eve).data == "with")
+        // Asked after the last piece: an answer comes only when all have been judged.
+        while try house.run({ !$0.unreviewed.isEmpty }) {}
+        #expect(ended.withLock { $0 } == [20])
+        #expect(house.counters[0].delivered.current == 1)
+    }
+
+    /// The reason of a CLOSE, which is the first thing that comes.
+    private func end(_ guest: Guest) throws -> String? {
+        let frame = try #require(try guest.frame())
+        #expect(frame.opcode == 8)
+        return String(validating: frame.payload.dropFirst(2), as: UTF8.self)
     }
 
     /// The filter that is lost is found first, and the other one has to bring the message.
