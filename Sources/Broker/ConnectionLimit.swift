@@ -13,7 +13,7 @@ final class ConnectionLimit: Sendable {
     private let events: EventStream
     private let perAddress = Mutex<[String: Int]>([:])
 
-    /// The descriptors that are kept for the administrator, a reload and the store.
+    /// The descriptors that are kept for the administrator, a reload, the store and this machine's health checks.
     static let reservedDescriptors = 32
 
     init(
@@ -45,6 +45,12 @@ final class ConnectionLimit: Sendable {
         settings.standardFields = OriginGate.standardFields
         settings.isDraining = { [unowned shard] in shard.isDraining }
         settings.entrance.firstReservedDescriptor = firstReservedDescriptor
+        // This machine's supervisor is answered, and leaves half of them to others.
+        let lastForHealth = firstReservedDescriptor + Int32(Self.reservedDescriptors / 2)
+        settings.entrance.refuseReserved = { descriptor, peer in
+            guard descriptor < lastForHealth, peer?.isLoopback ?? false else { return nil }
+            return HTTPRefusal(Refusal(.unavailable, "The broker is short of descriptors."))
+        }
         // A supervisor that is told nothing would end a broker that is only full.
         settings.isAlwaysAnswered = { head in
             head.path == pathPrefix + "/health/live" || head.path == pathPrefix + "/health/ready"

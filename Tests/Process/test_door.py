@@ -101,7 +101,17 @@ def test_the_administrator_finds_room_when_descriptors_run_out(start_broker):
     connections = knock(broker, 300)
     assert is_reset(connections[-1])
     assert broker.control("status").returncode == 0
-    assert descriptors(broker) <= 200 - 32
+    assert descriptors(broker) <= 200 - 16
+
+
+def test_this_machines_supervisor_is_answered_when_descriptors_run_out(start_broker):
+    broker = start_broker("reactors: { count: 1 }\n", limits={resource.RLIMIT_NOFILE: 200})
+    connections = [broker.connect()]
+    while ask(connections[-1], "/t/none")[0] == 404:
+        connections.append(broker.connect())
+    assert ask(broker.connect(), "/t/none")[0] == 503
+    assert [ask(broker.connect(), f"/health/{path}")[0] for path in ("live", "ready")] == [200, 200]
+    assert broker.control("status").returncode == 0
 
 
 def test_the_store_finds_room_when_descriptors_run_out(start_broker, tmp_path):

@@ -31,7 +31,7 @@ package final class ReactorCounters: Sendable {
     package let accepted = Counter()
     /// Open sockets that were refused and only wait for their answer.
     package let refusedOpen = Counter()
-    /// Sockets that were reset because the remaining descriptors are reserved.
+    /// Sockets that were reset or refused because the remaining descriptors are reserved.
     package let refusedForDescriptors = Counter()
     /// Sockets that were reset because a proxy's header was expected: of peers that are no such proxy, and of those that
     /// sent none, or not in time.

@@ -11,8 +11,10 @@ package struct Entrance<Refusal> {
     package var isProxy: ((SocketAddress?) -> Bool)?
     /// How long such a header may take, in nanoseconds.
     package var proxyPatience: Int64 = 10_000_000_000
-    /// Descriptors from this number on are reserved; connections that get one are reset.
+    /// Descriptors from this number on are reserved; connections that get one are reset, or refused.
     package var firstReservedDescriptor = Int32.max
+    /// What a client is told whose connection got a reserved descriptor; `nil`: nothing, its connection is reset.
+    package var refuseReserved: (_ descriptor: Int32, SocketAddress?) -> Refusal? = { _, _ in nil }
     /// Whether its connections stay open when memory is short.
     package var isSpared = false
     /// Asked for each admitted connection, at once: what is called when it has ended; `nil`: nothing.
@@ -42,7 +44,11 @@ package struct Entrance<Refusal> {
     ) -> ((StreamConnection) -> any StreamDriver)? {
         guard descriptor < firstReservedDescriptor else {
             counters.refusedForDescriptors.add(1)
-            return nil
+            // A proxy's client is not known yet.
+            guard isProxy == nil, !isShutOut(peer), counters.refusedOpen.current < maximumRefused,
+                let refusal = refuseReserved(descriptor, peer)
+            else { return nil }
+            return { stream in seat(stream, refusal, makeDriver) }
         }
         guard let isProxy else {
             if isShutOut(peer) { return nil }
