@@ -29,6 +29,23 @@ package enum HashFunction: Sendable, Hashable {
         return digest
     }
 
+    /// The SHA-256 of a message as four numbers, for what is looked up by it often: nothing is allocated for them.
+    package static func sha256Words(
+        of message: Span<UInt8>
+    ) throws(CryptographyError) -> (UInt64, UInt64, UInt64, UInt64) {
+        let function = try HashFunction.sha256.implementation()
+        var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+        let isDone = unsafe message.withUnsafeBufferPointer { message in
+            unsafe withUnsafeMutableBytes(of: &words) { words in
+                unsafe EVP_Digest(
+                    message.baseAddress, message.count, words.baseAddress?.assumingMemoryBound(to: UInt8.self), nil,
+                    function.handle, nil) == 1
+            }
+        }
+        guard isDone else { throw .last("no digest") }
+        return words
+    }
+
     /// The keyed digest of a message (HMAC, RFC 2104): ``digestSize`` bytes.
     package func authenticate(_ message: Span<UInt8>, key: Span<UInt8>) throws(CryptographyError) -> [UInt8] {
         let function = try implementation()

@@ -54,7 +54,9 @@ package final class JWTAuthority: Sendable {
         let found = issuers.map { $0.keys.current }
         let check = JWTCheck(zip(issuers, found).map { JWTCheck.Judge($0.issuer, keys: $1.set) })
         /// Asks for new keys of an issuer and then checks the token again, or rejects it.
-        func askAgain(_ issuer: Int, _ reason: JWTRejection) {
+        ///
+        /// - Parameter isUnknown: whether the issuer has no key of that name.
+        func askAgain(_ issuer: Int, _ reason: JWTRejection, isUnknown: Bool = true) {
             let keys = issuers[issuer].keys
             let asking =
                 !mayAsk
@@ -66,8 +68,8 @@ package final class JWTAuthority: Sendable {
             switch asking {
             case .waits: break
             case .isFull: reply(.failure(.jwtBusy))
-            // The key may be one that could not be fetched, so the token is not counted as a guess.
-            case .isNot: reply(.failure(refusal(keys.isInDoubt ? .keysMissing : reason)))
+            // An unknown key may be one that could not be fetched, so the token is not counted as a guess.
+            case .isNot: reply(.failure(refusal(isUnknown && keys.isInDoubt ? .keysMissing : reason)))
             }
         }
         switch check.judge(token, now: now) {
@@ -80,6 +82,9 @@ package final class JWTAuthority: Sendable {
             reply(.success(principal))
         case .rejected(.keysMissing, issuer: let issuer?): askAgain(issuer, .keysMissing)
         case .unknownKey(let issuer): askAgain(issuer, .key)
+        // There may be another key by the same name, or by none.
+        case .rejected(.signature, issuer: let issuer?): askAgain(issuer, .signature, isUnknown: false)
+        case .rejected(.key, issuer: let issuer?): askAgain(issuer, .key, isUnknown: false)
         case .rejected(let reason, _): reply(.failure(refusal(reason)))
         }
     }
@@ -120,14 +125,18 @@ extension AuthenticationFailure {
 
 /// The SHA-256 of a token, by which it is remembered, so that no token stays in memory.
 private struct TokenDigest: Hashable, Sendable {
-    private let words: [UInt64]
+    private let first: UInt64
+    private let second: UInt64
+    private let third: UInt64
+    private let fourth: UInt64
 
     init?(_ token: String) {
-        guard let digest = try? HashFunction.sha256.digest(of: token.utf8Span.span) else { return nil }
-        words = stride(from: 0, to: 32, by: 8).map { start in
-            digest[start..<start + 8].reduce(0) { $0 << 8 | UInt64($1) }
-        }
+        guard let words = try? HashFunction.sha256Words(of: token.utf8Span.span) else { return nil }
+        (first, second, third, fourth) = words
     }
+
+    // One is as evenly spread as all four.
+    func hash(into hasher: inout Hasher) { hasher.combine(first) }
 }
 
 /// The verified tokens, in two halves: when the young half is full, the old one is discarded.

@@ -188,6 +188,27 @@ struct JWTKeysTests {
         #expect(authority.figures.outcomes == [nil: 1, .keysMissing: 2])
     }
 
+    /// A login server ought to change the name with the key, and some give none.
+    @Test(arguments: [#""kid":"p256","#, ""])
+    func aChangedKeyOfTheSameNameIsFetchedAtOnce(name: String) throws {
+        let (old, new) = (try TokenSmith(), try TokenSmith())
+        func keys(of smith: TokenSmith) throws -> [UInt8] {
+            CannedServer.ok(#"{"keys":[{\#(name)\#(try smith.members("p256"))}]}"#)
+        }
+        let (server, reports) = (try CannedServer(keys(of: old)), Reports())
+        let keys = try self.keys(server, reports)
+        defer { keys.stop() }
+        _ = try reports.next()
+        let authority = authority(keys)
+        let header = #"{\#(name)"alg":"ES256"}"#
+        #expect(try outcome(authority, try old.token(header: header)).get().user == "alice")
+        server.answer(try keys(of: new))
+        #expect(try outcome(authority, try new.token(header: header)).get().user == "alice")
+        // Others that are wrong do not make it ask again at once.
+        #expect(throws: AuthenticationFailure.wrong) { try outcome(authority, try old.token(header: header)).get() }
+        #expect(server.asked.withLock { $0 } == 2)
+    }
+
     /// One attempt that fails must not leave the keys to become too old.
     @Test(arguments: [
         (600, false, 90, 540_000), (600, false, 110, 660_000), (600, true, 110, 30_000), (86_400, true, 90, 30_000),
