@@ -61,6 +61,7 @@ package final class Broker {
     private let memory: MemoryWatch
     private let access: AccessKeeper
     private let checks: CredentialChecks
+    private let storeWatch: StoreWatch
     /// How often something was in the log already.
     private var told: [String: Int] = [:]
     private var release = MemoryRelease()
@@ -106,7 +107,8 @@ package final class Broker {
         movedAside = store.movedAside
         checkMilliseconds = store.store.checkNanoseconds.map { Int($0 / 1_000_000) }
         self.store = store.store
-        let ordering = try Ordering(settings, store.store, events)
+        storeWatch = StoreWatch(events)
+        let ordering = try Ordering(settings, store.store, storeWatch)
         let sequencer = ordering.sequencer
         (storeThread, self.sequencer, order, cluster) = (
             ordering.storeThread, sequencer, ordering.order, ordering.cluster
@@ -139,8 +141,8 @@ package final class Broker {
             accessFile: accessFile,
             authenticator: checks, audit: audit,
             configuration: source.map { Self.desk($0, settings) },
-            certificateSeconds: { [certificates] in certificates.secondsLeft }, events: events,
-            cluster: cluster?.desk,
+            certificateSeconds: { [certificates] in certificates.secondsLeft },
+            certificates: { [certificates] in certificates.all }, events: events, cluster: cluster?.desk,
             backup: { [store = self.store] (descriptor) throws(StorageError) in try store.copy(to: descriptor) },
             checkBackup: { (path) throws(StorageError) in try LMDBStore.checkBackup(path) })
         reloads = facts.reloads
@@ -315,6 +317,9 @@ package final class Broker {
     /// What has come up for the log since it was asked last; to be called every few seconds.
     package func takeNews() -> [Journal.Entry] {
         events.look()
+        if storeWatch.isToBeTried {
+            storeThread.probe { [storeWatch] in if case .success = $0 { storeWatch.tried() } }
+        }
         var news = journal.take()
         if let cluster { news += cluster.takeNews() }
         // One line for all that came since the last, however much that was.

@@ -37,6 +37,14 @@ final class Certificates: Sendable {
     /// How long all of them still hold, in seconds, below 0 if one has ended; `nil`: there are none.
     var secondsLeft: Int? { entries.withLock { $0.values.compactMap(\.context.secondsLeft).min() } }
 
+    /// Each with its file and how long it still holds, in the order of the listeners.
+    var all: [CertificateSummary] {
+        entries.withLock { $0 }.sorted { $0.key < $1.key }.flatMap { _, entry in
+            let files = [entry.files.certificate] + entry.files.others.map(\.certificate)
+            return zip(files, entry.context.allSecondsLeft).map { CertificateSummary(file: $0, seconds: $1) }
+        }
+    }
+
     /// What a new connection of a listener is encrypted with; `nil`: it is not.
     func context(of listener: Int) -> TLSContext? { entries.withLock { $0[listener]?.context } }
 

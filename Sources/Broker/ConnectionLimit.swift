@@ -8,6 +8,8 @@ final class ConnectionLimit: Sendable {
     private let figures: Figures
     private let memory: MemoryWatch
     private let firstReservedDescriptor: Int32
+    /// Health checks get none from this number on.
+    private let firstOfAdministrator: Int32
     private let quotas: Quotas
     private let bans: Bans
     private let events: EventStream
@@ -25,7 +27,9 @@ final class ConnectionLimit: Sendable {
         self.figures = figures
         self.memory = memory
         let limit = Machine.descriptorLimit
-        firstReservedDescriptor = Int32(clamping: limit - min(Self.reservedDescriptors, limit / 4))
+        let reserved = min(Self.reservedDescriptors, limit / 4)
+        firstReservedDescriptor = Int32(clamping: limit - reserved)
+        firstOfAdministrator = Int32(clamping: limit - reserved / 2)
     }
 
     /// What a listener's connections are served by, from the shard's present settings.
@@ -43,12 +47,20 @@ final class ConnectionLimit: Sendable {
             return Routes.refusal(refusal)
         }
         settings.standardFields = OriginGate.standardFields
+        settings.refused = { [self, unowned shard] refusal, request, peer in
+            switch refusal.status {
+            case 414, 431: tell("limits.request_head", peer, shard)
+            // A login's body has a limit that is no setting.
+            case 413 where refusal.isBodyTooLong && request?.path != pathPrefix + "/session":
+                tell("limits.message", peer, shard)
+            default: break
+            }
+        }
         settings.isDraining = { [unowned shard] in shard.isDraining }
         settings.entrance.firstReservedDescriptor = firstReservedDescriptor
-        // This machine's supervisor is answered, and leaves half of them to others.
-        let lastForHealth = firstReservedDescriptor + Int32(Self.reservedDescriptors / 2)
-        settings.entrance.refuseReserved = { descriptor, peer in
-            guard descriptor < lastForHealth, peer?.isLoopback ?? false else { return nil }
+        settings.entrance.refuseReserved = { [firstOfAdministrator] descriptor, peer in
+            // What asks for health is answered all the same.
+            guard descriptor < firstOfAdministrator, peer?.isLoopback ?? false else { return nil }
             return HTTPRefusal(Refusal(.unavailable, "The broker is short of descriptors."))
         }
         // A supervisor that is told nothing would end a broker that is only full.

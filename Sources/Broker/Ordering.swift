@@ -11,21 +11,23 @@ struct Ordering {
     /// Beyond it retained publications are refused, and the log of a cluster is not read on.
     private static let storeQueue = 64 << 20
 
-    /// - Parameter store: locked by this process.
-    init(_ settings: Settings, _ store: LMDBStore, _ events: EventStream) throws(BrokerError) {
+    /// - Parameters:
+    ///   - store: locked by this process.
+    ///   - watch: sees what becomes of messages.
+    init(_ settings: Settings, _ store: LMDBStore, _ watch: StoreWatch) throws(BrokerError) {
         let rules = HistoryRules(settings)
         guard let cluster = settings.cluster else {
             try Self.refuseMember(settings.dataDirectory, store)
             let order = try Broker.wrap { () throws(StorageError) in try LocalOrder(store: store, rules: rules) }
             order.sequencer.adopt(KeyRules(settings))
-            storeThread = try Self.startThread(order.sequencer, store, events)
+            storeThread = try Self.startThread(order.sequencer, store, watch)
             order.attach(storeThread)
             (sequencer, self.order, self.cluster) = (order.sequencer, order, nil)
             return
         }
         sequencer = try Broker.wrap { () throws(StorageError) in try Sequencer(store: store, rules: rules) }
         sequencer.adopt(KeyRules(settings))
-        storeThread = try Self.startThread(sequencer, store, events)
+        storeThread = try Self.startThread(sequencer, store, watch)
         sequencer.attach(storeThread)
         do throws(BrokerError) {
             let node = try ClusterNode(cluster, sequencer, store, storeThread, directory: settings.dataDirectory)
@@ -37,9 +39,8 @@ struct Ordering {
     }
 
     private static func startThread(
-        _ sequencer: Sequencer, _ store: LMDBStore, _ events: EventStream
+        _ sequencer: Sequencer, _ store: LMDBStore, _ watch: StoreWatch
     ) throws(BrokerError) -> StoreThread {
-        let watch = StoreWatch(events)
         let thread = StoreThread(
             store: store, maximumQueuedBytes: storeQueue,
             onSettled: {

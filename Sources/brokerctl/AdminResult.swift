@@ -38,6 +38,9 @@ extension AdminResult {
     }
 
     private func checkWhole<Element>() throws(Failure) where Answer == AdminList<Element> {
+        for number in answer.late {
+            Output.complain("event loop \(number) does not answer: what it knows is missing")
+        }
         if answer.isTruncated { throw .failed("there are more; use a narrower filter") }
     }
 }

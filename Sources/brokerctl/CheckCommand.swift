@@ -243,6 +243,10 @@ struct CheckReport {
             state = .critical
             troubles.append(failure.isEmpty ? "not ready" : "not ready: \(failure)")
         }
+        for number in status.late {
+            if state == .ok { state = .warning }
+            troubles.append("event loop \(number) does not answer")
+        }
         for figure in CheckedFigure.allCases {
             guard let value = figure.value(in: status) else { continue }
             let row = Row(

@@ -6,7 +6,7 @@ internal import WSTransport
 struct ClientsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "clients",
-        abstract: "Lists, shows and disconnects clients.",
+        abstract: "Lists, shows and disconnects clients, and changes what happens to slow ones.",
         discussion: """
             Examples:
               brokerctl clients
@@ -14,8 +14,9 @@ struct ClientsCommand: AsyncParsableCommand {
               brokerctl clients --sort pending --limit 10 --watch
               brokerctl clients show eb1nqsfim875
               brokerctl clients kick eb1nqsfim875
+              brokerctl clients policy eb1nqsfim875 drop-oldest
             """,
-        subcommands: [ListClients.self, ShowClient.self, KickClients.self],
+        subcommands: [ListClients.self, ShowClient.self, KickClients.self, ChangePolicy.self],
         defaultSubcommand: ListClients.self)
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
@@ -158,6 +159,7 @@ enum ClientTable {
         case .waiting:
             value < 1000 ? "\(Quantity.whole(value)) ms" : Quantity.span(seconds: Quantity.whole(value / 1000))
         case .roundTrip: "\(Quantity.fixed(value)) ms"
+        case .rate: Quantity.fixed(value)
         case .pending, .kernel, .received, .sent: Quantity.size(Quantity.whole(value))
         default: String(Quantity.whole(value))
         }
@@ -189,6 +191,43 @@ struct ShowClient: AsyncParsableCommand {
             Output.print(name + String(repeating: " ", count: 15 - name.count) + Output.printable(cell))
         }
         for filter in result.answer.filters ?? [] { Output.print("filter         " + Output.printable(filter)) }
+    }
+}
+
+/// `brokerctl clients policy ID POLICY`.
+struct ChangePolicy: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "policy",
+        abstract: "Says what happens if a client takes less than it is sent, for all its subscriptions.",
+        discussion: """
+            close closes its connection, drop-oldest drops the oldest waiting messages, and latest sends only the newest of \
+            each topic; the client is told of a gap. It holds until the client subscribes again.
+
+            Example:
+              brokerctl clients policy eb1nqsfim875 drop-oldest
+            """)
+
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
+
+    @Argument(help: "The client's id, as listed.", completion: CompleteCommand.words(.clients))
+    var id: String
+
+    @Argument(
+        help: ArgumentHelp("close, drop-oldest or latest.", valueName: "policy"),
+        completion: .list(SlowPolicy.allCases.map(\.rawValue)))
+    var policy: String
+
+    func validate() throws {
+        guard SlowPolicy(rawValue: policy) == nil else { return }
+        let known = SlowPolicy.allCases.map(\.rawValue).joined(separator: ", ")
+        throw ValidationError(Output.printable("expected one of \(known), found \"\(policy)\""))
+    }
+
+    func run() async throws {
+        let result = try await connection.ask(ClientPolicyRequest(client: id, slow: policy))
+        if connection.json { return result.print() }
+        let changed = result.answer.changed
+        Output.print("\(policy): \(changed) \(changed == 1 ? "subscription" : "subscriptions")")
     }
 }
 

@@ -110,6 +110,7 @@ struct RevokeToken: AsyncParsableCommand {
             Examples:
               brokerctl token revoke q7Xk2mP9
               brokerctl token revoke --user bob
+              brokerctl token revoke --user bob --before 2026-11-29T06:00
               brokerctl token revoke --jti 5f1c
             """)
 
@@ -124,8 +125,15 @@ struct RevokeToken: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "With --user: only those that are older than this time. (default: now)", valueName: "seconds"))
+            """
+            With --user: only those from before so long ago, such as 1h, or before a time such as 2026-11-29T06:00, or in \
+            Unix seconds. (default: now)
+            """, valueName: "time"), transform: RevokeToken.seconds)
     var before: Int64?
+
+    private static func seconds(_ text: String) throws -> Int64 {
+        try Int64(text) ?? Moment.parse(text).unixMilliseconds / 1000
+    }
 
     @Option(help: ArgumentHelp("The JSON Web Token with this `jti`.", valueName: "text"))
     var jti: String?

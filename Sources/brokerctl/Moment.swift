@@ -4,6 +4,16 @@ internal import CLinux
 internal import Glibc
 internal import WSTransport
 
+/// A span of time that a person names: a number of seconds, or a text such as `500ms`, `90s`, `10m` or `7d`.
+struct TimeSpan: ExpressibleByArgument {
+    let seconds: Double
+
+    init?(argument: String) {
+        guard let seconds = Double(argument) ?? Quantity.milliseconds(argument).map({ $0 / 1000 }) else { return nil }
+        self.seconds = seconds
+    }
+}
+
 /// A moment that a person names: so long ago, or a time.
 struct Moment {
     /// Reads what is given to an option.

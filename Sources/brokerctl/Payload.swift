@@ -63,8 +63,13 @@ struct PayloadOptions: ParsableArguments {
             "The content type; application/json publishes DATA as a JSON value.", valueName: "type"))
     var type: String?
 
-    @Option(help: ArgumentHelp("How long to keep the message.", valueName: "seconds"))
-    var ttl: Double?
+    @Option(
+        name: .customLong("ttl"),
+        help: ArgumentHelp("How long to keep the message, in seconds, or such as 90s, 10m or 7d.", valueName: "time"))
+    var timeToLive: TimeSpan?
+
+    /// In seconds.
+    var ttl: Double? { timeToLive?.seconds }
 
     func validate() throws {
         if binary, base64 { throw ValidationError("--binary and --base64 exclude each other") }

@@ -24,12 +24,7 @@ struct PlanConfig: AsyncParsableCommand {
     var file: String
 
     func run() async throws {
-        let bytes = file == "-" ? try Input.read(maximum: ConfigurationReader.maximumFileSize) : try Self.read(file)
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw Failure.failed("\(file): expected UTF-8")
-        }
-        let result = try await connection.ask(
-            ConfigPlanRequest(text: text, name: file == "-" ? "standard input" : file))
+        let result = try await connection.ask(try Self.request(file))
         let answer = result.answer
         if connection.json {
             result.print()
@@ -38,6 +33,13 @@ struct PlanConfig: AsyncParsableCommand {
             if answer.errors.isEmpty { Self.show(answer) }
         }
         if !answer.errors.isEmpty { throw ExitCode(1) }
+    }
+
+    /// What asks about a file; `-` is standard input.
+    static func request(_ file: String) throws(Failure) -> ConfigPlanRequest {
+        let bytes = file == "-" ? try Input.read(maximum: ConfigurationReader.maximumFileSize) : try read(file)
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw .failed("\(file): expected UTF-8") }
+        return ConfigPlanRequest(text: text, name: file == "-" ? "standard input" : file)
     }
 
     private static func read(_ path: String) throws(Failure) -> [UInt8] {
@@ -77,19 +79,23 @@ struct PlanConfig: AsyncParsableCommand {
 struct DiffConfig: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "diff",
-        abstract: "Compares what holds in the running broker with its file as it is now.",
+        abstract: "Compares what holds in the running broker with its file as it is now, or with another.",
         discussion: """
             A line with - is what holds, one with + what the file, the environment and the command line say. Settings \
             that wait for a restart are among them.
 
-            Example:
+            Examples:
               brokerctl config diff
+              brokerctl config diff broker.yaml
             """)
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
+    @Argument(help: "Another file; - reads standard input. (default: the broker's own)")
+    var file: String?
+
     func run() async throws {
-        let result = try await connection.ask(ConfigPlanRequest())
+        let result = try await connection.ask(try file.map(PlanConfig.request) ?? ConfigPlanRequest())
         let answer = result.answer
         if connection.json {
             result.print()

@@ -24,11 +24,14 @@ struct RequestCommand: AsyncParsableCommand {
     @Argument(help: "The request; - reads it from standard input.")
     var data: String?
 
-    @Option(help: ArgumentHelp("How long to wait for the reply; 10 if it is not given.", valueName: "seconds"))
-    var timeout: Double?
+    @Option(
+        help: ArgumentHelp(
+            "How long to wait for the reply, in seconds, or such as 500ms; 10 s if it is not given.", valueName: "time")
+    )
+    var timeout: TimeSpan?
 
     func validate() throws {
-        if let timeout, !(timeout > 0 && timeout <= 300) {
+        if let timeout = timeout?.seconds, !(timeout > 0 && timeout <= 300) {
             throw ValidationError("--timeout: expected seconds above 0 and up to 300")
         }
     }
@@ -43,7 +46,7 @@ struct RequestCommand: AsyncParsableCommand {
         try options.read(data, maximum: client.maximumMessage).write(to: &writer)
         options.write(to: &writer)
         writer.member("reply", true)
-        if let timeout { writer.member("timeout", timeout) }
+        if let timeout { writer.member("timeout", timeout.seconds) }
         writer.endObject()
         try await client.send(writer.bytes)
         while true {

@@ -80,20 +80,49 @@ struct ListRetained: AsyncParsableCommand {
 struct GetRetained: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "get",
-        abstract: "Prints the exact bytes of a retained value.",
+        abstract: "Prints the exact bytes of a retained value, or the values that a filter matches.",
         discussion: """
-            On a terminal, control characters are shown as \\u{…}.
+            On a terminal, control characters are shown as \\u{…}. Of a filter with wildcards each value is a line, \
+            TOPIC DATA as `sub` prints it.
 
-            Example:
+            Examples:
               brokerctl retained get sensors/1/temp
+              brokerctl retained get 'sensors/+/temp' --json
             """)
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
-    @Argument(help: "The topic.", completion: CompleteCommand.words(.topics))
+    @Argument(help: "The topic, or a filter with wildcards.", completion: CompleteCommand.words(.topics))
     var topic: String
 
+    /// Prints the values that a filter matches.
+    private func showAll() async throws {
+        let admin = try await AdminConnection(connection)
+        var position: String?
+        var array = JSONWriter()
+        array.beginArray()
+        repeat {
+            let answer = try await admin.ask(RetainedExportRequest(filter: topic, after: position)).answer
+            for value in answer.values {
+                guard !connection.json else {
+                    array.raw(value.json.span)
+                    continue
+                }
+                let line = try TopicMessage(try JSONObject.parse(value.json.span, maximumDepth: AdminWire.maximumDepth))
+                    .line
+                let text =
+                    Output.isTerminal ? Array(Output.printable(String(decoding: line, as: UTF8.self)).utf8) : line
+                Output.print(text)
+            }
+            position = answer.next
+        } while position != nil
+        await admin.close()
+        array.endArray()
+        if connection.json { Output.printJSON(array.bytes) }
+    }
+
     func run() async throws {
+        if topic.utf8.contains(where: "+#".utf8.contains) { return try await showAll() }
         let result = try await connection.ask(RetainedGetRequest(topic: topic, isExact: !connection.json))
         if connection.json { return result.print() }
         let bytes = result.answer.payload

@@ -53,9 +53,9 @@ struct StatusCommand: AsyncParsableCommand {
         if let open = status.descriptors, let most = status.maximumDescriptors {
             lines.append(("descriptors", "\(open) of \(most)"))
         }
-        if let seconds = status.certificateSeconds {
-            let words = seconds < 0 ? "ended" : "end in \(Quantity.span(seconds: seconds))"
-            lines.append(("certificates", words))
+        for certificate in status.certificates {
+            let words = certificate.seconds.map { $0 < 0 ? "has ended" : "ends in \(Quantity.span(seconds: $0))" }
+            lines.append(("certificate", "\(certificate.file) \(words ?? "cannot be read")"))
         }
         lines.append(("memory", Quantity.size(status.memoryBytes)))
         lines.append(("data directory", status.dataDirectory))

@@ -63,6 +63,15 @@ struct SignToken: AsyncParsableCommand {
     @Flag(help: "Read claims, an object a line, from standard input, and print a token for each.")
     var lines = false
 
+    private func show(_ token: String) {
+        guard connection.json else { return Output.print(token) }
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.member("token", token)
+        writer.endObject()
+        Output.printJSON(writer.bytes)
+    }
+
     func run() async throws {
         let signing = try SigningKey(file: key)
         let algorithm: SignatureAlgorithm
@@ -74,13 +83,13 @@ struct SignToken: AsyncParsableCommand {
         } else {
             algorithm = signing.algorithm
         }
-        guard lines else { return Output.print(try sign(try claims(), by: signing, algorithm)) }
+        guard lines else { return show(try sign(try claims(), by: signing, algorithm)) }
         var reader = try LineReader(path: "-")
         while let line = try reader.next() {
             guard case .line(let bytes) = line, (try? JSONObject.parse(bytes.span)) != nil else {
                 throw Failure.failed("line \(reader.number): expected an object of JSON")
             }
-            Output.print(try sign(bytes, by: signing, algorithm))
+            show(try sign(bytes, by: signing, algorithm))
         }
     }
 
@@ -180,6 +189,11 @@ struct CheckToken: AsyncParsableCommand {
     var alg: [String] = []
 
     func validate() throws {
+        // It is not repeated: what is on standard error may be kept.
+        if OpaqueToken(source) != nil || OpaqueToken.isJWT(source) && source.hasPrefix("ey") {
+            throw ValidationError(
+                "a token is no argument, as others can see it: give a file, or standard input as with < token.txt")
+        }
         if keys == nil {
             guard iss == nil, aud == nil, alg.isEmpty else {
                 throw ValidationError("--iss, --aud and --alg go with --keys")

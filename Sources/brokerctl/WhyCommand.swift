@@ -77,8 +77,12 @@ struct TraceCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Only what concerns this client.", valueName: "id"))
     var client: String?
 
-    @Option(help: ArgumentHelp("End after this time. (default: go on)", valueName: "seconds"))
-    var seconds: Double?
+    @Option(
+        name: .customLong("seconds"),
+        help: ArgumentHelp("End after this time. (default: go on)", valueName: "seconds"))
+    var span: TimeSpan?
+
+    private var seconds: Double? { span?.seconds }
 
     func validate() throws {
         guard topic != nil || client != nil else { throw ValidationError("give --topic or --client") }

@@ -22,6 +22,7 @@ VERBS = [
     ("read", "subscriptions", {}), ("read", "retained.list", {}), ("read", "retained.get", {"topic": "none"}),
     ("read", "retained.export", {}), ("write", "retained.set", {"topic": "a", "data": 1}),
     ("write", "retained.delete", {"filter": "a"}), ("write", "kick", {"client": "none"}),
+    ("write", "client.policy", {"client": "none", "slow": "latest"}),
     ("read", "bans.list", {}), ("read", "users.list", {}), ("read", "token.list", {}), ("read", "token.check", {"token": "none"}),
     ("read", "acl.explain", {"action": "publish", "name": "a"}), ("read", "acl.list", {}),
     ("write", "bans.add", {"kind": "user", "name": "none"}),

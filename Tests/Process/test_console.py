@@ -236,6 +236,131 @@ def test_an_administrator_sees_and_acts(governed, chromium):
     chromium.wait_for_text("denied: no rule allows all of it", "allow news/#")
 
 
+def test_an_administrator_changes_the_policy_of_a_client(governed, chromium):
+    log_in(chromium, governed, "ada", "correct horse")
+    reader = governed.session(headers=ADA)
+    reader.subscribe("news/#")
+    go(chromium, "clients", "sorted by age", reader.welcome["client"])
+    click(chromium, reader.welcome["client"])
+    chromium.wait_for_text("Filters: news/#")
+    chromium.evaluate("document.querySelector('[aria-label=\"policy if slow\"]').value = 'latest'; 0")
+    click(chromium, "Change policy")
+    chromium.wait_for_text("latest: 1 filters")
+    assert governed.control_json("clients", "show", reader.welcome["client"])["policy"] == "latest"
+
+
+# What a keyboard alone can do
+
+CODES = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowDown": 40, "ArrowUp": 38, "ArrowRight": 39}
+
+
+def strike(console, *keys):
+    """Real keys, which the browser takes as those of a keyboard: it moves the focus, and presses what has it."""
+    for key in keys:
+        for type_ in ("keyDown", "keyUp"):
+            text = {"Enter": "\r"}.get(key, "" if key in CODES else key)
+            console.command(
+                "Input.dispatchKeyEvent", type=type_, key=key, code=key, windowsVirtualKeyCode=CODES.get(key, ord(key[0].upper())),
+                **({"text": text} if text and type_ == "keyDown" else {}))
+
+
+def write(console, text):
+    console.command("Input.insertText", text=text)
+
+
+FOCUS = "(document.activeElement.ariaLabel || document.activeElement.textContent || document.activeElement.name || '').trim()"
+
+
+def tab_to(console, name):
+    """Goes on to what has that name."""
+    seen = []
+    while (found := console.evaluate(FOCUS)) != name:
+        seen.append(found)
+        assert len(seen) < 120, f"{name} is not among {seen}"
+        strike(console, "Tab")
+
+
+def test_a_keyboard_is_enough(governed, chromium):
+    """From logging in to a client that is sent away: no step needs a pointer."""
+    chromium.forget_cookies()
+    chromium.open(governed.url("/"))
+    chromium.wait_for_text("Log in")
+    wait_until(lambda: chromium.evaluate("document.getElementById('who').onclick !== null"), "the button")
+    tab_to(chromium, "Log in")
+    strike(chromium, "Enter")
+    chromium.wait_for_text("Password", "or a token")
+    tab_to(chromium, "user")
+    write(chromium, "ada")
+    strike(chromium, "Tab")
+    write(chromium, "correct horse")
+    strike(chromium, "Enter")
+    chromium.wait_for_text("ada · Log out", "subscribed to #")
+    tab_to(chromium, "message")
+    write(chromium, "typed")
+    tab_to(chromium, "retain")
+    strike(chromium, " ")
+    tab_to(chromium, "Publish")
+    strike(chromium, "Enter")
+    chromium.wait_for_text("published sensors/1/temp")
+    chromium.evaluate("document.activeElement.blur(); 0")
+    reader = governed.session(headers=ADA)
+    reader.subscribe("news/#")
+    strike(chromium, "g", "c")
+    chromium.wait_for_text("sorted by age", reader.welcome["client"])
+    tab_to(chromium, reader.welcome["client"])
+    strike(chromium, "Enter")
+    chromium.wait_for_text("Filters: news/#")
+    tab_to(chromium, "Trace")
+    # The list that has the focus stays as it is, and the focus with it.
+    tab_to(chromium, reader.welcome["client"])
+    tab_to(chromium, "Kick")
+    strike(chromium, "Enter")
+    chromium.wait_for_text("Disconnect ")
+    strike(chromium, "Escape")
+    assert chromium.evaluate(FOCUS) == "Kick"
+    strike(chromium, "Enter")
+    chromium.wait_for_text("Disconnect ")
+    tab_to(chromium, "Disconnect")
+    strike(chromium, "Enter")
+    chromium.wait_for_text("disconnected 1")
+    with pytest.raises(ConnectionEnded):
+        while True:
+            reader.websocket.receive_message()
+    for key, words in [("s", "What happened"), ("o", "Log level for 10 min"), ("a", "Mint a token"), ("y", "Read it back"), ("t", "Subscribe")]:
+        chromium.evaluate("document.activeElement.blur(); 0")
+        strike(chromium, "g", key)
+        chromium.wait_for_text(words)
+    strike(chromium, "?")
+    chromium.wait_for_text("go to a page")
+    strike(chromium, "Escape")
+    assert chromium.evaluate("document.getElementById('dialog').open") is False
+
+
+@pytest.mark.parametrize("page, word", [
+    ("topics", "Copy curl"), ("clients", "sorted by age"), ("slow", "What happened"), ("overview", "ready"),
+    ("access", "for the dashboard"), ("try", "Read it back")])
+def test_the_tab_key_reaches_every_control(governed, chromium, page, word):
+    log_in(chromium, governed, "ada", "correct horse")
+    governed.session(headers=ADA).publish("kitchen", 1, retain=True)
+    chromium.wait_for_text("subscribed to #", "kitchen")
+    choose(chromium)
+    go(chromium, page, word)
+    controls = (
+        "[...document.querySelectorAll('a, button, input, select, textarea, [tabindex]')].filter(one => one.checkVisibility() && "
+        "!one.disabled && one.tabIndex >= 0)")
+    # By what they are called: a page that shows its lists anew has other elements then.
+    chromium.evaluate(
+        "window.called = (one) => [one.tagName, one.ariaLabel, one.tagName === 'DIV' ? one.className : one.textContent].join();"
+        "document.activeElement.blur(); window.reached = new Set(); 0")
+    count = chromium.evaluate(f"{controls}.length")
+    for _ in range(2 * count + 5):
+        strike(chromium, "Tab")
+        chromium.evaluate("reached.add(called(document.activeElement)); 0")
+    assert chromium.evaluate(f"{controls}.map(called).filter(one => !reached.has(one))") == []
+    clickable = chromium.evaluate("[...document.querySelectorAll('*')].filter(one => one.onclick && !one.matches('a, button, input, select')).map(one => one.id)")
+    assert set(clickable) <= {"tree", "rows"}
+
+
 def test_an_administrator_deletes_all_below_a_topic(governed, chromium):
     """And is told before how many values that are."""
     log_in(chromium, governed, "ada", "correct horse")

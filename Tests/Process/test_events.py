@@ -8,6 +8,7 @@ import pytest
 
 from command_line import run_control
 from deadlines import wait_until
+from fragile_disk import FragileDisk
 from raw_websocket import CLOSE
 from test_slow_readers import flood, slow_session
 
@@ -69,6 +70,28 @@ def test_each_refusal_says_what_refused(broker):
     assert (host["by"], host["target"]) == ("host", "evil.test")
     assert (origin["by"], origin["target"]) == ("origin", "https://evil.test")
     assert (token["by"], token["what"]) == ("credentials", "token") and "nonsense" not in json.dumps(token)
+
+
+def test_limits_on_sizes(start_broker):
+    """Whatever refuses it: a head, a body, a line of a batch, a batch, a frame, a message in a frame."""
+    broker = start_broker("limits: { message: 1KiB, request_head: 2KiB, batch: 2 }\n")
+    assert broker.http("GET", "/t/" + "a" * 3000).status == 414
+    assert broker.http("GET", "/t/a", headers={"X-Long": "b" * 3000}).status == 431
+    assert broker.http("PUT", "/t/a", body=b"x" * 2000).status == 413
+    line = json.dumps({"topic": "a", "data": "x" * 2000}).encode()
+    assert broker.http("POST", "/t", body=line).status == 207
+    assert broker.http("POST", "/t", body=b'{"topic":"a","data":1}\n' * 3).status == 413
+    session = broker.session()
+    assert session.request(op="publish", topic="a", data="x" * 2000)["code"] == "too-large"
+    topic = broker.websocket("/t/a")
+    topic.send_text("x" * 2000)
+    assert topic.receive_close()[0] == 1009
+    told = events(broker, "refused", 7)
+    assert {event["by"] for event in told} == {"limit"}
+    assert [event["target"] for event in told] == [
+        "limits.request_head", "limits.request_head", "limits.message", "limits.message", "limits.batch", "limits.message",
+        "limits.message"]
+    assert told[5]["client"] == session.welcome["client"] and "client" in told[6]
 
 
 def test_a_limit_on_what_is_kept_and_one_on_a_list_of_filters(start_broker):
@@ -134,6 +157,18 @@ def test_the_store_fails_and_recovers(start_broker):
     assert len(events(broker, "store-failed")) == 1
     broker.wait_for_line("error the store does not take messages reason=")
     broker.wait_for_line("info the store takes messages again")
+
+
+def test_a_disk_that_works_again_is_told_without_a_message(start_broker, tmp_path):
+    """Nobody publishes meanwhile, and nobody asks whether the broker is ready."""
+    disk = FragileDisk(tmp_path, tmp_path / "broker0" / "data")
+    broker = start_broker(environment=disk.environment)
+    disk.faults.set(failing_dsync_writes=1 << 40, failing_syncs=1 << 40)
+    assert broker.http("PUT", "/t/a?retain", body=b"x").status == 503
+    (failed,) = events(broker, "store-failed")
+    disk.faults.set(failing_dsync_writes=0, failing_syncs=0)
+    (recovered,) = events(broker, "store-recovered")
+    assert failed["time"] < recovered["time"]
 
 
 def test_reload_and_drain(broker):

@@ -1,5 +1,5 @@
 // The pages of administration. What they show and do, the broker allows this person; otherwise they say so.
-import { age, ask, button, bytes, clean, element, fact, foreign, plot } from "./page-kit.js";
+import { age, ask, button, bytes, clean, element, fact, foreign, plot, refill } from "./page-kit.js";
 
 const second = 1000, remembered = 900, listed = 200;
 
@@ -36,7 +36,7 @@ function table(columns, rows, more) {
 // Clients, and those that are slow
 
 function clientPage(place, console_, { order, where, title }) {
-  let sort = order, user = "", isFocused = false, trace;
+  let sort = order, user = "", trace;
   const list = element("div"), details = element("section", { ariaLabel: "The chosen client" }), told = element("p", { role: "status", className: "faint" });
   const filter = element("input", { name: "user", placeholder: "user", ariaLabel: "user", oninput: () => (user = filter.value) });
   const body = element("div", {}, element("h2", { textContent: title }), element("form", { onsubmit: (event) => event.preventDefault() }, filter), told, list, details);
@@ -55,7 +55,11 @@ function clientPage(place, console_, { order, where, title }) {
     if (!result) return;
     const facts = Object.entries({ ...result, connectedAt: new Date(result.connectedAt).toLocaleString() }).filter(([name, value]) => name !== "filters" && value !== null);
     trace?.leave();
-    details.replaceChildren(element("h2", {}, foreign(result.id)), element("dl", {}, ...facts.map(fact)),
+    const policy = element("select", { ariaLabel: "policy if slow" }, ...["close", "drop-oldest", "latest"].map((textContent) => element("option", { textContent })));
+    policy.value = result.policy ?? "close";
+    const change = () => console_.admin("client.policy", { client: client.id, slow: policy.value })
+      .then(({ result }) => console_.say(`${policy.value}: ${result.changed} filters`), ({ message }) => console_.say(message, true));
+    details.replaceChildren(element("h2", {}, foreign(result.id)), element("dl", {}, ...facts.map(fact)), element("p", { className: "actions" }, policy, button("Change policy", change)),
       element("p", {}, "Filters: ", foreign((result.filters ?? []).join(", ") || "none")),
       element("h2", { textContent: "Its messages, from now on" }), button("Trace", (event) => follow(client, event.target)),
       element("h2", { textContent: "Its connection" }), eventTable(events));
@@ -69,18 +73,15 @@ function clientPage(place, console_, { order, where, title }) {
       const { result } = await console_.admin("trace", { number, client: client.id });
       lines.push(...result.lines);
       lines.splice(0, lines.length - listed);
-      if (lines.length) place.replaceChildren(eventTable(lines));
+      if (lines.length) refill(place, eventTable(lines));
     });
   };
   const run = everySecond(place, async () => {
     const { result, truncated } = await console_.admin("clients", { sort, limit: listed, ...(user && { user }), ...(where && { where }) });
     if (body.parentNode !== place) place.replaceChildren(body);
     told.textContent = `${result.length} clients${truncated || result.length === listed ? ", more not shown" : ""}, sorted by ${sort}`;
-    // A row that somebody is at is not taken away under the hand.
-    if (list.matches(":focus-within") && isFocused) return;
-    isFocused = true;
     const now = Date.now() + console_.skew;
-    list.replaceChildren(table(
+    refill(list, table(
       [["id"], column("user", "user", ""), ["address"], ["protocol"], column("age", "age"), column("filters", "subscriptions"), column("in", "received"), column("out", "sent"),
         column("pending", "pending"), column("RTT", "rtt"), ["policy"], ["action"]],
       result.map((client) => [button(client.id, () => choose(client)), client.user, client.address, client.protocol, age(now - client.connectedAt), client.subscriptions,
@@ -112,7 +113,7 @@ function slow(place, console_) {
   place.replaceChildren(both);
   const page = clientPage(readers, console_, { order: "pending", where: ["pending > 0"], title: "Slow readers" });
   const watch = everySecond(events, async () => {
-    events.replaceChildren(eventTable(await recent(console_, { kinds: ["slow", "dead", "gap", "kicked"] })));
+    refill(events, eventTable(await recent(console_, { kinds: ["slow", "dead", "gap", "kicked"] })));
   });
   return { leave: () => (page.leave(), watch.leave()) };
 }
@@ -156,7 +157,7 @@ function overview(place, console_) {
     const told = [["state", result.failure ?? "ready"], ["server", result.server], ["up", age(result.uptimeSeconds * 1000)], ["clients", result.clients],
       ["subscriptions", result.subscriptions], ["seq", result.seq], ["behind", result.backlog?.clientsBehind], ["store", store && `${bytes(store.usedBytes)} of ${bytes(store.maximumBytes)}`],
       ["retained", retained?.values], ["history", kept?.messages], ["disk free", bytes(result.diskFreeBytes)], ["commit p99", result.commit?.p99Milliseconds && `${result.commit.p99Milliseconds} ms`],
-      ["certificates", result.certificateSeconds === undefined ? undefined : `${Math.floor(result.certificateSeconds / 86400)} days left`], ["listens on", result.listen?.join(", ")],
+      ...(result.certificates ?? []).map(({ file, seconds }) => [file, `${Math.floor(seconds / 86400)} days left`]), ["listens on", result.listen?.join(", ")],
       ["waits for a restart", waiting]];
     facts.replaceChildren(...told.filter(([, value]) => value !== undefined && value !== "").map(fact));
   });

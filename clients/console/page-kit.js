@@ -19,6 +19,9 @@ export const foreign = (text) => element("bdi", { textContent: clean(String(text
 /** A name and its value, for a list of them. */
 export const fact = ([name, value]) => element("div", {}, element("dt", { textContent: name }), element("dd", {}, foreign(value)));
 
+/** Shows something else in a place that nobody is at with the keyboard. */
+export const refill = (place, ...made) => place.matches(":focus-within") || place.replaceChildren(...made);
+
 export const button = (text, onclick, more) => element("button", { type: "button", textContent: text, onclick, ...more });
 
 const units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -151,6 +154,7 @@ export function ask(title, fields, action = "OK") {
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.onclose = () => resolve(dialog.returnValue === "yes" ? Object.fromEntries(new FormData(form)) : undefined);
+    // The end of a dialog before is told late, perhaps when this one is open.
+    dialog.onclose = () => dialog.open || resolve(dialog.returnValue === "yes" ? Object.fromEntries(new FormData(form)) : undefined);
   });
 }

@@ -205,12 +205,12 @@ addEventListener("hashchange", show);
 
 // The keyboard
 
-const keys = [["/", "go to the filter"], ["p", "pause or go on"], ["e", "edit the value"], ["g t, g c, g s, g o, g a", "go to a page"],
+const keys = [["/", "go to the filter"], ["p", "pause or go on"], ["e", "edit the value"], ["g t, g c, g s, g o, g a, g y", "go to a page"],
   ["arrows, Enter", "move in the tree, open and close"], ["?", "this help"]];
 let isGoing = false;
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || $("dialog").open || event.target.matches?.("input, textarea, select")) return;
-  const going = isGoing && { t: "topics", c: "clients", s: "slow", o: "overview", a: "access" }[event.key];
+  const going = isGoing && { t: "topics", c: "clients", s: "slow", o: "overview", a: "access", y: "try" }[event.key];
   isGoing = event.key === "g";
   if (going) location.hash = `/${going}`;
   else if (event.key === "/") $("subscribe").filter.focus();

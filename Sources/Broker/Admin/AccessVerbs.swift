@@ -12,15 +12,17 @@ extension ExplainAccessRequest: AnsweredRequest {
             throw Refusal(.badRequest, "action: expected \(AccessExplanation.Action.expectation), found \"\(action)\".")
         }
         let (who, name) = (Who(client: client, user: user, roles: roles, address: address), name)
-        who.find(caller, { (shard, subject, grant) throws(Refusal) in
-            let explanation: AccessExplanation
-            do throws(TopicError) {
-                explanation = try AccessExplanation(shard.access.rules, subject, by: grant, action, name)
-            } catch {
-                throw Refusal(action == .subscribe ? .badFilter : .badTopic, "name: \(error)")
-            }
-            return Answer(explanation, shard.access.rules, written: shard.configuration.access.rules.count)
-        }, then: then)
+        who.find(
+            caller,
+            { (shard, subject, grant) throws(Refusal) in
+                let explanation: AccessExplanation
+                do throws(TopicError) {
+                    explanation = try AccessExplanation(shard.access.rules, subject, by: grant, action, name)
+                } catch {
+                    throw Refusal(action == .subscribe ? .badFilter : .badTopic, "name: \(error)")
+                }
+                return Answer(explanation, shard.access.rules, written: shard.configuration.access.rules.count)
+            }, then: then)
     }
 }
 
@@ -29,9 +31,11 @@ extension ListAccessRequest: AnsweredRequest {
 
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) {
         let who = Who(client: client, user: user, roles: roles, address: address)
-        who.find(caller, { (shard, subject, _) throws(Refusal) in
-            AdminList(Self.lines(shard.access.rules, subject, written: shard.configuration.access.rules.count))
-        }, then: then)
+        who.find(
+            caller,
+            { (shard, subject, _) throws(Refusal) in
+                AdminList(Self.lines(shard.access.rules, subject, written: shard.configuration.access.rules.count))
+            }, then: then)
     }
 
     /// What the rules give a client, and take away.

@@ -176,7 +176,8 @@ struct AdminCaller {
 extension AdminSession {
     /// All verbs.
     private static let all: [any AnsweredRequest.Type] = [
-        StatusRequest.self, ClientsRequest.self, ClientRequest.self, KickRequest.self, TopicsRequest.self,
+        StatusRequest.self, ClientsRequest.self, ClientRequest.self, ClientPolicyRequest.self, KickRequest.self,
+        TopicsRequest.self,
         SubscriptionsRequest.self, RetainedListRequest.self, RetainedGetRequest.self, RetainedSetRequest.self,
         RetainedDeleteRequest.self, RetainedExportRequest.self, BackupRequest.self, BackupNextRequest.self,
         DrainRequest.self, ReloadRequest.self, LogLevelRequest.self, ConfigShowRequest.self, ConfigPlanRequest.self,

@@ -94,12 +94,14 @@ extension AdminDesk {
     func shareBans(
         _ list: BanList, ending isMeant: (@Sendable (any Session) -> Bool)? = nil, _ then: @escaping (Int) -> Void
     ) {
-        everyone.ask(from: shard, patiently: { shard, answer in
-            let end = isMeant.map { isMeant in
-                { isMeant($0) ? SessionEnd.kicked("disconnected by an administrator") : nil }
-            }
-            shard.adopt(list, orEnding: end, then: answer)
-        }, then: { then($0.reduce(0, +)) })
+        everyone.ask(
+            from: shard,
+            patiently: { shard, answer in
+                let end = isMeant.map { isMeant in
+                    { isMeant($0) ? SessionEnd.kicked("disconnected by an administrator") : nil }
+                }
+                shard.adopt(list, orEnding: end, then: answer)
+            }, then: { then($0.reduce(0, +)) })
     }
 
     /// The refusal of one more ban.

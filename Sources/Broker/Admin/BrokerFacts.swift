@@ -26,6 +26,8 @@ package struct BrokerFacts: Sendable {
     package let logThreshold: LogThreshold
     /// The seconds until the first certificate of a listener expires; `nil` if there are no certificates.
     let certificateSeconds: @Sendable () -> Int?
+    /// The certificates of all listeners.
+    let certificates: @Sendable () -> [CertificateSummary]
     /// The source of the settings; `nil` if a program supplied them.
     let configuration: ConfigurationDesk?
     /// The result of the last reload.
@@ -42,6 +44,7 @@ package struct BrokerFacts: Sendable {
         accessFile: AccessFileDesk? = nil, authenticator: (any Authenticator)? = nil, audit: AuditLog? = nil,
         configuration: ConfigurationDesk? = nil,
         certificateSeconds: @escaping @Sendable () -> Int? = { nil },
+        certificates: @escaping @Sendable () -> [CertificateSummary] = { [] },
         events: EventStream? = nil, cluster: ClusterDesk? = nil,
         backup: @escaping @Sendable (Int32) throws(StorageError) -> Void,
         checkBackup: @escaping @Sendable (_ path: String) throws(StorageError) -> Void = { _ in }
@@ -55,6 +58,7 @@ package struct BrokerFacts: Sendable {
         self.bans = bans
         self.logThreshold = logThreshold
         self.certificateSeconds = certificateSeconds
+        self.certificates = certificates
         self.configuration = configuration
         self.accessFile = accessFile
         self.authenticator = authenticator

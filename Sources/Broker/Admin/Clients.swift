@@ -4,10 +4,12 @@ extension ClientsRequest: AnsweredRequest {
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         let selection = ClientSelection(user: user, overlapping: try caller.desk.filter(filter))
         let view = try ClientView(self)
-        caller.desk.everyone.ask(from: caller.desk.shard) { shard in
+        caller.desk.everyone.ask(from: caller.desk.shard, within: AdminDesk.patience) { shard in
             view.rows(of: shard, selection)
-        } then: { answers in
-            then(.success(view.list(answers)))
+        } then: { answers, late in
+            var list = view.list(answers)
+            list.late = late
+            then(.success(list))
         }
     }
 }
@@ -80,6 +82,23 @@ extension ClientRequest: AnsweredRequest {
             ClientSummary($0, withFilters: true)
         } then: { summary in
             then(summary.map { .success($0) } ?? .failure(Refusal(.notFound, "There is no client \(client).")))
+        }
+    }
+}
+
+extension ClientPolicyRequest: AnsweredRequest {
+    var subject: String? { "client \(client) to \(slow)" }
+
+    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
+        guard let policy = SlowPolicy(rawValue: slow) else {
+            let known = SlowPolicy.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Refusal(.badRequest, "slow: expected one of \(known), found \"\(AuditEvent.clip(slow))\".")
+        }
+        caller.desk.everyone.ask(client: client, from: caller.desk.shard) { session -> Result<Answer, Refusal>? in
+            guard let shard = session.connection?.reactor[Shard.self] else { return nil }
+            return Result { () throws(Refusal) in Answer(changed: try shard.changePolicy(of: session, to: policy)) }
+        } then: { outcome in
+            then(outcome ?? .failure(Refusal(.notFound, "There is no client \(AuditEvent.clip(client)).")))
         }
     }
 }

@@ -24,13 +24,16 @@ extension KickRequest: AnsweredRequest {
                 then(.failure(Refusal(.notFound, "There is no client \(client).")))
             }
         }
-        everyone.ask(from: shard, patiently: { shard, answer in
-            shard.endSessions(judge: { selection.matches($0) ? .kicked(words) : nil }, then: answer)
-        }, then: {
-            let kicked = $0.reduce(0, +)
-            caller.tellKicked(kicked, self)
-            then(.success(Answer(kicked: kicked)))
-        })
+        everyone.ask(
+            from: shard,
+            patiently: { shard, answer in
+                shard.endSessions(judge: { selection.matches($0) ? .kicked(words) : nil }, then: answer)
+            },
+            then: {
+                let kicked = $0.reduce(0, +)
+                caller.tellKicked(kicked, self)
+                then(.success(Answer(kicked: kicked)))
+            })
     }
 
     private func checkReason() throws(Refusal) {

@@ -6,9 +6,10 @@ extension StatusRequest: AnsweredRequest {
         Readiness.of(shard).look { failure in
             var status = facts.status(shard, failure: failure)
             guard countsClients else { return then(.success(status)) }
-            everyone.ask(from: shard) { shard in
+            everyone.ask(from: shard, within: AdminDesk.patience) { shard in
                 shard.everybody.reduce(into: Answer.Backlog()) { $0.add($1) }
-            } then: { parts in
+            } then: { parts, late in
+                status.late = late
                 var backlog = Answer.Backlog()
                 for part in parts { backlog.add(part) }
                 status.backlog = backlog
@@ -61,6 +62,7 @@ extension BrokerFacts {
         status.heldBytes = figures.heldBytes
         status.maximumHeldBytes = figures.heldLimit
         status.certificateSeconds = certificateSeconds()
+        status.certificates = certificates()
         status.maximumQuestion = AdminWire.maximumQuestion(
             message: shard.settings.limits.message, topic: shard.settings.topicLimits.maximumBytes)
         status.memoryBytes = Machine.residentBytes

@@ -1,13 +1,15 @@
 extension SubscriptionsRequest: AnsweredRequest {
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         let wanted = try caller.desk.filter(filter)
-        caller.desk.everyone.ask(from: caller.desk.shard) {
+        caller.desk.everyone.ask(from: caller.desk.shard, within: AdminDesk.patience) {
             $0.filters(coveredBy: wanted)
-        } then: { answers in
+        } then: { answers, late in
             let rows = FilterCount.merge(answers).lazy.map {
                 FilterSummary(filter: $0.filter.name, clients: $0.clients)
             }
-            then(.success(AdminList(rows, atMost: AdminDesk.maximumRows)))
+            var list = AdminList(rows, atMost: AdminDesk.maximumRows)
+            list.late = late
+            then(.success(list))
         }
     }
 }

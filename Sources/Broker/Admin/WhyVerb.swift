@@ -77,7 +77,8 @@ extension Shard {
             return (false, [said.reason, said.denier].compactMap(\.self).joined(separator: ": "))
         }
         let line = said.lines.first { $0.matches && !$0.isDenial }
-        return (true, line.map { "\($0.rule): \($0.template)" } ?? "")
+        // No rule is asked about a client of the socket.
+        return (true, line.map { "\($0.rule): \($0.template)" } ?? "it came by the administration socket")
     }
 }
 

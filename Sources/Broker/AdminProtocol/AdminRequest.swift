@@ -69,6 +69,8 @@ package struct AdminList<Element: AdminObject>: AdminAnswer {
     package var isTruncated: Bool
     /// The position at which the next request continues; `nil` at the end of the list.
     package var next: String?
+    /// The event loops that did not answer in time, by their numbers: what they know is missing.
+    package var late: [Int] = []
 
     package init(_ elements: [Element], isTruncated: Bool = false, next: String? = nil) {
         self.elements = elements
@@ -85,6 +87,7 @@ package struct AdminList<Element: AdminObject>: AdminAnswer {
         guard let result = answer.value("result") else { throw AdminWire.missingResult(answer) }
         isTruncated = try answer.bool("truncated") ?? false
         next = try answer.string("next")
+        late = try answer.integers("late")
         var elements: [Element] = []
         try result.forEachElement { (element) throws(JSONError) in elements.append(try Element(try element.object())) }
         self.elements = elements
@@ -97,6 +100,29 @@ package struct AdminList<Element: AdminObject>: AdminAnswer {
         writer.endArray()
         if isTruncated { writer.member("truncated", true) }
         if let next { writer.member("next", next) }
+        writer.member(late: late)
+    }
+}
+
+extension JSONObject {
+    /// A member that is an array of numbers; without it, none.
+    func integers(_ name: JSONName) throws(JSONError) -> [Int] {
+        var numbers: [Int] = []
+        try value(name)?.forEachElement { (element) throws(JSONError) in
+            numbers.append(try element.integer(as: Int.self, member: name.description))
+        }
+        return numbers
+    }
+}
+
+extension JSONWriter {
+    /// Writes which event loops are late, if any is.
+    mutating func member(late: [Int]) {
+        guard !late.isEmpty else { return }
+        name("late")
+        beginArray()
+        for number in late { integer(number) }
+        endArray()
     }
 }
 

@@ -2,7 +2,7 @@
 package enum ClientField: String, Sendable, CaseIterable {
     case id, user, address, listener
     case protocolName = "protocol"
-    case origin, agent, tls, age, subscriptions, published, policy, behind, pending, waiting, kernel
+    case origin, agent, tls, age, subscriptions, published, rate, policy, behind, pending, waiting, kernel
     case roundTrip = "rtt"
     case received, sent, reactor
 
@@ -20,7 +20,7 @@ package enum ClientField: String, Sendable, CaseIterable {
     package var kind: Kind {
         switch self {
         case .id, .user, .address, .listener, .protocolName, .origin, .agent, .tls, .policy, .behind: .text
-        case .subscriptions, .published, .reactor: .count
+        case .subscriptions, .published, .rate, .reactor: .count
         case .pending, .kernel, .received, .sent: .bytes
         case .age, .waiting, .roundTrip: .time
         }
@@ -37,6 +37,9 @@ package enum ClientField: String, Sendable, CaseIterable {
         case .age: client.connectedAt.map { Double(max(0, now - max(0, $0))) }
         case .subscriptions: Double(client.subscriptions)
         case .published: Double(client.published)
+        // Of a client that has just come, as if it had been here for a second.
+        case .rate:
+            client.connectedAt.map { Double(client.published) / Double(max(1000, now - max(0, $0))) * 1000 }
         case .pending: Double(client.pendingBytes)
         case .waiting: client.waitingMilliseconds
         case .kernel: Double(client.kernelBytes)

@@ -61,8 +61,12 @@ package struct StatusRequest: AdminRequest {
         package var maximumHeldBytes: Int?
         /// The seconds until the first certificate of a listener expires; `nil` if there are no certificates.
         package var certificateSeconds: Int?
+        /// Each certificate of a listener.
+        package var certificates: [CertificateSummary] = []
         /// The backlog of the clients; `nil` if it was not requested.
         package var backlog: Backlog?
+        /// The event loops whose clients are missing in it, because they did not answer in time.
+        package var late: [Int] = []
         /// The maximum size of a request, in bytes.
         package var maximumQuestion = 1 << 20
         /// The resident memory, in bytes.
@@ -136,7 +140,13 @@ extension StatusRequest.Answer {
         heldBytes = try object.integer("heldBytes") ?? 0
         maximumHeldBytes = try object.integer("maximumHeldBytes")
         certificateSeconds = try object.integer("certificateSeconds")
+        var certificates: [CertificateSummary] = []
+        try object.value("certificates")?.forEachElement { (element) throws(JSONError) in
+            certificates.append(try CertificateSummary(try element.object()))
+        }
+        self.certificates = certificates
         backlog = try Backlog(object)
+        late = try object.integers("late")
         maximumQuestion = try object.integer("maximumQuestion") ?? 1 << 20
         memoryBytes = try object.integer("memoryBytes") ?? 0
         if try object.bool("ready") != true { failure = try object.string("reason") ?? "" }
@@ -162,6 +172,7 @@ extension StatusRequest.Answer {
         store?.write(to: &writer)
         writeMachine(to: &writer)
         backlog?.write(to: &writer)
+        writer.member(late: late)
         writer.member("maximumQuestion", maximumQuestion)
         writer.member("memoryBytes", memoryBytes)
         writer.member("ready", failure == nil)
@@ -199,6 +210,34 @@ extension StatusRequest.Answer {
         writer.member("heldBytes", heldBytes)
         if let maximumHeldBytes { writer.member("maximumHeldBytes", maximumHeldBytes) }
         if let certificateSeconds { writer.member("certificateSeconds", certificateSeconds) }
+        guard !certificates.isEmpty else { return }
+        writer.name("certificates")
+        writer.beginArray()
+        for certificate in certificates { certificate.writeObject(to: &writer) }
+        writer.endArray()
+    }
+}
+
+/// A certificate of a listener.
+package struct CertificateSummary: AdminObject, Equatable {
+    /// As the configuration names it.
+    package let file: String
+    /// How long it still holds, in seconds, below 0 if it has ended; `nil`: it cannot be read.
+    package let seconds: Int?
+
+    init(file: String, seconds: Int?) {
+        self.file = file
+        self.seconds = seconds
+    }
+
+    package init(_ object: borrowing JSONObject) throws(JSONError) {
+        file = try object.string("file") ?? ""
+        seconds = try object.integer("seconds")
+    }
+
+    package func write(to writer: inout JSONWriter) {
+        writer.member("file", file)
+        if let seconds { writer.member("seconds", seconds) }
     }
 }
 

@@ -68,6 +68,29 @@ extension Shard {
         look()
     }
 
+    /// Gives all subscriptions of a session another policy, as if it had subscribed again: what is due to it stays due.
+    ///
+    /// - Returns: how many had another one.
+    package func changePolicy(of session: any Session, to slow: SlowPolicy) throws(Refusal) -> Int {
+        // It could not be told of a gap.
+        guard session.client.endpoint != .topic else {
+            throw Refusal(.badRequest, "slow: a topic socket supports only close.")
+        }
+        let changing = session.subscriptions.all.filter { $0.slow != slow }
+        // Their retained values would be left out.
+        guard changing.isEmpty || session.subscriptions.starts.isEmpty else {
+            throw Refusal(.unavailable, "A subscription of the client is just beginning; try again.")
+        }
+        for old in changing {
+            var options = SubscribeOptions()
+            options.wantsSnapshot = false
+            options.hearsItself = !old.skipsOwn
+            options.slow = slow
+            _ = try subscribe(session, to: old.filter, options)
+        }
+        return changing.count
+    }
+
     /// Refuses `count` more subscriptions if one client, or all clients together, would have too many.
     package func checkRoom(for count: Int, of set: SubscriptionSet, by client: Client) throws(Refusal) {
         guard count > 0 else { return }

@@ -20,6 +20,21 @@ package struct ShardGroup: Sendable {
         ask(remotes, from: asker, question, then: then)
     }
 
+    /// Asks every shard likewise, but waits for a time only.
+    ///
+    /// - Parameters:
+    ///   - patience: how long it waits, in nanoseconds.
+    ///   - then: gets the answers that have come, and the numbers of the shards whose answers have not.
+    package func ask<Answer: Sendable>(
+        from asker: Shard, within patience: Int64, _ question: @escaping @Sendable (Shard) -> Answer,
+        then: @escaping (_ answers: [Answer], _ late: [Int]) -> Void
+    ) {
+        let answers = ask(remotes, from: asker, patiently: { $1(question($0)) }, then: { then($0, []) })
+        asker.reactor.run(afterNanoseconds: patience) {
+            if let found = answers.giveUp() { then(found.answers, found.late) }
+        }
+    }
+
     /// Asks every shard something that it answers once, then or later; see ``ask(from:_:then:)``.
     package func ask<Answer: Sendable>(
         from asker: Shard, patiently question: @escaping @Sendable (Shard, @escaping (Answer) -> Void) -> Void,
@@ -54,11 +69,12 @@ package struct ShardGroup: Sendable {
         ask(asked, from: asker, patiently: { $1(question($0)) }, then: then)
     }
 
+    @discardableResult
     private func ask<Answer: Sendable>(
         _ asked: [Remote], from asker: Shard,
         patiently question: @escaping @Sendable (Shard, @escaping (Answer) -> Void) -> Void,
         then: @escaping ([Answer]) -> Void
-    ) {
+    ) -> Answers<Answer> {
         let link = ReactorLink(remote: asker.reactor.remote)
         link.bind(Asker(then), on: asker.reactor)
         let answers = Answers<Answer>(expected: asked.count)
@@ -69,6 +85,7 @@ package struct ShardGroup: Sendable {
             }
             if !isPosted { answers.add(nil, of: index, link) }
         }
+        return answers
     }
 
     /// Runs `body` on every shard's thread, soon.
@@ -103,13 +120,17 @@ private final class Asker<Answer: Sendable> {
 /// The answers of several shards, from their threads.
 private final class Answers<Answer: Sendable>: Sendable {
     private struct State {
-        var missing: Int
+        var missing: Set<Int>
         var answers: [Answer?]
+        /// Whether somebody has them.
+        var isOver = false
     }
 
     private let state: Mutex<State>
 
-    init(expected: Int) { state = Mutex(State(missing: expected, answers: Array(repeating: nil, count: expected))) }
+    init(expected: Int) {
+        state = Mutex(State(missing: Set(0..<expected), answers: Array(repeating: nil, count: expected)))
+    }
 
     /// Adds an answer; the last one passes all of them on.
     ///
@@ -117,10 +138,21 @@ private final class Answers<Answer: Sendable>: Sendable {
     func add(_ answer: Answer?, of index: Int, _ link: ReactorLink) {
         let all: [Answer]? = state.withLock { state in
             state.answers[index] = answer
-            state.missing -= 1
-            return state.missing == 0 ? state.answers.compactMap { $0 } : nil
+            state.missing.remove(index)
+            guard state.missing.isEmpty, !state.isOver else { return nil }
+            state.isOver = true
+            return state.answers.compactMap { $0 }
         }
         guard let all else { return }
         link.take(Asker<Answer>.self) { $0?.then(all) }
+    }
+
+    /// What has come, and the indices of what has not; `nil`: all has.
+    func giveUp() -> (answers: [Answer], late: [Int])? {
+        state.withLock { state in
+            guard !state.isOver else { return nil }
+            state.isOver = true
+            return (state.answers.compactMap { $0 }, state.missing.sorted())
+        }
     }
 }

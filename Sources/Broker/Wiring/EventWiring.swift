@@ -159,8 +159,8 @@ extension EventStream {
 /// A store that is full takes removals all the same, so it has recovered when nothing has failed for ``calm``. The
 /// store's thread.
 package final class StoreWatch: Sendable {
-    /// When a message failed last; `nil`: the store takes messages.
-    private let failed = Mutex<MonotonicTime?>(nil)
+    /// When a message failed last, and whether that was for want of room; `nil`: the store takes messages.
+    private let failed = Mutex<(time: MonotonicTime, isFull: Bool)?>(nil)
     private let events: EventStream
     /// In nanoseconds.
     private static let calm: Int64 = 1_000_000_000
@@ -172,20 +172,33 @@ package final class StoreWatch: Sendable {
         for case .limit(let name) in settlement.failed.lazy.map(\.error) { events.refused(nil, by: "limit", name) }
         let failure = settlement.failed.first { $0.error.isOfTheStore }
         let change = failed.withLock { failed -> BrokerEvent.Kind? in
-            if failure != nil {
-                defer { failed = .now }
+            if let failure {
+                defer { failed = (.now, failure.error == .full) }
                 return failed == nil ? .storeFailed : nil
             }
-            guard let last = failed, !settlement.committed.isEmpty,
-                MonotonicTime.now.nanoseconds(since: last) >= Self.calm
-            else { return nil }
-            failed = nil
-            return .storeRecovered
+            return settlement.committed.isEmpty ? nil : Self.recovery(of: &failed)
         }
         guard let change else { return }
         events.tell(change) { event in
             if let failure { event.add("reason", "\(failure.error)") }
         }
+    }
+
+    /// `nil`: it was not failing, or failed a moment ago.
+    private static func recovery(of failed: inout (time: MonotonicTime, isFull: Bool)?) -> BrokerEvent.Kind? {
+        guard let last = failed, MonotonicTime.now.nanoseconds(since: last.time) >= calm else { return nil }
+        failed = nil
+        return .storeRecovered
+    }
+
+    /// Whether the store is failing so that a small write of the broker's own shows when it takes messages again, also if
+    /// nobody publishes: a full one takes that, and is full all the same.
+    package var isToBeTried: Bool { failed.withLock { $0?.isFull == false } }
+
+    /// The store has taken such a write.
+    package func tried() {
+        let change = failed.withLock { $0?.isFull == false ? Self.recovery(of: &$0) : nil }
+        if let change { events.tell(change) { _ in } }
     }
 }
 

@@ -255,7 +255,10 @@ package final class HTTPConnection: StreamDriver {
     }
 
     private static func tooLarge(_ maximum: Int) -> HTTPRefusal {
-        HTTPRefusal(status: 413, code: "too-large", message: "The body is longer than the limit of \(maximum) bytes.")
+        let message = "The body is longer than the limit of \(maximum) bytes."
+        var refusal = HTTPRefusal(status: 413, code: "too-large", message: message)
+        refusal.isBodyTooLong = true
+        return refusal
     }
 
     package var heldBytes: Int { unsafe body.heldBytes }

@@ -59,7 +59,7 @@ package struct HTTPSettings {
     /// Called with errors that handlers threw, except refusals; they are answered with 500.
     var report: (@Sendable (any Error, ServerRequest) -> Void)?
     /// Told of each refusal, and of what was refused: `nil` if it could not be read.
-    var refused: ((HTTPRefusal, IncomingRequest?, SocketAddress?) -> Void)?
+    package var refused: ((HTTPRefusal, IncomingRequest?, SocketAddress?) -> Void)?
 
     package init() {}
 }

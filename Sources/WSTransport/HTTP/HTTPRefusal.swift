@@ -9,6 +9,9 @@ public struct HTTPRefusal: Error, Sendable {
     /// Fields that are added to the response.
     public var fields: HeaderFields
 
+    /// Whether the body exceeds its limit.
+    package var isBodyTooLong = false
+
     /// Creates a refusal.
     public init(status: Int, code: String = "", message: String, fields: HeaderFields = [:]) {
         self.status = status

@@ -180,9 +180,10 @@ package struct TLSClientAuthorities: Hashable, Sendable {
     }
 
     /// How long all of a server's certificates still hold, in seconds, below 0 if one has ended; `nil`: it cannot be read.
-    package var secondsLeft: Int? {
-        ([unsafe Self.secondsLeft(of: handle)] + (names?.secondsLeft ?? [])).compactMap(\.self).min()
-    }
+    package var secondsLeft: Int? { allSecondsLeft.compactMap(\.self).min() }
+
+    /// Of each of a server's certificates, in the order in which they were given, how long it still holds.
+    package var allSecondsLeft: [Int?] { [unsafe Self.secondsLeft(of: handle)] + (names?.secondsLeft ?? []) }
 
     private static func secondsLeft(of handle: OpaquePointer) -> Int? {
         guard let certificate = unsafe SSL_CTX_get0_certificate(handle) else { return nil }

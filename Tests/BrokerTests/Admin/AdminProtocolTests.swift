@@ -8,6 +8,7 @@ struct AdminProtocolTests {
     @Test func everyVerbSaysWhatRightItNeeds() {
         let expected: [String: AdminRight] = [
             "status": .read, "clients": .read, "client": .read, "topics": .read, "subscriptions": .read,
+            "client.policy": .write,
             "retained.list": .read, "retained.get": .read, "retained.export": .read,
             "retained.set": .write, "retained.delete": .write, "kick": .write,
             "bans.list": .read, "bans.add": .write, "bans.remove": .write,
@@ -30,6 +31,7 @@ struct AdminProtocolTests {
         #"{"id":7,"verb":"status","clients":true}"#,
         #"{"id":7,"verb":"clients","user":"u","filter":"a/+","where":["pending > 1KiB"],"sort":"rtt","reverse":true,"limit":5}"#,
         #"{"id":7,"verb":"client","client":"eb1"}"#,
+        #"{"id":7,"verb":"client.policy","client":"eb1","slow":"latest"}"#,
         #"{"id":7,"verb":"kick","client":"eb1","user":"u","filter":"a/#","reason":"r","dryRun":true}"#,
         #"{"id":7,"verb":"kick","user":"u","ban":true,"seconds":60,"note":"n"}"#,
         #"{"id":7,"verb":"bans.list"}"#,
@@ -190,6 +192,10 @@ struct AdminProtocolTests {
             #""result":[{"user":"u","roles":["r"],"password":"weak","certificate":true,"tokens":2,"disabled":true}],"next":"1""#,
             ListUsersRequest.Answer.self)
         try isReadAsItIsWritten(#""result":{"tokens":2}"#, RemoveUserRequest.Answer.self)
+        try isReadAsItIsWritten(
+            #""result":[{"right":"publish","denied":true,"filters":["a"],"rule":"r"}]"#, ListAccessRequest.Answer.self)
+        try isReadAsItIsWritten(
+            #""result":[{"filter":"a","clients":1}],"truncated":true,"late":[0,2]"#, SubscriptionsRequest.Answer.self)
         try isReadAsItIsWritten(#""result":{"roles":["r"]}"#, SetRolesRequest.Answer.self)
         try isReadAsItIsWritten(
             #""result":[{"id":"a","user":"u","publish":["p"],"subscribe":[],"admin":["read"],"expires":1,"from":["::1"],"#

@@ -56,6 +56,28 @@ struct ShardGroupTests {
         }
     }
 
+    /// An administrator is told what the others know, and which one is busy.
+    @Test func aBusyShardIsNotWaitedForLong() throws {
+        let house = try ExchangeHouse(order: [0, 1, 2])
+        let group = ShardGroup(house.remotes)
+        let busy = Latch(count: 1)
+        house.remotes[1].run { _ in busy.wait() }
+        func ask(within patience: Int64) throws -> [[Int]] {
+            let answer = Answer<[[Int]]>()
+            try house.run(on: 0) { shard in
+                group.ask(from: shard, within: patience) {
+                    $0.index
+                } then: {
+                    answer.put([$0, $1])
+                }
+            }
+            return try answer.get()
+        }
+        #expect(try ask(within: 1_000_000) == [[0, 2], [1]])
+        busy.arrive()
+        #expect(try ask(within: 600_000_000_000) == [[0, 1, 2], []])
+    }
+
     /// `/metrics` comes without what is pending while an event loop is busy, and with it afterwards.
     @Test func whatIsPendingIsNotWaitedForLong() throws {
         let house = try ExchangeHouse(order: [0, 1])

@@ -31,7 +31,11 @@ final class BatchEndpoint {
     }
 
     private func publish(_ body: [UInt8]) throws(Refusal) {
-        let lines = try Self.lines(of: body, atMost: shard.settings.limits.batch)
+        let lines: [Range<Int>]
+        do throws(Refusal) { lines = try Self.lines(of: body, atMost: shard.settings.limits.batch) } catch {
+            shard.witness?.limited(client, by: "limits.batch")
+            throw error
+        }
         guard !lines.isEmpty else { throw Refusal(.badRequest, "The body has no line.") }
         answers = Array(repeating: nil, count: lines.count)
         outstanding = lines.count
@@ -73,6 +77,7 @@ final class BatchEndpoint {
             isSystem = draft.topic.isSystem
             let most = shard.settings.limits.message
             guard draft.payload.count <= most else {
+                shard.witness?.limited(client, by: "limits.message")
                 throw Refusal(.tooLarge, "data: the payload is longer than the limit of \(most) bytes.")
             }
             // The publications retain the batch until all of them are answered.

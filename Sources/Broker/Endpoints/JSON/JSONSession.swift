@@ -273,6 +273,7 @@ final class JSONSession: ClientSocket {
     private func checkLength(of draft: borrowing Draft) throws(Refusal) {
         let most = shard.settings.limits.message
         guard draft.payload.count <= most else {
+            shard.witness?.limited(client, by: "limits.message")
             throw Refusal(.tooLarge, "data: the payload is longer than the limit of \(most) bytes.")
         }
     }

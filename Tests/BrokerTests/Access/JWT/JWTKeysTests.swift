@@ -191,21 +191,23 @@ struct JWTKeysTests {
     /// A login server ought to change the name with the key, and some give none.
     @Test(arguments: [#""kid":"p256","#, ""])
     func aChangedKeyOfTheSameNameIsFetchedAtOnce(name: String) throws {
-        let (old, new) = (try TokenSmith(), try TokenSmith())
-        func keys(of smith: TokenSmith) throws -> [UInt8] {
-            CannedServer.ok(#"{"keys":[{\#(name)\#(try smith.members("p256"))}]}"#)
-        }
-        let (server, reports) = (try CannedServer(keys(of: old)), Reports())
+        let smith = try TokenSmith()
+        // Of RFC 7515 A.3.
+        let old =
+            #""kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","#
+            + #""y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#
+        func set(_ key: String) -> [UInt8] { CannedServer.ok(#"{"keys":[{\#(name)\#(key)}]}"#) }
+        let (server, reports) = (try CannedServer(set(old)), Reports())
         let keys = try self.keys(server, reports)
         defer { keys.stop() }
         _ = try reports.next()
         let authority = authority(keys)
         let header = #"{\#(name)"alg":"ES256"}"#
-        #expect(try outcome(authority, try old.token(header: header)).get().user == "alice")
-        server.answer(try keys(of: new))
-        #expect(try outcome(authority, try new.token(header: header)).get().user == "alice")
+        server.answer(set(try smith.members("p256")))
+        #expect(try outcome(authority, try smith.token(header: header)).get().user == "alice")
         // Others that are wrong do not make it ask again at once.
-        #expect(throws: AuthenticationFailure.wrong) { try outcome(authority, try old.token(header: header)).get() }
+        let forged = String(try smith.token(header: header).dropLast(8)) + "AAAAAAAA"
+        #expect(throws: AuthenticationFailure.wrong) { try outcome(authority, forged).get() }
         #expect(server.asked.withLock { $0 } == 2)
     }
 
