@@ -336,8 +336,9 @@ def test_sub_tells_people_of_what_is_removed(broker, monkeypatch):
     assert b"(retained) one" in os.read(terminal, 65536)
     broker.http("DELETE", "/t/a")
     assert re.search(rb" a \(removed\)\r\n$", os.read(terminal, 65536))
-    os.close(terminal)
+    # A terminal that is gone would end it by SIGHUP.
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    os.close(terminal)
 
 
 def test_sub_prints_at_once_also_into_a_pipe(broker):
