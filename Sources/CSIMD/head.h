@@ -61,3 +61,28 @@ static inline size_t head_word(const uint8_t *bytes, size_t count) {
 #endif
     return length < count ? length : count;
 }
+
+// How many of the first `count` bytes are characters of Base64, without padding, up to the first other one.
+static inline size_t head_base64(const uint8_t *bytes, size_t count) {
+    size_t length = 0;
+#if defined(__x86_64__)
+    for (; count - length >= 16; length += 16) {
+        const __m128i block = _mm_loadu_si128((const __m128i *)(bytes + length));
+        const __m128i letters = _mm_cmplt_epi8(
+            _mm_add_epi8(_mm_or_si128(block, _mm_set1_epi8(0x20)), _mm_set1_epi8((char)(0x80 - 'a'))),
+            _mm_set1_epi8((char)(0x80 + 26)));
+        // From the slash on, the digits follow.
+        const __m128i digits = _mm_cmplt_epi8(
+            _mm_add_epi8(block, _mm_set1_epi8((char)(0x80 - '/'))), _mm_set1_epi8((char)(0x80 + 11)));
+        const __m128i found = _mm_or_si128(_mm_or_si128(letters, digits), _mm_cmpeq_epi8(block, _mm_set1_epi8('+')));
+        const uint32_t others = ~(uint32_t)_mm_movemask_epi8(found) & 0xFFFF;
+        if (others) return length + (size_t)__builtin_ctz(others);
+    }
+#endif
+    for (; length < count; length++) {
+        const uint8_t byte = bytes[length];
+        const uint64_t set = byte < 0x40 ? 0x03FF880000000000u : byte < 0x80 ? 0x07FFFFFE07FFFFFEu : 0;
+        if (!(set >> (byte & 63) & 1)) break;
+    }
+    return length;
+}

@@ -1,3 +1,5 @@
+internal import CSIMD
+
 /// Base64, read strictly (RFC 4648).
 package enum Base64 {
     /// The 64 characters, and whether the text is padded.
@@ -15,30 +17,52 @@ package enum Base64 {
             case .url: (UInt8(ascii: "-"), UInt8(ascii: "_"))
             }
         }
+
+        fileprivate var characters: StaticString {
+            switch self {
+            case .standard, .unpadded: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+            case .url: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+            }
+        }
     }
 
     /// The text for `bytes`.
     package static func encode(_ bytes: [UInt8], alphabet: Alphabet = .standard) -> String {
         var text: [UInt8] = []
         text.reserveCapacity((bytes.count / 3 + 1) * 4)
-        append(bytes, alphabet, to: &text)
+        append(bytes.span, alphabet, to: &text)
         return String(decoding: text, as: UTF8.self)
     }
 
     /// Appends the text for `bytes`.
-    static func append(_ bytes: [UInt8], _ alphabet: Alphabet = .standard, to text: inout [UInt8]) {
-        var index = 0
-        while index < bytes.count {
-            let count = min(3, bytes.count &- index)
-            let second = count > 1 ? UInt32(bytes[index &+ 1]) : 0
-            let third = count > 2 ? UInt32(bytes[index &+ 2]) : 0
-            let group = UInt32(bytes[index]) &<< 16 | second &<< 8 | third
-            text.append(character(group &>> 18, alphabet))
-            text.append(character(group &>> 12, alphabet))
-            if count > 1 { text.append(character(group &>> 6, alphabet)) }
-            if count > 2 { text.append(character(group, alphabet)) }
-            for _ in count..<3 where alphabet == .standard { text.append(UInt8(ascii: "=")) }
-            index &+= 3
+    static func append(_ bytes: Span<UInt8>, _ alphabet: Alphabet = .standard, to text: inout [UInt8]) {
+        let (characters, groups) = (alphabet.characters, (bytes.count &+ 2) / 3)
+        // Put together apart, as each character that is appended to an array costs several times as much.
+        unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: groups &* 4) { room in
+            let character = { (bits: UInt32) in unsafe characters.utf8Start[Int(bits & 0x3F)] }
+            var (index, count) = (0, 0)
+            while bytes.count &- index >= 3 {
+                let group = UInt32(bytes[index]) &<< 16 | UInt32(bytes[index &+ 1]) &<< 8 | UInt32(bytes[index &+ 2])
+                unsafe room[count] = character(group &>> 18)
+                unsafe room[count &+ 1] = character(group &>> 12)
+                unsafe room[count &+ 2] = character(group &>> 6)
+                unsafe room[count &+ 3] = character(group)
+                index &+= 3
+                count &+= 4
+            }
+            if index < bytes.count {
+                let isPair = bytes.count &- index == 2
+                let group = UInt32(bytes[index]) &<< 16 | (isPair ? UInt32(bytes[index &+ 1]) &<< 8 : 0)
+                unsafe room[count] = character(group &>> 18)
+                unsafe room[count &+ 1] = character(group &>> 12)
+                if isPair { unsafe room[count &+ 2] = character(group &>> 6) }
+                count &+= isPair ? 3 : 2
+                while alphabet == .standard, count < groups &* 4 {
+                    unsafe room[count] = UInt8(ascii: "=")
+                    count &+= 1
+                }
+            }
+            unsafe text.append(contentsOf: UnsafeBufferPointer(rebasing: room[..<count]))
         }
     }
 
@@ -71,38 +95,18 @@ package enum Base64 {
         return bytes
     }
 
-    /// That of the six lowest bits.
-    @inline(__always)
-    private static func character(_ bits: UInt32, _ alphabet: Alphabet) -> UInt8 {
-        let value = UInt8(truncatingIfNeeded: bits & 0x3F)
-        return switch value {
-        case 0..<26: value &+ UInt8(ascii: "A")
-        case 26..<52: value &- 26 &+ UInt8(ascii: "a")
-        case 52..<62: value &- 52 &+ UInt8(ascii: "0")
-        case 62: alphabet.lastTwo.0
-        default: alphabet.lastTwo.1
-        }
-    }
-
     /// How many bytes the characters of a padded text of the standard alphabet stand for; `nil` where they stand for none.
     package static func byteCount(_ characters: Span<UInt8>) -> Int? {
         guard characters.count % 4 == 0 else { return nil }
         var count = characters.count
         for _ in 0..<2 where count > 0 && characters[count - 1] == UInt8(ascii: "=") { count -= 1 }
         guard count % 4 != 1 else { return nil }
-        for index in 0..<count where !isCharacter(characters[index]) { return nil }
+        let isBase64 = unsafe characters.withUnsafeBufferPointer { unsafe head_base64($0.baseAddress, count) == count }
+        guard isBase64 else { return nil }
         let last = count > 0 ? value(of: characters[count &- 1], .standard) ?? 0 : 0
         // What is left of the last character's bits is zero.
         let left: UInt8 = count % 4 == 2 ? 0x0F : count % 4 == 3 ? 0x03 : 0
         return last & left == 0 ? count * 3 / 4 : nil
-    }
-
-    /// Whether it is a character of the standard alphabet.
-    @inline(__always)
-    private static func isCharacter(_ byte: UInt8) -> Bool {
-        // + / 0 to 9, A to Z a to z.
-        let bits: UInt64 = byte < 0x40 ? 0x03FF_8800_0000_0000 : byte < 0x80 ? 0x07FF_FFFE_07FF_FFFE : 0
-        return bits &>> UInt64(byte) & 1 != 0
     }
 
     private static func value(of character: UInt8, _ alphabet: Alphabet) -> UInt8? {

@@ -123,7 +123,7 @@ extension Handshake {
         bytes.reserveCapacity(512)
         bytes.append("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
         bytes.append("Sec-WebSocket-Accept: ")
-        Base64.append(acceptDigest(for: request.fields.bytes(ofFirst: .webSocketKey)), to: &bytes)
+        bytes.append(accept: request.fields)
         bytes.append("\r\n")
         var own = HeaderFields()
         if let subprotocol { own.append("Sec-WebSocket-Protocol", subprotocol) }
@@ -132,5 +132,14 @@ extension Handshake {
         if !fields.isEmpty { fields.write(to: &bytes) }
         bytes.append("\r\n")
         return bytes
+    }
+}
+
+extension [UInt8] {
+    /// Appends what the key in a request's fields is answered with.
+    fileprivate mutating func append(accept asked: HeaderFields) {
+        let key = asked.bytes(ofFirst: .webSocketKey)
+        let digest = Handshake.acceptDigest(for: key)
+        Base64.append(digest.span, to: &self)
     }
 }

@@ -4,15 +4,21 @@ package enum Handshake {
     static let version = "13"
 
     /// What the peer must derive from `key` to show that it speaks WebSocket (RFC 6455 §4.2.2).
-    package static func acceptKey(for key: String) -> String { Base64.encode(acceptDigest(for: key.utf8Span.span)) }
+    package static func acceptKey(for key: String) -> String {
+        let digest = acceptDigest(for: key.utf8Span.span)
+        var text: [UInt8] = []
+        Base64.append(digest.span, to: &text)
+        return String(decoding: text, as: UTF8.self)
+    }
 
     /// The bytes of ``acceptKey(for:)``.
-    static func acceptDigest(for key: Span<UInt8>) -> [UInt8] {
-        var message: [UInt8] = []
-        message.reserveCapacity(128)
-        unsafe key.withUnsafeBufferPointer { unsafe message.append(contentsOf: $0) }
+    static func acceptDigest(for key: Span<UInt8>) -> InlineArray<20, UInt8> {
+        // That of every client that keeps to the protocol.
+        if key.count == 24 { return SHA1.acceptDigest(for: key) }
+        var message = unsafe key.withUnsafeBufferPointer { unsafe Array($0) }
         message.append("258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
-        return SHA1.digest(of: message)
+        let bytes = SHA1.digest(of: message)
+        return InlineArray { bytes[$0] }
     }
 
     /// Appends the field lines of a head and the empty line to `bytes`.

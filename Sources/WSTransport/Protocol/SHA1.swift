@@ -1,3 +1,5 @@
+internal import CSIMD
+
 /// SHA-1 (RFC 3174), which the opening handshake requires.
 ///
 /// It protects nothing: apart from the handshake, use it only to name things that are compared in full afterwards.
@@ -35,67 +37,26 @@ package enum SHA1 {
 
     /// RFC 3174 §6.1, one block of 64 bytes.
     private static func mix(_ block: Span<UInt8>, into state: inout InlineArray<5, UInt32>) {
-        var words = InlineArray<80, UInt32>(repeating: 0)
-        fill(words.mutableSpan, from: block)
-        var mixed = Mixed(a: state[0], b: state[1], c: state[2], d: state[3], e: state[4])
-        mixed.mix(words.span, from: 0) { (b, c, d) in (d ^ b & (c ^ d)) &+ 0x5A82_7999 }
-        mixed.mix(words.span, from: 20) { (b, c, d) in (b ^ c ^ d) &+ 0x6ED9_EBA1 }
-        mixed.mix(words.span, from: 40) { (b, c, d) in (b & c | d & (b | c)) &+ 0x8F1B_BCDC }
-        mixed.mix(words.span, from: 60) { (b, c, d) in (b ^ c ^ d) &+ 0xCA62_C1D6 }
-        state[0] &+= mixed.a
-        state[1] &+= mixed.b
-        state[2] &+= mixed.c
-        state[3] &+= mixed.d
-        state[4] &+= mixed.e
-    }
-
-    /// The 80 words made of a block; none of the places are beyond these.
-    @inline(__always)
-    private static func fill(_ words: consuming MutableSpan<UInt32>, from block: Span<UInt8>) {
-        for index in 0..<16 {
-            let word = unsafe block.bytes.unsafeLoadUnaligned(fromByteOffset: index &* 4, as: UInt32.self)
-            words[index] = UInt32(bigEndian: word)
-        }
-        var index = 16
-        while index < 80 {
-            let mixed =
-                unsafe words[unchecked: index &- 3] ^ words[unchecked: index &- 8]
-                ^ words[unchecked: index &- 14] ^ words[unchecked: index &- 16]
-            unsafe words[unchecked: index] = rotate(mixed, by: 1)
-            index &+= 1
-        }
-    }
-
-    /// The five words that a block's words are mixed into.
-    private struct Mixed {
-        var a, b, c, d, e: UInt32
-
-        /// Twenty steps, with words that there are; five in a row, after which each word has its name again.
-        @inline(__always)
-        mutating func mix(_ words: Span<UInt32>, from first: Int, _ body: (UInt32, UInt32, UInt32) -> UInt32) {
-            var index = first
-            while index < first &+ 20 {
-                unsafe Self.step(a, &b, c, d, &e, words[unchecked: index], body)
-                unsafe Self.step(e, &a, b, c, &d, words[unchecked: index &+ 1], body)
-                unsafe Self.step(d, &e, a, b, &c, words[unchecked: index &+ 2], body)
-                unsafe Self.step(c, &d, e, a, &b, words[unchecked: index &+ 3], body)
-                unsafe Self.step(b, &c, d, e, &a, words[unchecked: index &+ 4], body)
-                index &+= 5
+        unsafe block.withUnsafeBufferPointer { bytes in
+            var words = state.mutableSpan
+            unsafe words.withUnsafeMutableBufferPointer { state in
+                unsafe sha1_block(state.baseAddress, bytes.baseAddress)
             }
         }
-
-        @inline(__always)
-        private static func step(
-            _ a: UInt32, _ b: inout UInt32, _ c: UInt32, _ d: UInt32, _ e: inout UInt32, _ word: UInt32,
-            _ body: (UInt32, UInt32, UInt32) -> UInt32
-        ) {
-            e = SHA1.rotate(a, by: 5) &+ body(b, c, d) &+ e &+ word
-            b = SHA1.rotate(b, by: 30)
-        }
     }
 
-    @inline(__always)
-    fileprivate static func rotate(_ word: UInt32, by count: UInt32) -> UInt32 {
-        word &<< count | word &>> (32 &- count)
+    /// The digest of a WebSocket's key and the text that the protocol adds to it (RFC 6455 §4.2.2).
+    ///
+    /// - Parameter key: as the client sent it, of 24 bytes.
+    static func acceptDigest(for key: Span<UInt8>) -> InlineArray<20, UInt8> {
+        precondition(key.count == 24, "a key of another length")
+        var digest = InlineArray<20, UInt8>(repeating: 0)
+        unsafe key.withUnsafeBufferPointer { key in
+            var bytes = digest.mutableSpan
+            unsafe bytes.withUnsafeMutableBufferPointer { digest in
+                unsafe sha1_accept(key.baseAddress, digest.baseAddress)
+            }
+        }
+        return digest
     }
 }
