@@ -226,10 +226,11 @@ struct Visit {
         let client = newClient(protocolName, isConnection: isForwarded)
         if let known { client.takeOverRate(of: known) }
         let fields = exchange.request.head.fields
-        client.source = shard.endpoints.sources.source(origin: fields.first(.origin), agent: fields.first("User-Agent"))
+        client.source = shard.endpoints.sources.source(in: fields)
         return client
     }
 
+    /// A client of its own, whose source is not asked for.
     private func newClient(_ protocolName: String, isConnection: Bool = false) -> Client {
         shard.makeClient(
             principal, peer: exchange.request.peer, protocolName: protocolName, listener: gate.listener,
@@ -252,6 +253,20 @@ struct Visit {
         if let known { client.takeOverRate(of: known) }
         exchange[Client.self] = client
         return client
+    }
+}
+
+extension ClientSources {
+    /// The source of a client, as its request says.
+    fileprivate mutating func source(in fields: HTTPFields) -> ClientSource? {
+        let agent = HTTPWord("User-Agent")
+        let isUsual =
+            fields.bytes(ofFirst: .origin).isEmpty != fields.has(.origin)
+            && fields.bytes(ofFirst: agent).isEmpty != fields.has(agent)
+        if isUsual, let known = recent(origin: fields.bytes(ofFirst: .origin), agent: fields.bytes(ofFirst: agent)) {
+            return known
+        }
+        return source(origin: fields.first(.origin), agent: fields.first("User-Agent"))
     }
 }
 

@@ -34,4 +34,35 @@ struct ClientSourceTests {
         let further = (0..<ClientSources.maximum).map { sources.source(origin: nil, agent: "new \($0)") }
         #expect(further.last??.agent == "new \(ClientSources.maximum - 1)")
     }
+
+    @Test(arguments: [
+        ("https://a.test", "b/1.0.1"), ("", "a name that is longer than sixteen bytes/2"), ("https://a.test", ""),
+    ])
+    func theLastOnesAreFoundByTheirBytes(origin: String, agent: String) {
+        var sources = ClientSources()
+        let made = sources.source(origin: origin.isEmpty ? nil : origin, agent: agent.isEmpty ? nil : agent)
+        let others = [("https://b.test", "c/1"), (origin, agent + "x"), (origin + "x", agent)]
+        for other in others { _ = sources.source(origin: other.0, agent: other.1) }
+        // What has taken its place meanwhile is not taken for it.
+        let found = sources.recent(origin: origin.utf8Span.span, agent: agent.utf8Span.span)
+        #expect(found == nil || found === made)
+        _ = sources.source(origin: made?.origin, agent: made?.agent)
+        let again = sources.recent(origin: origin.utf8Span.span, agent: agent.utf8Span.span)
+        #expect(again === made)
+    }
+
+    /// Both texts count, and one that is cut is not what a client says.
+    @Test func theLastOnesAreNotMixedUp() {
+        var sources = ClientSources()
+        let long = String(repeating: "x", count: ClientSources.maximumText + 1)
+        _ = sources.source(origin: "https://a.test", agent: long)
+        let cut = sources.recent(origin: "https://a.test".utf8Span.span, agent: long.utf8Span.span)
+        #expect(cut == nil)
+        for number in 0..<1000 { _ = sources.source(origin: "https://a.test", agent: "b/\(number)") }
+        for number in 0..<1000 {
+            let agent = "b/\(number)"
+            let found = sources.recent(origin: "https://a.test".utf8Span.span, agent: agent.utf8Span.span)
+            #expect(found == nil || found?.agent == agent)
+        }
+    }
 }
