@@ -18,7 +18,22 @@ final class OriginGate {
     private var version = -1
     /// The decisions for the last request, of any client.
     private var knownHost: String?
-    private var knownOrigin: (origin: String, host: String?, scheme: String?, fields: HTTPFields)?
+    private var knownOrigin: Decision?
+
+    /// An object, because each request looks at it, and would copy all of it.
+    private final class Decision {
+        let origin: String
+        let host: String?
+        let scheme: String?
+        let fields: HTTPFields
+
+        init(origin: String, host: String?, scheme: String?, fields: HTTPFields) {
+            self.origin = origin
+            self.host = host
+            self.scheme = scheme
+            self.fields = fields
+        }
+    }
 
     /// - Parameters:
     ///   - isSecure: whether the listener has TLS.
@@ -75,13 +90,17 @@ final class OriginGate {
     /// - Parameter scheme: the scheme according to a trusted proxy; `nil` if there is none.
     private func inspect(_ fields: HTTPFields, _ host: String?, _ scheme: String?, _ from: From) -> Inspection? {
         if let refusal = refusal(of: host, from) { return Inspection(refusal: refusal) }
-        guard let origin = fields.first(.origin) else { return nil }
+        guard fields.has(.origin) else { return nil }
         guard fields.count(of: .origin) == 1 else {
             return Inspection(refusal: HTTPRefusal(Refusal(.badRequest, "More than one Origin header.")))
         }
-        if let known = knownOrigin, known.origin == origin, known.host == host, known.scheme == scheme {
+        // Before a string is made of it.
+        if let known = knownOrigin, fields.bytes(ofFirst: .origin).hasSameBytes(as: known.origin.utf8Span.span),
+            known.host == host, known.scheme == scheme
+        {
             return Inspection(fields: known.fields)
         }
+        let origin = fields.first(.origin) ?? ""
         let page = OriginPolicy.Page(origin: origin, host: host, isSecure: isSecure, scheme: scheme)
         let decision = endpoints.settings.origins.decision(on: page)
         guard decision != .refused else { return objection(to: origin, host: host, fields, from) }
@@ -90,7 +109,7 @@ final class OriginGate {
             "Access-Control-Expose-Headers": "ETag, Last-Modified, Retry-After",
         ]
         if decision == .allowedWithCredentials { answered.append("Access-Control-Allow-Credentials", "true") }
-        knownOrigin = (origin, host, scheme, answered)
+        knownOrigin = Decision(origin: origin, host: host, scheme: scheme, fields: answered)
         return Inspection(fields: answered)
     }
 

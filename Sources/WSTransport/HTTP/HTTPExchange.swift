@@ -25,13 +25,13 @@ package final class HTTPExchange {
         set { added = newValue }
     }
     /// Why its handler must refuse it; `nil`: no reason.
-    package var objection: HTTPRefusal? { unwanted }
+    package var objection: HTTPRefusal? { unwanted?.objection }
     // Where other modules may change a stored property, each look at it is checked for a change that is under way.
     private var rest: String
     /// `nil`: ``value`` is the only one.
     private var groups: [String]? = []
     private var added: HeaderFields
-    private let unwanted: HTTPRefusal?
+    private let unwanted: Inspection.Unwanted?
     /// `nil` when it is done with the exchange, or gone.
     private(set) var connection: HTTPConnection?
     private(set) var isAnswered = false
@@ -46,7 +46,7 @@ package final class HTTPExchange {
         self.connection = connection
         rest = request.path
         added = found?.fields ?? HeaderFields()
-        unwanted = found?.objection
+        unwanted = found?.unwanted
     }
 
     /// Takes over what a route has matched.

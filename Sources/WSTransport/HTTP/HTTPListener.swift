@@ -3,17 +3,28 @@ package struct Inspection {
     /// Fields that are added to any answer.
     package var fields: HeaderFields
     /// Why it is refused; `nil`: it is not.
-    package var refusal: HTTPRefusal?
+    package var refusal: HTTPRefusal? { unwanted?.refusal }
     /// Why its handler must refuse it, in its own way; `nil`: no reason.
-    package var objection: HTTPRefusal?
-
+    package var objection: HTTPRefusal? { unwanted?.objection }
     /// The client that a proxy speaks for; `nil`: the peer of the connection.
     package var client: SocketAddress?
+    /// What is said against it; `nil`: nothing.
+    let unwanted: Unwanted?
+
+    /// An object, because hardly any request has one, and all would copy it.
+    final class Unwanted {
+        let refusal: HTTPRefusal?
+        let objection: HTTPRefusal?
+
+        init(refusal: HTTPRefusal?, objection: HTTPRefusal?) {
+            self.refusal = refusal
+            self.objection = objection
+        }
+    }
 
     package init(fields: HeaderFields = HeaderFields(), refusal: HTTPRefusal? = nil, objection: HTTPRefusal? = nil) {
         self.fields = fields
-        self.refusal = refusal
-        self.objection = objection
+        unwanted = refusal == nil && objection == nil ? nil : Unwanted(refusal: refusal, objection: objection)
     }
 }
 
