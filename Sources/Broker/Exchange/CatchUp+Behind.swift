@@ -11,6 +11,26 @@ extension CatchUp {
         return session.subscriptions.setBehind(at: seq)
     }
 
+    /// Whether nothing but the retained value of one topic may come before the live messages of a subscription.
+    ///
+    /// Most topics that clients subscribe to have none. To look at once costs much less than to have the session wait for its
+    /// turn to be told so.
+    func mayLook(_ filter: TopicFilter, _ options: SubscribeOptions, _ set: SubscriptionSet) -> Bool {
+        filter.isLiteral && options.wantsSnapshot && options.since == nil && options.rewind == nil && !options.isPoll
+            && !set.isBehind
+    }
+
+    /// Whether the topic of such a filter has no retained value at a position, or one that has been removed since, of which a
+    /// live message tells; `false`: it has one, or that is found out in its turn.
+    func isEmpty(_ filter: TopicFilter, at position: Sequencer.Position) -> Bool {
+        guard position.overlay.isEmpty, !position.waitsForStore, unsafe share.isLeft(in: reactor.now) else {
+            return false
+        }
+        unsafe share.take(0)
+        let end = try? store.scan(filter, after: nil, visiting: 1, now: Lifetime.now) { _ in false }
+        return end == .finished
+    }
+
     /// A connection has not taken all that the turn had for it.
     ///
     /// Called when the turn's messages have been handed out. Later messages wait outside the connection's backlog, if

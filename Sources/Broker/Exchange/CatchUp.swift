@@ -29,7 +29,7 @@ package final class CatchUp {
     private var waitingForTurn: ArraySlice<any Session> = []
     /// How much all sessions together may be sent in this turn.
     // It calls nothing, so it is not checked for a change that is under way.
-    @exclusivity(unchecked) private var share = CatchUpShare()
+    @exclusivity(unchecked) var share = CatchUpShare()
     /// The sessions that wait for the store to commit.
     private var waitingForStore: [any Session] = []
     /// Whether the store is busy, and will be asked again.

@@ -17,16 +17,22 @@ extension Shard {
         handOver()
         // A resuming subscriber needs few retained values, so no shared view is opened.
         let needsView = options.wantsSnapshot && options.since == nil
+        // Nor is one for a topic that turns out to have no value.
+        var (looksFirst, isEmpty) = (catchUp.mayLook(filter, options, set), false)
         var position: Sequencer.Position
-        repeat {
+        while true {
             position =
-                needsView
+                needsView && !looksFirst
                 ? sequencer.position(emptying: mailbox, matching: filter, known: &knownView)
                 : sequencer.position(emptying: mailbox, matching: filter)
             // An existing subscription with the same filter gets these, too: it is replaced afterwards.
             deliver(position.events)
             // Answering a publisher may have led to more messages, which this subscription would miss.
-        } while deliveredUpTo > position.seq
+            if deliveredUpTo > position.seq { continue }
+            isEmpty = looksFirst && catchUp.isEmpty(filter, at: position)
+            if isEmpty || !looksFirst { break }
+            looksFirst = false
+        }
         guard isKnown(session) else { throw Refusal(.unavailable, "The connection is closed.") }
         for ending in set.ledger?.takeEndings(of: filter) ?? [] { ending.body() }
         let old = isNew ? nil : set.remove(filter)
@@ -35,7 +41,7 @@ extension Shard {
             number: directory.takeNumber(), filter: filter, position: position.seq, skipsOwn: !options.hearsItself,
             slow: options.slow, usesHistory: rules.mayKeep(filter))
         if let old { replace(old, by: &subscription, options, at: position.seq, session) }
-        begin(&subscription, options, position, session)
+        begin(&subscription, options, position, isEmpty: isEmpty, session)
         set.add(subscription)
         if options.since != nil, subscription.usesHistory, let ledger = set.ledger { recall(filter, session, ledger) }
         let forked = directory.add(subscription, of: session)
@@ -136,12 +142,14 @@ extension Shard {
     }
 
     /// Begins a subscription with what its options ask for.
+    ///
+    /// - Parameter isEmpty: whether nothing is known to come of that.
     private func begin(
-        _ subscription: inout Subscription, _ options: SubscribeOptions, _ position: Sequencer.Position,
+        _ subscription: inout Subscription, _ options: SubscribeOptions, _ position: Sequencer.Position, isEmpty: Bool,
         _ session: any Session
     ) {
         let (set, filter, number) = (session.subscriptions, subscription.filter, subscription.number)
-        guard options.hasBeginning else {
+        guard options.hasBeginning, !isEmpty else {
             // A session that is behind has not had everything up to this position yet.
             if set.isBehind {
                 set.starts.append(CatchUpStart(number: number, filter: filter, seq: position.seq, snapshot: nil))

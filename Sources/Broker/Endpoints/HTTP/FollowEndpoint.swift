@@ -90,7 +90,7 @@ final class FollowSession: Session {
     private func subscribe(_ filter: TopicFilter, _ options: SubscribeOptions) {
         do throws(Refusal) {
             let seq = try shard.subscribe(self, to: filter, options)
-            if !options.hasBeginning { sendLive(filter, seq: seq) }
+            if !subscriptions.isBehind { sendLive(filter, seq: seq) }
         } catch {
             end()
         }

@@ -18,7 +18,7 @@ final class SubscriptionSession: ClientSocket {
     private func subscribe(_ filter: TopicFilter, _ options: SubscribeOptions) {
         do throws(Refusal) {
             let seq = try shard.subscribe(self, to: filter, options)
-            if !options.hasBeginning { sendLive(filter, seq: seq) }
+            if !subscriptions.isBehind { sendLive(filter, seq: seq) }
         } catch {
             closeWith(error)
         }
