@@ -111,6 +111,12 @@ final class ClusterNode: Sendable {
             return "the store does not take what the cluster has: \(trouble)"
         }
         let status = log.status
+        if let twin = twin(status) {
+            return """
+                the broker \(Self.name(of: twin)) has numbers like this one: stop one of them, remove the file \
+                \(NodeRecord.fileName) in its data directory, and start it
+                """
+        }
         switch status.state {
         case .stopped: return "the cluster's log is not followed"
         case .away: return "the cluster's engine: \(status.failure ?? "there is no connection yet")"
@@ -123,6 +129,11 @@ final class ClusterNode: Sendable {
         let silence = MonotonicTime.now.nanoseconds(since: heard)
         guard silence > settings.lease.nanoseconds else { return nil }
         return "nothing has come back from the cluster's log for \(silence / 1_000_000_000) s"
+    }
+
+    /// Another broker whose clients' numbers begin as those of this one; `nil`: there is none.
+    private func twin(_ status: RedisLog.Status) -> UInt64? {
+        living(status).first { $0 != record.id && $0 >> 48 == record.id >> 48 }
     }
 
     private static func sentence(of trouble: LogTrouble) -> String {

@@ -222,6 +222,19 @@ def test_what_brokerctl_and_metrics_say(cluster):
     assert done.returncode == 1 and b"There is no broker" in done.stderr
 
 
+def test_brokers_whose_clients_would_have_the_same_numbers_say_so(cluster):
+    number = cluster.brokers[0].control_json("cluster", "status")["node"].rjust(16, "0")
+    twin = cluster.make("twin")
+    twin.data.mkdir(parents=True)
+    (twin.data / "node").write_text(f"test\n{number[:4]}{'1' * 12}\n1\n")
+    try:
+        twin.start()
+        sentence = f"the broker {number.lstrip('0')} has numbers like this one"
+        wait_until(lambda: sentence in twin.http("GET", "/health/ready").json.get("reason", ""), "a broker that says so")
+    finally:
+        twin.finish()
+
+
 def test_the_presence_of_a_dead_broker_ends(cluster):
     first, second, third = cluster.brokers
     here, there = first.session(), third.session()

@@ -41,6 +41,11 @@ package struct Alert: Sendable {
             summary: "Records in the store cannot be read.",
             action: "Check the disk, and restore the last backup into another broker."),
         Alert(
+            name: "BrokerOutOfCluster", severity: .critical,
+            expression: "broker_cluster_ready == 0", minutes: 1,
+            summary: "A broker does not follow the log of its cluster.",
+            action: "brokerctl cluster says why; docs/cluster.md says what to do."),
+        Alert(
             name: "BrokerCommitsSlow", severity: .warning,
             expression:
                 "histogram_quantile(0.99, sum by (le, instance) (rate(broker_store_commit_duration_seconds_bucket[5m]))) > 0.5",
