@@ -348,7 +348,7 @@ def test_the_tab_key_reaches_every_control(governed, chromium, page, word):
     controls = (
         "[...document.querySelectorAll('a, button, input, select, textarea, [tabindex]')].filter(one => one.checkVisibility() && "
         "!one.disabled && one.tabIndex >= 0)")
-    # By what they are called: a page that shows its lists anew has other elements then.
+    # By what they are called: a page that updates its lists has other elements then.
     chromium.evaluate(
         "window.called = (one) => [one.tagName, one.ariaLabel, one.tagName === 'DIV' ? one.className : one.textContent].join();"
         "document.activeElement.blur(); window.reached = new Set(); 0")
