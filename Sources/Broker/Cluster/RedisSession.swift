@@ -287,8 +287,8 @@ final class RedisSession {
             if term > 0 { return hello() }
             if let from = LogPosition(text) { return offer(after: from) }
             if text.hasPrefix("epoch ") {
-                // What an empty log begins with is whatever came first.
-                return hello()
+                // What an empty log begins with is whatever came first; hello says which, or that it is another's.
+                return after(Self.readyPace) { $0.hello() }
             }
             after(Self.readyPace) { $0.ready() }
         }

@@ -77,7 +77,7 @@ struct RedisLogTests {
         let primary = try RedisServer(port: try RedisServer.freePort())
         let port = try RedisServer.freePort()
         let second = Endpoint.internet(host: "127.0.0.1", port: port)
-        let peer = try RedisPeer(1, at: .addresses([primary.endpoint, second]), with: { $0.patience = 300_000_000 })
+        let peer = try RedisPeer(1, at: .addresses([primary.endpoint, second]), with: { $0.patience = 5_000_000_000 })
         defer { peer.engine.stop() }
         try eventually("it waits for a replica") { peer.status.state == .catchingUp }
         try peer.refuses("the replica: ")
@@ -124,7 +124,7 @@ struct RedisLogTests {
     @Test func goesOnAfterWantOfMemory() throws {
         let engine = try EnginePair()
         let link = try house.open(engine.primary)
-        let peer = try RedisPeer(1, at: engine.place, with: { $0.patience = 60_000_000_000 })
+        let peer = try RedisPeer(1, at: engine.place)
         defer { peer.engine.stop() }
         try peer.active()
         _ = try link.ask("CONFIG", "SET", "maxmemory", "1")

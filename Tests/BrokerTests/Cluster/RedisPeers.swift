@@ -27,6 +27,8 @@ extension LogPeer<RedisLog> {
     ) throws {
         var options = RedisLog.Options(cluster: "test", node: node, place: place)
         options.needsPersistence = false
+        // On a busy machine what waits must not be refused.
+        options.patience = 60_000_000_000
         options.facts = { "broker \(node)" }
         change(&options)
         try self.init(node: node, engine: RedisLog(options), wakeup: wakeup)
