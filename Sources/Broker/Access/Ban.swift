@@ -90,7 +90,9 @@ package struct BanList: Sendable {
     package var hasAddresses: Bool { !networks.isEmpty }
 
     /// All bans, the oldest first.
-    package var all: [Ban] { bans.values.sorted { ($0.added, $0.id) < ($1.added, $1.id) } }
+    package var all: [Ban] {
+        bans.values.sorted { ($0.added, $0.id.utf8.count, $0.id) < ($1.added, $1.id.utf8.count, $1.id) }
+    }
 
     /// The ban that applies to a client; `nil` if none does.
     ///

@@ -36,9 +36,9 @@ extension ListUsersRequest: AccessFileRequest {
     package static var isChange: Bool { false }
 
     package func apply(to file: inout AccessFile, now: Int64) throws(AccessFileErrors) -> Answer {
-        let tokens = Dictionary(grouping: file.tokens, by: \.user).mapValues(\.count)
+        let tokens = Dictionary(grouping: file.tokens, by: \.user.exact).mapValues(\.count)
         let chosen = file.users.filter { one in user.map { one.name.utf8.elementsEqual($0.utf8) } ?? true }
-        return AdminList(page: chosen, after: after) { UserSummary($0, tokens: tokens[$0.name] ?? 0) }
+        return AdminList(page: chosen, after: after) { UserSummary($0, tokens: tokens[$0.name.exact] ?? 0) }
     }
 }
 

@@ -51,6 +51,12 @@ struct BanTests {
         #expect(ended.map(\.subject) == [bob] && left.all.map(\.subject) == [eve] && !left.hasEnds)
     }
 
+    @Test func isListedInTheOrderInWhichItBegan() throws {
+        let users = (1...12).map { "u\($0)" }
+        let added = Bans().add(try users.map { try subject(.user, $0) }, seconds: nil, note: "", atMost: 100, now: now)
+        #expect(added.list.all.map(\.subject.name) == users)
+    }
+
     @Test func oneMoreThanThereIsRoomForIsRefused() throws {
         let bans = Bans()
         let subjects = try ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map { try subject(.address, $0) }

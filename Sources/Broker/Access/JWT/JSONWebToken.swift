@@ -79,7 +79,7 @@ struct JWTClaims {
     /// The `iss` of a payload, which decides which issuer verifies the token.
     static func issuer(of payload: [UInt8]) throws(JWTRejection) -> String {
         let object: JSONObject
-        do throws(JSONError) { object = try JSONObject.parse(payload.span, maximumDepth: 16) } catch { throw .claims }
+        do throws(JSONError) { object = try JSONObject.parse(payload.span, maximumDepth: 16) } catch { throw .payload }
         do throws(JSONError) {
             if let name = try object.string("iss") { return name }
         } catch {

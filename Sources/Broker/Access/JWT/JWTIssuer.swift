@@ -62,7 +62,9 @@ package enum JWTRejection: String, Error, Sendable, Hashable, CaseIterable {
     case type
     /// The header has a member that must not be obeyed: `crit`, `jwk`, `jku`, …
     case extension_ = "extension"
-    /// The payload is not an object, or a claim has the wrong type.
+    /// The payload is not an object: there is no issuer that might have signed it.
+    case payload
+    /// A claim has the wrong type.
     case claims
     /// The `iss` is absent or unknown.
     case issuer
@@ -91,7 +93,8 @@ package enum JWTRejection: String, Error, Sendable, Hashable, CaseIterable {
     /// Whether the issuer has signed the token, so that it is not a guess.
     var isOfIssuer: Bool {
         switch self {
-        case .size, .form, .header, .algorithm, .type, .extension_, .issuer, .key, .keysMissing, .signature: false
+        case .size, .form, .header, .algorithm, .type, .extension_, .payload, .issuer, .key, .keysMissing, .signature:
+            false
         case .claims, .noExpiry, .expired, .early, .future, .lifetime, .audience, .subject, .grants, .revoked: true
         }
     }

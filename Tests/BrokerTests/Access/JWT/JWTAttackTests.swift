@@ -150,14 +150,14 @@ struct JWTAttackTests {
     ]
 
     static let claims: [Attack] = [
-        ("no object", "claims", #"["login"]"#), ("broken", "claims", "{"), ("empty", "issuer", "{}"),
+        ("no object", "payload", #"["login"]"#), ("broken", "payload", "{"), ("empty", "issuer", "{}"),
         ("iss of nobody", "issuer", TokenSmith.claims(["iss": "\"Login\""])),
         ("iss with a slash", "issuer", TokenSmith.claims(["iss": "\"login/\""])),
         ("iss as a list", "issuer", TokenSmith.claims(["iss": #"["login"]"#])),
-        ("iss twice", "claims", #"{"iss":"login","iss":"login","exp":1800000600,"aud":"broker","sub":"a"}"#),
-        ("exp twice", "claims", #"{"iss":"login","exp":1,"exp":1800000600,"aud":"broker","sub":"a"}"#),
-        ("sub twice", "claims", #"{"iss":"login","exp":1800000600,"aud":"broker","sub":"a","sub":"b"}"#),
-        ("a nested name twice", "claims", TokenSmith.claims(["realm_access": #"{"roles":[],"roles":["admin"]}"#])),
+        ("iss twice", "payload", #"{"iss":"login","iss":"login","exp":1800000600,"aud":"broker","sub":"a"}"#),
+        ("exp twice", "payload", #"{"iss":"login","exp":1,"exp":1800000600,"aud":"broker","sub":"a"}"#),
+        ("sub twice", "payload", #"{"iss":"login","exp":1800000600,"aud":"broker","sub":"a","sub":"b"}"#),
+        ("a nested name twice", "payload", TokenSmith.claims(["realm_access": #"{"roles":[],"roles":["admin"]}"#])),
         ("no exp", "no_expiry", TokenSmith.claims(["exp": nil])),
         ("exp null", "claims", TokenSmith.claims(["exp": "null"])),
         ("exp as a string", "claims", TokenSmith.claims(["exp": "\"1800000600\""])),
@@ -195,6 +195,14 @@ struct JWTAttackTests {
         ])
         #expect(check.judge(try smith.token(), now: TokenSmith.now).word == "known")
         #expect(check.judge(try attack.make(smith), now: TokenSmith.now).word == attack.verdict)
+    }
+
+    /// Only what the issuer has signed is no guess: guesses are limited by `limits.authentication_failures`.
+    @Test func whatIsRejectedBeforeTheSignatureIsAGuess() {
+        let unsigned: Set<JWTRejection> = [
+            .size, .form, .header, .algorithm, .type, .extension_, .payload, .issuer, .key, .keysMissing, .signature,
+        ]
+        #expect(Set(JWTRejection.allCases.filter { !$0.isOfIssuer }) == unsigned)
     }
 
     /// The secret of an issuer with a secret is of no use with the keys of another, and the other way round.
