@@ -46,7 +46,7 @@ extension ConfigurationErrorTests {
     private static let filter = "expected a topic filter such as \"sensors/#\", found"
     private static let rootKeys =
         "listen, data_dir, reactors, limits, keepalive, store, publish, retained, history, "
-        + "compression, origins, hosts, trusted_proxies, drain, access, admin, metrics, system_topics, log"
+        + "compression, origins, hosts, trusted_proxies, drain, access, admin, metrics, system_topics, log, cluster"
     private static let limitKeys =
         "connections, connections_per_address, handshake_timeout, idle_timeout, request_head, message, batch, "
         + "topic, topic_levels, wildcards, subscriptions_per_client, requests_per_client, "

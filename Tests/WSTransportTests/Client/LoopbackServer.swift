@@ -48,7 +48,8 @@ final class LoopbackServer: Sendable {
                 WS.upgrade { exchange, request throws(HTTPRefusal) in
                     var values = WebSocketOptions()
                     values.maximumUnsent = 64 << 20
-                    // A long timeout: the machine may be busy with other tests.
+                    // A reader may wait for other tests, on a busy machine.
+                    values.maximumUnsentAge = nil
                     values.closeTimeout = 60_000_000_000
                     values.compression = compression
                     return Admission(

@@ -157,7 +157,7 @@ struct JWTAttackTests {
         ("iss twice", "payload", #"{"iss":"login","iss":"login","exp":1800000600,"aud":"broker","sub":"a"}"#),
         ("exp twice", "payload", #"{"iss":"login","exp":1,"exp":1800000600,"aud":"broker","sub":"a"}"#),
         ("sub twice", "payload", #"{"iss":"login","exp":1800000600,"aud":"broker","sub":"a","sub":"b"}"#),
-        ("a nested name twice", "payload", TokenSmith.claims(["realm_access": #"{"roles":[],"roles":["admin"]}"#])),
+        ("a nested name twice", "claims", TokenSmith.claims(["realm_access": #"{"roles":[],"roles":["admin"]}"#])),
         ("no exp", "no_expiry", TokenSmith.claims(["exp": nil])),
         ("exp null", "claims", TokenSmith.claims(["exp": "null"])),
         ("exp as a string", "claims", TokenSmith.claims(["exp": "\"1800000600\""])),
