@@ -73,7 +73,9 @@ struct ShardGroupTests {
             }
             return try answer.get()
         }
-        #expect(try ask(within: 1_000_000) == [[0, 2], [1]])
+        // On a busy machine the third may be late as well.
+        let outcome = try ask(within: 1_000_000)
+        #expect(outcome[0].first == 0 && !outcome[0].contains(1) && outcome[1].contains(1))
         busy.arrive()
         #expect(try ask(within: 600_000_000_000) == [[0, 1, 2], []])
     }
