@@ -86,7 +86,7 @@ def test_a_page_that_offers_a_token_alone_is_told_what_to_offer(house, path, sub
     socket = house.broker.websocket(path, subprotocols=[f"bearer.{house.device}"], headers=origin)
     assert "sec-websocket-protocol" not in socket.headers
     assert socket.receive_close() == (
-        4400, f"Offer the subprotocol {subprotocol} beside bearer.TOKEN: a token is not answered.")
+        4400, f"Offer the subprotocol {subprotocol} beside bearer.TOKEN: a token is never chosen.")
 
 
 def test_only_a_short_token_may_be_in_an_address(house):

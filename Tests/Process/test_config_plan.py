@@ -116,6 +116,6 @@ def test_only_an_operator_sees_it(start_broker, tmp_path):
     assert house.audited("admin.config.plan")[0]["result"] == "0 changes"
 
 
-@pytest.mark.parametrize("arguments", [["show", "--defaults", "x.yaml"], ["plan"], ["diff", "x.yaml"]])
+@pytest.mark.parametrize("arguments", [["show", "--defaults", "x.yaml"], ["plan"], ["diff", "x.yaml", "y.yaml"]])
 def test_bad_usage(arguments):
     assert run_control("config", *arguments).returncode == 64
