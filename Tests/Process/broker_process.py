@@ -273,3 +273,17 @@ class Broker:
         done = self.control(*arguments, "--json")
         assert done.returncode == 0, done
         return json.loads(done.stdout)
+
+
+def finish_all(brokers):
+    """Ends every broker, and fails if one of them did not end in order."""
+    failures = []
+    for broker in brokers:
+        try:
+            broker.finish()
+        except AssertionError as failure:
+            failures.append(str(failure))
+        finally:
+            if broker.is_alive:
+                broker.kill()
+    assert not failures, failures

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from broker_process import Broker
+from broker_process import Broker, finish_all
 from command_line import BROKERD
 
 
@@ -40,16 +40,7 @@ def start_broker(request, tmp_path):
         return broker.start()
 
     yield start
-    failures = []
-    for broker in brokers:
-        try:
-            broker.finish()
-        except AssertionError as failure:
-            failures.append(str(failure))
-        finally:
-            if broker.is_alive:
-                broker.kill()
-    assert not failures, failures
+    finish_all(brokers)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from broker_process import Broker, free_port
+from broker_process import Broker, finish_all, free_port
 from command_line import BROKERCTL, BROKERD, REPOSITORY, run_brokerd
 from deadlines import ANSWER_DEADLINE, wait_until
 from redis_rig import Engine
@@ -42,16 +42,7 @@ class Cluster:
             wait_until(lambda broker=broker: check(broker), f"{what} at {broker.directory.name}")
 
     def end(self):
-        failures = []
-        for broker in self.brokers:
-            try:
-                broker.finish()
-            except AssertionError as failure:
-                failures.append(str(failure))
-            finally:
-                if broker.is_alive:
-                    broker.kill()
-        assert not failures, failures
+        finish_all(self.brokers)
 
 
 def is_ready(broker):
