@@ -160,7 +160,7 @@ def test_the_store_fails_and_recovers(start_broker):
 
 
 def test_a_disk_that_works_again_is_told_without_a_message(start_broker, tmp_path):
-    """Nobody publishes meanwhile, and nobody asks whether the broker is ready."""
+    """No publication and no readiness probe comes in between."""
     disk = FragileDisk(tmp_path, tmp_path / "broker0" / "data")
     broker = start_broker(environment=disk.environment)
     disk.faults.set(failing_dsync_writes=1 << 40, failing_syncs=1 << 40)
