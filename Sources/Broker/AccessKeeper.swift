@@ -13,7 +13,7 @@ package enum AccessNews: Sendable, Equatable {
 ///
 /// Any thread but the reactors', one at a time by ``inTurn(_:)``.
 final class AccessKeeper: Sendable {
-    private struct State {
+    struct State {
         var current: Access
         var settings: Settings
         var stamp: FileStamp
@@ -21,9 +21,18 @@ final class AccessKeeper: Sendable {
         var keys: [JWTKeys]
         /// How often each of them has lost some.
         var losses: [Int]
+        /// What the brokers of a cluster share, and which version of it holds; `nil`: the broker is by itself.
+        var shared: SharedAccess?
+        var version = 0
+        /// The file as this broker has read or written it last, where its cluster's users hold.
+        var copy: [UInt8]?
+        /// Whether somebody's change of the copy is on its way to the cluster.
+        var isEditing = false
+        /// Gets what is wrong with the copy.
+        var complain: @Sendable (String) -> Void = { _ in }
     }
 
-    private let state: Mutex<State>
+    let state: Mutex<State>
     private let turn = Mutex(())
     private let report: @Sendable (JWTKeysNews) -> Void
     /// What is counted of JSON Web Tokens.
@@ -110,6 +119,13 @@ final class AccessKeeper: Sendable {
         }
     }
 
+    /// Has what the brokers of a cluster share hold, as soon as there is any, instead of the file.
+    ///
+    /// - Parameter complain: gets what is wrong with the file, which is a copy then.
+    func share(_ shared: SharedAccess, complain: @escaping @Sendable (String) -> Void) {
+        state.withLock { ($0.shared, $0.complain) = (shared, complain) }
+    }
+
     /// What is to hold by other settings, and the file as it is now.
     struct Next {
         fileprivate let settings: Settings
@@ -122,7 +138,7 @@ final class AccessKeeper: Sendable {
     func next(_ settings: Settings) throws(AccessFileErrors) -> Next {
         let old = state.withLock { $0 }
         let stamp = FileStamp(settings.accessFilePath)
-        let users = try Self.users(settings)
+        let users = try Self.users(settings, old.shared)
         let keys = try Self.keys(settings, keeping: old.keys, report)
         // One that is as it was keeps the tokens that it remembers.
         let isSame =
@@ -138,10 +154,13 @@ final class AccessKeeper: Sendable {
     func adopt(_ next: Next) {
         for old in keys where !next.keys.contains(where: { $0 === old }) { old.stop() }
         figures.adopt(next.keys)
-        state.withLock {
-            $0 = State(
-                current: next.access, settings: next.settings, stamp: next.stamp, keys: next.keys,
-                losses: next.keys.map(\.losses))
+        state.withLock { state in
+            // A copy of what the cluster has is written to another place when it is looked at next.
+            let isMoved = state.settings.accessFilePath != next.settings.accessFilePath
+            (state.current, state.settings, state.keys) = (next.access, next.settings, next.keys)
+            state.losses = next.keys.map(\.losses)
+            if isMoved { (state.copy, state.version) = (nil, 0) }
+            if state.shared?.isFounded != true { state.stamp = next.stamp }
         }
     }
 
@@ -166,6 +185,7 @@ final class AccessKeeper: Sendable {
     /// Takes over a file that has changed since it was looked at last; `nil`: it has not.
     func takeOverChange() -> AccessNews? {
         let old = state.withLock { $0 }
+        if let shared = old.shared, shared.isFounded { return takeOver(shared, old) }
         let new = FileStamp(old.settings.accessFilePath)
         guard new != old.stamp else { return nil }
         // Also where it has errors, which are told once.
@@ -180,7 +200,10 @@ final class AccessKeeper: Sendable {
         }
     }
 
-    private static func users(_ settings: Settings) throws(AccessFileErrors) -> UserTable {
-        UserTable(try AccessFile.read(settings.accessFilePath, isKept: false))
+    private static func users(
+        _ settings: Settings, _ shared: SharedAccess? = nil
+    ) throws(AccessFileErrors) -> UserTable {
+        if let shared, shared.isFounded { return UserTable(try shared.file(isKept: false)) }
+        return UserTable(try AccessFile.read(settings.accessFilePath, isKept: false))
     }
 }

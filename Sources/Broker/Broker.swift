@@ -51,16 +51,17 @@ package final class Broker {
     /// `nil`: it is by itself.
     private let cluster: ClusterNode?
     private let reactors: ReactorGroup
-    private let shards: ShardGroup
+    let shards: ShardGroup
     private let listeners: Listeners
     private let certificates: Certificates
     private let heartbeat: Heartbeat
-    private let journal = Journal()
-    private let audit: AuditLog
-    private let events: EventStream
+    let journal = Journal()
+    let audit: AuditLog
+    let events: EventStream
     private let memory: MemoryWatch
-    private let access: AccessKeeper
-    private let checks: CredentialChecks
+    let access: AccessKeeper
+    let accessFile: AccessFileDesk
+    let checks: CredentialChecks
     private let storeWatch: StoreWatch
     /// How often something was in the log already.
     private var told: [String: Int] = [:]
@@ -108,13 +109,13 @@ package final class Broker {
         checkMilliseconds = store.store.checkNanoseconds.map { Int($0 / 1_000_000) }
         self.store = store.store
         storeWatch = StoreWatch(events)
-        let ordering = try Ordering(settings, store.store, storeWatch)
+        let (quotas, bans) = (Quotas(), Bans())
+        let ordering = try Ordering(settings, store.store, storeWatch, bans)
         let sequencer = ordering.sequencer
         (storeThread, self.sequencer, order, cluster) = (
             ordering.storeThread, sequencer, ordering.order, ordering.cluster
         )
 
-        let (quotas, bans) = (Quotas(), Bans())
         let count = settings.reactors.count ?? min(Machine.processors, ClientNumbers.maximumShards)
         listeners = try Listeners(settings, reactors: count, given: GivenSockets())
         listen = listeners.descriptions
@@ -131,10 +132,18 @@ package final class Broker {
         if let cluster { figures.operations.watchCluster { [weak cluster] in cluster?.reading } }
         let shards = ShardGroup(reactors.remotes)
         self.shards = shards
-        let accessFile = AccessFileDesk(changes, path: { [access] in access.path }) { [access, checks] in
+        if let cluster {
+            access.share(cluster.shared) { [journal] in
+                journal.tell(.warning, "cannot write the copy of the cluster's users", once: $0, [("reason", $0)])
+            }
+            _ = access.takeOverChange()
+        }
+        let accessFile = AccessFileDesk(changes, path: { [access] in access.path }, shared: cluster?.shared) {
+            [access, checks] in
             guard case .refused(let errors) = Self.takeOver(access, shards, checks.sessions) else { return nil }
             return errors
         }
+        self.accessFile = accessFile
         let facts = BrokerFacts(
             figures: figures, listen: listen, dataDirectory: settings.dataDirectory,
             epoch: store.store.epoch, movedAside: movedAside, bans: bans, logThreshold: logThreshold,
@@ -165,11 +174,12 @@ package final class Broker {
             throw BrokerError("cannot start a reactor: \(error)")
         }
         heartbeat = Heartbeat(reactors.remotes)
+        startMilliseconds = Int(MonotonicTime.now.nanoseconds(since: begin) / 1_000_000)
         if let cluster {
             sequencer.tellEpoch { [shards] epoch in shards.run { $0.endpoints.forms.adopt(epoch: epoch) } }
+            share(cluster, reactors.remotes)
             try cluster.start(listen: listen) { [figures] in figures.clients }
         }
-        startMilliseconds = Int(MonotonicTime.now.nanoseconds(since: begin) / 1_000_000)
         showEvents(settings)
         audit.write(AuditEvent(.start, target: listen.joined(separator: " "), result: BrokerVersion.current))
         for name in listeners.unclaimed {
@@ -265,8 +275,13 @@ package final class Broker {
     package func takeOverUsers() -> AccessNews? {
         // Those whom a key let in that is gone end with it.
         let hasLostKeys = access.takeOverKeys()
-        let news = Self.takeOver(access, shards, checks.sessions)
+        let news = takeCopyToCluster() ?? Self.takeOver(access, shards, checks.sessions)
         if hasLostKeys { access.inTurn { shards.runAndWait { [access = access.current] in $0.adopt(access) } } }
+        if let news { Self.tell(news, audit, events) }
+        return news
+    }
+
+    static func tell(_ news: AccessNews, _ audit: AuditLog, _ events: EventStream) {
         switch news {
         case .takenOver(let file, let users):
             audit.write(AuditEvent(.users("changed"), target: file, result: "\(users) entries"))
@@ -277,13 +292,11 @@ package final class Broker {
         case .refused(let errors):
             audit.write(AuditEvent(.users("refused"), target: errors))
             events.tell(.users) { $0.add("refused", errors) }
-        case nil: break
         }
-        return news
     }
 
     /// Has the file of users and tokens hold as it is now; `nil`: it does.
-    private static func takeOver(
+    static func takeOver(
         _ access: AccessKeeper, _ shards: ShardGroup, _ sessions: BrowserSessions
     ) -> AccessNews? {
         access.inTurn {

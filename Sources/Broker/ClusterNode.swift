@@ -7,11 +7,14 @@ internal import WSTransport
 final class ClusterNode: Sendable {
     let record: NodeRecord
     let order: LogOrder
+    /// What the brokers share besides messages.
+    let shared: SharedAccess
     private let log: RedisLog
     private let settings: Settings.Cluster
     private let sequencer: Sequencer
     private let storeThread: StoreThread
     private let facts: FactsBox
+    private let founder = Founder()
     /// What the log of this program was told last.
     private let told = Mutex<Told>(Told())
 
@@ -26,12 +29,29 @@ final class ClusterNode: Sendable {
         let make = Mutex<@Sendable () -> String>({ "{}" })
     }
 
+    /// Brings what this broker's files have to the others, once, beside its reactors.
+    private final class Founder: Sendable {
+        private let pool = WorkerPool(name: "founding", maximumThreads: 1, maximumWaiting: 1)
+        let body = Mutex<(@Sendable () -> Void)?>(nil)
+        private let isAtIt = Atomic<Bool>(false)
+
+        func begin() {
+            guard let body = body.withLock({ $0 }), !isAtIt.exchange(true, ordering: .acquiring) else { return }
+            let isTaken = pool.run { [self] in
+                body()
+                isAtIt.store(false, ordering: .releasing)
+            }
+            if !isTaken { isAtIt.store(false, ordering: .releasing) }
+        }
+    }
+
     /// - Parameters:
     ///   - sequencer: whose store's thread is attached.
     ///   - store: locked by this process.
+    ///   - bans: gets those of the cluster.
     init(
         _ settings: Settings.Cluster, _ sequencer: Sequencer, _ store: LMDBStore, _ storeThread: StoreThread,
-        directory: String
+        _ bans: Bans, directory: String
     ) throws(BrokerError) {
         let facts = FactsBox()
         let record: NodeRecord
@@ -51,14 +71,42 @@ final class ClusterNode: Sendable {
             throw BrokerError("\(error)")
         }
         do throws(StorageError) {
+            let shared = SharedAccess(bans, patience: settings.publishTimeout.nanoseconds)
+            try Self.read(store, into: shared, isMember: mark != nil)
+            self.shared = shared
             order = try LogOrder(
-                sequencer, engine: log, node: record.id, incarnation: record.incarnation, from: mark)
+                sequencer, engine: log, node: record.id, incarnation: record.incarnation, from: mark,
+                onPrivate: { shared.take($0) })
         } catch {
             throw BrokerError("\(error)")
         }
         self.record = record
         (self.settings, self.sequencer, self.storeThread, self.facts) = (settings, sequencer, storeThread, facts)
     }
+
+    /// Gives the shared users and bans what the store has of them.
+    ///
+    /// - Parameter isMember: whether the store is that of a broker of this cluster; else what it has is another's.
+    private static func read(
+        _ store: LMDBStore, into shared: SharedAccess, isMember: Bool
+    ) throws(StorageError) {
+        var messages: [Message] = []
+        var position: Topic?
+        while true {
+            let end = try store.scan(
+                SharedAccess.filter, after: position, visiting: 10_000, now: WallClock.unixMilliseconds
+            ) { message in
+                messages.append(message)
+                return true
+            }
+            guard case .stopped(let topic) = end else { break }
+            position = topic
+        }
+        if isMember { shared.take(messages) } else { shared.forgo(messages.map(\.topic)) }
+    }
+
+    /// Has `body` called when the cluster works and its brokers have not brought together yet what their files have.
+    func bringTogether(_ body: @escaping @Sendable () -> Void) { founder.body.withLock { $0 = body } }
 
     /// Begins to follow the log.
     ///
@@ -292,6 +340,7 @@ final class ClusterNode: Sendable {
     func watch(from shard: Shard) {
         shard.reactor.run(afterNanoseconds: Self.pace) { [weak self, unowned shard] in
             guard let self, !shard.isDraining else { return }
+            if !shared.isFounded, hindrance == nil { founder.begin() }
             endOrphans(from: shard)
             watch(from: shard)
         }

@@ -14,7 +14,8 @@ struct Ordering {
     /// - Parameters:
     ///   - store: locked by this process.
     ///   - watch: sees what becomes of messages.
-    init(_ settings: Settings, _ store: LMDBStore, _ watch: StoreWatch) throws(BrokerError) {
+    ///   - bans: gets those of a cluster.
+    init(_ settings: Settings, _ store: LMDBStore, _ watch: StoreWatch, _ bans: Bans) throws(BrokerError) {
         let rules = HistoryRules(settings)
         guard let cluster = settings.cluster else {
             try Self.refuseMember(settings.dataDirectory, store)
@@ -30,7 +31,7 @@ struct Ordering {
         storeThread = try Self.startThread(sequencer, store, watch)
         sequencer.attach(storeThread)
         do throws(BrokerError) {
-            let node = try ClusterNode(cluster, sequencer, store, storeThread, directory: settings.dataDirectory)
+            let node = try ClusterNode(cluster, sequencer, store, storeThread, bans, directory: settings.dataDirectory)
             (order, self.cluster) = (node.order, node)
         } catch {
             storeThread.stop()

@@ -37,6 +37,7 @@ struct Serving: Sendable {
         if let cluster {
             shard.numberClients(from: cluster.clientBase)
             shard.hindrance = { [weak cluster] in cluster?.hindrance }
+            shard.adopt(facts.bans.list) { _ in }
         }
         let post = ListeningPost()
         reactor[ListeningPost.self] = post

@@ -6,18 +6,26 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from access_house import basic, bearer
 from broker_process import Broker, finish_all, free_port
-from command_line import BROKERCTL, BROKERD, REPOSITORY, run_brokerd
+from command_line import BROKERCTL, BROKERD, REPOSITORY, run_brokerd, run_control
 from deadlines import ANSWER_DEADLINE, wait_until
 from redis_rig import Engine
 
+RULES = 'access:\n  rules:\n    - { everyone: true, publish: ["#"], subscribe: ["#"] }\n'
 HISTORY = 'history:\n  - { filter: "kept/#", messages: 10000 }\n'
 NAMES = "abc"
+
+
+def said(done, code=0):
+    assert done.returncode == code, done
+    return (done.stdout if code == 0 else done.stderr).decode()
 
 
 class Cluster:
@@ -27,11 +35,14 @@ class Cluster:
         self.brokers = [self.make(name) for name in NAMES]
 
     def make(self, name):
-        config = f"cluster:\n  name: test\n  node: {name}\n  engine:\n{self.engine.settings}{HISTORY}"
+        config = f"cluster:\n  name: test\n  node: {name}\n  engine:\n{self.engine.settings}{HISTORY}{RULES}"
         return Broker(self.directory / name, config)
 
     def start(self):
-        for broker in self.brokers:
+        first = self.brokers[0].start()
+        # Then it has brought its users to the cluster.
+        wait_until(lambda: first.control("users", "add", "from-start", "--no-password").returncode == 0, "a first user")
+        for broker in self.brokers[1:]:
             broker.start()
         for broker in self.brokers:
             wait_until(lambda broker=broker: is_ready(broker), "a broker that is ready")
@@ -49,6 +60,12 @@ def is_ready(broker):
     return broker.http("GET", "/health/ready").status == 200
 
 
+def give_user(broker, name):
+    """A user in the file of a broker that does not run."""
+    broker.data.mkdir(mode=0o700, exist_ok=True)
+    said(run_control("users", "add", name, "--no-password", "--file", str(broker.data / "access.jsonl")))
+
+
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
     engine = Engine(tmp_path_factory.mktemp("engine"))
@@ -59,6 +76,8 @@ def engine(tmp_path_factory):
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory, engine):
     cluster = Cluster(tmp_path_factory.mktemp("brokers"), engine)
+    for broker in cluster.brokers[:2]:
+        give_user(broker, f"from-{broker.directory.name}")
     yield cluster.start()
     cluster.end()
 
@@ -213,6 +232,132 @@ def test_what_brokerctl_and_metrics_say(cluster):
     assert done.returncode == 1 and b"There is no broker" in done.stderr
 
 
+def users(broker):
+    """The names and roles of users that have come since the start."""
+    rows = broker.control_json("users", "list")
+    return {row["user"]: row["roles"] for row in rows if not row["user"].startswith("from-")}
+
+
+def test_the_first_brings_its_users_and_the_files_of_others_are_set_aside(cluster):
+    first, second, third = cluster.brokers
+    for broker in cluster.brokers:
+        assert {row["user"] for row in broker.control_json("users", "list")} == {"from-a", "from-start"}
+        copy = (broker.data / "access.jsonl").read_bytes()
+        assert b"from-a" in copy and b"from-start" in copy and b"from-b" not in copy
+    assert b"from-b" in (second.data / "access.jsonl.replaced").read_bytes()
+    assert not (third.data / "access.jsonl.replaced").exists()
+
+
+def login(broker, user, password):
+    """The status of a request with these credentials; 404: they are right, and there is nothing."""
+    return broker.http("GET", "/t/nothing", headers=basic(user, password)).status
+
+
+def test_users_and_tokens_of_one_broker_hold_at_all(cluster):
+    first, second, third = cluster.brokers
+    added = first.control("users", "add", "ann", "--role", "staff", "--password-stdin", input=b"correct horse\n")
+    assert said(added) == "added: ann\n"
+    cluster.everywhere(lambda broker: login(broker, "ann", "correct horse") == 404, "the user")
+    assert [users(broker) for broker in cluster.brokers] == [{"ann": ["staff"]}] * 3
+    assert said(second.control("users", "add", "ann", "--no-password"), 1) == (
+        "brokerctl: there is a user ann already (bad-request)\n")
+    token = said(third.control("token", "mint", "--user", "ann")).strip()
+    cluster.everywhere(lambda broker: broker.http("GET", "/t/x", headers=bearer(token)).status == 404, "the token")
+    sessions = [broker.session(headers=bearer(token)) for broker in cluster.brokers]
+    began = time.monotonic()
+    said(first.control("token", "revoke", token))
+    for session in sessions:
+        assert session.websocket.receive_close() == (4401, "revoked")
+    assert time.monotonic() - began < 1, "the bound of docs/cluster.md"
+    assert {broker.http("GET", "/t/x", headers=bearer(token)).status for broker in cluster.brokers} == {401}
+    assert len({(broker.data / "access.jsonl").read_bytes() for broker in cluster.brokers}) == 1, "the files are copies"
+    said(second.control("users", "remove", "ann"))
+    cluster.everywhere(lambda broker: login(broker, "ann", "correct horse") == 401, "no user")
+
+
+def test_of_three_that_add_one_user_one_does(cluster):
+    answers = at_once(*[
+        lambda broker=broker: broker.control("users", "add", "once", "--role", broker.directory.name, "--no-password")
+        for broker in cluster.brokers])
+    assert sorted(answer.returncode for answer in answers) == [0, 1, 1], answers
+    role = NAMES[[answer.returncode for answer in answers].index(0)]
+    changes = at_once(*[
+        lambda broker=broker: said(broker.control("users", "role", "once", f"+x{broker.directory.name}"))
+        for broker in cluster.brokers])
+    assert len(changes) == 3
+    cluster.everywhere(lambda broker: set(users(broker)["once"]) == {role, "xa", "xb", "xc"}, "the roles of all")
+    said(cluster.brokers[0].control("users", "remove", "once"))
+
+
+def test_a_ban_of_one_broker_holds_at_all(cluster):
+    first, second, third = cluster.brokers
+    said(first.control("users", "add", "bob", "--no-password"))
+    token = said(first.control("token", "mint", "--user", "bob")).strip()
+    cluster.everywhere(lambda broker: broker.http("GET", "/t/x", headers=bearer(token)).status == 404, "the token")
+    here, there = first.session(headers=bearer(token)), second.session(headers=bearer(token))
+    assert "banned: user bob" in said(first.control("bans", "add", "user", "bob", "--for", "1h", "--note", "noisy"))
+    assert here.websocket.receive_close() == there.websocket.receive_close() == (4410, "banned for a time")
+    (ban,) = third.control_json("bans")
+    assert (ban["name"], ban["note"], ban["expires"] - ban["added"]) == ("bob", "noisy", 3_600_000)
+    assert third.http("GET", "/t/x", headers=bearer(token)).status == 403
+    said(third.control("bans", "remove", ban["id"]))
+    cluster.everywhere(lambda broker: broker.http("GET", "/t/x", headers=bearer(token)).status == 404, "no ban")
+    session = second.session(headers=bearer(token))
+    assert "disconnected: 1" in said(second.control("clients", "kick", "--user", "bob", "--ban", "1s", "--yes"))
+    assert session.websocket.receive_close() == (4410, "banned for a time")
+    cluster.everywhere(lambda broker: broker.http("GET", "/t/x", headers=bearer(token)).status == 404, "an ended ban")
+    said(first.control("users", "remove", "bob"))
+
+
+def test_a_broker_that_was_away_learns_what_was_revoked(cluster):
+    first, second, third = cluster.brokers
+    said(first.control("users", "add", "eve", "--no-password"))
+    token = said(first.control("token", "mint", "--user", "eve")).strip()
+    cluster.everywhere(lambda broker: broker.http("GET", "/t/x", headers=bearer(token)).status == 404, "the token")
+    third.kill()
+    said(first.control("token", "revoke", token))
+    said(first.control("users", "add", "new", "--no-password"))
+    said(first.control("bans", "add", "user", "eve"))
+    third.start()
+    wait_until(lambda: is_ready(third), "the broker that was away")
+    assert third.http("GET", "/t/x", headers=bearer(token)).status == 401
+    wait_until(lambda: set(users(third)) == {"eve", "new"}, "the users")
+    assert [ban["name"] for ban in third.control_json("bans")] == ["eve"]
+    third.kill()
+    third.start()
+    assert [ban["name"] for ban in third.control_json("bans")] == ["eve"], "it is in the store"
+    for user in ("eve", "new"):
+        said(second.control("users", "remove", user))
+    said(second.control("bans", "remove", first.control_json("bans")[0]["id"]))
+    cluster.everywhere(is_ready, "ready")
+
+
+def test_a_changed_copy_of_the_users_is_a_change_of_the_cluster(cluster):
+    first, second, third = cluster.brokers
+    said(second.control("users", "add", "filed", "--no-password"))
+    cluster.everywhere(lambda broker: b"filed" in (broker.data / "access.jsonl").read_bytes(), "the copy")
+    copy = str(first.data / "access.jsonl")
+    said(run_control("users", "add", "typed", "--no-password", "--file", copy))
+    said(run_control("users", "remove", "filed", "--file", copy))
+    cluster.everywhere(lambda broker: set(users(broker)) == {"typed"}, "the change")
+    said(third.control("users", "remove", "typed"))
+    cluster.everywhere(lambda broker: b"typed" not in (broker.data / "access.jsonl").read_bytes(), "the copy")
+
+
+def test_nobody_reads_or_writes_what_the_brokers_share(cluster):
+    broker = cluster.brokers[0]
+    said(broker.control("users", "add", "secret", "--password-stdin", input=b"correct horse\n"))
+    session = broker.session()
+    for name in ("$cluster/#", "$cluster/access/+", "$cluster"):
+        assert session.request(op="subscribe", filter=name)["code"] == "forbidden"
+        assert said(broker.control("retained", "list", name), 1).endswith("belongs to the broker. (forbidden)\n")
+    assert session.request(op="publish", topic="$cluster/access/x", data="{}", retain=True)["code"] == "forbidden"
+    assert broker.http("GET", "/t/$cluster/founded", headers=basic("secret", "correct horse")).status == 403
+    assert not [row for row in broker.control_json("retained", "list") if row["topic"].startswith("$cluster")]
+    assert b"scrypt" not in broker.control("retained", "export", "#").stdout
+    said(broker.control("users", "remove", "secret"))
+
+
 def test_brokers_whose_clients_would_have_the_same_numbers_say_so(cluster):
     number = cluster.brokers[0].control_json("cluster", "status")["node"].rjust(16, "0")
     twin = cluster.make("twin")
@@ -333,6 +478,10 @@ def test_without_an_engine_it_serves_what_it_has(cluster):
     wait_until(lambda: not is_ready(broker), "not ready")
     answer = broker.http("GET", "/health/ready")
     assert answer.status == 503 and "engine" in answer.json["reason"]
+    refused = said(broker.control("users", "add", "late", "--no-password"), 1)
+    assert "The cluster has not confirmed the change" in refused and "(unavailable)" in refused
+    assert "unavailable" in said(broker.control("bans", "add", "user", "late"), 1)
+    assert users(broker) == {} and broker.control_json("bans") == []
     answer = wait_until(
         lambda: (found := broker.http("POST", "/t/kept/last", body="x")).status == 503 and found, "a refusal")
     assert json.loads(answer.body)["error"]["code"] == "unavailable"

@@ -64,6 +64,8 @@ package struct AccessExplanation: Sendable {
         let isPublishing = action != .subscribe
         if isPublishing, filter.isSystem {
             self.init(lines, whyNot: "nobody may below $SYS")
+        } else if filter.isPrivate {
+            self.init(lines, whyNot: "nobody may below $cluster")
         } else if verdict == .allowed {
             self.init(lines, whyNot: nil)
         } else if Self.verdict(of: grant.withoutCeilings, action, filter) == .allowed {

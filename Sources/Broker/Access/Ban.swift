@@ -55,7 +55,7 @@ package struct Ban: Sendable {
         }
     }
 
-    /// A short id, unique in this process.
+    /// A short id, unique in this process, or in its cluster.
     package let id: String
     package let subject: Subject
     /// When the ban ends; `nil` if it lasts until it is removed or the process ends.
@@ -128,6 +128,9 @@ package struct BanList: Sendable {
     }
 
     func contains(_ subject: Ban.Subject) -> Bool { bans[subject] != nil }
+
+    /// The ban of a subject; `nil` if there is none.
+    func ban(of subject: Ban.Subject) -> Ban? { bans[subject] }
 
     mutating func remove(where isMeant: (Ban) -> Bool) -> [Ban] {
         let removed = bans.values.filter(isMeant)

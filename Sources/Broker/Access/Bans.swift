@@ -81,6 +81,14 @@ package final class Bans: Sendable {
         }
     }
 
+    /// Has these bans hold instead of all others.
+    func replace(with bans: [Ban]) {
+        state.withLock { state in
+            _ = state.list.remove { _ in true }
+            for ban in bans { state.list.add(ban) }
+        }
+    }
+
     /// A hundred years, in seconds.
-    private static let longest: Int64 = 100 * 366 * 86_400
+    static let longest: Int64 = 100 * 366 * 86_400
 }

@@ -10,6 +10,8 @@ package final class AccessFileDesk: Sendable {
 
     private let path: @Sendable () -> String
     private let takeOver: TakeOver
+    /// What the brokers of a cluster share; `nil`: the broker is by itself.
+    let shared: SharedAccess?
     private let pool: WorkerPool
     /// How many requests may wait for the thread.
     private static let maximumWaiting = 64
@@ -22,10 +24,15 @@ package final class AccessFileDesk: Sendable {
     /// - Parameters:
     ///   - pool: a pool from ``makePool()``.
     ///   - path: returns the file's path, according to the present settings.
-    ///   - takeOver: called after each change of the file, on the pool's thread.
-    package init(_ pool: WorkerPool, path: @escaping @Sendable () -> String, takeOver: @escaping TakeOver) {
+    ///   - shared: what the brokers of a cluster share, which is changed instead of the file.
+    ///   - takeOver: called after each change, on the pool's thread.
+    package init(
+        _ pool: WorkerPool, path: @escaping @Sendable () -> String, shared: SharedAccess? = nil,
+        takeOver: @escaping TakeOver
+    ) {
         self.pool = pool
         self.path = path
+        self.shared = shared
         self.takeOver = takeOver
     }
 
@@ -33,18 +40,40 @@ package final class AccessFileDesk: Sendable {
     func run<Request: AccessFileRequest>(
         _ request: Request, on reactor: Reactor, _ then: @escaping (Result<Request.Answer, Refusal>) -> Void
     ) throws(Refusal) {
+        try run(on: reactor, { [self] in outcome(of: request) }, then)
+    }
+
+    /// Does what takes its time on the pool's thread; calls `then` on the reactor's.
+    func run<Answer: Sendable>(
+        on reactor: Reactor, _ body: @escaping @Sendable () -> Result<Answer, Refusal>,
+        _ then: @escaping (Result<Answer, Refusal>) -> Void
+    ) throws(Refusal) {
         let link = ReactorLink(remote: reactor.remote)
         link.bind(Waiting(then), on: reactor)
-        let isTaken = pool.run { [self] in
-            let outcome = outcome(of: request)
-            link.take(Waiting<Request.Answer>.self) { $0?.then(outcome) }
+        let isTaken = pool.run {
+            let outcome = body()
+            link.take(Waiting<Answer>.self) { $0?.then(outcome) }
         }
         guard !isTaken else { return }
         link.release(on: reactor)
         throw Refusal(.unavailable, "Too many changes of users and tokens wait; try again.")
     }
 
+    /// Makes a change that is no administrator's request, at all brokers of a cluster; `then` gets why it was not made.
+    func change(_ edit: @escaping @Sendable (inout AccessFile) -> Void, _ then: @escaping @Sendable (Refusal?) -> Void)
+    {
+        let isTaken = pool.run { [self] in
+            guard let shared else { return then(nil) }
+            switch shared.change({ (file) throws(AccessFileErrors) in edit(&file) }) {
+            case .success: then(nil)
+            case .failure(let refusal): then(refusal)
+            }
+        }
+        if !isTaken { then(Refusal(.unavailable, "Too many changes of users and tokens wait; try again.")) }
+    }
+
     private func outcome<Request: AccessFileRequest>(of request: Request) -> Result<Request.Answer, Refusal> {
+        if let shared, Request.isChange || shared.isFounded { return outcome(of: request, shared) }
         do throws(AccessFileErrors) {
             let answer = try request.apply(toFile: path())
             if Request.isChange, let reason = takeOver() {
@@ -54,6 +83,25 @@ package final class AccessFileDesk: Sendable {
         } catch {
             return .failure(Refusal(error))
         }
+    }
+
+    private func outcome<Request: AccessFileRequest>(
+        of request: Request, _ shared: SharedAccess
+    ) -> Result<Request.Answer, Refusal> {
+        let now = WallClock.unixMilliseconds / 1000
+        guard Request.isChange else {
+            do throws(AccessFileErrors) {
+                var file = try shared.file(isKept: false)
+                return .success(try request.apply(to: &file, now: now))
+            } catch {
+                return .failure(Refusal(error))
+            }
+        }
+        let outcome = shared.change { (file) throws(AccessFileErrors) in try request.apply(to: &file, now: now) }
+        if case .success = outcome, let reason = takeOver() {
+            return .failure(Refusal(.unavailable, "The change was made, but could not be loaded: \(reason)"))
+        }
+        return outcome
     }
 }
 
@@ -65,7 +113,7 @@ private final class Waiting<Answer> {
 
 extension Refusal {
     /// Creates the refusal for an error in a request, or in the file itself.
-    fileprivate init(_ errors: AccessFileErrors) {
+    init(_ errors: AccessFileErrors) {
         let isAsked = errors.errors.allSatisfy(\.file.isEmpty)
         let code: ErrorCode = !isAsked ? .unavailable : errors.isAbsence ? .notFound : .badRequest
         self.init(code, errors.description)

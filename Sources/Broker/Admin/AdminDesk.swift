@@ -37,19 +37,23 @@ final class AdminDesk {
         guard let name else { return nil }
         do throws(TopicError) {
             // Topics stored before a limit was lowered can still be named.
-            return try TopicFilter(name, limits: .none)
+            let filter = try TopicFilter(name, limits: .none)
+            if !filter.isPrivate { return filter }
         } catch {
             throw Refusal(.badFilter, "filter: \(error)")
         }
+        throw Refusal(.forbidden, "\(name) belongs to the broker.")
     }
 
     /// Parses the topic of a request; `limits` apply to new values only.
     func topic(_ name: String, limits: TopicLimits = .none) throws(Refusal) -> Topic {
         do throws(TopicError) {
-            return try Topic(name, limits: limits)
+            let topic = try Topic(name, limits: limits)
+            if !topic.isPrivate { return topic }
         } catch {
             throw Refusal(.badTopic, "topic: \(error)")
         }
+        throw Refusal(.forbidden, "\(name) belongs to the broker.")
     }
 
     /// Passes matching values to `body`, some in each turn, until it returns `false`; `then` gets whether the end was
@@ -63,7 +67,8 @@ final class AdminDesk {
             let end = try shard.store.scan(
                 filter, after: position, visiting: Self.visits, now: Lifetime.now
             ) { message in
-                goesOn = body(message)
+                // Users and tokens are read by verbs of their own, which need other rights.
+                goesOn = message.topic.isPrivate || body(message)
                 return goesOn
             }
             switch end {

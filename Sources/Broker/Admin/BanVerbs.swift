@@ -22,10 +22,15 @@ extension AddBanRequest: AnsweredRequest {
             let expected = kind == .address ? "an address or a network such as 10.0.0.0/8" : "1 to 256 bytes"
             throw Refusal(.badRequest, "name: expected \(expected), found \"\(AuditEvent.clip(name))\".")
         }
-        let added = try caller.ban([subject], seconds, note)
-        guard let ban = added.bans.first else { throw caller.desk.noRoomForBans }
-        caller.desk.shareBans(added.list) { ended in
-            then(.success(Answer(ban: BanSummary(ban), disconnected: ended)))
+        try caller.ban([subject], seconds, note) { result in
+            switch result {
+            case .success(let added):
+                guard let ban = added.bans.first else { return then(.failure(caller.desk.noRoomForBans)) }
+                caller.desk.shareBans(added.list) { ended in
+                    then(.success(Answer(ban: BanSummary(ban), disconnected: ended)))
+                }
+            case .failure(let refusal): then(.failure(refusal))
+            }
         }
     }
 }
@@ -34,11 +39,20 @@ extension RemoveBanRequest: AnsweredRequest {
     var subject: String? { "ban \(ban)" }
 
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
-        guard let (removed, list) = caller.desk.facts.bans.remove(id: ban) else {
-            throw Refusal(.notFound, "There is no ban \(AuditEvent.clip(ban)).")
+        let absence = Refusal(.notFound, "There is no ban \(AuditEvent.clip(ban)).")
+        func conclude(_ found: (ban: Ban, list: BanList)?) {
+            guard let (removed, list) = found else { return then(.failure(absence)) }
+            caller.record(AuditEvent(.ban("remove"), target: removed.subject.description, result: removed.id))
+            caller.desk.shareBans(list) { _ in then(.success(BanSummary(removed))) }
         }
-        caller.record(AuditEvent(.ban("remove"), target: removed.subject.description, result: removed.id))
-        caller.desk.shareBans(list) { _ in then(.success(BanSummary(removed))) }
+        let facts = caller.desk.facts
+        guard let desk = facts.accessFile, let shared = desk.shared else { return conclude(facts.bans.remove(id: ban)) }
+        try desk.run(on: caller.desk.shard.reactor, { [ban] in shared.removeBan(ban) }) { result in
+            switch result {
+            case .success(let found): conclude(found)
+            case .failure(let refusal): then(.failure(refusal))
+            }
+        }
     }
 }
 
@@ -58,17 +72,37 @@ extension AdminCaller {
     /// The maximum length of a note, in bytes.
     private static var maximumNote: Int { 256 }
 
-    /// Adds and logs bans; ``AdminDesk/shareBans(_:ending:_:)`` then puts them into force.
-    func ban(_ subjects: [Ban.Subject], _ seconds: Int64?, _ note: String) throws(Refusal) -> Bans.Added {
+    /// Adds and logs bans, of a cluster at all its brokers; ``AdminDesk/shareBans(_:ending:_:)`` then puts them into force here.
+    func ban(
+        _ subjects: [Ban.Subject], _ seconds: Int64?, _ note: String,
+        _ then: @escaping (Result<Bans.Added, Refusal>) -> Void
+    ) throws(Refusal) {
         guard seconds ?? 1 > 0 else {
             throw Refusal(.badRequest, "seconds: expected 1 or more, found \(seconds ?? 0).")
         }
         guard note.utf8.count <= Self.maximumNote else {
             throw Refusal(.badRequest, "note: expected at most \(Self.maximumNote) bytes.")
         }
-        let added = desk.facts.bans.add(
-            subjects, seconds: seconds, note: note, atMost: desk.shard.configuration.limits.bans,
-            now: desk.shard.reactor.now)
+        let most = desk.shard.configuration.limits.bans
+        guard let file = desk.facts.accessFile, let shared = file.shared else {
+            let added = desk.facts.bans.add(
+                subjects, seconds: seconds, note: note, atMost: most, now: desk.shard.reactor.now)
+            tell(added, note)
+            return then(.success(added))
+        }
+        try file.run(
+            on: desk.shard.reactor, { shared.ban(subjects, seconds: seconds, note: note, atMost: most) }
+        ) { result in
+            switch result {
+            case .success(let added): tell(added, note)
+            // Some of them may have come into force all the same.
+            case .failure: desk.shareBans(desk.facts.bans.list) { _ in }
+            }
+            then(result)
+        }
+    }
+
+    private func tell(_ added: Bans.Added, _ note: String) {
         for ban in added.bans {
             var event = AuditEvent(.ban("add"), target: ban.subject.description, result: ban.id)
             event.note = note.isEmpty ? nil : note
@@ -76,7 +110,6 @@ extension AdminCaller {
         }
         desk.tellEnded(added.ended)
         desk.watchBans()
-        return added
     }
 
     /// Writes an action of the administrator to the audit log.
@@ -115,7 +148,7 @@ extension AdminDesk {
     }
 
     /// Checks every second whether a ban has ended, while any ban has an end.
-    fileprivate func watchBans() {
+    func watchBans() {
         guard !isWatchingBans, facts.bans.list.hasEnds else { return }
         isWatchingBans = true
         shard.reactor.run(afterNanoseconds: 1_000_000_000) { [weak self] in

@@ -78,13 +78,19 @@ extension KickRequest: AnsweredRequest {
             var subjects = Set(found.compactMap(\.self))
             if let user, let named = Ban.Subject(.user, user) { subjects.insert(named) }
             do throws(Refusal) {
-                let added = try caller.ban(subjects.sorted { $0.name < $1.name }, seconds, note)
-                caller.desk.shareBans(added.list, ending: isMeant) { kicked in
-                    caller.tellKicked(kicked, self)
-                    var answer = Answer(kicked: kicked)
-                    answer.banned = added.bans.map(\.subject.description)
-                    answer.notBanned = found.count { $0 == nil } + added.left
-                    then(.success(answer))
+                try caller.ban(subjects.sorted { $0.name < $1.name }, seconds, note) { result in
+                    let added: Bans.Added
+                    switch result {
+                    case .success(let success): added = success
+                    case .failure(let refusal): return then(.failure(refusal))
+                    }
+                    caller.desk.shareBans(added.list, ending: isMeant) { kicked in
+                        caller.tellKicked(kicked, self)
+                        var answer = Answer(kicked: kicked)
+                        answer.banned = added.bans.map(\.subject.description)
+                        answer.notBanned = found.count { $0 == nil } + added.left
+                        then(.success(answer))
+                    }
                 }
             } catch {
                 then(.failure(error))

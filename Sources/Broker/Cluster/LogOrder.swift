@@ -66,6 +66,7 @@ package final class LogOrder: Order {
     private let engine: any LogEngine
     private let node: UInt64
     private let limits: Limits
+    private let onPrivate: @Sendable ([Message]) -> Void
     private let state: Mutex<State>
     /// Held while an entry is applied, so that results come in the order of the drafts.
     private let applying = Mutex(())
@@ -74,12 +75,14 @@ package final class LogOrder: Order {
     ///   - node: which of the brokers this is.
     ///   - incarnation: greater than any that the node has used before.
     ///   - mark: of the store, where it goes on; `nil`: where the store's numbers end.
+    ///   - onPrivate: gets the accepted messages of private topics, in their order, on the thread of the tail.
     /// - Throws: ``StorageError/newer(_:)`` where another version has stored the mark.
     package init(
         _ sequencer: Sequencer, engine: any LogEngine, node: UInt64, incarnation: UInt64, from mark: OrderMark? = nil,
-        limits: Limits = Limits()
+        limits: Limits = Limits(), onPrivate: @escaping @Sendable ([Message]) -> Void = { _ in }
     ) throws(StorageError) {
         (self.sequencer, self.engine, self.node, self.limits) = (sequencer, engine, node, limits)
+        self.onPrivate = onPrivate
         var fold = Fold(after: sequencer.newest, epoch: sequencer.store.epoch)
         if let mark {
             guard let stored = Fold(mark.state.span) else {
@@ -310,6 +313,7 @@ package final class LogOrder: Order {
     private func apply(_ drafts: Span<Draft>, _ numbers: Range<UInt64>, _ time: Int64, _ own: Own?) -> [UInt64] {
         sequencer.follow(logTime: time)
         var accepted: [UInt64] = []
+        var shared: [Message] = []
         var expectation = sequencer.expect((0..<drafts.count).map { drafts[$0] })
         var place = 0
         while place < drafts.count {
@@ -328,12 +332,14 @@ package final class LogOrder: Order {
                 count =
                     sequencer.apply(span, part, Self.lost, stored, &expectation) { batch in
                         accepted += batch.items.map(\.message.seq)
+                        for item in batch.items where item.message.topic.isPrivate { shared.append(item.message) }
                     }.count
                 if count == 0 { sequencer.lookUp(span, from: 0, &stored) }
             }
             place = end
         }
         sequencer.conclude(expectation)
+        if !shared.isEmpty { onPrivate(shared) }
         return accepted
     }
 

@@ -164,7 +164,7 @@ extension Shard {
         by client: Client
     ) throws(Refusal) {
         try checkOpen()
-        if topic.isSystem {
+        if topic.isReserved, topic.isSystem || topic.isPrivate {
             throw deny(.publish, topic.name, to: client, Refusal(.forbidden, "\(topic) belongs to the broker."))
         }
         if topic.isInbox { return try checkReply(to: topic, isRetained: isRetained, by: client) }
@@ -223,6 +223,7 @@ extension Shard {
 
     private func checkRead(_ topic: Topic, by client: Client) throws(Refusal) {
         if topic.isInbox { throw Refusal(.forbidden, "\(topic): replies come to the client that has asked.") }
+        if topic.isPrivate { throw Refusal(.forbidden, "\(topic) belongs to the broker.") }
         let verdict = client.verdict(on: TopicFilter(topic), grants)
         guard verdict != .allowed else { return }
         let refusal = Refusal(.forbidden, "You may not read \(topic).")
@@ -241,6 +242,7 @@ extension Shard {
 
     private func refusal(of filter: TopicFilter, _ client: Client) -> Refusal? {
         if filter.isOfInboxes { return Refusal(.forbidden, "\(filter): replies come to the client that has asked.") }
+        if filter.isPrivate { return Refusal(.forbidden, "\(filter) belongs to the broker.") }
         return switch client.verdict(on: filter, grants) {
         case .allowed: nil
         case .notAllowed: Refusal(.forbidden, "You may not subscribe to \(filter).")

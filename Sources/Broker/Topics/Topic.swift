@@ -35,6 +35,16 @@ package struct Topic: Sendable {
             && (name.utf8.count == 4 || name.utf8.dropFirst(4).first == TopicGrammar.slash)
     }
 
+    /// Whether it is `$cluster` or below it, which only the brokers of a cluster publish to and read.
+    package var isPrivate: Bool { isReserved && Self.isPrivate(name.utf8Span.span) }
+
+    /// Whether a name that has a first level of its own is `$cluster` or below it.
+    static func isPrivate(_ name: Span<UInt8>) -> Bool {
+        name.count >= 8 && name[0] == TopicGrammar.dollar
+            && name.extracting(0..<8).hasSameBytes(as: "$cluster".utf8Span.span)
+            && (name.count == 8 || name[8] == TopicGrammar.slash)
+    }
+
     /// The levels in order, at least one, any of which may be empty.
     package var levels: [Substring] { TopicGrammar.levels(of: name) }
 }

@@ -114,6 +114,9 @@ extension TopicFilter {
             && (name.count == 4 || name[4] == TopicGrammar.slash)
     }
 
+    /// Whether it matches nothing but `$cluster` and what is below it.
+    var isPrivate: Bool { Topic.isPrivate(name.utf8Span.span) }
+
     /// Whether this filter matches every topic that `other` matches.
     ///
     /// Exact, the rule about `$` included: `#` covers `+/a` but not `$SYS/a`; `+/#` covers `#`.

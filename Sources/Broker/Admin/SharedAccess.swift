@@ -1,0 +1,413 @@
+internal import Cryptography
+internal import Synchronization
+package import WSTransport
+
+/// The users, tokens and bans that the brokers of a cluster share.
+///
+/// Each is a retained value below `$cluster`, so the log brings every change to every broker, in one order, and a copy of a
+/// store has them. Clients neither publish nor read there (``Topic/isPrivate``). Any thread.
+package final class SharedAccess: Sendable {
+    /// A value, and the number of the message that set it.
+    struct Line: Sendable {
+        let bytes: [UInt8]
+        let seq: UInt64
+    }
+
+    private struct State {
+        /// The lines of the file of users and tokens, by their topics.
+        var lines: [String: Line] = [:]
+        var bans: [String: Line] = [:]
+        /// Topics of bans that an administrator of this broker is adding, who says when they are in force.
+        var underWay: Set<String> = []
+        /// Whether the brokers have brought together what their files had.
+        var isFounded = false
+        /// Rises with each change of the lines.
+        var version = 0
+        /// The number of the newest message that was taken.
+        var position: UInt64 = 0
+        /// What is in the store from a cluster that this broker was in before.
+        var stale: [Topic] = []
+        var publisher: Remote?
+        var onChange: @Sendable () -> Void = {}
+        var onBans: @Sendable (BanList) -> Void = { _ in }
+    }
+
+    private static let access = "$cluster/access/"
+    private static let bans = "$cluster/bans/"
+    /// Set when what the files had is in the log.
+    private static let founding = Topic(unchecked: "$cluster/founded")
+    /// How often a change is tried that meets another broker's.
+    private static let attempts = 8
+    /// How many lines are published at once.
+    private static let piece = 500
+
+    private let state = Mutex(State())
+    /// The bans in force at this broker.
+    private let inForce: Bans
+    /// How long a publication waits for the engine, and some more, in nanoseconds.
+    private let patience: Int64
+
+    /// - Parameters:
+    ///   - inForce: gets the bans.
+    ///   - patience: how long a publication waits for the engine at most, in nanoseconds.
+    package init(_ inForce: Bans, patience: Int64) {
+        (self.inForce, self.patience) = (inForce, patience + 5_000_000_000)
+    }
+
+    /// Matches all of it.
+    package static let filter = TopicFilter(unchecked: "$cluster/#", isLiteral: false)
+
+    /// Begins to tell of changes, and to publish on a reactor.
+    ///
+    /// - Parameters:
+    ///   - onChange: users or tokens have changed; must not block.
+    ///   - onBans: bans have changed, and not by an administrator of this broker; must not block.
+    package func begin(
+        publishingOn remote: Remote, onChange: @escaping @Sendable () -> Void,
+        onBans: @escaping @Sendable (BanList) -> Void
+    ) {
+        state.withLock { ($0.publisher, $0.onChange, $0.onBans) = (remote, onChange, onBans) }
+    }
+
+    // MARK: What the log brings
+
+    /// What the store has at the start, which belongs to another cluster or to none.
+    package func forgo(_ topics: [Topic]) { state.withLock { $0.stale = topics } }
+
+    /// Takes messages of private topics, in their order.
+    package func take(_ messages: [Message]) {
+        guard let last = messages.last else { return }
+        let (isChanged, areBansChanged, isToBeTold, tell) = state.withLock { state in
+            let version = state.version
+            var (areBansChanged, isToBeTold) = (false, false)
+            for message in messages {
+                let name = message.topic.name
+                let line = message.isRemoval ? nil : Line(bytes: message.payload, seq: message.seq)
+                if message.topic == Self.founding {
+                    state.isFounded = line != nil
+                    state.version += 1
+                } else if name.hasPrefix(Self.access) {
+                    state.lines[name] = line
+                    state.version += 1
+                } else if name.hasPrefix(Self.bans) {
+                    state.bans[name] = line
+                    areBansChanged = true
+                    if !state.underWay.contains(name) { isToBeTold = true }
+                }
+            }
+            if areBansChanged { inForce.replace(with: state.bans.values.compactMap { Ban(shared: $0) }) }
+            state.position = last.seq
+            let isChanged = state.version != version && state.isFounded
+            return (isChanged, areBansChanged, isToBeTold, (state.onChange, state.onBans))
+        }
+        if isChanged { tell.0() }
+        if areBansChanged, isToBeTold { tell.1(inForce.list) }
+    }
+
+    /// Whether the brokers have brought together what their files had; before that each one's file holds.
+    package var isFounded: Bool { state.withLock { $0.isFounded } }
+
+    /// Rises with each change of users and tokens.
+    package var version: Int { state.withLock { $0.version } }
+
+    /// The users and tokens as a file; throws if a line cannot be read.
+    ///
+    /// - Parameter isKept: whether it will be changed.
+    package func file(isKept: Bool = true) throws(AccessFileErrors) -> AccessFile {
+        try Self.file(of: state.withLock { $0.lines }, isKept: isKept)
+    }
+
+    private static func file(of lines: [String: Line], isKept: Bool = true) throws(AccessFileErrors) -> AccessFile {
+        var bytes: [UInt8] = []
+        // The same at all brokers.
+        for line in lines.values.map(\.bytes).sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+            bytes += line
+            bytes.append(10)
+        }
+        return try AccessFile(bytes, file: "the users of the cluster", isKept: isKept)
+    }
+
+    // MARK: Changes
+
+    /// What is to be published: a line, or that there is none.
+    private struct Change: Sendable {
+        let topic: String
+        let bytes: [UInt8]?
+        var condition = Draft.Condition.none
+        var timeToLive: Int64?
+    }
+
+    private static let unready = Refusal(
+        .unavailable, "The brokers of the cluster have not brought their users together yet; try again.")
+
+    /// Changes users and tokens at all brokers; returns when this one has the change.
+    ///
+    /// Not for reactors: it waits for the log. `edit` may be called again, where another broker's change came first.
+    package func change<Value>(
+        _ edit: (inout AccessFile) throws(AccessFileErrors) -> Value
+    ) -> Result<Value, Refusal> {
+        for _ in 0..<Self.attempts {
+            let (lines, isFounded) = state.withLock { ($0.lines, $0.isFounded) }
+            guard isFounded else { return .failure(Self.unready) }
+            do throws(AccessFileErrors) {
+                var file = try Self.file(of: lines)
+                let value = try edit(&file)
+                let changes = try Self.changes(from: lines, to: file)
+                if let refusal = publish(changes) {
+                    if refusal.code == .conflict { continue }
+                    return .failure(refusal)
+                }
+                try tidy(after: changes, file)
+                return .success(value)
+            } catch {
+                return .failure(Refusal(error))
+            }
+        }
+        return .failure(Refusal(.unavailable, "Other brokers change users at the same time; try again."))
+    }
+
+    /// What has to be published so that `lines` become those of `file`.
+    private static func changes(
+        from lines: [String: Line], to file: AccessFile
+    ) throws(AccessFileErrors) -> [Change] {
+        let wanted = try topics(of: file)
+        var (puts, removals): ([Change], [Change]) = ([], [])
+        for (topic, bytes) in wanted where lines[topic]?.bytes != bytes {
+            let condition = lines[topic].map { Draft.Condition.matches([$0.seq]) } ?? .absent
+            puts.append(Change(topic: topic, bytes: bytes, condition: condition))
+        }
+        // Tokens that are gone already are no conflict; a user goes last, so that what failed can be asked for again.
+        for (topic, line) in lines where wanted[topic] == nil {
+            let isUser = line.bytes.starts(with: Self.userStart)
+            let change = Change(topic: topic, bytes: nil, condition: isUser ? .matches([line.seq]) : .none)
+            removals.insert(change, at: isUser ? removals.endIndex : 0)
+        }
+        return puts + removals
+    }
+
+    private static let userStart = Array(#"{"user""#.utf8)
+
+    /// The lines of a file, by their topics.
+    private static func topics(of file: AccessFile) throws(AccessFileErrors) -> [String: [UInt8]] {
+        var (lines, size) = ([String: [UInt8]](), 0)
+        var revoked: [String: Int64] = [:]
+        for entry in file.entries {
+            let topic = try topic(access, entry.content.identity)
+            // Of several revocations of a user the last is what counts.
+            if case .revoked(.user(_, let before)) = entry.content {
+                guard before >= revoked[topic] ?? .min else { continue }
+                revoked[topic] = before
+            }
+            let bytes = entry.bytes
+            size += bytes.count + 1
+            lines[topic] = bytes
+        }
+        guard size <= AccessFile.maximumSize else {
+            throw AccessFileErrors("", "expected at most \(AccessFile.maximumSize) bytes of users and tokens")
+        }
+        return lines
+    }
+
+    /// The topic of what has that identity, which does not show it.
+    private static func topic(_ prefix: String, _ identity: String) throws(AccessFileErrors) -> String {
+        do throws(CryptographyError) {
+            let digest = try HashFunction.sha256.digest(of: identity.utf8Span.span)
+            return prefix + digest.prefix(16).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        } catch {
+            throw AccessFileErrors("", error.description)
+        }
+    }
+
+    /// Ends tokens whose user another broker has removed at the same time.
+    private func tidy(after changes: [Change], _ file: AccessFile) throws(AccessFileErrors) {
+        let made = Set(changes.filter { $0.bytes != nil }.map(\.topic))
+        let removed = Set(changes.filter { $0.bytes == nil && $0.condition != .none }.map(\.topic))
+        let lines = state.withLock { $0.lines }
+        var (orphans, isOwn): ([Change], Bool) = ([], false)
+        for token in removed.isEmpty ? file.tokens : try Self.file(of: lines, isKept: false).tokens {
+            let topic = try Self.topic(Self.access, AccessEntry.Content.token(token).identity)
+            guard lines[topic] != nil, !removed.isEmpty || made.contains(topic) else { continue }
+            let user = try Self.topic(Self.access, AccessEntry.Content.user(AccessUser(token.user)).identity)
+            guard lines[user] == nil, made.contains(topic) || removed.contains(user) else { continue }
+            isOwn = isOwn || made.contains(topic)
+            orphans.append(Change(topic: topic, bytes: nil))
+        }
+        guard !orphans.isEmpty else { return }
+        _ = publish(orphans)
+        if isOwn { throw AccessFileErrors(absent: "the user was removed at the same time") }
+    }
+
+    /// Brings what this broker's file has to the others, and has it hold from then on instead of the files.
+    ///
+    /// Not for reactors.
+    package func found(with file: AccessFile) {
+        guard !isFounded, let lines = try? Self.topics(of: file) else { return }
+        let stale = state.withLock { $0.stale }.filter { lines[$0.name] == nil }
+        var changes = stale.map { Change(topic: $0.name, bytes: nil) }
+        changes += lines.map { Change(topic: $0.key, bytes: $0.value, condition: .absent) }
+        for start in stride(from: 0, to: changes.count, by: Self.piece) {
+            // Where another broker has brought one already, that is the one.
+            let refusal = publish(Array(changes[start..<min(start + Self.piece, changes.count)]))
+            guard refusal.map({ $0.code == .conflict }) ?? true else { return }
+        }
+        _ = publish([Change(topic: Self.founding.name, bytes: Array("{}".utf8), condition: .absent)])
+    }
+
+    // MARK: Bans
+
+    /// Bans at all brokers; returns when this one has the bans, before they are in force at its reactors.
+    ///
+    /// Not for reactors.
+    package func ban(
+        _ subjects: [Ban.Subject], seconds: Int64?, note: String, atMost most: Int
+    ) -> Result<Bans.Added, Refusal> {
+        var added = Bans.Added(list: inForce.list)
+        var changes: [Change] = []
+        let now = WallClock.unixMilliseconds
+        let life = seconds.map { min($0, Bans.longest) * 1000 }
+        var chosen: [Ban.Subject] = []
+        for subject in subjects {
+            guard added.list.contains(subject) || added.list.count + chosen.count < most else {
+                added.left += 1
+                continue
+            }
+            guard let topic = try? Self.topic(Self.bans, subject.description) else { continue }
+            chosen.append(subject)
+            let bytes = Ban.bytes(shared: subject, added: now, expires: life.map { now + $0 }, note: note)
+            changes.append(Change(topic: topic, bytes: bytes, timeToLive: life))
+        }
+        inForce.refused.add(added.left, ordering: .relaxed)
+        let topics = changes.map(\.topic)
+        state.withLock { $0.underWay.formUnion(topics) }
+        defer { state.withLock { $0.underWay.subtract(topics) } }
+        if let refusal = publish(changes) { return .failure(refusal) }
+        added.list = inForce.list
+        added.bans = chosen.compactMap { added.list.ban(of: $0) }
+        return .success(added)
+    }
+
+    /// Removes a ban at all brokers; `nil` if there is no such ban.
+    ///
+    /// Not for reactors.
+    package func removeBan(_ id: String) -> Result<(ban: Ban, list: BanList)?, Refusal> {
+        guard let ban = inForce.list.all.first(where: { $0.id == id }),
+            let topic = try? Self.topic(Self.bans, ban.subject.description)
+        else { return .success(nil) }
+        if let refusal = publish([Change(topic: topic, bytes: nil)]) { return .failure(refusal) }
+        return .success((ban, inForce.list))
+    }
+
+    // MARK: Publishing
+
+    /// The results of drafts, from the reactor's thread.
+    private final class Outcome: Sendable {
+        private struct State {
+            var missing: Int
+            var newest: UInt64 = 0
+            var refusal: Refusal?
+        }
+
+        private let state: Mutex<State>
+        private let semaphore = Semaphore()
+
+        init(_ count: Int) { state = Mutex(State(missing: count)) }
+
+        func add(_ result: Result<Receipt, Refusal>) {
+            let isLast = state.withLock { state in
+                state.missing -= 1
+                switch result {
+                case .success(let receipt): state.newest = max(state.newest, receipt.seq)
+                // What the engine does not take is worse than what another was faster with.
+                case .failure(let refusal): if state.refusal?.code ?? .conflict == .conflict { state.refusal = refusal }
+                }
+                return state.missing == 0
+            }
+            if isLast { semaphore.signal() }
+        }
+
+        func wait(until deadline: MonotonicTime) -> (newest: UInt64, refusal: Refusal?)? {
+            semaphore.wait(until: deadline)
+            return state.withLock { $0.missing == 0 ? ($0.newest, $0.refusal) : nil }
+        }
+    }
+
+    /// Publishes, and waits until this broker has what came of it; returns why not all was accepted.
+    private func publish(_ changes: [Change]) -> Refusal? {
+        guard !changes.isEmpty else { return nil }
+        let outcome = Outcome(changes.count)
+        let isPosted = state.withLock { $0.publisher }?.run { reactor in
+            guard let shard = reactor[Shard.self], !shard.isDraining else {
+                let refusal = Refusal(.unavailable, "The broker is shutting down.")
+                for _ in changes { outcome.add(.failure(refusal)) }
+                return
+            }
+            for change in changes {
+                var draft = Draft(topic: Topic(unchecked: change.topic), payload: change.bytes ?? [], kind: .json)
+                draft.isRetained = true
+                draft.condition = change.condition
+                draft.timeToLive = change.timeToLive
+                draft.completion = { outcome.add($0) }
+                shard.publish(draft, from: nil)
+            }
+        }
+        guard isPosted == true else { return Refusal(.unavailable, "The broker is shutting down.") }
+        let deadline = MonotonicTime.now.advanced(byNanoseconds: patience)
+        guard let (newest, refusal) = outcome.wait(until: deadline) else { return Self.unsure(nil) }
+        // Applied already; what the tail's thread does next is to hand it over.
+        while state.withLock({ $0.position }) < newest, MonotonicTime.now < deadline { pause(milliseconds: 1) }
+        guard let refusal, refusal.code != .conflict else { return refusal }
+        return Self.unsure(refusal)
+    }
+
+    private static func unsure(_ refusal: Refusal?) -> Refusal {
+        let reason = refusal.map { " (\($0.message))" } ?? ""
+        return Refusal(
+            .unavailable,
+            "The cluster has not confirmed the change\(reason). Look whether it holds when its engine is back.")
+    }
+}
+
+extension AccessEntry.Content {
+    /// What it is about: of two lines with the same identity one replaces the other.
+    var identity: String {
+        switch self {
+        case .user(let user): "user \(user.name)"
+        case .token(let token): "token \(token.id)"
+        case .revoked(.token(let id)): "revoked token \(id)"
+        case .revoked(.user(let user, _)): "revoked user \(user)"
+        case .revoked(.jti(let identifier)): "revoked jti \(identifier)"
+        }
+    }
+}
+
+extension Ban {
+    /// A ban as the brokers share it.
+    fileprivate static func bytes(shared subject: Subject, added: Int64, expires: Int64?, note: String) -> [UInt8] {
+        var writer = JSONWriter(capacity: 200)
+        writer.beginObject()
+        writer.member("kind", subject.kind.rawValue)
+        writer.member("name", subject.name)
+        writer.member("added", added)
+        if let expires { writer.member("expires", expires) }
+        if !note.isEmpty { writer.member("note", note) }
+        writer.endObject()
+        return writer.bytes
+    }
+
+    /// A ban that the brokers share; `nil` if it has ended, or cannot be read.
+    fileprivate init?(shared line: SharedAccess.Line) {
+        guard let object = try? JSONObject.parse(line.bytes.span), let kind = try? object.string("kind"),
+            let kind = Subject.Kind(rawValue: kind), let name = try? object.string("name"),
+            let subject = Subject(kind, name)
+        else { return nil }
+        let added: Int64? = try? object.integer("added")
+        let expires: Int64? = try? object.integer("expires")
+        let now = WallClock.unixMilliseconds
+        let left = expires.map { min(max($0, 0), Bans.longest * 1000 + now) - now }
+        if let left, left <= 0 { return nil }
+        self.init(
+            id: "b\(line.seq)", subject: subject,
+            end: left.map { MonotonicTime.now.advanced(byNanoseconds: $0 * 1_000_000) }, expires: expires,
+            added: added ?? 0, note: (try? object.string("note")) ?? "")
+    }
+}
