@@ -62,21 +62,33 @@ static inline size_t head_word(const uint8_t *bytes, size_t count) {
     return length < count ? length : count;
 }
 
+#if defined(__x86_64__)
+// A bit for each of 16 bytes that is no character of Base64.
+static inline uint32_t head_no_base64(const uint8_t *bytes) {
+    const __m128i block = _mm_loadu_si128((const __m128i *)bytes);
+    const __m128i letters = _mm_cmplt_epi8(
+        _mm_add_epi8(_mm_or_si128(block, _mm_set1_epi8(0x20)), _mm_set1_epi8((char)(0x80 - 'a'))),
+        _mm_set1_epi8((char)(0x80 + 26)));
+    // From the slash on, the digits follow.
+    const __m128i digits = _mm_cmplt_epi8(
+        _mm_add_epi8(block, _mm_set1_epi8((char)(0x80 - '/'))), _mm_set1_epi8((char)(0x80 + 11)));
+    const __m128i found = _mm_or_si128(_mm_or_si128(letters, digits), _mm_cmpeq_epi8(block, _mm_set1_epi8('+')));
+    return ~(uint32_t)_mm_movemask_epi8(found) & 0xFFFF;
+}
+#endif
+
 // How many of the first `count` bytes are characters of Base64, without padding, up to the first other one.
 static inline size_t head_base64(const uint8_t *bytes, size_t count) {
     size_t length = 0;
 #if defined(__x86_64__)
-    for (; count - length >= 16; length += 16) {
-        const __m128i block = _mm_loadu_si128((const __m128i *)(bytes + length));
-        const __m128i letters = _mm_cmplt_epi8(
-            _mm_add_epi8(_mm_or_si128(block, _mm_set1_epi8(0x20)), _mm_set1_epi8((char)(0x80 - 'a'))),
-            _mm_set1_epi8((char)(0x80 + 26)));
-        // From the slash on, the digits follow.
-        const __m128i digits = _mm_cmplt_epi8(
-            _mm_add_epi8(block, _mm_set1_epi8((char)(0x80 - '/'))), _mm_set1_epi8((char)(0x80 + 11)));
-        const __m128i found = _mm_or_si128(_mm_or_si128(letters, digits), _mm_cmpeq_epi8(block, _mm_set1_epi8('+')));
-        const uint32_t others = ~(uint32_t)_mm_movemask_epi8(found) & 0xFFFF;
-        if (others) return length + (size_t)__builtin_ctz(others);
+    if (count >= 16) {
+        for (; length < count; length += 16) {
+            // The last 16 end with the text.
+            if (count - length < 16) length = count - 16;
+            const uint32_t others = head_no_base64(bytes + length);
+            if (others) return length + (size_t)__builtin_ctz(others);
+        }
+        return count;
     }
 #endif
     for (; length < count; length++) {
@@ -85,4 +97,226 @@ static inline size_t head_base64(const uint8_t *bytes, size_t count) {
         if (!(set >> (byte & 63) & 1)) break;
     }
     return length;
+}
+
+// A bit for each of the first `count` bytes, at most 64, that is a control character (HTAB among them) or beyond ASCII.
+static inline uint64_t head_unusual(const uint8_t *bytes, size_t count) {
+#if defined(__x86_64__)
+    uint8_t last[64];
+    if (count < 64) {
+        memset(last, 'A', sizeof last);
+        memcpy(last, bytes, count);
+        bytes = last;
+    }
+    // One more makes DEL the lowest of signed numbers. What is beyond ASCII is below zero already, but 0xFF is zero then.
+    const __m128i one = _mm_set1_epi8(1), limit = _mm_set1_epi8(0x21);
+    uint64_t found = 0;
+    for (int part = 0; part < 4; part++) {
+        const __m128i block = _mm_add_epi8(_mm_loadu_si128((const __m128i *)(bytes + 16 * part)), one);
+        found |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_cmplt_epi8(block, limit)) << (16 * part);
+    }
+    return found;
+#else
+    uint64_t beyond;
+    const uint64_t controls = head_controls(bytes, count, &beyond);
+    return controls | beyond;
+#endif
+}
+
+// What became of the search for a head.
+enum head_outcome { head_whole, head_partial, head_faulty };
+
+// Looks for the head that begins at `start` of the first `limit` bytes: lines that end with CRLF, without a control character
+// but HTAB, of which the empty one is the last.
+//
+// Says where the lines before that end, as far as `ends` has room, and how many those are. `place` is where a whole head
+// ends, where the last line of a partial one begins, or where the fault is. `is_ascii` is for what is before that.
+static inline enum head_outcome head_lines(
+    const uint8_t *bytes, size_t start, size_t limit, uint32_t *ends, size_t room, size_t *count, size_t *place,
+    uint8_t *is_ascii) {
+    size_t line = start, found = 0;
+    uint8_t is_plain = 1;
+    enum head_outcome outcome = head_partial;
+    for (size_t block = start; block < limit; block += 64) {
+        uint64_t unusual = head_unusual(bytes + block, limit - block);
+        // The other half of the CRLF that the block before ends with.
+        unusual &= ~(uint64_t)(line > block);
+        while (unusual) {
+            const size_t index = block + (size_t)__builtin_ctzll(unusual);
+            const uint8_t byte = bytes[index];
+            unusual &= unusual - 1;
+            if (byte != '\r') {
+                if (byte == '\t') continue;
+                if (byte < 0x80) goto fault;
+                is_plain = 0;
+                continue;
+            }
+            // It may be half of a CRLF.
+            if (index + 1 == limit) goto done;
+            if (bytes[index + 1] != '\n') {
+            fault:
+                line = index;
+                outcome = head_faulty;
+                goto done;
+            }
+            if (index == line) {
+                line = index + 2;
+                outcome = head_whole;
+                goto done;
+            }
+            // The LF is the next, if it is in this block.
+            unusual &= unusual - 1;
+            if (found < room) ends[found++] = (uint32_t)index;
+            line = index + 2;
+        }
+    }
+done:
+    *count = found;
+    *place = line;
+    *is_ascii = is_plain;
+    return outcome;
+}
+
+// The names that are asked for most.
+enum {
+    head_authorization, head_connection, head_content_encoding, head_content_length, head_content_type, head_cookie,
+    head_expect, head_host, head_origin, head_transfer_encoding, head_upgrade, head_websocket_extensions,
+    head_websocket_key, head_websocket_protocol, head_websocket_version,
+    // Any other.
+    head_other
+};
+
+// A field line: where its name and its value are, and the length, the first and the last character of the name, in small
+// letters.
+struct head_field {
+    uint32_t name_start, name_end, value_start, value_end, mark;
+};
+
+// What is known of all lines without a look at one.
+struct head_index {
+    // A bit for each mark.
+    uint64_t marks;
+    // Of each name that is asked for most, a byte: one more than the place of its first line, at most 255; 0 if it has none.
+    uint64_t first[2];
+    // A bit for each of these names that has several lines.
+    uint32_t repeated;
+};
+
+#define HEAD_MARK(count, first, last) ((uint32_t)(count) << 16 | (uint32_t)((first) | 0x20) << 8 | (uint32_t)((last) | 0x20))
+
+// The mark of a name of so many bytes that begins and ends so.
+static inline uint32_t head_mark(size_t count, uint8_t first, uint8_t last) { return HEAD_MARK(count, first, last); }
+
+// The bit of a mark.
+static inline uint64_t head_mark_bit(uint32_t mark) { return (uint64_t)1 << ((mark * 0x9E3779B9u) >> 26); }
+
+// Whether `count` bytes of a name, at least 4, are those of `text` in small letters.
+//
+// What differs only in the bit of small letters is the same letter: of what is no letter, only control characters differ so
+// from a hyphen, and there are none in a name.
+static inline int head_says(const uint8_t *name, const char *text, size_t count) {
+    if (count < 8) {
+        uint32_t first, last, wanted_first, wanted_last;
+        memcpy(&first, name, 4);
+        memcpy(&last, name + count - 4, 4);
+        memcpy(&wanted_first, text, 4);
+        memcpy(&wanted_last, text + count - 4, 4);
+        return (((first ^ wanted_first) | (last ^ wanted_last)) & ~0x20202020u) == 0;
+    }
+    for (size_t place = 0; place < count; place += 8) {
+        uint64_t some, wanted;
+        // The last eight end with the text.
+        const size_t from = count - place < 8 ? count - 8 : place;
+        memcpy(&some, name + from, 8);
+        memcpy(&wanted, text + from, 8);
+        if ((some ^ wanted) & ~0x2020202020202020u) return 0;
+    }
+    return 1;
+}
+
+// Which of the names that are asked for most a name of `count` bytes with this mark is.
+static inline int head_name(const uint8_t *name, size_t count, uint32_t mark) {
+    // A mark has only the last bits of the length.
+    if (count > sizeof "sec-websocket-extensions" - 1) return head_other;
+    int number;
+    const char *text;
+    switch (mark) {
+#define HEAD_NAME(which, words, first, last) \
+    case HEAD_MARK(sizeof words - 1, first, last): \
+        number = which; \
+        text = words; \
+        break;
+        HEAD_NAME(head_authorization, "authorization", 'a', 'n')
+        HEAD_NAME(head_connection, "connection", 'c', 'n')
+        HEAD_NAME(head_content_encoding, "content-encoding", 'c', 'g')
+        HEAD_NAME(head_content_length, "content-length", 'c', 'h')
+        HEAD_NAME(head_content_type, "content-type", 'c', 'e')
+        HEAD_NAME(head_cookie, "cookie", 'c', 'e')
+        HEAD_NAME(head_expect, "expect", 'e', 't')
+        HEAD_NAME(head_host, "host", 'h', 't')
+        HEAD_NAME(head_origin, "origin", 'o', 'n')
+        HEAD_NAME(head_transfer_encoding, "transfer-encoding", 't', 'g')
+        HEAD_NAME(head_upgrade, "upgrade", 'u', 'e')
+        HEAD_NAME(head_websocket_extensions, "sec-websocket-extensions", 's', 's')
+        HEAD_NAME(head_websocket_key, "sec-websocket-key", 's', 'y')
+        HEAD_NAME(head_websocket_protocol, "sec-websocket-protocol", 's', 'l')
+        HEAD_NAME(head_websocket_version, "sec-websocket-version", 's', 'n')
+#undef HEAD_NAME
+    default: return head_other;
+    }
+    return head_says(name, text, count) ? number : head_other;
+}
+
+// Adds the line at a place, whose name is of `count` bytes with this mark.
+static inline void head_add(struct head_index *index, const uint8_t *name, size_t count, uint32_t mark, size_t place) {
+    index->marks |= head_mark_bit(mark);
+    const int number = head_name(name, count, mark);
+    if (number == head_other) return;
+    uint64_t *first = &index->first[number >> 3];
+    const int shift = (number & 7) * 8;
+    if (*first >> shift & 0xFF) {
+        index->repeated |= (uint32_t)1 << number;
+    } else {
+        *first |= (uint64_t)(place < 255 ? place + 1 : 255) << shift;
+    }
+}
+
+// One more than the place of the first line of one of these names, at most 255; 0 if it has none.
+static inline size_t head_first(struct head_index index, int number) {
+    return index.first[number >> 3] >> ((number & 7) * 8) & 0xFF;
+}
+
+// Reads `count` lines of a head, whose ends are known, into `fields`, up to the first that is not like most: a name of
+// letters, digits and hyphens, a colon, a space, and a value that neither begins nor ends with white space. Returns how many.
+//
+// The first line is the first of `limit` bytes; `ends` counts from `start` bytes before it. All lines are of ASCII.
+static inline size_t head_read_fields(
+    const uint8_t *bytes, size_t limit, size_t start, const uint32_t *ends, size_t count, struct head_field *fields,
+    struct head_index *index) {
+    struct head_index known = *index;
+    size_t line = 0, place = 0;
+    for (; place < count; place++) {
+        const size_t end = ends[place] - start;
+        size_t colon = line, length;
+        do {
+            // Of the last bytes, no 16 can be read.
+            if (limit - colon < 16) goto done;
+            length = head_word(bytes + colon, 16);
+            colon += length;
+        } while (length == 16);
+        // It is no farther than the CR, which is in no word; so a colon is before that.
+        if (bytes[colon] != ':' || colon == line || colon + 2 >= end) break;
+        if (bytes[colon + 1] != ' ' || bytes[colon + 2] <= ' ' || bytes[end - 1] <= ' ') break;
+        const uint32_t mark = head_mark(colon - line, bytes[line], bytes[colon - 1]);
+        fields[place].name_start = (uint32_t)line;
+        fields[place].name_end = (uint32_t)colon;
+        fields[place].value_start = (uint32_t)colon + 2;
+        fields[place].value_end = (uint32_t)end;
+        fields[place].mark = mark;
+        head_add(&known, bytes + line, colon - line, mark, place);
+        line = end + 2;
+    }
+done:
+    *index = known;
+    return place;
 }

@@ -50,6 +50,18 @@ package struct NegotiatedExtension: Equatable, Sendable {
         return true
     }
 
+    /// Whether what `fields` name is not malformed: those of most browsers are found so without a list.
+    static func isList(in fields: HeaderFields) -> Bool {
+        var isSound = true
+        fields.forEachValue(of: .webSocketExtensions) { value in
+            if isUsualOffer(value) { return true }
+            var (reader, all) = (ExtensionReader(value), [NegotiatedExtension]())
+            isSound = reader.readList(into: &all)
+            return isSound
+        }
+        return isSound
+    }
+
     /// Those that `fields` name, as ``list(_:)``.
     static func list(in fields: HeaderFields) -> [NegotiatedExtension]? {
         var all: [NegotiatedExtension] = []

@@ -64,15 +64,17 @@ package enum HTTPHeadParser {
         let versionMinor = try version(lines, second + 1..<line.upperBound)
         let method = lines.method(line.lowerBound..<first)
         let target = lines.text(first + 1..<second)
-        let (fields, hosts) = try fields(&lines)
-        var host = try host(hosts, of: lines, versionMinor: versionMinor)
+        let start = lines.position
+        let fields = try fields(&lines)
+        try checkHost(fields, from: start, of: lines, versionMinor: versionMinor)
         if lines[first + 1] == UInt8(ascii: "/"), lines.place(of: UInt8(ascii: "?"), in: first + 1..<second) == second {
             return HTTPRequestHead(
-                method: method, target: target, path: target, versionMinor: versionMinor, fields: fields, host: host)
+                method: method, target: target, path: target, query: nil, versionMinor: versionMinor, fields: fields,
+                authority: nil)
         }
-        let pathStart = try startOfPath(of: target, method: method, &host)
+        let (pathStart, authority) = try startOfPath(of: target, method: method)
         return HTTPRequestHead(
-            method: method, target: target, versionMinor: versionMinor, fields: fields, host: host,
+            method: method, target: target, versionMinor: versionMinor, fields: fields, authority: authority,
             pathStart: pathStart)
     }
 
@@ -87,7 +89,7 @@ package enum HTTPHeadParser {
         guard status >= 100 else { throw .badRequest("status line: status") }
         let reason = parts.count == 3 ? text(parts[2]) : ""
         return HTTPResponseHead(
-            status: status, reason: reason, versionMinor: versionMinor, fields: try fields(&lines).fields)
+            status: status, reason: reason, versionMinor: versionMinor, fields: try fields(&lines))
     }
 
     /// §2.3: `HTTP/1.0` or `HTTP/1.1`.
@@ -102,19 +104,10 @@ package enum HTTPHeadParser {
         return Int(lines[start + 7] - UInt8(ascii: "0"))
     }
 
-    /// The lines named `Host`: how many, and the value of the first.
-    private struct Hosts {
-        var count = 0
-        var value = 0..<0
-    }
-
-    private static func fields(
-        _ lines: inout HTTPHeadLines
-    ) throws(HTTPParseError) -> (fields: HeaderFields, hosts: Hosts) {
+    private static func fields(_ lines: inout HTTPHeadLines) throws(HTTPParseError) -> HeaderFields {
         let base = lines.position
         let isASCII = lines.isASCII
-        var fields = lines.makeFields()
-        var hosts = Hosts()
+        var fields = lines.takePlainFields()
         while let line = lines.next() {
             guard fields.count < maximumFieldCount else { throw .headTooLarge }
             let colon = lines.endOfToken(line)
@@ -127,40 +120,41 @@ package enum HTTPHeadParser {
                 throw .badRequest("field \(number): \(hasColon ? "name" : "no colon")")
             }
             let value = lines.value(after: colon, to: line.upperBound)
-            if colon &- line.lowerBound == 4, lines.isNamedHost(line.lowerBound) {
-                if hosts.count == 0 { hosts.value = value }
-                hosts.count += 1
-            }
             let name = line.lowerBound &- base..<colon &- base
             if isASCII || lines.isUTF8(value) {
-                let mark = HTTPWord.mark(name.count, lines[line.lowerBound], lines[colon &- 1])
-                fields.appendLine(
-                    name: name, value: value.lowerBound &- base..<value.upperBound &- base, mark: mark)
+                fields.appendLine(name: name, value: value.lowerBound &- base..<value.upperBound &- base)
             } else {
                 fields.appendLine(name: name, value: text(lines.bytes(value)[...]))
             }
         }
-        return (fields, hosts)
+        return fields
     }
 
     /// §3.2: one Host in HTTP/1.1, and never two.
-    private static func host(
-        _ hosts: Hosts, of lines: borrowing HTTPHeadLines, versionMinor: Int
-    ) throws(HTTPParseError) -> String? {
-        guard hosts.count <= 1 else { throw .badRequest("more than one Host") }
-        guard hosts.count == 1 else {
+    ///
+    /// - Parameter start: where the lines of the fields begin.
+    private static func checkHost(
+        _ fields: HeaderFields, from start: Int, of lines: borrowing HTTPHeadLines, versionMinor: Int
+    ) throws(HTTPParseError) {
+        let count = fields.count(of: .host)
+        guard count <= 1 else { throw .badRequest("more than one Host") }
+        guard let value = fields.range(ofFirst: .host) else {
             guard versionMinor == 0 else { throw .badRequest("no Host") }
-            return nil
+            return
         }
-        guard lines.isHostAndPort(hosts.value) else { throw .badRequest("Host") }
-        return lines.text(hosts.value)
+        // What is not where it came was not UTF-8, and is no host.
+        guard value.upperBound <= lines.end - start,
+            lines.isHostAndPort(start + value.lowerBound..<start + value.upperBound)
+        else { throw .badRequest("Host") }
     }
 
     /// §3.2: a path, a whole URI whose authority takes the place of the Host's (§3.2.2), or `*` for OPTIONS.
     private static func startOfPath(
-        of target: String, method: String, _ host: inout String?
-    ) throws(HTTPParseError) -> String.Index {
-        if target.utf8.first == UInt8(ascii: "/") || (target == "*" && method == "OPTIONS") { return target.startIndex }
+        of target: String, method: String
+    ) throws(HTTPParseError) -> (start: String.Index, authority: String?) {
+        if target.utf8.first == UInt8(ascii: "/") || (target == "*" && method == "OPTIONS") {
+            return (target.startIndex, nil)
+        }
         let schemes = ["http://", "https://", "ws://", "wss://"]
         guard let scheme = schemes.first(where: { target.prefix($0.utf8.count).isSameIgnoringCase($0) }) else {
             throw .badRequest("request line: target")
@@ -173,8 +167,7 @@ package enum HTTPHeadParser {
             unsafe HTTPHeadLines(UnsafeRawBufferPointer(bytes), 0..<bytes.count).isHostAndPort(0..<bytes.count)
         }
         guard !authority.isEmpty, isHost else { throw .badRequest("request line: target") }
-        host = String(authority)
-        return end
+        return (end, String(authority))
     }
 
     /// The fields that can be read in the first bytes of a head that is refused or not whole; others are left out.
@@ -219,7 +212,7 @@ package enum HTTPHeadParser {
     private var count = 0
     private var number = 0
     /// Whether all of it is of ASCII.
-    private(set) var isASCII = true
+    let isASCII: Bool
 
     /// A range without lines.
     init(_ input: UnsafeRawBufferPointer, _ range: Range<Int>) {
@@ -227,6 +220,7 @@ package enum HTTPHeadParser {
         unsafe ends = UnsafeMutableBufferPointer(start: nil, count: 0)
         position = range.lowerBound
         end = range.upperBound
+        isASCII = true
     }
 
     /// The lines of the head that begins at `start`; `nil` where it is not whole yet.
@@ -240,43 +234,23 @@ package enum HTTPHeadParser {
         unsafe self.ends = ends
         position = start
         let limit = min(input.count, maximumHeadSize)
-        // What is before it has been looked at.
-        var lineStart = start
-        var block = start
-        search: while block < limit {
-            var beyond: UInt64 = 0
-            var controls = unsafe head_controls(
-                input.baseAddress?.assumingMemoryBound(to: UInt8.self).advanced(by: block), limit &- block, &beyond)
-            while controls != 0 {
-                let place = controls.trailingZeroBitCount
-                let index = block &+ place
-                controls &= controls &- 1
-                // The other half of a CRLF.
-                guard index >= lineStart else { continue }
-                let byte = unsafe input[index]
-                guard byte == .carriageReturn else {
-                    guard byte != .lineFeed else { throw .badRequest("LF without CR at byte \(index)") }
-                    guard byte == .tab else { throw .badRequest("control character at byte \(index)") }
-                    continue
-                }
-                guard index &+ 1 < limit else { break search }
-                guard unsafe input[index &+ 1] == .lineFeed else { throw .badRequest("CR without LF at byte \(index)") }
-                if index == lineStart {
-                    end = index + 2
-                    if beyond & ((1 << UInt64(place)) &- 1) != 0 { isASCII = false }
-                    return
-                }
-                if count < ends.count {
-                    unsafe ends[count] = UInt32(truncatingIfNeeded: index)
-                    count &+= 1
-                }
-                lineStart = index &+ 2
-            }
-            if beyond != 0 { isASCII = false }
-            block &+= 64
-        }
-        guard input.count < maximumHeadSize else { throw lineStart == start ? .targetTooLong : .headTooLarge }
+        var (count, place, isASCII) = (0, 0, UInt8(0))
+        let outcome = unsafe head_lines(
+            input.baseAddress?.assumingMemoryBound(to: UInt8.self), start, limit, ends.baseAddress, ends.count, &count,
+            &place, &isASCII)
+        (self.count, end, self.isASCII) = (count, place, isASCII != 0)
+        if outcome == head_whole { return }
+        if outcome == head_faulty { throw unsafe Self.fault(input[place], at: place) }
+        guard input.count < maximumHeadSize else { throw place == start ? .targetTooLong : .headTooLarge }
         return nil
+    }
+
+    private static func fault(_ byte: UInt8, at index: Int) -> HTTPParseError {
+        switch byte {
+        case .carriageReturn: .badRequest("CR without LF at byte \(index)")
+        case .lineFeed: .badRequest("LF without CR at byte \(index)")
+        default: .badRequest("control character at byte \(index)")
+        }
     }
 
     mutating func next() -> Range<Int>? {
@@ -297,13 +271,6 @@ package enum HTTPHeadParser {
             guard unsafe input[index + place] == text.utf8Start[place] else { return false }
         }
         return true
-    }
-
-    /// Whether the four token characters at `index` are `Host`, in large or small letters.
-    func isNamedHost(_ index: Int) -> Bool {
-        // Of token characters only letters are made letters by the bit that small ones have.
-        self[index] | 0x20 == UInt8(ascii: "h") && self[index + 1] | 0x20 == UInt8(ascii: "o")
-            && self[index + 2] | 0x20 == UInt8(ascii: "s") && self[index + 3] | 0x20 == UInt8(ascii: "t")
     }
 
     /// RFC 9110 §7.2: a name or an address, IPv6 in brackets, then perhaps a port.
@@ -390,6 +357,24 @@ package enum HTTPHeadParser {
         unsafe input.isASCII(range) || UTF8Validator.isValid(UnsafeRawBufferPointer(rebasing: input[range]))
     }
 
-    /// Fields with the bytes of the lines that are left.
-    func makeFields() -> HeaderFields { HeaderFields(bytes: bytes(position..<end), count: 16) }
+    /// Fields with the bytes of the lines that are left, of which it takes those that are like most.
+    mutating func takePlainFields() -> HeaderFields {
+        let (start, first, isASCII) = (position, number, isASCII)
+        var taken = 0
+        // One more than there may be is left to be refused.
+        let most = min(count &- first, HTTPHeadParser.maximumFieldCount)
+        let ends = unsafe self.ends
+        let text = unsafe UnsafeRawBufferPointer(rebasing: input[start..<end])
+        let limit = unsafe input.count &- start
+        let fields = unsafe HeaderFields(text, count: most) { (room, index) in
+            guard isASCII, most > 0, let base = text.baseAddress, let from = ends.baseAddress else { return 0 }
+            // There are `count` ends, all of them before `end`, which is within the input; `limit` is the rest of that.
+            taken = unsafe head_read_fields(
+                base.assumingMemoryBound(to: UInt8.self), limit, start, from + first, most, room.baseAddress, &index)
+            return taken
+        }
+        number &+= taken
+        if taken > 0 { position = unsafe Int(ends[number &- 1]) &+ 2 }
+        return fields
+    }
 }

@@ -1,65 +1,71 @@
 /// A request without its body (RFC 9112 §3).
-package struct HTTPRequestHead: Equatable, Sendable {
+///
+/// An object, because many look at it, and each would copy all of it.
+package final class HTTPRequestHead: Sendable {
     /// The method, as it was written: methods are case-sensitive.
-    package var method: String
+    package let method: String
     /// The request target, as it was written.
-    package var target: String
+    package let target: String
     /// The path, still percent-encoded: the target before `?`, and after the authority where the target is a whole URI.
     ///
     /// `*` for `OPTIONS *`.
-    package var path: String
+    package let path: String
     /// What follows the first `?`, still percent-encoded; `nil` where there is none.
-    package var query: String?
+    package let query: String?
     /// The version's second number: 0 or 1.
-    package var versionMinor: Int
+    package let versionMinor: Int
     /// The fields.
-    package var fields: HeaderFields
+    package let fields: HeaderFields
+    /// The authority of a target that is a whole URI.
+    private let authority: String?
+
     /// The host that it asks for, perhaps with a port: the authority if the target is a whole URI, whatever `Host` says
     /// (§3.2.2).
-    package var host: String?
+    package var host: String? { authority ?? fields.first(.host) }
 
     /// A head made of these parts, with path and query taken from `target`.
-    package init(method: String, target: String, versionMinor: Int = 1, fields: HeaderFields) {
+    package convenience init(method: String, target: String, versionMinor: Int = 1, fields: HeaderFields) {
         self.init(
-            method: method, target: target, versionMinor: versionMinor, fields: fields, host: fields.first("Host"),
+            method: method, target: target, versionMinor: versionMinor, fields: fields, authority: nil,
             pathStart: target.startIndex)
     }
 
-    init(
-        method: String, target: String, versionMinor: Int, fields: HeaderFields, host: String?, pathStart: String.Index
+    convenience init(
+        method: String, target: String, versionMinor: Int, fields: HeaderFields, authority: String?,
+        pathStart: String.Index
     ) {
-        self.host = host
-        self.method = method
-        self.target = target
-        self.versionMinor = versionMinor
-        self.fields = fields
-        let mark = target.utf8[pathStart...].firstIndex(of: UInt8(ascii: "?"))
-        if mark == nil, pathStart == target.startIndex, !target.isEmpty {
-            path = target
-            query = nil
-            return
-        }
         let rest = target[pathStart...]
+        let mark = rest.utf8.firstIndex(of: UInt8(ascii: "?"))
         let path = rest[..<(mark ?? rest.endIndex)]
-        self.path = path.isEmpty ? "/" : String(path)
-        query = mark.map { mark in String(rest[rest.utf8.index(after: mark)...]) }
+        self.init(
+            method: method, target: target, path: path.isEmpty ? "/" : String(path),
+            query: mark.map { mark in String(rest[rest.utf8.index(after: mark)...]) }, versionMinor: versionMinor,
+            fields: fields, authority: authority)
     }
 
-    /// A head whose target is a path and nothing else.
     init(
-        method: String, target: String, path: String, versionMinor: Int, fields: HeaderFields, host: String?
+        method: String, target: String, path: String, query: String?, versionMinor: Int, fields: HeaderFields,
+        authority: String?
     ) {
-        self.host = host
         self.method = method
         self.target = target
         self.path = path
+        self.query = query
         self.versionMinor = versionMinor
         self.fields = fields
+        self.authority = authority
     }
 
     /// Whether the client wants to send further requests on this connection (RFC 9112 §9.3).
     package var keepsAlive: Bool {
         if fields.hasToken(HTTPWord("close"), in: .connection) { return false }
         return versionMinor >= 1 || fields.hasToken(HTTPWord("keep-alive"), in: .connection)
+    }
+}
+
+extension HTTPRequestHead: Equatable {
+    package static func == (one: HTTPRequestHead, other: HTTPRequestHead) -> Bool {
+        one.method == other.method && one.target == other.target && one.path == other.path && one.query == other.query
+            && one.versionMinor == other.versionMinor && one.fields == other.fields && one.host == other.host
     }
 }

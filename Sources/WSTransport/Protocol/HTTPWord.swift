@@ -1,3 +1,5 @@
+internal import CSIMD
+
 /// A field's name or a token that is written in the source, of letters, digits and hyphens: found without a string.
 ///
 /// Large and small letters are the same.
@@ -5,12 +7,18 @@ package struct HTTPWord: Sendable {
     private let text: StaticString
     /// How long it is, and its first and last letters, so that most others are told from it at a glance.
     let mark: UInt32
+    /// Which of the names that are asked for most it is: ``HeaderFields`` finds those without a search.
+    let number: Int32
     /// The bit that small letters have; digits and hyphens have it, too.
     private static var smallBits: UInt64 { 0x2020_2020_2020_2020 }
 
     @inline(__always)
-    package init(_ text: StaticString) {
+    package init(_ text: StaticString) { self.init(text, head_other) }
+
+    @inline(__always)
+    private init(_ text: StaticString, _ number: Int) {
         self.text = text
+        self.number = Int32(truncatingIfNeeded: number)
         let count = text.utf8CodeUnitCount
         mark = unsafe Self.mark(count, text.utf8Start[0], text.utf8Start[count &- 1])
     }
@@ -18,7 +26,7 @@ package struct HTTPWord: Sendable {
     /// The mark of a name of so many bytes that begins and ends so.
     @inline(__always)
     static func mark(_ count: Int, _ first: UInt8, _ last: UInt8) -> UInt32 {
-        UInt32(truncatingIfNeeded: count) &<< 16 | UInt32(first | 0x20) &<< 8 | UInt32(last | 0x20)
+        head_mark(count, first, last)
     }
 
     /// Whether the bytes of `range` are this word.
@@ -53,18 +61,19 @@ package struct HTTPWord: Sendable {
 }
 
 extension HTTPWord {
-    package static var authorization: HTTPWord { HTTPWord("Authorization") }
-    package static var connection: HTTPWord { HTTPWord("Connection") }
-    package static var contentEncoding: HTTPWord { HTTPWord("Content-Encoding") }
-    package static var contentLength: HTTPWord { HTTPWord("Content-Length") }
-    package static var contentType: HTTPWord { HTTPWord("Content-Type") }
-    package static var cookie: HTTPWord { HTTPWord("Cookie") }
-    package static var expect: HTTPWord { HTTPWord("Expect") }
-    package static var origin: HTTPWord { HTTPWord("Origin") }
-    package static var transferEncoding: HTTPWord { HTTPWord("Transfer-Encoding") }
-    package static var upgrade: HTTPWord { HTTPWord("Upgrade") }
-    package static var webSocketExtensions: HTTPWord { HTTPWord("Sec-WebSocket-Extensions") }
-    package static var webSocketKey: HTTPWord { HTTPWord("Sec-WebSocket-Key") }
-    package static var webSocketProtocol: HTTPWord { HTTPWord("Sec-WebSocket-Protocol") }
-    package static var webSocketVersion: HTTPWord { HTTPWord("Sec-WebSocket-Version") }
+    package static var authorization: HTTPWord { HTTPWord("Authorization", head_authorization) }
+    package static var connection: HTTPWord { HTTPWord("Connection", head_connection) }
+    package static var contentEncoding: HTTPWord { HTTPWord("Content-Encoding", head_content_encoding) }
+    package static var contentLength: HTTPWord { HTTPWord("Content-Length", head_content_length) }
+    package static var contentType: HTTPWord { HTTPWord("Content-Type", head_content_type) }
+    package static var cookie: HTTPWord { HTTPWord("Cookie", head_cookie) }
+    package static var expect: HTTPWord { HTTPWord("Expect", head_expect) }
+    package static var host: HTTPWord { HTTPWord("Host", head_host) }
+    package static var origin: HTTPWord { HTTPWord("Origin", head_origin) }
+    package static var transferEncoding: HTTPWord { HTTPWord("Transfer-Encoding", head_transfer_encoding) }
+    package static var upgrade: HTTPWord { HTTPWord("Upgrade", head_upgrade) }
+    package static var webSocketExtensions: HTTPWord { HTTPWord("Sec-WebSocket-Extensions", head_websocket_extensions) }
+    package static var webSocketKey: HTTPWord { HTTPWord("Sec-WebSocket-Key", head_websocket_key) }
+    package static var webSocketProtocol: HTTPWord { HTTPWord("Sec-WebSocket-Protocol", head_websocket_protocol) }
+    package static var webSocketVersion: HTTPWord { HTTPWord("Sec-WebSocket-Version", head_websocket_version) }
 }

@@ -1,8 +1,11 @@
 /// The server's side (RFC 6455 §4.2).
 extension Handshake {
-    /// What a client asks for: the fields, which are sound, and what is made of them for those that ask.
+    /// What a client asks for: a head, whose fields are sound, and what is made of them for those that ask.
     package struct Request: Equatable, Sendable {
-        fileprivate let fields: HeaderFields
+        private let head: HTTPRequestHead
+        fileprivate var fields: HeaderFields { head.fields }
+
+        fileprivate init(_ head: HTTPRequestHead) { self.head = head }
 
         /// `Sec-WebSocket-Key`, as it came.
         package var key: String { fields.first(.webSocketKey) ?? "" }
@@ -100,7 +103,7 @@ extension Handshake {
         }
         guard fields.count(of: .origin) <= 1 else { throw .badRequest("more than one Origin") }
         // §9.1: a malformed extension fails the connection; an unknown one is not accepted.
-        guard NegotiatedExtension.list(in: fields) != nil else {
+        guard NegotiatedExtension.isList(in: fields) else {
             throw .badRequest("Sec-WebSocket-Extensions is not a list of extensions")
         }
         if fields.has(.webSocketProtocol) {
@@ -108,7 +111,7 @@ extension Handshake {
                 throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens")
             }
         }
-        return Request(fields: fields)
+        return Request(head)
     }
 
     /// The answer that opens the connection: a head of status 101 (RFC 6455 §4.2.2).

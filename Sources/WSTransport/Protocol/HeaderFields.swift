@@ -1,3 +1,5 @@
+internal import CSIMD
+
 /// The name by which this package knows ``HeaderFields``.
 package typealias HTTPFields = HeaderFields
 
@@ -18,26 +20,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     }
 
     /// Where a line's parts lie in ``bytes``: no more than 4 GiB of them.
-    private struct Line {
-        private let nameStart: UInt32
-        private let nameEnd: UInt32
-        private let valueStart: UInt32
-        private let valueEnd: UInt32
-        /// ``HTTPWord/mark`` of the name.
-        let mark: UInt32
-
-        @inline(__always)
-        init(name: Range<Int>, value: Range<Int>, mark: UInt32) {
-            nameStart = UInt32(truncatingIfNeeded: name.lowerBound)
-            nameEnd = UInt32(truncatingIfNeeded: name.upperBound)
-            valueStart = UInt32(truncatingIfNeeded: value.lowerBound)
-            valueEnd = UInt32(truncatingIfNeeded: value.upperBound)
-            self.mark = mark
-        }
-
-        var name: Range<Int> { Int(nameStart)..<Int(nameEnd) }
-        var value: Range<Int> { Int(valueStart)..<Int(valueEnd) }
-    }
+    private typealias Line = head_field
 
     @inline(__always)
     private static func mark(of bytes: Span<UInt8>, _ range: Range<Int>) -> UInt32 {
@@ -46,13 +29,16 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     }
 
     /// The lines as they came, of which strings are made for those that ask: UTF-8.
+    ///
+    /// Where the parts of a head's lines lie is in the same piece of memory, from ``tableStart`` on.
     private var bytes: [UInt8] = []
-    private var lines: [Line] = []
-    /// A bit for each line's mark: most fields that are asked for are not there, which is then known at once.
-    private var marks: UInt64 = 0
-
-    @inline(__always)
-    private static func bit(of mark: UInt32) -> UInt64 { 1 &<< UInt64((mark &* 0x9E37_79B9) &>> 26) }
+    private var tableStart = 0
+    /// How many lines of a head there are; 0: all lines are in ``added``.
+    private var tableCount = 0
+    /// Where the parts of lines lie that were added one by one.
+    private var added: [Line] = []
+    /// Most fields that are asked for are not there, which is known at once.
+    private var index = head_index()
 
     /// Creates a collection without fields.
     public init() {}
@@ -62,26 +48,57 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         for (name, value) in elements { append(name, value) }
     }
 
-    /// Creates a collection without fields, with the bytes that ``appendLine(name:value:)`` will refer to.
-    init(bytes: [UInt8], count: Int) {
-        self.bytes = bytes
-        lines.reserveCapacity(count)
+    /// Creates a collection of lines of `text`; `read` writes up to `count` of them and returns how many.
+    init(
+        _ text: UnsafeRawBufferPointer, count: Int,
+        _ read: (UnsafeMutableBufferPointer<head_field>, inout head_index) -> Int
+    ) {
+        let stride = MemoryLayout<head_field>.stride
+        let start = (text.count &+ 3) & ~3
+        var (found, written) = (head_index(), 0)
+        // Copied from there, as an array whose elements are written in place is allocated at twice the price.
+        bytes = unsafe withUnsafeTemporaryAllocation(byteCount: start &+ count &* stride, alignment: 4) { room in
+            unsafe room.copyMemory(from: text)
+            for place in text.count..<start { unsafe room[place] = 0 }
+            let table = unsafe UnsafeMutableRawBufferPointer(rebasing: room[start...])
+            written = unsafe read(table.bindMemory(to: head_field.self), &found)
+            return unsafe Array(UnsafeRawBufferPointer(rebasing: room[..<(start &+ written &* stride)]))
+        }
+        (tableStart, tableCount, index) = (start, written, found)
+    }
+
+    /// Where a line's parts lie.
+    @inline(__always)
+    private func line(_ place: Int) -> Line {
+        guard tableCount > 0 else { return added[place] }
+        let offset = tableStart &+ place &* MemoryLayout<head_field>.stride
+        return unsafe bytes.span.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: head_field.self)
+    }
+
+    /// Has all lines in ``added``, so that there can be more.
+    private mutating func unpack() {
+        guard tableCount > 0 else { return }
+        added = (0..<tableCount).map { line($0) }
+        tableCount = 0
     }
 
     /// The position of the first field line: 0.
     public var startIndex: Int { 0 }
     /// The number of field lines.
-    public var endIndex: Int { lines.count }
+    public var endIndex: Int { tableCount > 0 ? tableCount : added.count }
     /// The field line at `position`.
     public subscript(position: Int) -> Field {
-        Field(name: text(lines[position].name), value: text(lines[position].value))
+        let line = line(position)
+        return Field(name: text(line.name), value: text(line.value))
     }
 
     /// Whether both have the same lines in the same order, with names as written.
     public static func == (first: HeaderFields, second: HeaderFields) -> Bool {
-        first.lines.count == second.lines.count
-            && zip(first.lines, second.lines).allSatisfy { one, other in
-                first.bytes[one.name] == second.bytes[other.name] && first.bytes[one.value] == second.bytes[other.value]
+        first.count == second.count
+            && first.indices.allSatisfy { place in
+                let (one, other) = (first.line(place), second.line(place))
+                return first.bytes[one.name] == second.bytes[other.name]
+                    && first.bytes[one.value] == second.bytes[other.value]
             }
     }
 
@@ -128,7 +145,8 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         guard !others.isEmpty else { return }
         let offset = bytes.count
         bytes.append(contentsOf: others.bytes)
-        for line in others.lines {
+        for place in others.indices {
+            let line = others.line(place)
             appendLine(
                 name: line.name.lowerBound + offset..<line.name.upperBound + offset,
                 value: line.value.lowerBound + offset..<line.value.upperBound + offset)
@@ -143,8 +161,14 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     /// Adds a line like ``appendLine(name:value:)``, for a name whose ``HTTPWord/mark`` is known.
     @inline(__always)
     mutating func appendLine(name: Range<Int>, value: Range<Int>, mark: UInt32) {
-        marks |= Self.bit(of: mark)
-        lines.append(Line(name: name, value: value, mark: mark))
+        unpack()
+        var new = index
+        let place = added.count
+        unsafe bytes.span.extracting(name).withUnsafeBufferPointer { name in
+            unsafe head_add(&new, name.baseAddress, name.count, mark, place)
+        }
+        index = new
+        added.append(Line(name: name, value: value, mark: mark))
     }
 
     /// Adds a line whose name is already stored.
@@ -154,18 +178,20 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         appendLine(name: name, value: start..<bytes.count)
     }
 
-    private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
+    /// Not checked once more: all that is added was a string, or has been found to be UTF-8.
+    private func text(_ range: Range<Int>) -> String {
+        unsafe String(copying: UTF8Span(unchecked: bytes.span.extracting(range)))
+    }
 
     /// The place of the first line of this name from `start` on; `nil` where there is none.
     private func place(of name: Span<UInt8>, from start: Int = 0) -> Int? {
         let mark = Self.mark(of: name, 0..<name.count)
-        guard marks & Self.bit(of: mark) != 0 else { return nil }
-        let lines = lines.span
+        guard index.marks & head_mark_bit(mark) != 0 else { return nil }
+        let count = endIndex
         var place = start
-        while place < lines.count {
-            if lines[place].mark == mark, lines[place].name.count == name.count, isSame(lines[place].name, name) {
-                return place
-            }
+        while place < count {
+            let line = line(place)
+            if line.mark == mark, line.name.count == name.count, isSame(line.name, name) { return place }
             place &+= 1
         }
         return nil
@@ -192,34 +218,56 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         return true
     }
 
-    /// The same of a name that is written in the source.
-    private func place(of name: HTTPWord, from start: Int = 0) -> Int? {
-        guard marks & Self.bit(of: name.mark) != 0 else { return nil }
-        let (lines, bytes) = (lines.span, bytes.span)
+    /// The place of the first line of a name that is written in the source; `nil` where there is none.
+    @inline(__always)
+    private func place(of name: HTTPWord) -> Int? {
+        guard name.number < head_other else { return search(name, from: 0) }
+        let first = head_first(index, name.number)
+        if first == 0 { return nil }
+        return first < 255 ? first &- 1 : search(name, from: 254)
+    }
+
+    /// The same after a place where there is one.
+    @inline(__always)
+    private func place(of name: HTTPWord, after place: Int) -> Int? {
+        if name.number < head_other, index.repeated &>> UInt32(name.number) & 1 == 0 { return nil }
+        return search(name, from: place &+ 1)
+    }
+
+    private func search(_ name: HTTPWord, from start: Int) -> Int? {
+        guard index.marks & head_mark_bit(name.mark) != 0 else { return nil }
+        let count = endIndex
         var place = start
-        while place < lines.count {
-            // A place below their number.
-            if unsafe lines[unchecked: place].mark == name.mark, name.isWritten(in: bytes, lines[place].name) {
-                return place
-            }
+        while place < count {
+            let line = line(place)
+            if line.mark == name.mark, name.isWritten(in: bytes.span, line.name) { return place }
             place &+= 1
         }
         return nil
     }
 
+    /// The place of the only line of this name, `nil` where there is none or more than one.
+    @inline(__always)
+    private func place(ofOnly name: HTTPWord) -> Int? {
+        guard let place = place(of: name), self.place(of: name, after: place) == nil else { return nil }
+        return place
+    }
+
     /// The value of the first line of this name, `nil` where there is none.
-    package func first(_ name: HTTPWord) -> String? { place(of: name).map { text(lines[$0].value) } }
+    package func first(_ name: HTTPWord) -> String? { place(of: name).map { text(line($0).value) } }
+
+    /// Where the value of the first line of this name lies in the bytes of all lines; `nil` where there is none.
+    func range(ofFirst name: HTTPWord) -> Range<Int>? { place(of: name).map { line($0).value } }
 
     /// The bytes of the value of the first line of this name; none where there is none.
     @_lifetime(borrow self)
     package func bytes(ofFirst name: HTTPWord) -> Span<UInt8> {
-        bytes.span.extracting(place(of: name).map { lines[$0].value } ?? 0..<0)
+        bytes.span.extracting(place(of: name).map { line($0).value } ?? 0..<0)
     }
 
     /// The value of the only line of this name, `nil` where there is none or more than one.
     package func only(_ name: HTTPWord) -> String? {
-        guard let place = place(of: name), self.place(of: name, from: place &+ 1) == nil else { return nil }
-        return text(lines[place].value)
+        place(ofOnly: name).map { text(line($0).value) }
     }
 
     /// Whether a line has this name.
@@ -227,39 +275,42 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
 
     /// Whether the value of the first line of a name is `word`, in either case.
     func says(_ word: HTTPWord, in name: HTTPWord) -> Bool {
-        place(of: name).map { word.isWritten(in: bytes.span, lines[$0].value) } ?? false
+        place(of: name).map { word.isWritten(in: bytes.span, line($0).value) } ?? false
     }
 
     /// How many lines have this name.
     package func count(of name: HTTPWord) -> Int {
-        var (count, start) = (0, 0)
-        while let place = place(of: name, from: start) { (count, start) = (count &+ 1, place &+ 1) }
+        var (count, next) = (0, place(of: name))
+        while let place = next { (count, next) = (count &+ 1, self.place(of: name, after: place)) }
         return count
     }
 
     /// The value of the first line of a name; `nil` if there is none.
     public func first(_ name: String) -> String? {
-        place(of: name.utf8Span.span).map { text(lines[$0].value) }
+        place(of: name.utf8Span.span).map { text(line($0).value) }
     }
 
     /// The value of the only line of a name; `nil` if there is none or more than one.
     public func only(_ name: String) -> String? {
         let name = name.utf8Span.span
         guard let place = place(of: name), self.place(of: name, from: place + 1) == nil else { return nil }
-        return text(lines[place].value)
+        return text(line(place).value)
     }
 
     /// Whether a line's name begins with `prefix`, which is in small letters.
-    package func hasName(beginningWith prefix: String) -> Bool {
-        let prefix = prefix.utf8Span.span
-        let first = UInt32(prefix[0] | 0x20)
-        // Most begin with another letter, which their marks show.
-        for line in lines where line.mark &>> 8 & 0xFF == first && line.name.count >= prefix.count {
+    package func hasName(beginningWith prefix: StaticString) -> Bool {
+        let first = unsafe UInt32(prefix.utf8Start[0] | 0x20)
+        for place in indices {
+            let line = line(place)
+            // Most begin with another letter, which their marks show.
+            guard line.mark &>> 8 & 0xFF == first, line.name.count >= prefix.utf8CodeUnitCount else { continue }
             var index = 0
-            while index < prefix.count, bytes[line.name.lowerBound + index].lowercasedASCII == prefix[index] {
-                index += 1
+            while index < prefix.utf8CodeUnitCount,
+                unsafe bytes[line.name.lowerBound &+ index].lowercasedASCII == prefix.utf8Start[index]
+            {
+                index &+= 1
             }
-            if index == prefix.count { return true }
+            if index == prefix.utf8CodeUnitCount { return true }
         }
         return false
     }
@@ -286,7 +337,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         let name = name.utf8Span.span
         var (values, start): ([String], Int) = ([], 0)
         while let place = place(of: name, from: start) {
-            values.append(text(lines[place].value))
+            values.append(text(line(place).value))
             start = place + 1
         }
         return values
@@ -296,8 +347,8 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     package func forEachValue(of name: HTTPWord, _ body: (Span<UInt8>) -> Bool) {
         var next = place(of: name)
         while let place = next {
-            guard body(bytes.span.extracting(lines[place].value)) else { return }
-            next = self.place(of: name, from: place + 1)
+            guard body(bytes.span.extracting(line(place).value)) else { return }
+            next = self.place(of: name, after: place)
         }
     }
 
@@ -315,7 +366,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     package func hasToken(_ token: HTTPWord, in name: HTTPWord) -> Bool {
         var next = place(of: name)
         while let place = next {
-            let value = lines[place].value
+            let value = line(place).value
             // Most lists have one element.
             if token.isWritten(in: bytes.span, value) { return true }
             var start = value.lowerBound
@@ -324,7 +375,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
                 if token.isWritten(in: bytes.span, element.trimmed) { return true }
                 start = element.end &+ 1
             }
-            next = self.place(of: name, from: place + 1)
+            next = self.place(of: name, after: place)
         }
         return false
     }
@@ -341,8 +392,8 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         let name = name.utf8Span.span
         var next = place(of: name)
         while let place = next {
-            var start = lines[place].value.lowerBound
-            let last = lines[place].value.upperBound
+            var start = line(place).value.lowerBound
+            let last = line(place).value.upperBound
             while start < last {
                 let element = element(from: start, to: last)
                 if !element.trimmed.isEmpty { body(element.trimmed) }
@@ -369,26 +420,40 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     ///
     /// A control character in a value is written as a space, so that no value ends its line.
     public func write(to output: inout [UInt8]) {
-        if lines.isEmpty { return }
-        let size = lines.reduce(0) { $0 &+ $1.name.count &+ $1.value.count &+ 4 }
+        if isEmpty { return }
         // Put together apart, as each part that is appended to an array costs several times as much.
-        unsafe withUnsafeTemporaryAllocation(byteCount: size, alignment: 1) { room in
-            var place = 0
-            unsafe bytes.withUnsafeBytes { bytes in
-                for line in lines {
-                    let isPlain =
-                        unsafe bytes.endOfWord(line.name) == line.name.upperBound
-                        && bytes.firstControlCharacter(line.value) == line.value.upperBound
-                    unsafe Self.put(bytes, line.name, in: room, at: &place)
-                    unsafe room.storeBytes(of: UInt16(littleEndian: 0x203A), toByteOffset: place, as: UInt16.self)
-                    place &+= 2
-                    unsafe Self.put(bytes, line.value, in: room, at: &place)
-                    unsafe room.storeBytes(of: UInt16(littleEndian: 0x0A0D), toByteOffset: place, as: UInt16.self)
-                    place &+= 2
-                    if !isPlain { unsafe Self.mend(room, line.name, line.value.count, endingAt: place) }
-                }
-            }
+        unsafe withUnsafeTemporaryAllocation(byteCount: writtenCount, alignment: 1) { room in
+            unsafe write(into: room)
             unsafe output.append(contentsOf: room)
+        }
+    }
+
+    /// How many bytes the field lines have when they are written.
+    var writtenCount: Int {
+        var size = 0
+        for place in indices { size &+= line(place).name.count &+ line(place).value.count &+ 4 }
+        return size
+    }
+
+    /// Writes the field lines as ``write(to:)``.
+    ///
+    /// - Parameter room: of ``writtenCount`` bytes.
+    func write(into room: UnsafeMutableRawBufferPointer) {
+        var offset = 0
+        unsafe bytes.withUnsafeBytes { bytes in
+            for place in indices {
+                let line = line(place)
+                let isPlain =
+                    unsafe bytes.endOfWord(line.name) == line.name.upperBound
+                    && bytes.firstControlCharacter(line.value) == line.value.upperBound
+                unsafe Self.put(bytes, line.name, in: room, at: &offset)
+                unsafe room.storeBytes(of: UInt16(littleEndian: 0x203A), toByteOffset: offset, as: UInt16.self)
+                offset &+= 2
+                unsafe Self.put(bytes, line.value, in: room, at: &offset)
+                unsafe room.storeBytes(of: UInt16(littleEndian: 0x0A0D), toByteOffset: offset, as: UInt16.self)
+                offset &+= 2
+                if !isPlain { unsafe Self.mend(room, line.name, line.value.count, endingAt: offset) }
+            }
         }
     }
 
@@ -416,20 +481,16 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     }
 }
 
-extension [UInt8] {
-    /// Appends a text that is written in the source.
+extension head_field {
     @inline(__always)
-    mutating func append(_ text: StaticString) {
-        unsafe append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    fileprivate init(name: Range<Int>, value: Range<Int>, mark: UInt32) {
+        self.init(
+            name_start: UInt32(truncatingIfNeeded: name.lowerBound),
+            name_end: UInt32(truncatingIfNeeded: name.upperBound),
+            value_start: UInt32(truncatingIfNeeded: value.lowerBound),
+            value_end: UInt32(truncatingIfNeeded: value.upperBound), mark: mark)
     }
 
-    /// Appends a number that is not negative, in decimal.
-    mutating func append(decimal number: Int) {
-        var divisor = 1
-        while number / divisor >= 10 { divisor &*= 10 }
-        while divisor > 0 {
-            append(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: number / divisor % 10))
-            divisor /= 10
-        }
-    }
+    fileprivate var name: Range<Int> { Int(name_start)..<Int(name_end) }
+    fileprivate var value: Range<Int> { Int(value_start)..<Int(value_end) }
 }

@@ -74,3 +74,21 @@ extension BidirectionalCollection<UInt8> {
         return self[start...last]
     }
 }
+
+extension [UInt8] {
+    /// Appends a text that is written in the source.
+    @inline(__always)
+    mutating func append(_ text: StaticString) {
+        unsafe append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    /// Appends a number that is not negative, in decimal.
+    mutating func append(decimal number: Int) {
+        var divisor = 1
+        while number / divisor >= 10 { divisor &*= 10 }
+        while divisor > 0 {
+            append(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: number / divisor % 10))
+            divisor /= 10
+        }
+    }
+}

@@ -67,6 +67,36 @@ struct HTTPHeadParserTests {
         }
     }
 
+    /// Lines that are like most are read together; one that is not, and those after it, one by one.
+    @Test(arguments: 0...3, ["X:\tv", "X: v \t", "X:v", "X:  v", "X_y: v", "X: é", "X:", "X: "])
+    func readsUnusualLinesLikeOthers(place: Int, line: String) throws {
+        var lines = ["hOST: h", "Content-Type: text/plain", "Cookie: a=b"]
+        lines.insert(line, at: place)
+        let fields = try head("GET / HTTP/1.1\r\n\(lines.joined(separator: "\r\n"))\r\n\r\n").fields
+        #expect(fields.map(\.name) == lines.map { String($0.prefix { $0 != ":" }) })
+        #expect(fields[place].value == (line.contains("v") ? "v" : line.contains("é") ? "é" : ""))
+        #expect(fields.only(.host) == "h" && fields.first(.contentType) == "text/plain" && fields.has(.cookie))
+        lines.insert("HOST: i", at: place)
+        #expect(throws: HTTPParseError.badRequest("more than one Host")) {
+            try head("GET / HTTP/1.1\r\n\(lines.joined(separator: "\r\n"))\r\n\r\n")
+        }
+    }
+
+    @Test func addsToFieldsThatWereRead() throws {
+        let read = try head("GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n").fields
+        var fields = read
+        fields.append("x", "2")
+        #expect(fields.all("X") == ["1", "2"] && fields.only("x") == nil && fields.only(.host) == "a")
+        fields.set("Host", "b")
+        fields.append("Cookie", "c")
+        #expect(fields == ["Host": "b", "X": "1", "x": "2", "Cookie": "c"] && fields.only(.cookie) == "c")
+        #expect(read == ["Host": "a", "X": "1"] && read.all("X") == ["1"] && !read.has(.cookie))
+        var (joined, bytes): (HeaderFields, [UInt8]) = (["Y": "z"], [])
+        joined.append(contentsOf: read)
+        joined.write(to: &bytes)
+        #expect(String(decoding: bytes, as: UTF8.self) == "Y: z\r\nHost: a\r\nX: 1\r\n")
+    }
+
     @Test(arguments: vectors)
     func saysTheSameOrNothingBeforeItIsComplete(_ vector: HeadVector) {
         let bytes = Array(vector.head.utf8)

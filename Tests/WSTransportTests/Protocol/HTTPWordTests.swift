@@ -9,8 +9,31 @@ struct HTTPWordTests {
         (HTTPWord("A"), "A"), (HTTPWord("x-1"), "x-1"), (.cookie, "Cookie"), (.upgrade, "Upgrade"),
         (HTTPWord("13579-ab"), "13579-ab"), (.connection, "Connection"),
         (HTTPWord("permessage-deflat"), "permessage-deflat"),
-        (.webSocketExtensions, "Sec-WebSocket-Extensions"),
+        (.webSocketExtensions, "Sec-WebSocket-Extensions"), (.authorization, "Authorization"),
+        (.contentEncoding, "Content-Encoding"), (.contentLength, "Content-Length"), (.contentType, "Content-Type"),
+        (.expect, "Expect"), (.host, "Host"), (.origin, "Origin"), (.transferEncoding, "Transfer-Encoding"),
+        (.webSocketKey, "Sec-WebSocket-Key"), (.webSocketProtocol, "Sec-WebSocket-Protocol"),
+        (.webSocketVersion, "Sec-WebSocket-Version"),
     ]
+
+    /// Only so many places are remembered.
+    @Test(arguments: [0, 1, 253, 254, 255, 256, 300])
+    func isFoundAfterAnyNumberOfOthers(count: Int) {
+        var fields = HeaderFields()
+        for number in 0..<count { fields.append("X-\(number)", "a") }
+        fields.append("cookie", "b")
+        #expect(fields.first(.cookie) == "b" && fields.only(.cookie) == "b" && fields.count(of: .cookie) == 1)
+        fields.append("Cookie", "c")
+        #expect(fields.first(.cookie) == "b" && fields.only(.cookie) == nil && fields.count(of: .cookie) == 2)
+    }
+
+    /// The lengths of both have the same last bits, and both begin and end alike.
+    @Test func isNoNameOfSixtyFourKiBMore() {
+        let name = "Host" + String(repeating: "s", count: 0xFFFF) + "t"
+        let fields: HeaderFields = [name: "a"]
+        #expect(name.utf8.count & 0xFFFF == 4)
+        #expect(!fields.has(.host) && fields.first(name) == "a")
+    }
 
     @Test(arguments: words)
     func isFoundInLargeAndSmallLetters(word: HTTPWord, text: String) {

@@ -6,7 +6,7 @@ enum HeaderFields {
 
     /// The headers in a request; `nil` if there are none.
     static func read(_ fields: HTTPFields) throws(Refusal) -> MessageProperties? {
-        guard fields.hasName(beginningWith: prefix) else { return nil }
+        guard fields.hasName(beginningWith: "message-") else { return nil }
         var headers: [MessageProperties.Header] = []
         for field in fields where field.name.lowercased().hasPrefix(prefix) {
             let name = String(field.name.dropFirst(prefix.count))
