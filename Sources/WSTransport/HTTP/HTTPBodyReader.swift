@@ -48,7 +48,9 @@ struct HTTPBodyReader {
         defer { counters.heldBytes.add(heldBytes - before) }
         if chunked != nil { return unsafe readChunks(bytes, &offset) }
         let count = min(remaining, bytes.count - offset)
-        unsafe content.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count]))
+        let part = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
+        // Most bodies come whole.
+        if content.isEmpty { content = unsafe Array(part) } else { unsafe content.append(contentsOf: part) }
         offset += count
         remaining -= count
         return remaining == 0 ? finish() : .more

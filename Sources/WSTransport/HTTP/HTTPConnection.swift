@@ -294,49 +294,53 @@ package final class HTTPConnection: StreamDriver {
 
     func finishExchange(_ response: OutgoingResponse, _ extraFields: HeaderFields) {
         guard phase != .done, phase != .streaming else { return }
-        unsafe body.drop(stream.reactor.counters)
+        let reactor = stream.reactor
+        unsafe body.drop(reactor.counters)
         // A body that nobody read precedes the next request.
         if framing != .none { keepsAlive = false }
         let hasBody = response.status != 204 && response.status != 304
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(512 + response.body.count)
-        beginHead(response.status, in: &bytes)
-        response.fields.write(to: &bytes)
-        extraFields.write(to: &bytes)
-        bytes += response.lines
-        if hasBody {
-            bytes.append("Content-Length: ")
-            bytes.append(decimal: response.body.count)
-            bytes.append("\r\n")
-        }
-        endHead(in: &bytes)
-        if !isHead, hasBody { bytes += response.body }
-        stream.send(bytes)
-        answeredBytes += bytes.count
+        reactor.counters.answered(response.status)
+        answeredBytes += sendHead(
+            response.status, response.fields, extraFields, response.lines, length: hasBody ? response.body.count : nil,
+            body: isHead || !hasBody ? [] : response.body)
         exchange = nil
         next()
     }
 
-    private func beginHead(_ status: Int, in bytes: inout [UInt8]) {
-        stream.reactor.counters.answered(status)
-        if status == 200 { return bytes.append("HTTP/1.1 200 OK\r\n") }
-        bytes.append("HTTP/1.1 ")
-        bytes.append(decimal: status)
-        bytes.append(.space)
-        bytes.append(contentsOf: HTTPStatus.reason(status).utf8)
-        bytes.append("\r\n")
-    }
-
-    /// The fields of every answer, and the empty line.
-    private func endHead(in bytes: inout [UInt8]) {
-        bytes += settings.standardFields
-        dateLine.append(to: &bytes)
-        if !keepsAlive {
-            bytes.append("Connection: close\r\n")
-        } else if isOld {
-            bytes.append("Connection: keep-alive\r\n")
+    /// Sends the head of an answer, and its body; returns how many bytes these are.
+    ///
+    /// - Parameter length: of the body, in bytes; `nil`: it is not told.
+    private func sendHead(
+        _ status: Int, _ fields: HeaderFields, _ extraFields: HeaderFields, _ lines: [UInt8], length: Int?,
+        body: [UInt8]
+    ) -> Int {
+        let date = dateLine.current
+        let size =
+            AnswerWriter.frame + fields.writtenCount + extraFields.writtenCount + lines.count + date.count
+            + settings.standardFields.count + body.count
+        return unsafe withUnsafeTemporaryAllocation(byteCount: size, alignment: 1) { room in
+            var writer = unsafe AnswerWriter(room)
+            writer.put(status: status)
+            writer.put(fields)
+            writer.put(extraFields)
+            writer.put(lines)
+            if let length {
+                writer.put("Content-Length: ")
+                writer.put(decimal: length)
+                writer.put("\r\n")
+            }
+            writer.put(settings.standardFields)
+            writer.put(date)
+            if !keepsAlive {
+                writer.put("Connection: close\r\n")
+            } else if isOld {
+                writer.put("Connection: keep-alive\r\n")
+            }
+            writer.put("\r\n")
+            writer.put(body)
+            unsafe stream.send(writer.written)
+            return unsafe writer.written.count
         }
-        bytes.append("\r\n")
     }
 
     /// After an answer, takes the next request or ends the connection.
@@ -372,13 +376,9 @@ package final class HTTPConnection: StreamDriver {
         // A body that nobody read would be taken for the next request; without chunks only the end of the connection
         // ends the answer.
         if framing != .none || isOld { keepsAlive = false }
-        var head: [UInt8] = []
-        beginHead(200, in: &head)
-        fields.write(to: &head)
-        extraFields.write(to: &head)
-        if !isOld { head.append("Transfer-Encoding: chunked\r\n") }
-        endHead(in: &head)
-        stream.send(head)
+        stream.reactor.counters.answered(200)
+        _ = sendHead(
+            200, fields, extraFields, isOld ? [] : Array("Transfer-Encoding: chunked\r\n".utf8), length: nil, body: [])
         phase = .streaming
         Socket.setKeepAlive(
             stream.rawDescriptor, idleSeconds: settings.probeIdleSeconds, timeoutSeconds: settings.probeTimeoutSeconds)

@@ -190,8 +190,8 @@ final class HTTPDateLine {
     // Not checked for overlapping changes, which each answer would pay: nothing is called while it changes.
     @exclusivity(unchecked) private var line: [UInt8] = []
 
-    /// Appends it, with its CRLF.
-    func append(to bytes: inout [UInt8]) {
+    /// It, with its CRLF.
+    var current: [UInt8] {
         let now = WallClock.unixMilliseconds / 1000
         if now != second {
             second = now
@@ -200,6 +200,6 @@ final class HTTPDateLine {
             unsafe HTTPDate.append(unixSeconds: now, to: &line)
             unsafe line.append("\r\n")
         }
-        unsafe bytes += line
+        return unsafe line
     }
 }

@@ -52,9 +52,72 @@ package struct OutgoingResponse: Sendable {
     }
 }
 
+/// Puts the bytes of an answer together, in memory that has room for them.
+///
+/// Each part that is appended to an array costs several times as much.
+@safe struct AnswerWriter: ~Copyable {
+    private let room: UnsafeMutableRawBufferPointer
+    private var count = 0
+
+    /// How much memory an answer takes at most besides its fields, lines and body, in bytes: the status line, its length,
+    /// the date and whether the connection goes on.
+    static var frame: Int { 256 }
+
+    init(_ room: UnsafeMutableRawBufferPointer) { unsafe self.room = room }
+
+    /// What has been written.
+    var written: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(rebasing: room[..<count]) }
+
+    @inline(__always)
+    mutating func put(_ text: StaticString) {
+        unsafe put(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    /// Writes the status line.
+    mutating func put(status: Int) {
+        if status == 200 { return put("HTTP/1.1 200 OK\r\n") }
+        put("HTTP/1.1 ")
+        put(decimal: status)
+        put(" ")
+        put(HTTPStatus.reason(status))
+        put("\r\n")
+    }
+
+    mutating func put(_ bytes: [UInt8]) { unsafe bytes.withUnsafeBytes { unsafe put($0) } }
+
+    mutating func put(_ fields: HeaderFields) {
+        let size = fields.isEmpty ? 0 : fields.writtenCount
+        guard unsafe size > 0 && size <= room.count &- count else { return }
+        unsafe fields.write(into: UnsafeMutableRawBufferPointer(rebasing: room[count..<count &+ size]))
+        count &+= size
+    }
+
+    /// Writes a number that is not negative, in decimal.
+    mutating func put(decimal number: Int) {
+        var digits = InlineArray<20, UInt8>(repeating: 0)
+        var (first, rest) = (20, number.magnitude)
+        repeat {
+            let (tens, digit) = rest.quotientAndRemainder(dividingBy: 10)
+            first &-= 1
+            digits[first] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: digit)
+            rest = tens
+        } while rest > 0
+        unsafe digits.span.extracting(first..<20).withUnsafeBytes { unsafe put($0) }
+    }
+
+    @inline(__always)
+    private mutating func put(_ bytes: UnsafeRawBufferPointer) {
+        // The first is always so, as the caller has given it room.
+        guard unsafe bytes.count <= room.count &- count, let from = bytes.baseAddress, let to = unsafe room.baseAddress
+        else { return }
+        unsafe (to + count).copyMemory(from: from, byteCount: bytes.count)
+        count &+= bytes.count
+    }
+}
+
 /// The reason phrases of RFC 9110 §15 that this server uses.
 package enum HTTPStatus {
-    package static func reason(_ status: Int) -> String {
+    package static func reason(_ status: Int) -> StaticString {
         switch status {
         case 100: "Continue"
         case 101: "Switching Protocols"

@@ -89,9 +89,8 @@ struct RoutePattern: Sendable {
         let (bytes, head) = (path.utf8Span.span, prefix.utf8Span.span)
         guard bytes.count >= head.count else { return nil }
         for index in head.indices where bytes[index] != head[index] { return nil }
-        return unsafe bytes.extracting(head.count...).withUnsafeBufferPointer { rest in
-            unsafe String(decoding: rest, as: UTF8.self)
-        }
+        // What follows a whole text is one, too.
+        return unsafe String(copying: UTF8Span(unchecked: bytes.extracting(head.count...)))
     }
 
     /// A single outermost group is the value, and the groups directly in it are the parameters, or it is if it contains

@@ -16,23 +16,29 @@ public struct Routing: DirectHandler, CheckedHandler, ExpressibleByDictionaryLit
         /// In small letters; `*.` at its beginning means all names below; `nil`: any.
         let host: String?
         let target: any Handler
-        /// The target, if it needs no task.
-        let direct: (any DirectHandler)?
+        /// Handles a request by the target, if that needs no task.
+        ///
+        /// A function, because a look at a handler of any type would copy it.
+        let handle: (@Sendable (HTTPExchange) -> Void)?
 
         init(_ pattern: RoutePattern, _ methods: [String], host: String?, _ target: any Handler) {
             self.pattern = pattern
             self.methods = methods
             self.host = host
             self.target = target
-            direct = target as? any DirectHandler
+            if let direct = target as? any DirectHandler {
+                handle = { exchange in direct.handle(exchange) }
+            } else {
+                handle = nil
+            }
         }
 
         /// - Parameter method: empty: the message has none.
         func takes(_ method: String) -> Bool { methods.isEmpty || method.isEmpty || methods.contains(method) }
 
-        func match(_ path: String, host asked: String?) -> RoutePattern.Match? {
+        func match(_ path: String, host asked: () -> String?) -> RoutePattern.Match? {
             guard let host else { return pattern.match(path) }
-            guard Routing.isHost(asked ?? "", like: host), pattern.match(path) != nil else { return nil }
+            guard Routing.isHost(asked() ?? "", like: host), pattern.match(path) != nil else { return nil }
             // All paths of a host: the routes below match the whole path.
             return RoutePattern.Match(value: path)
         }
@@ -132,7 +138,7 @@ public struct Routing: DirectHandler, CheckedHandler, ExpressibleByDictionaryLit
     }
 
     /// - Parameter method: empty: the message has none, and any route matches.
-    private func find(_ path: String, method: String, host: String?) -> Found {
+    private func find(_ path: String, method: String, host: () -> String?) -> Found {
         let method = method == "HEAD" ? "GET" : method
         for route in routes where route.takes(method) {
             if let match = route.match(path, host: host) { return .route(route, match) }
@@ -170,7 +176,7 @@ public struct Routing: DirectHandler, CheckedHandler, ExpressibleByDictionaryLit
     public func invoke(_ message: any HandlerMessage) async throws -> (any Handler)? {
         let request = message as? ServerRequest
         let path = message.value
-        switch find(path, method: request?.method ?? "", host: request?.host) {
+        switch find(path, method: request?.method ?? "", host: { request?.host }) {
         case .route(let route, let match):
             message.value = match.value
             message.params = match.params
@@ -192,10 +198,10 @@ public struct Routing: DirectHandler, CheckedHandler, ExpressibleByDictionaryLit
     package func handle(_ exchange: HTTPExchange) {
         let request = exchange.request
         let path = exchange.value
-        switch find(path, method: request.method, host: request.head.host) {
+        switch find(path, method: request.method, host: { request.head.host }) {
         case .route(let route, let match):
             exchange.arrive(at: match)
-            if let direct = route.direct { direct.handle(exchange) } else { exchange.serve(by: route.target) }
+            if let handle = route.handle { handle(exchange) } else { exchange.serve(by: route.target) }
         case .otherMethods(let allowed):
             let refusal = Self.refusal(path, allowed)
             guard request.method == "OPTIONS" else { return exchange.refuse(refusal) }

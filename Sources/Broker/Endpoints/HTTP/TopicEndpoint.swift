@@ -71,8 +71,8 @@ struct TopicEndpoint {
 
     private static func answer(_ receipt: Receipt) -> OutgoingResponse {
         var writer = JSONWriter(capacity: 64)
-        writer.beginObject()
-        writer.member("seq", receipt.seq)
+        writer.begin(object: "{\"seq\":")
+        writer.integer(receipt.seq)
         writer.member("stored", receipt.isStored)
         writer.endObject()
         var response = OutgoingResponse(status: 200, body: writer.takeLine())
