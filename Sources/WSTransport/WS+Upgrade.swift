@@ -10,21 +10,14 @@ extension WS {
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket) -> Void
     ) -> any WSTransport.Handler {
-        upgrade(options) { (socket, _: ServerRequest) in accept(socket) }
+        AcceptingHandler(options: options, accept: .socket(accept))
     }
 
     /// A handler that upgrades each request to a WebSocket, and passes the request to the closure as well.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket, ServerRequest) -> Void
     ) -> any WSTransport.Handler {
-        AcceptingHandler(options: options, connection: options.connection) { socket, opening in
-            if options.executor == .reactor { return accept(socket, opening.request) }
-            opening.tasks?.enter()
-            socket.core.run {
-                HandlerTasks.$isInside.withValue(true) { accept(socket, opening.request) }
-                opening.tasks?.leave()
-            }
-        }
+        AcceptingHandler(options: options, accept: .request(accept))
     }
 
     /// A handler that upgrades each request to a WebSocket, and runs a task for it.
@@ -38,7 +31,7 @@ extension WS {
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket) async throws -> Void
     ) -> any WSTransport.Handler {
-        upgrade(options) { (socket, _: ServerRequest) async throws in try await accept(socket) }
+        AcceptingHandler(options: options, accept: .socketTask(accept))
     }
 
     /// A handler that upgrades each request to a WebSocket, and runs a task for it with the request.
@@ -46,27 +39,76 @@ extension WS {
         _ options: UpgradeOptions = UpgradeOptions(),
         accept: @escaping @Sendable (WebSocket, ServerRequest) async throws -> Void
     ) -> any WSTransport.Handler {
-        AcceptingHandler(options: options, connection: options.connection) { socket, opening in
-            opening.tasks?.enter()
-            socket.core.run {
-                await HandlerTasks.$isInside.withValue(true) {
-                    do { try await accept(socket, opening.request) } catch {
-                        socket.core.failed(error) { opening.report?($0, opening.request) }
-                    }
-                }
-                opening.tasks?.leave()
-            }
+        AcceptingHandler(options: options, accept: .requestTask(accept))
+    }
+}
+
+/// A server's closure.
+private enum Acceptance: Sendable {
+    case socket(@Sendable (WebSocket) -> Void)
+    case request(@Sendable (WebSocket, ServerRequest) -> Void)
+    case socketTask(@Sendable (WebSocket) async throws -> Void)
+    case requestTask(@Sendable (WebSocket, ServerRequest) async throws -> Void)
+
+    /// Whether it is given the request.
+    var takesRequest: Bool {
+        switch self {
+        case .socket, .socketTask: false
+        case .request, .requestTask: true
         }
     }
 }
 
-/// What came with a socket.
+/// What a socket's closure is run with, kept as long as it runs: as little as it needs.
 private struct Opening: Sendable {
-    let request: ServerRequest
+    let accept: Acceptance
+    /// `nil`: nobody asks for it.
+    let request: ServerRequest?
     /// Told of what a closure throws.
     let report: (@Sendable (any Error, ServerRequest) -> Void)?
     /// Those of the server.
     let tasks: HandlerTasks?
+
+    init(
+        _ accept: Acceptance, _ request: ServerRequest, report: (@Sendable (any Error, ServerRequest) -> Void)?,
+        _ tasks: HandlerTasks?
+    ) {
+        self.accept = accept
+        self.request = accept.takesRequest || report != nil ? request : nil
+        self.report = report
+        self.tasks = tasks
+    }
+
+    /// Runs the closure, in a task unless it is synchronous and the reactor's.
+    func begin(_ socket: WebSocket) {
+        if socket.core.limits.runsOnReactor {
+            switch accept {
+            case .socket(let accept): return accept(socket)
+            case .request(let accept): return request.map { accept(socket, $0) } ?? ()
+            default: break
+            }
+        }
+        tasks?.enter()
+        // The task begins with this value: it need not be set in it, which would take memory for as long as it runs.
+        HandlerTasks.$isInside.withValue(true) {
+            socket.core.holdTask { executor in
+                Task(executorPreference: executor) {
+                    do {
+                        switch accept {
+                        case .socket(let accept): accept(socket)
+                        case .request(let accept): if let request { accept(socket, request) }
+                        case .socketTask(let accept): try await accept(socket)
+                        case .requestTask(let accept): if let request { try await accept(socket, request) }
+                        }
+                    } catch {
+                        socket.core.failed(error) { if let request { report?($0, request) } }
+                    }
+                    socket.core.hasRun()
+                    tasks?.leave()
+                }
+            }
+        }
+    }
 }
 
 extension SocketCore {
@@ -101,7 +143,13 @@ private struct AcceptingHandler: DirectHandler, CheckedHandler {
     let options: UpgradeOptions
     /// Shared by all sockets.
     let connection: WebSocketConnection.Options
-    let accept: @Sendable (WebSocket, Opening) -> Void
+    let accept: Acceptance
+
+    init(options: UpgradeOptions, accept: Acceptance) {
+        self.options = options
+        connection = options.connection
+        self.accept = accept
+    }
 
     var problem: String? { options.problem.map { "ws.upgrade: \($0)" } }
 
@@ -123,13 +171,12 @@ private struct AcceptingHandler: DirectHandler, CheckedHandler {
             let chosen = options.choose(request.subprotocols)
             let report = exchange.report
             return Admission(subprotocol: chosen, options: connection) { [options, accept] connection in
-                let opening = Opening(
-                    request: ServerRequest(exchange, link: nil), report: report,
-                    tasks: connection.stream.reactor[HandlerTasks.self])
+                let request = ServerRequest(exchange, link: nil)
+                let reactor = connection.stream.reactor
                 let socket = WebSocket(connection, limits: options.limits)
                 let session = SocketSession(connection, socket.core)
-                socket.core.observe(opening.request, on: connection.stream.reactor)
-                accept(socket, opening)
+                socket.core.observe(request, on: reactor)
+                Opening(accept, request, report: report, reactor[HandlerTasks.self]).begin(socket)
                 return session
             }
         }

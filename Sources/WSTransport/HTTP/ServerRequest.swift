@@ -9,6 +9,8 @@ public final class ServerRequest: HandlerMessage {
         var params: [String]
         var lastError = ""
         var isEnded = false
+        /// `nil`: nobody has asked for it.
+        var response: ServerResponse?
     }
 
     private let incoming: IncomingRequest
@@ -16,7 +18,14 @@ public final class ServerRequest: HandlerMessage {
     /// `nil`: it is already answered, such as the request for a WebSocket.
     private let link: ReactorLink?
     /// The answer, sent when the handlers are done.
-    public let response = ServerResponse()
+    public var response: ServerResponse {
+        state.withLock { state in
+            if let response = state.response { return response }
+            let made = ServerResponse()
+            state.response = made
+            return made
+        }
+    }
     private let isTaken = Atomic<Bool>(false)
 
     init(_ exchange: HTTPExchange, link: ReactorLink?) {
@@ -90,7 +99,7 @@ public final class ServerRequest: HandlerMessage {
     public func end() { state.withLock { $0.isEnded = true } }
 
     /// Whether it, or its ``response``, was marked as finished.
-    public var isEnded: Bool { state.withLock { $0.isEnded } || response.isEnded }
+    public var isEnded: Bool { state.withLock { $0.isEnded || $0.response?.isEnded ?? false } }
 
     // MARK: The body and the answer
 

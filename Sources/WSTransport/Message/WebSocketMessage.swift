@@ -79,13 +79,13 @@ public final class WebSocketMessage: HandlerMessage {
 
     /// A message that a connection received.
     convenience init(_ type: Opcode, _ body: [UInt8], masked: Bool, compress: Bool, stream: (any ByteStream)?) {
-        self.init(type: type, masked: masked)
-        state.withLock { state in
-            state.compress = compress
-            state.body = body
-            state.stream = stream
-        }
+        self.init(
+            State(
+                type: type, masked: masked, compress: compress, maxSize: Self.defaultMaxSize, body: body, stream: stream
+            ))
     }
+
+    private init(_ state: sending State) { self.state = Mutex(state) }
 
     /// The opcode; only its low 4 bits are sent.
     public var type: Opcode {
@@ -200,6 +200,9 @@ extension WebSocketMessage {
             }
         }
     }
+
+    /// Its type and its whole body.
+    var content: (Opcode, [UInt8]) { state.withLock { ($0.type, $0.body ?? []) } }
 
     /// The whole body; `nil`: there is none yet.
     package var bodyIfAny: [UInt8]? { state.withLock { $0.body } }

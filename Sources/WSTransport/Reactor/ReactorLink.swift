@@ -30,11 +30,6 @@ package struct ReactorLink: Sendable {
         reactor.linkedObjects.byNumber.removeValue(forKey: number) as? Object
     }
 
-    /// The object; `nil`: there is none (any more).
-    ///
-    /// The reactor's thread.
-    func object(on reactor: Reactor) -> AnyObject? { reactor.linkedObjects.byNumber[number] }
-
     /// Runs `body` on the reactor's thread with the object, or `nil` if there is none (any more).
     ///
     /// Any thread.

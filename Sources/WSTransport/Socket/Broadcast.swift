@@ -70,11 +70,10 @@ public final class Broadcast: Sendable {
     private func send(_ type: Opcode, _ payload: [UInt8], except sender: WebSocket?) {
         let left = sender.map { ObjectIdentifier($0) }
         for room in rooms.withLock({ Array($0.values) }) where !room.members.isEmpty {
-            room.remote.run { reactor in
+            room.remote.run { _ in
                 var frame: Segment?
                 for (member, socket) in room.members where member != left {
-                    let session = socket.core.link.object(on: reactor) as? SocketSession
-                    session?.broadcast(type, payload, &frame)
+                    unsafe socket.core.session?.broadcast(type, payload, &frame)
                 }
             }
         }

@@ -14,14 +14,15 @@ extension SocketCore {
     ///
     /// That is where everything that came has been taken and answered by something, and the user has not come back for
     /// more; a client that has read what it waited for answers nothing, as a rule. It is also where nobody has ever
-    /// read, and a server's closure has returned or goes on sending.
+    /// read, and a server's closure has returned or goes on sending, or somebody waits for the end.
     func onlySends() -> Bool {
         state.withLock { state in
-            guard state.happenings.isEmpty else { return false }
+            guard !state.hasHappenings else { return false }
             if !state.hasUntaken { return state.hasAnswered || isClient && !state.isTelling }
             guard !state.hasRead, !state.isTelling else { return false }
             defer { state.hasAnswered = false }
-            return state.isAskedAgain(state.hasAnswered || !isClient && state.task == nil)
+            let onlyWaits = !state.endWaiters.isEmpty || !isClient && state.task == nil
+            return state.isAskedAgain(state.hasAnswered || onlyWaits)
         }
     }
 
@@ -38,7 +39,7 @@ extension SocketCore {
 
 extension SocketCore.State {
     /// Whether everything that came has been handled.
-    var isCaughtUp: Bool { happenings.isEmpty && !isTelling && !hasUntaken && !isReading }
+    var isCaughtUp: Bool { !hasHappenings && !isTelling && !hasUntaken && !isReading }
 
     /// Whether there is something for readers.
     var hasUntaken: Bool { !messages.isEmpty || !incoming.items.isEmpty }

@@ -19,8 +19,7 @@ extension SocketCore {
                 var earlier = Fifo<Happening>()
                 while let message = state.messages.popFirst() { earlier.append(.payload(.message(message))) }
                 state.happenings.prepend(earlier)
-                readers = state.readers.map(\.continuation)
-                state.readers = []
+                readers = state.readers.removeAll()
             }
             return (token, state.isCloseHeld == true && wasHeld != true, readers)
         }

@@ -15,7 +15,7 @@ extension SocketCore {
             link.run(with: SocketSession.self) { $0?.closeSlow() }
         }
         if let refusal { throw refusal }
-        link.run(with: SocketSession.self) { $0?.send(type, payload) }
+        pass(type, payload)
     }
 
     /// A message that waits for room.
@@ -113,28 +113,33 @@ extension SocketCore {
     }
 
     private func hasRoom(_ state: State) -> Bool {
-        state.senders.isEmpty && mayAdmit(state)
+        !state.hasSenders && mayAdmit(state)
     }
 
     private func mayAdmit(_ state: State) -> Bool {
-        state.posted + state.unsent <= limits.waitingMark && !state.outgoing.isUnderWay
+        state.posted + state.unsent <= limits.waitingMark && !state.isSendingParts
     }
 
     /// Under the lock, so that no waiting sender comes in between.
     private func admit(_ type: Opcode, _ payload: [UInt8], _ state: inout State) {
         state.posted += payload.count
         state.hasAnswered = true
-        link.run(with: SocketSession.self) { $0?.send(type, payload) }
+        pass(type, payload)
+    }
+
+    /// Passes a message to the reactor, as each one is: by as little as that takes.
+    private func pass(_ type: Opcode, _ payload: [UInt8]) {
+        _ = link.remote?.run { [self] _ in unsafe session?.send(type, payload) }
     }
 
     /// The reactor has taken `count` bytes of what was posted; `unsent` are now in its own queue.
     ///
     /// Lets waiting senders continue if there is room.
     func sent(_ count: Int, unsent: Int) {
-        let admitted = state.withLock { state -> [Sender] in
+        let (admitted, hasPartSender) = state.withLock { state -> ([Sender], Bool) in
             state.posted = max(0, state.posted - count)
             state.unsent = state.ended == nil ? unsent : 0
-            guard state.readyState == .open else { return [] }
+            guard state.readyState == .open, state.hasSenders else { return ([], state.hasPartSender) }
             var admitted: [Sender] = []
             while mayAdmit(state), let sender = state.senders.popFirst() {
                 if sender.isInParts {
@@ -144,17 +149,18 @@ extension SocketCore {
                 }
                 admitted.append(sender)
             }
-            return admitted
+            return (admitted, state.hasPartSender)
         }
         for sender in admitted { sender.taken.resume() }
-        wakePartSender()
+        if hasPartSender { wakePartSender() }
     }
 
     /// There will be no more room.
     func refuseSenders() {
         let (refused, readyState) = state.withLock { state in
-            defer { state.senders = Fifo() }
-            return (state.senders, state.readyState)
+            let senders = state.senders
+            if state.hasSenders { state.senders = Fifo() }
+            return (senders, state.readyState)
         }
         var senders = refused
         while let sender = senders.popFirst() { sender.taken.resume(throwing: WS.Error.invalidState(readyState)) }

@@ -4,7 +4,6 @@ internal import Synchronization
 ///
 /// The reactor fills it, tasks read it. Any thread.
 final class SocketCore: Sendable {
-    typealias Reader = CheckedContinuation<WebSocketMessage?, any Swift.Error>
     /// `nil`: the wait was cancelled.
     typealias EndWaiter = CheckedContinuation<CloseEvent?, Never>
 
@@ -40,80 +39,6 @@ final class SocketCore: Sendable {
         var receivesParts = false
     }
 
-    struct State {
-        var readyState: ReadyState
-        var subprotocol: String
-        var listeners = ListenerTable()
-        /// For listeners.
-        var happenings = Fifo<Happening>()
-        /// Events that happen once and have not been reported, for listeners that are added a moment later.
-        var unheard: [WebSocket.Event: Happening] = [:]
-        /// Whether the end waits, for a moment at most, until the preceding error is reported; `nil`: it has waited.
-        var isCloseHeld: Bool? = false
-        /// Whether a caller waited for the socket to open.
-        var isOpenKnown = false
-        /// For readers.
-        var messages = Fifo<WebSocketMessage>()
-        var heldBytes = 0
-        var isFull = false
-        var readers: [(id: UInt64, continuation: Reader)] = []
-        var lastNumber: UInt64 = 0
-        /// Whether a task is calling the listeners.
-        var isTelling = false
-        /// Whether a reader has taken a message, and has not returned for the next one.
-        var isReading = false
-        /// Whether something was sent since a message was last taken.
-        var hasAnswered = false
-        /// What ``onlySends()`` found when it was last asked.
-        var wasSo = false
-        /// Whether the peer closed or broke the protocol, which takes effect when everything before has been handled.
-        var isEnding = false
-        /// Messages that come and go in parts.
-        var incoming = IncomingParts()
-        var outgoing = OutgoingParts()
-        /// Messages passed to the reactor that it has not sent yet, and bytes that it sent and the system has not
-        /// taken.
-        var posted = 0
-        var unsent = 0
-        /// Senders that wait for room, in order.
-        var senders = Fifo<Sender>()
-        var lastPong: ContinuousClock.Instant?
-        /// Why there was no connection.
-        var failure: ConnectError?
-        var openWaiters: [CheckedContinuation<Void, Never>] = []
-        var ended: CloseEvent?
-        var endWaiters: [(number: UInt64, continuation: EndWaiter)] = []
-        /// PINGs whose PONG is awaited, oldest first.
-        var pings: [Ping] = []
-        var peer: SocketAddress?
-        /// What the peer has shown; `nil`: nothing.
-        var certificate: TLSPeerCertificate?
-        /// The fields of the answer to a client's handshake.
-        var answer: HeaderFields?
-        /// Told when it ends.
-        var observation: Observation?
-        var endings: [(owner: ObjectIdentifier, body: @Sendable () -> Void)] = []
-        /// The task of a server's closure, as long as that runs.
-        var task: Task<Void, Never>?
-        /// Whether a reader has ever taken a message, or come for one.
-        var hasRead = false
-        /// Keeps the socket alive for its listeners until it has ended.
-        var anchor: WebSocket?
-        weak var handle: WebSocket?
-
-        /// A reader takes a message.
-        mutating func takes() {
-            isReading = true
-            hasAnswered = false
-        }
-
-        /// A number for what waits, by which it is found when its task is cancelled.
-        mutating func makeNumber() -> UInt64 {
-            lastNumber += 1
-            return lastNumber
-        }
-    }
-
     /// A PING whose PONG is awaited.
     struct Ping: Sendable {
         let number: UInt64
@@ -125,6 +50,11 @@ final class SocketCore: Sendable {
     let link: ReactorLink
     let limits: Limits
     let isClient: Bool
+    /// The reactor's side, as long as there is a connection.
+    ///
+    /// The reactor's thread. Messages find it here; ``link`` has to look it up.
+    // Not checked for overlapping changes, which each message would pay.
+    @exclusivity(unchecked) nonisolated(unsafe) var session: SocketSession?
 
     /// What a message costs in addition to its bytes, so that empty ones are bounded too.
     private static let overhead = 64
@@ -148,9 +78,10 @@ final class SocketCore: Sendable {
 
     /// The handshake is complete.
     func opened(subprotocol: String) {
-        let waiters = state.withLock { state in
+        let waiters = state.withLock { state -> [CheckedContinuation<Void, Never>] in
             state.readyState = .open
             state.subprotocol = subprotocol
+            guard !state.openWaiters.isEmpty else { return [] }
             defer { state.openWaiters = [] }
             return state.openWaiters
         }
@@ -164,7 +95,7 @@ final class SocketCore: Sendable {
             let isDone = state.withLock { state in
                 // A caller that waits for it needs no event.
                 state.isOpenKnown = true
-                state.unheard[.open] = nil
+                if !state.unheard.isEmpty { state.unheard[.open] = nil }
                 if state.readyState == .connecting { state.openWaiters.append(continuation) }
                 return state.readyState != .connecting
             }
@@ -189,11 +120,11 @@ final class SocketCore: Sendable {
     /// A message arrived; `true` if no more should come for now.
     func received(_ message: WebSocketMessage) -> Bool {
         let (reader, isFull) = state.withLock { state -> (Reader?, Bool) in
-            if !state.readers.isEmpty {
+            if let reader = state.readers.popFirst() {
                 state.takes()
-                return (state.readers.removeFirst().continuation, state.isFull)
+                return (reader, state.isFull)
             }
-            if state.listeners.count(of: .message) > 0 {
+            if state.hasMessageListener {
                 state.happenings.append(.payload(.message(message)))
             } else {
                 // Also if there are only listeners for other events: one for messages may be added a moment later.
@@ -221,30 +152,16 @@ final class SocketCore: Sendable {
     ///
     /// - Parameter error: what failed, if anything; reported before the end.
     func finished(_ event: CloseEvent, error: (code: CloseCode, reason: String)?) {
-        let waiting = state.withLock { state -> Waiting? in
+        let waiting = state.withLock { state -> State.Waiting? in
             guard state.ended == nil else { return nil }
             state.ended = event
             state.readyState = .closed
             state.posted = 0
-            state.outgoing.posted = 0
             state.unsent = 0
             if let error { state.happenings.append(.error(error.code, error.reason)) }
             // Reported even without listeners: it is what releases them.
             state.happenings.append(.close(event))
-            defer {
-                state.readers = []
-                state.incoming.reader = nil
-                state.endWaiters = []
-                state.openWaiters = []
-                state.pings = []
-                state.endings = []
-                state.observation = nil
-                state.task = nil
-            }
-            return Waiting(
-                readers: state.readers.map(\.continuation), enders: state.endWaiters.map(\.continuation),
-                openers: state.openWaiters, pings: state.pings.map(\.answer), endings: state.endings.map(\.body),
-                observation: state.observation, task: state.task, part: state.incoming.reader)
+            return state.takeWaiting()
         }
         guard let waiting else { return }
         waiting.part?.give(.success(()))
@@ -260,30 +177,18 @@ final class SocketCore: Sendable {
         tell()
     }
 
-    /// What waits for the end.
-    private struct Waiting {
-        let readers: [Reader]
-        let enders: [EndWaiter]
-        let openers: [CheckedContinuation<Void, Never>]
-        let pings: [FirstAnswer<Duration>]
-        let endings: [@Sendable () -> Void]
-        let observation: Observation?
-        let task: Task<Void, Never>?
-        let part: FirstAnswer<Void>?
-    }
-
-    /// Runs a server's closure in a task, which is cancelled when the socket ends.
+    /// Holds the task of a server's closure, which is cancelled when the socket ends.
     ///
     /// The reactor's thread, before anything of the socket is known to others.
-    func run(_ body: @escaping @Sendable () async -> Void) {
+    ///
+    /// - Parameter start: starts the task, which calls ``hasRun()`` last, with this executor.
+    func holdTask(_ start: ((any TaskExecutor)?) -> Task<Void, Never>) {
         // Under the lock, so that the task does not end before it is known.
-        state.withLock { state in
-            state.task = Task(executorPreference: limits.runsOnReactor ? link.remote : nil) {
-                await body()
-                self.state.withLock { $0.task = nil }
-            }
-        }
+        state.withLock { $0.task = start(limits.runsOnReactor ? link.remote : nil) }
     }
+
+    /// The closure has returned.
+    func hasRun() { state.withLock { $0.task = nil } }
 
     private func end(_ reader: Reader, _ event: CloseEvent) {
         if let error = state.withLock({ error(of: event, $0) }) {
@@ -302,53 +207,59 @@ final class SocketCore: Sendable {
     // MARK: Reading one by one
 
     private enum Step {
-        case wait
-        case cancelled
+        /// There is nothing; the number is the reader's.
+        case wait(UInt64)
         case message(WebSocketMessage, madeRoom: Bool)
-        case ended(CloseEvent)
-        case refused
+        case ended((any Swift.Error)?)
     }
 
     /// Waits for the next message that no listener was given; `nil` after an orderly end.
     func next() async throws -> WebSocketMessage? {
-        let id = state.withLock { $0.makeNumber() }
+        let number: UInt64
+        switch state.withLock({ step(&$0, nil) }) {
+        case .wait(let made): number = made
+        case .message(let message, let hasRoom):
+            if hasRoom { readOn() }
+            return message
+        case .ended(let error):
+            if let error { throw error }
+            return nil
+        }
         return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { (reader: Reader) in
-                switch step(of: id, reader) {
+            try await Reader.wait { reader in
+                switch state.withLock({ step(&$0, (number, reader)) }) {
                 case .wait: noticeCatchingUp()
-                case .cancelled: reader.resume(throwing: CancellationError())
                 case .message(let message, let hasRoom):
                     reader.resume(returning: message)
                     if hasRoom { readOn() }
-                case .ended(let event): end(reader, event)
-                case .refused: reader.resume(throwing: WS.Error.messagesAreListenedTo)
+                case .ended(let error?): reader.resume(throwing: error)
+                case .ended: reader.resume(returning: nil)
                 }
             }
         } onCancel: {
-            let reader = state.withLock { state -> Reader? in
-                guard let index = state.readers.firstIndex(where: { $0.id == id }) else { return nil }
-                return state.readers.remove(at: index).continuation
-            }
+            let reader = state.withLock { $0.readers.remove(number) }
             reader?.resume(throwing: CancellationError())
         }
     }
 
-    private func step(of id: UInt64, _ reader: Reader) -> Step {
-        state.withLock { state in
-            // Checked under the lock: a later cancellation finds the reader in the list. The end of the socket cancels
-            // its closure, which is given what came before all the same.
-            if Task.isCancelled, state.ended == nil { return .cancelled }
-            if state.listeners.count(of: .message) > 0 { return .refused }
-            state.hasRead = true
-            guard let message = state.messages.popFirst() else {
-                if let event = state.ended { return .ended(event) }
-                state.readers.append((id, reader))
-                state.isReading = false
-                return .wait
-            }
+    /// Takes what there is.
+    ///
+    /// - Parameter reader: waits if there is nothing; `nil`: it gets a number to wait with.
+    private func step(_ state: inout State, _ reader: (number: UInt64, reader: Reader)?) -> Step {
+        // Checked under the lock: a later cancellation finds the reader in the list. The end of the socket cancels
+        // its closure, which is given what came before all the same.
+        if Task.isCancelled, state.ended == nil { return .ended(CancellationError()) }
+        if state.hasMessageListener { return .ended(WS.Error.messagesAreListenedTo) }
+        state.hasRead = true
+        if let message = state.popMessage() {
             state.takes()
             return .message(message, madeRoom: release(message.length + Self.overhead, &state))
         }
+        if let event = state.ended { return .ended(error(of: event, state)) }
+        guard let reader else { return .wait(state.makeNumber()) }
+        state.readers.append(reader.number, reader.reader)
+        state.isReading = false
+        return .wait(reader.number)
     }
 
     /// Whether the peer should be read again.
@@ -391,7 +302,7 @@ final class SocketCore: Sendable {
     /// Starts a task that calls the listeners, unless one is running.
     func tell() {
         let socket = state.withLock { state -> WebSocket? in
-            guard !state.isTelling, !state.happenings.isEmpty, let socket = state.anchor ?? state.handle else {
+            guard !state.isTelling, state.hasHappenings, let socket = state.anchor ?? state.handle else {
                 return nil
             }
             state.isTelling = true
@@ -422,10 +333,10 @@ final class SocketCore: Sendable {
     private func serveReaders() {
         while true {
             let served = state.withLock { state -> (reader: Reader, message: WebSocketMessage, hasRoom: Bool)? in
-                guard !state.readers.isEmpty, let message = state.messages.popFirst() else { return nil }
+                guard !state.readers.isEmpty, let message = state.popMessage() else { return nil }
                 state.takes()
                 let hasRoom = release(message.length + Self.overhead, &state)
-                return (state.readers.removeFirst().continuation, message, hasRoom)
+                return state.readers.popFirst().map { ($0, message, hasRoom) }
             }
             guard let served else { return }
             served.reader.resume(returning: served.message)

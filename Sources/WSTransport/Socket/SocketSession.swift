@@ -6,8 +6,8 @@ internal import Synchronization
 final class SocketSession: WebSocketSession {
     let connection: WebSocketConnection
     let core: SocketCore
-    /// The stream that its messages refer to.
-    private let stream: SocketStream
+    /// The stream that its messages refer to, made for the first one.
+    private lazy var stream = SocketStream(core.link)
     private var isUpdateDue = false
     /// Whether a message is sent of which the last part is still to come.
     private var isSendingParts = false
@@ -27,8 +27,8 @@ final class SocketSession: WebSocketSession {
     init(_ connection: WebSocketConnection, _ core: SocketCore) {
         self.connection = connection
         self.core = core
-        stream = SocketStream(core.link)
         core.link.bind(self, on: connection.stream.reactor)
+        unsafe core.session = self
         // Senders that can wait do; the core limits the others.
         connection.stream.maximumUnsent = .max
         if core.limits.receivesParts { connection.handOverParts() }
@@ -164,6 +164,7 @@ final class SocketSession: WebSocketSession {
 
     func closed(_ event: CloseEvent) {
         core.link.release(on: connection.stream.reactor)
+        unsafe core.session = nil
         core.ending()
         // A slow reader is released at once; its closing handshake may take its time.
         guard !connection.stream.isOpen else { return core.finished(event) }

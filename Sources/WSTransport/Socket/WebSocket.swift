@@ -129,11 +129,10 @@ public final class WebSocket: Sendable {
     ///
     /// Throws ``WS/Error/badType(_:)`` if the type is neither text nor binary, and what the other variants throw.
     public func send(_ message: WebSocketMessage) async throws {
-        let type = message.type
+        let (type, body) = message.content
         guard type == .text || type == .binary else {
             throw WS.Error.badType("expected a text or a binary message, found opcode \(type.rawValue)")
         }
-        let body = message.body
         if type == .text, unsafe !body.withUnsafeBytes({ unsafe UTF8Validator.isValid($0) }) {
             throw WS.Error.badType("a text message must be UTF-8")
         }
@@ -183,6 +182,14 @@ public final class WebSocket: Sendable {
 
             /// The next message; `nil` after a normal end.
             public mutating func next() async throws -> WebSocketMessage? { try await socket.receive() }
+
+            /// The next message; `nil` after a normal end.
+            public mutating func next(
+                isolation actor: isolated (any Actor)?
+            ) async throws(any Swift.Error) -> WebSocketMessage? {
+                // Not by ``WebSocket/receive()``: what waits here waits in most sockets, and each call takes memory.
+                socket.core.limits.receivesParts ? try await socket.receiveWhole() : try await socket.core.next()
+            }
         }
 
         /// Creates a reader.

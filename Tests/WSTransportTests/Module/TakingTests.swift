@@ -101,6 +101,24 @@ struct TakingTests {
         #expect(house.log.all == ["4002 closed"])
     }
 
+    /// A message that nobody will read does not keep a peer that has closed waiting for `closeTimeout`.
+    @Test func answersACloseWhileAClosureOnlyWaitsForTheEnd() async throws {
+        var patient = UpgradeOptions.patient
+        patient.closeTimeout = .seconds(600)
+        let house = try EchoHouse { [patient] routing, log in
+            routing.append(
+                "/waits", ws.upgrade(patient) { socket in log.add("\(try await socket.closed().endReason)") })
+        }
+        var options = ConnectOptions.patient
+        options.closeTimeout = .seconds(600)
+        let socket = try await ws.open(house.url + "/waits", options: options)
+        try await socket.send("unread")
+        try socket.close(4001)
+        #expect(try await socket.closed().code == 4001)
+        await house.log.wait(for: 1)
+        #expect(house.log.all == ["closed by the peer"])
+    }
+
     @Test func tellsReadersThatMessagesAreListenedTo() async throws {
         let house = try EchoHouse()
         let socket = try await ws.open(house.url + "/ws", options: .patient)

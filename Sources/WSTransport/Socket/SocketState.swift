@@ -1,0 +1,278 @@
+internal import Synchronization
+
+extension SocketCore {
+    /// What its lock guards.
+    ///
+    /// Every socket has one, most of them idle: what few need lies apart, and is made when something is put there.
+    struct State {
+        var readyState: ReadyState
+        /// Whether the end waits, for a moment at most, until the preceding error is reported; `nil`: it has waited.
+        var isCloseHeld: Bool? = false
+        /// Whether a caller waited for the socket to open.
+        var isOpenKnown = false
+        var isFull = false
+        /// Whether a task is calling the listeners.
+        var isTelling = false
+        /// Whether a reader has taken a message, and has not returned for the next one.
+        var isReading = false
+        /// Whether something was sent since a message was last taken.
+        var hasAnswered = false
+        /// What ``onlySends()`` found when it was last asked.
+        var wasSo = false
+        /// Whether the peer closed or broke the protocol, which takes effect when everything before has been handled.
+        var isEnding = false
+        /// Whether a reader has ever taken a message, or come for one.
+        var hasRead = false
+        var subprotocol: String
+        /// For readers.
+        var messages = Fifo<WebSocketMessage>()
+        var heldBytes = 0
+        var readers = ReaderQueue()
+        private var lastNumber: UInt64 = 0
+        /// Messages passed to the reactor that it has not sent yet, and bytes that it sent and the system has not
+        /// taken.
+        var posted = 0
+        var unsent = 0
+        var lastPong: ContinuousClock.Instant?
+        var peer: SocketAddress?
+        /// The task of a server's closure, as long as that runs.
+        var task: Task<Void, Never>?
+        /// Keeps the socket alive for its listeners until it has ended.
+        var anchor: WebSocket?
+        weak var handle: WebSocket?
+        private var extras: Extras?
+
+        init(readyState: ReadyState, subprotocol: String) {
+            self.readyState = readyState
+            self.subprotocol = subprotocol
+        }
+
+        /// A reader takes a message.
+        mutating func takes() {
+            isReading = true
+            hasAnswered = false
+        }
+
+        /// A number for what waits, by which it is found when its task is cancelled.
+        mutating func makeNumber() -> UInt64 {
+            lastNumber += 1
+            return lastNumber
+        }
+    }
+
+    /// What most sockets have nothing of.
+    fileprivate final class Extras {
+        var listeners = ListenerTable()
+        var happenings = Fifo<Happening>()
+        var unheard: [WebSocket.Event: Happening] = [:]
+        var incoming = IncomingParts()
+        var outgoing = OutgoingParts()
+        var senders = Fifo<Sender>()
+        var failure: ConnectError?
+        var openWaiters: [CheckedContinuation<Void, Never>] = []
+        var ended: CloseEvent?
+        var endWaiters: [(number: UInt64, continuation: EndWaiter)] = []
+        var pings: [Ping] = []
+        var certificate: TLSPeerCertificate?
+        var answer: HeaderFields?
+        var observation: Observation?
+        var endings: [(owner: ObjectIdentifier, body: @Sendable () -> Void)] = []
+    }
+}
+
+extension SocketCore.State {
+    /// Made when something is put there.
+    private var madeExtras: SocketCore.Extras {
+        mutating get {
+            if let extras { return extras }
+            let made = SocketCore.Extras()
+            extras = made
+            return made
+        }
+    }
+
+    var listeners: ListenerTable {
+        get { extras?.listeners ?? ListenerTable() }
+        _modify { yield &madeExtras.listeners }
+    }
+
+    /// For listeners.
+    var happenings: Fifo<SocketCore.Happening> {
+        get { extras?.happenings ?? Fifo() }
+        _modify { yield &madeExtras.happenings }
+    }
+
+    /// Events that happen once and have not been reported, for listeners that are added a moment later.
+    var unheard: [WebSocket.Event: SocketCore.Happening] {
+        get { extras?.unheard ?? [:] }
+        _modify { yield &madeExtras.unheard }
+    }
+
+    /// Messages that come and go in parts.
+    var incoming: IncomingParts {
+        get { extras?.incoming ?? IncomingParts() }
+        _modify { yield &madeExtras.incoming }
+    }
+
+    var outgoing: OutgoingParts {
+        get { extras?.outgoing ?? OutgoingParts() }
+        _modify { yield &madeExtras.outgoing }
+    }
+
+    /// Senders that wait for room, in order.
+    var senders: Fifo<SocketCore.Sender> {
+        get { extras?.senders ?? Fifo() }
+        _modify { yield &madeExtras.senders }
+    }
+
+    /// Why there was no connection.
+    var failure: ConnectError? {
+        get { extras?.failure }
+        set { madeExtras.failure = newValue }
+    }
+
+    var openWaiters: [CheckedContinuation<Void, Never>] {
+        get { extras?.openWaiters ?? [] }
+        _modify { yield &madeExtras.openWaiters }
+    }
+
+    var ended: CloseEvent? {
+        get { extras?.ended }
+        set { madeExtras.ended = newValue }
+    }
+
+    var endWaiters: [(number: UInt64, continuation: SocketCore.EndWaiter)] {
+        get { extras?.endWaiters ?? [] }
+        _modify { yield &madeExtras.endWaiters }
+    }
+
+    /// PINGs whose PONG is awaited, oldest first.
+    var pings: [SocketCore.Ping] {
+        get { extras?.pings ?? [] }
+        _modify { yield &madeExtras.pings }
+    }
+
+    /// What the peer has shown; `nil`: nothing.
+    var certificate: TLSPeerCertificate? {
+        get { extras?.certificate }
+        set { madeExtras.certificate = newValue }
+    }
+
+    /// The fields of the answer to a client's handshake.
+    var answer: HeaderFields? {
+        get { extras?.answer }
+        set { madeExtras.answer = newValue }
+    }
+
+    /// Told when it ends.
+    var observation: Observation? {
+        get { extras?.observation }
+        set { madeExtras.observation = newValue }
+    }
+
+    var endings: [(owner: ObjectIdentifier, body: @Sendable () -> Void)] {
+        get { extras?.endings ?? [] }
+        _modify { yield &madeExtras.endings }
+    }
+
+    /// What waits for the end.
+    struct Waiting {
+        let readers: [SocketCore.Reader]
+        let enders: [SocketCore.EndWaiter]
+        let openers: [CheckedContinuation<Void, Never>]
+        let pings: [FirstAnswer<Duration>]
+        let endings: [@Sendable () -> Void]
+        let observation: Observation?
+        let task: Task<Void, Never>?
+        let part: FirstAnswer<Void>?
+    }
+
+    /// Removes and returns everything that waits for the end.
+    mutating func takeWaiting() -> Waiting {
+        outgoing.posted = 0
+        defer {
+            incoming.reader = nil
+            endWaiters = []
+            openWaiters = []
+            pings = []
+            endings = []
+            observation = nil
+            task = nil
+        }
+        return Waiting(
+            readers: readers.removeAll(), enders: endWaiters.map(\.continuation), openers: openWaiters,
+            pings: pings.map(\.answer), endings: endings.map(\.body), observation: observation, task: task,
+            part: incoming.reader)
+    }
+
+    // MARK: What each message asks
+
+    /// Whether events wait for listeners.
+    var hasHappenings: Bool { extras.map { !$0.happenings.isEmpty } ?? false }
+
+    /// Whether messages go to listeners.
+    var hasMessageListener: Bool { extras.map { $0.listeners.count(of: .message) > 0 } ?? false }
+
+    var hasSenders: Bool { extras.map { !$0.senders.isEmpty } ?? false }
+
+    /// Whether a message is being sent in parts.
+    var isSendingParts: Bool { extras?.outgoing.isUnderWay ?? false }
+
+    /// Whether the sender of a message's next part waits for room.
+    var hasPartSender: Bool { extras.map { $0.outgoing.sender != nil } ?? false }
+
+    /// The next message for a reader, without the queue's memory once there is none.
+    mutating func popMessage() -> WebSocketMessage? {
+        if let message = messages.popFirst() { return message }
+        messages = Fifo()
+        return nil
+    }
+}
+
+extension SocketCore {
+    /// A task that waits for a message, and is resumed once.
+    ///
+    /// Not by a checked continuation, of which each wait would make an object.
+    @safe struct Reader: Sendable {
+        private let continuation: UnsafeContinuation<WebSocketMessage?, any Swift.Error>
+
+        static func wait(_ body: (Reader) -> Void) async throws -> WebSocketMessage? {
+            try await unsafe withUnsafeThrowingContinuation { unsafe body(Reader(continuation: $0)) }
+        }
+
+        func resume(returning message: WebSocketMessage?) { unsafe continuation.resume(returning: message) }
+
+        func resume(throwing error: any Swift.Error) { unsafe continuation.resume(throwing: error) }
+    }
+}
+
+/// The tasks that wait for messages, in order: as a rule one at most, which needs no memory of its own.
+struct ReaderQueue {
+    private var first: (number: UInt64, reader: SocketCore.Reader)?
+    private var others: [(number: UInt64, reader: SocketCore.Reader)] = []
+
+    var isEmpty: Bool { first == nil }
+
+    mutating func append(_ number: UInt64, _ reader: SocketCore.Reader) {
+        if first == nil { first = (number, reader) } else { others.append((number, reader)) }
+    }
+
+    mutating func popFirst() -> SocketCore.Reader? {
+        guard let reader = first?.reader else { return nil }
+        first = others.isEmpty ? nil : others.removeFirst()
+        return reader
+    }
+
+    /// Removes and returns the one of this number; `nil`: it does not wait (any more).
+    mutating func remove(_ number: UInt64) -> SocketCore.Reader? {
+        if first?.number == number { return popFirst() }
+        guard let index = others.firstIndex(where: { $0.number == number }) else { return nil }
+        return others.remove(at: index).reader
+    }
+
+    /// Removes and returns all.
+    mutating func removeAll() -> [SocketCore.Reader] {
+        defer { self = ReaderQueue() }
+        return (first.map { [$0.reader] } ?? []) + others.map(\.reader)
+    }
+}
