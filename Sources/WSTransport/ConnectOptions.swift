@@ -24,6 +24,10 @@ public struct ConnectOptions: Sendable {
     public var tls: TLSContext?
     /// The name that the server's certificate must have; empty for the URL's host.
     public var serverName = ""
+    /// The path of a socket in the file system to connect to, instead of the URL's host; empty for none.
+    ///
+    /// For `ws://` alone. `Host` is `localhost` then.
+    public var socketPath = ""
     /// The time limit for the whole opening: name resolution, connecting, proxy, TLS, redirects, the handshake.
     public var handshakeTimeout: Duration = .seconds(10)
     /// The time limit for a closing handshake.
@@ -48,7 +52,7 @@ public struct ConnectOptions: Sendable {
         protocols: [String] = [], origin: String = "", perMessageDeflate: CompressionOptions? = nil,
         maxPayload: Int = WebSocketMessage.defaultMaxSize, headers: HeaderFields = [:],
         cookies: [(name: String, value: String)] = [], cookieJar: CookieJar? = nil, proxy: String = "",
-        maximumRedirects: Int = 0, tls: TLSContext? = nil, serverName: String = "",
+        maximumRedirects: Int = 0, tls: TLSContext? = nil, serverName: String = "", socketPath: String = "",
         handshakeTimeout: Duration = .seconds(10), closeTimeout: Duration = .seconds(5),
         keepAlive: KeepAlive? = KeepAlive(), receivesParts: Bool = false, maximumHeld: Int = 1024 * 1024,
         maximumUnsent: Int = 16 * 1024 * 1024
@@ -64,6 +68,7 @@ public struct ConnectOptions: Sendable {
         self.maximumRedirects = maximumRedirects
         self.tls = tls
         self.serverName = serverName
+        self.socketPath = socketPath
         self.handshakeTimeout = handshakeTimeout
         self.closeTimeout = closeTimeout
         self.keepAlive = keepAlive
@@ -86,6 +91,15 @@ public struct ConnectOptions: Sendable {
     /// Options that both roles share.
     var limits: SocketCore.Limits {
         SocketCore.Limits(held: maximumHeld, unsent: maximumUnsent, receivesParts: receivesParts)
+    }
+
+    /// Where to connect to: to what `url` says, or to the socket in the file system.
+    func place(_ url: WebSocketURL) throws(ConnectError) -> WebSocketURL {
+        guard !socketPath.isEmpty else { return url }
+        if case .internet(_, _, isSecure: true) = url.endpoint {
+            throw .invalidOption("socketPath: a socket in the file system is for ws://, not for wss://")
+        }
+        return WebSocketURL(endpoint: .unix(path: socketPath), path: url.target, credentials: url.credentials)
     }
 
     /// The options, as the client's internal options.

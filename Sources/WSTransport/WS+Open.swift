@@ -38,7 +38,7 @@ extension WS {
         }
     }
 
-    private static func publicError(_ error: ConnectError) -> any Swift.Error {
+    static func publicError(_ error: ConnectError) -> any Swift.Error {
         if case .invalidOption(let reason) = error { return Error.invalidOption(reason) }
         return error == .cancelled && Task.isCancelled ? CancellationError() : HandshakeError(error)
     }
@@ -83,7 +83,7 @@ extension WS {
             // Frames that are read by hand have no inflater for a whole connection.
             client.webSocket.compression = nil
             let limits = ConnectionDriver.Limits(held: options.maximumHeld, unsent: options.maximumUnsent)
-            return try await raw(url, client, limits)
+            return try await raw(try options.place(url), client, limits)
         } catch {
             throw publicError(error)
         }
@@ -141,7 +141,7 @@ extension WebSocket {
                 link: ReactorLink(remote: ClientReactor.remote), limits: options.limits, isClient: true, subprotocol: ""
             ))
         do throws(ConnectError) {
-            core.connect(to: try WebSocketURL(checking: url), try options.client())
+            core.connect(to: try options.place(WebSocketURL(checking: url)), try options.client())
         } catch {
             core.failed(error)
         }

@@ -14,16 +14,12 @@ struct AdminConnection {
     /// The same, with a broker that is known.
     init(_ target: Target, _ security: TLSContext?) async throws {
         endpoint = target.endpoint
-        var settings = target.settings(AdminWire.subprotocol, security)
+        var options = target.options(AdminWire.subprotocol, security)
         // A person waits for this answer, so a broker that hangs is detected sooner than on an idle connection. Over the
         // network a password may have to be checked.
-        settings.handshakeTimeout = target.isSocket ? 5_000_000_000 : 10_000_000_000
-        settings.webSocket.pingInterval = 5_000_000_000
-        settings.webSocket.pingTimeout = settings.handshakeTimeout
-        do throws(ConnectError) {
-            let url = WebSocketURL(endpoint: endpoint, path: target.pathPrefix + "/admin")
-            client = try await WS.open(url, client: settings)
-        } catch {
+        options.handshakeTimeout = .seconds(target.isSocket ? 5 : 10)
+        options.keepAlive = KeepAlive(interval: .seconds(5), timeout: options.handshakeTimeout)
+        do { client = try await ws.open(target.url(of: "/admin"), options: options) } catch {
             throw Failure.administering(target, error)
         }
     }
@@ -31,29 +27,22 @@ struct AdminConnection {
     /// Sends an encoded request.
     func send(_ request: [UInt8]) async throws {
         do {
-            try await client.send(.text, request)
+            try await client.send(String(decoding: request, as: UTF8.self))
         } catch is WS.Error {
-            throw Failure.closed(endpoint, client.closeEvent)
+            throw Failure.closed(endpoint, client)
         }
     }
 
     /// The next answer, as received.
-    func receive() async throws -> [UInt8] {
-        do {
-            guard let message = try await client.receive() else { throw Failure.closed(endpoint, client.closeEvent) }
-            return message.body
-        } catch is WS.Error {
-            throw Failure.closed(endpoint, client.closeEvent)
-        }
-    }
+    func receive() async throws -> [UInt8] { try await receivePiece().bytes }
 
     /// The next answer, and whether it is binary instead of JSON.
     func receivePiece() async throws -> (isBinary: Bool, bytes: [UInt8]) {
         do {
-            guard let message = try await client.receive() else { throw Failure.closed(endpoint, client.closeEvent) }
+            guard let message = try await client.receive() else { throw Failure.closed(endpoint, client) }
             return (message.type == .binary, message.body)
         } catch is WS.Error {
-            throw Failure.closed(endpoint, client.closeEvent)
+            throw Failure.closed(endpoint, client)
         }
     }
 
@@ -64,5 +53,5 @@ struct AdminConnection {
     }
 
     /// Closes the connection cleanly.
-    func close() async { await client.end() }
+    func close() async { await client.closeAndWait() }
 }

@@ -60,8 +60,8 @@ struct BenchTarget {
             endpoint = .internet(host: host == "::" ? "::1" : "127.0.0.1", port: port, isSecure: isSecure)
         }
         let addresses: [SocketAddress]
-        do throws(ConnectError) { addresses = try endpoint.resolve() } catch {
-            throw Failure.connecting(endpoint, error)
+        do { addresses = try endpoint.resolve() } catch {
+            throw Failure.connecting(endpoint, WS.HandshakeError(error))
         }
         if addresses.count == 1 { return addresses[0] }
         var reason = "it has no address"
@@ -87,7 +87,7 @@ struct BenchTarget {
     /// Why the program ends, where a run has no result.
     func failure(_ error: LoadError) -> Failure {
         guard let opening = error.opening else { return .failed("bench: \(error)") }
-        let failure = Failure.connecting(endpoint, opening.cause)
+        let failure = Failure.connecting(endpoint, WS.HandshakeError(opening.cause))
         guard opening.done > 0 else { return failure }
         return .failed("bench: \(failure.message) (\(opening.done) of \(opening.total) connections were open)")
     }

@@ -225,15 +225,20 @@ struct Target {
     var certFile: String?
     var keyFile: String?
 
-    /// Settings of a client that opens a WebSocket there.
+    /// The URL of a WebSocket there.
+    func url(of path: String) -> String {
+        guard case .internet(_, _, let isSecure) = endpoint else { return "ws://localhost\(pathPrefix)\(path)" }
+        return "\(isSecure ? "wss" : "ws")://\(endpoint)\(pathPrefix)\(path)"
+    }
+
+    /// How a client opens a WebSocket there.
     ///
     /// - Parameter security: as ``ConnectionOptions/security(of:)`` has it.
-    func settings(_ subprotocol: String, _ security: TLSContext?) -> ClientOptions {
-        var settings = ClientOptions()
-        settings.subprotocols = [subprotocol]
-        settings.tls = security
-        settings.fields.append("User-Agent", "brokerctl/\(BrokerVersion.current)")
-        if let authorization { settings.fields.append("Authorization", authorization) }
-        return settings
+    func options(_ subprotocol: String, _ security: TLSContext?) -> ConnectOptions {
+        var options = ConnectOptions(protocols: [subprotocol], tls: security)
+        options.headers.append("User-Agent", "brokerctl/\(BrokerVersion.current)")
+        if let authorization { options.headers.append("Authorization", authorization) }
+        if case .unix(let path) = endpoint { options.socketPath = path }
+        return options
     }
 }

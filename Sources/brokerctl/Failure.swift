@@ -32,16 +32,18 @@ struct Failure: Error {
     }
 
     /// The WebSocket could not be opened.
-    static func connecting(_ endpoint: Endpoint, _ error: ConnectError) -> Failure {
-        guard case .refused(let status, let body) = error else { return .unreachable(endpoint, "\(error)") }
+    static func connecting(_ endpoint: Endpoint, _ error: any Error) -> Failure {
+        guard case WS.HandshakeError.refused(let status, let body) = error else {
+            return .unreachable(endpoint, error is CancellationError ? "given up before it was open" : "\(error)")
+        }
         var failure = Failure.failed("\(endpoint): \(explanation(in: body) ?? "refused with status \(status)")")
         failure.isForNow = status == 429 || status == 503
         return failure
     }
 
     /// The WebSocket of an administrator could not be opened.
-    static func administering(_ target: Target, _ error: ConnectError) -> Failure {
-        guard case .refused(let status, let body) = error, !target.isSocket else {
+    static func administering(_ target: Target, _ error: any Error) -> Failure {
+        guard case WS.HandshakeError.refused(let status, let body) = error, !target.isSocket else {
             return connecting(target.endpoint, error)
         }
         let explained = explanation(in: body)
@@ -62,14 +64,17 @@ struct Failure: Error {
     /// The WebSocket ended too early.
     ///
     /// Disconnection by an administrator or a limit is a refusal; anything else means that the broker is unreachable.
-    static func closed(_ endpoint: Endpoint, _ event: CloseEvent?) -> Failure {
-        let event = event ?? CloseEvent(code: .abnormal, reason: "", wasClean: false)
-        let reason = event.reason.isEmpty ? "" : ": \(event.reason)"
-        switch event.code {
+    static func closed(_ endpoint: Endpoint, _ socket: WebSocket) -> Failure {
+        let code = socket.closeCode ?? .abnormal
+        let text = socket.closeReason ?? ""
+        let reason = text.isEmpty ? "" : ": \(text)"
+        switch code {
+        case .abnormal where socket.endReason == .violation:
+            return .failed("\(endpoint): the broker's frames were not understood\(reason)")
         case .abnormal: return Failure(status: 2, message: "the connection to the broker at \(endpoint) was lost")
         case .normal, .goingAway, .serviceRestart, .noStatusReceived:
-            return Failure(status: 2, message: "the broker at \(endpoint) went away (\(event.code.rawValue)\(reason))")
-        default: return .failed("\(endpoint): the broker closed the connection (\(event.code.rawValue)\(reason))")
+            return Failure(status: 2, message: "the broker at \(endpoint) went away (\(code.rawValue)\(reason))")
+        default: return .failed("\(endpoint): the broker closed the connection (\(code.rawValue)\(reason))")
         }
     }
 
@@ -90,5 +95,13 @@ struct Failure: Error {
         let text = body.last == 0x0A ? body.dropLast() : body[...]
         guard text.count <= 200, text.first != UInt8(ascii: "<"), !text.contains(0x0A) else { return nil }
         return Output.printable(String(decoding: text, as: UTF8.self))
+    }
+}
+
+extension WebSocket {
+    /// Closes the socket cleanly, and waits for its end.
+    func closeAndWait() async {
+        try? close()
+        _ = try? await closed()
     }
 }

@@ -37,11 +37,8 @@ struct MessageClient {
     /// The same, with a broker that is known.
     init(_ target: Target, _ security: TLSContext?) async throws {
         endpoint = target.endpoint
-        let settings = target.settings("broker.v1.json", security)
-        do throws(ConnectError) {
-            client = try await WS.open(
-                WebSocketURL(endpoint: endpoint, path: target.pathPrefix + "/ws"), client: settings)
-        } catch {
+        let options = target.options("broker.v1.json", security)
+        do { client = try await ws.open(target.url(of: "/ws"), options: options) } catch {
             throw Failure.connecting(endpoint, error)
         }
         while true {
@@ -58,9 +55,9 @@ struct MessageClient {
     /// Sends one request.
     func send(_ request: [UInt8]) async throws {
         do {
-            try await client.send(.text, request)
+            try await client.send(String(decoding: request, as: UTF8.self))
         } catch is WS.Error {
-            throw Failure.closed(endpoint, client.closeEvent)
+            throw Failure.closed(endpoint, client)
         }
     }
 
@@ -70,20 +67,23 @@ struct MessageClient {
             if let notice = waiting.popFirst() { return notice }
             do {
                 guard let message = try await client.receive() else {
-                    throw Failure.closed(endpoint, client.closeEvent)
+                    throw Failure.closed(endpoint, client)
                 }
                 for notice in try Self.notices(in: message.body) { waiting.append(notice) }
             } catch is WS.Error {
-                throw Failure.closed(endpoint, client.closeEvent)
+                throw Failure.closed(endpoint, client)
             }
         }
     }
 
-    /// How the connection has ended; `nil`: it has not.
-    var closeEvent: CloseEvent? { client.closeEvent }
+    /// How the connection has ended; `nil`: it has not, or by what no other connection would do better.
+    var passingEnd: (code: CloseCode, reason: String)? {
+        guard client.endReason != .violation, let code = client.closeCode else { return nil }
+        return (code, client.closeReason ?? "")
+    }
 
     /// Closes the connection cleanly.
-    func close() async { await client.end() }
+    func close() async { await client.closeAndWait() }
 
     private static func notices(in frame: [UInt8]) throws(Failure) -> [Notice] {
         var notices: [Notice] = []

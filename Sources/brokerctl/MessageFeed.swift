@@ -49,8 +49,8 @@ struct MessageFeed {
             do {
                 if let event = try await take() { return event }
             } catch let failure as Failure {
-                guard comesBack, let code = client.closeEvent?.code, Self.isPassing(code) else { throw failure }
-                try await comeBack(failure, pause: Self.pause(client.closeEvent))
+                guard comesBack, let end = client.passingEnd, Self.isPassing(end.code) else { throw failure }
+                try await comeBack(failure, pause: Self.pause(end.code, end.reason))
             }
         }
     }
@@ -120,9 +120,9 @@ struct MessageFeed {
     }
 
     /// The pause that a broker that restarts has asked for, in milliseconds; `nil`: none.
-    private static func pause(_ event: CloseEvent?) -> Int? {
-        guard let event, event.code == .serviceRestart, event.reason.hasPrefix("retry=") else { return nil }
-        return Int(event.reason.dropFirst("retry=".count)).map { min(max(0, $0), 3_600_000) }
+    private static func pause(_ code: CloseCode, _ reason: String) -> Int? {
+        guard code == .serviceRestart, reason.hasPrefix("retry=") else { return nil }
+        return Int(reason.dropFirst("retry=".count)).map { min(max(0, $0), 3_600_000) }
     }
 
     /// Connects again, however long that takes, and goes on where it was.

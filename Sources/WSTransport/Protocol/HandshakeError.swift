@@ -35,7 +35,7 @@ extension WS.HandshakeError: CustomStringConvertible {
         case .connectionLost: "the connection was closed within the opening handshake"
         case .aborted: "the socket was closed before it was open"
         case .refused(let status, _): "the server answered with status \(status)"
-        case .invalidAnswer(let reason): reason
+        case .invalidAnswer(let reason): "the answer is not that of a WebSocket server: \(reason)"
         }
     }
 }

@@ -56,7 +56,8 @@ extension ConnectError: CustomStringConvertible {
 }
 
 extension WS.HandshakeError {
-    init(_ error: ConnectError) {
+    /// The error as the public face has it.
+    package init(_ error: ConnectError) {
         self =
             switch error {
             case .unknownHost(let reason), .unusablePath(let reason): .unknownHost(reason)

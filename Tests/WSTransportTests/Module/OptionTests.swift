@@ -49,6 +49,14 @@ struct OptionTests {
         await #expect(throws: WS.Error.invalidOption(reason)) { _ = try await ws.connect("ws://h", options: options) }
     }
 
+    /// TLS would have no name to verify.
+    @Test func speaksNoTLSOverAPath() async throws {
+        let options = ConnectOptions(socketPath: "/tmp/nothing.sock")
+        let reason = "socketPath: a socket in the file system is for ws://, not for wss://"
+        await #expect(throws: WS.Error.invalidOption(reason)) { _ = try await ws.open("wss://h", options: options) }
+        await #expect(throws: WS.Error.invalidOption(reason)) { _ = try await ws.connect("wss://h", options: options) }
+    }
+
     @Test(arguments: [
         (UpgradeOptions(protocols: ["a b"]), "protocols: \"a b\" is no name of a subprotocol"),
         (UpgradeOptions(maximumUnsentAge: .zero), "maximumUnsentAge must be above 0"),
