@@ -33,7 +33,7 @@ CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benc
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test build install libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs settings metrics web deb fuzz crash chaos floods clean \
+.PHONY: run test build install libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs api settings metrics web deb fuzz crash chaos floods clean \
     help dependencies test-dependencies bench-dependencies
 
 run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
@@ -114,8 +114,11 @@ metrics: ## Make docs/metrics.md, deploy/alerts.yaml and deploy/grafana-dashboar
 web: ## Make the Swift tables of the files that the broker serves to browsers
 	$(PYTHON) tools/web.py
 
-docs: dependencies ## Make the documentation of the library, in .build/docs
-	SWIFT="$(SWIFT)" tools/docs.sh
+docs: dependencies ## Make the documentation of the libraries, in .build/docs, and compare their public declarations with docs/api
+	SWIFT="$(SWIFT)" JOBS=$(JOBS) tools/docs.sh
+
+api: dependencies ## Write docs/api again, from the public declarations of the libraries
+	SWIFT="$(SWIFT)" JOBS=$(JOBS) tools/docs.sh --update
 
 fuzz: dependencies ## Run each fuzz target for SECONDS (30)
 	SWIFT="$(SWIFT)" tools/fuzz.sh $(SECONDS)

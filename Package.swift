@@ -26,6 +26,7 @@ let package = Package(
         .library(name: "WSTransport", targets: ["WSTransport"]),
         .library(name: "WSTransportCoding", targets: ["WSTransportCoding"]),
         .library(name: "WSTransportServices", targets: ["WSTransportServices"]),
+        .library(name: "WSTransportTesting", targets: ["WSTransportTesting"]),
         .executable(name: "brokerd", targets: ["brokerd"]),
         .executable(name: "brokerctl", targets: ["brokerctl"]),
     ],
@@ -45,6 +46,7 @@ let package = Package(
         .target(name: "WSTransport", dependencies: ["CLinux", "COpenSSL", "CSIMD", "CZlib"], swiftSettings: strict),
         .target(name: "Cryptography", dependencies: ["COpenSSL", "WSTransport"], swiftSettings: strict),
         .target(name: "WSTransportCoding", dependencies: ["WSTransport"], swiftSettings: strict),
+        .target(name: "WSTransportTesting", dependencies: ["WSTransport"], swiftSettings: strict),
         .target(
             name: "WSTransportServices",
             dependencies: [

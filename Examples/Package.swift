@@ -4,7 +4,8 @@ import PackageDescription
 /// All libraries of the package.
 let libraries: [Target.Dependency] = [
     .product(name: "WSTransport", package: "broker"), .product(name: "WSTransportCoding", package: "broker"),
-    .product(name: "WSTransportServices", package: "broker"), .product(name: "Logging", package: "swift-log"),
+    .product(name: "WSTransportServices", package: "broker"), .product(name: "WSTransportTesting", package: "broker"),
+    .product(name: "Logging", package: "swift-log"),
 ]
 
 /// Programs that use WSTransport as a stranger does: through its public face, from a package of their own; the

@@ -38,12 +38,13 @@ def made():
     parts = [
         "// Made by tools/snippets.py of the snippets in the documentation: change those.",
         "", "import Logging", "import ServiceLifecycle", "import Synchronization", "import WSTransport",
-        "import WSTransportCoding", "import WSTransportServices", ""]
+        "import WSTransportCoding", "import WSTransportServices", "import WSTransportTesting", ""]
     for article, number, code in snippets():
         code = re.sub(r"^import .*\n", "", code, flags=re.MULTILINE)
         used = [name for name in PARAMETERS if re.search(rf"\b{name}\b", code)]
         parameters = ", ".join(f"_ {name}: {PARAMETERS[name]}" for name in used)
         name = f"{article[0].lower()}{article[1:]}{number}".replace("wSTransport", "overview")
+        name = re.sub(r"\W", "", name)
         parts += [f"func {name}({parameters}) async throws {{", "do {", code.rstrip(), "}", "}", ""]
     text = "\n".join(parts)
     return subprocess.run(["swift", "format", "format"], input=text, capture_output=True, text=True, check=True).stdout

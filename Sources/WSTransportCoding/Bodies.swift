@@ -3,10 +3,12 @@ public import WSTransport
 extension ServerRequest {
     /// Reads the body, whole, as JSON.
     ///
-    /// - Parameter maximum: in bytes; a longer body is answered with 413.
+    /// - Parameters:
+    ///   - type: what the body is.
+    ///   - maximum: in bytes; a longer body is answered with 413.
     ///
-    /// Throws ``HTTPRefusal`` with status 400 if the body is not the JSON that `type` expects. It becomes the answer
-    /// unless the handler catches it. Also throws what ``ServerRequest/readBody(maximum:)`` throws.
+    /// Throws `HTTPRefusal` with status 400 if the body is not the JSON that `type` expects. It becomes the answer
+    /// unless the handler catches it. Also throws what `readBody(maximum:)` throws.
     public func json<Value: Decodable>(as type: Value.Type = Value.self, maximum: Int = 64 << 20) async throws -> Value
     {
         let body = try await readBody(maximum: maximum)
@@ -21,7 +23,7 @@ extension ServerRequest {
 extension ServerResponse {
     /// Sets the body to `value` as JSON, and the type to `application/json`.
     ///
-    /// The JSON is written as in a ``WebSocketMessage``. Throws `EncodingError` if JSON has no such value, and then
+    /// The JSON is written as in a `WebSocketMessage`. Throws `EncodingError` if JSON has no such value, and then
     /// leaves the answer as it is.
     public func json(_ value: some Encodable) throws {
         let text = try JSONText.encode(value)
@@ -49,7 +51,7 @@ extension DecodingError {
 extension WebSocket {
     /// Sends `value` as JSON in a text message; if more than 64 KiB are unsent, waits for room first.
     ///
-    /// The JSON is written as in a ``WebSocketMessage``. Throws `EncodingError` if JSON has no such value, and what `send`
+    /// The JSON is written as in a `WebSocketMessage`. Throws `EncodingError` if JSON has no such value, and what `send`
     /// throws.
     public func send(json value: some Encodable) async throws {
         try await send(String(decoding: JSONText.encode(value), as: UTF8.self))

@@ -17,7 +17,7 @@ public struct HTTPService: Service {
 
     /// - Parameters:
     ///   - server: not yet started.
-    ///   - patience: how long connections, closures and handlers may take to end, see ``HTTPServer/stop(patience:)``.
+    ///   - patience: how long connections, closures and handlers may take to end, see `HTTPServer.stop(patience:)`.
     ///   - logger: told of start and end; `nil`: nothing is.
     public init(_ server: HTTPServer, patience: Duration = .seconds(5), logger: Logger? = nil) {
         self.server = server
@@ -27,7 +27,7 @@ public struct HTTPService: Service {
 
     /// Serves.
     ///
-    /// Throws ``HTTPServer/StartError``.
+    /// Throws `HTTPServer.StartError`.
     public func run() async throws {
         try server.start()
         logger?.info("serving", metadata: ["port": "\(server.port)"])

@@ -7,7 +7,7 @@ public import WSTransport
 /// |---|---|---|
 /// | `websocket_open` | meter | WebSockets that are open |
 /// | `websocket_opened_total` | counter | WebSockets that have been opened |
-/// | `websocket_ended_total` | counter, `cause` | those that have ended, by ``EndReason`` |
+/// | `websocket_ended_total` | counter, `cause` | those that have ended, by `EndReason` |
 /// | `websocket_duration_seconds` | timer | how long each was open |
 /// | `websocket_behind_total` | counter | how often a client has fallen behind |
 /// | `http_refused_total` | counter, `status` | refused requests |

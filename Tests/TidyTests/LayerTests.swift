@@ -60,6 +60,25 @@ struct LayerTests {
         }
     }
 
+    @Test(arguments: Layers.sources)
+    func namesNothingThatItsFolderAvoids(source: String) throws {
+        let home = Layers.folder(of: source)
+        guard let avoided = Layers.table[home]?.avoids, !avoided.isEmpty else { return }
+        let words = Set(SwiftWords(try Repository.text(of: source)).words.map(String.init))
+        let named = words.intersection(avoided)
+        #expect(named == [], "\(home) goes through the public face: see Tests/TidyTests/Layers.swift")
+    }
+
+    /// What is avoided exists.
+    @Test(arguments: Layers.table.keys.sorted())
+    func avoidsNothingInVain(folder: String) throws {
+        let avoided = Layers.table[folder]?.avoids ?? []
+        if avoided.isEmpty { return }
+        let others = try Layers.sources.filter { Layers.folder(of: $0) != folder }.map(Repository.text)
+        let words = Set(others.flatMap { SwiftWords($0).words }.map(String.init))
+        #expect(avoided.subtracting(words) == [])
+    }
+
     /// A debt that is paid leaves the table.
     @Test(arguments: Layers.table.keys.sorted())
     func borrowsNothingInVain(folder: String) throws {

@@ -9,6 +9,8 @@ enum Layers {
         var uses: Set<String> = []
         /// Single types of folders above or beside it that it names all the same: debts.
         var borrows: Set<String> = []
+        /// Names that it may not mention although the compiler lets it: what its users could not write either.
+        var avoids: Set<String> = []
     }
 
     static let table: [String: Layer] = [
@@ -36,6 +38,8 @@ enum Layers {
         "WSTransportCoding/MessagePack": Layer(imports: ["FoundationEssentials"]),
         "WSTransportCoding": Layer(
             imports: ["FoundationEssentials", "WSTransport"], uses: ["WSTransportCoding/MessagePack", "WSTransport"]),
+
+        "WSTransportTesting": Layer(imports: ["WSTransport"], uses: ["WSTransport"]),
 
         "WSTransportServices": Layer(
             imports: ["CoreMetrics", "Logging", "ServiceLifecycle", "Synchronization", "WSTransport"],
@@ -97,7 +101,12 @@ enum Layers {
             imports: [
                 "ArgumentParser", "Broker", "CLinux", "Cryptography", "Glibc", "Load", "Synchronization", "WSTransport",
             ],
-            uses: ["Broker", "Cryptography", "Load"]),
+            uses: ["Broker", "Cryptography", "Load"],
+            // It speaks to brokers as any other program would: by the library's public client.
+            avoids: [
+                "ClientHandshake", "ClientOpening", "ClientOptions", "CloseEvent", "ConnectError", "PlainFetch",
+                "WebSocketConnection", "WebSocketOptions", "WebSocketURL", "closeEvent",
+            ]),
     ]
 
     static let sources = Repository.swiftFiles(in: "Sources")

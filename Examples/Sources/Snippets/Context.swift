@@ -1,3 +1,5 @@
+import WSTransport
+
 /// What the documentation's snippets speak of and do not declare.
 struct Order: Codable {
     let item: String
@@ -10,3 +12,8 @@ struct Receipt: Codable {
 
 /// Whether a session's cookie is one that was given out.
 func isKnown(_ session: String?) async -> Bool { session == "known" }
+
+/// A server's closure.
+func echo(_ socket: WebSocket) async throws {
+    for try await message in socket.messages { try await socket.send(message) }
+}

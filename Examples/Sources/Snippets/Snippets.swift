@@ -6,6 +6,7 @@ import Synchronization
 import WSTransport
 import WSTransportCoding
 import WSTransportServices
+import WSTransportTesting
 
 func clients1(_ socket: WebSocket) async throws {
     do {
@@ -241,11 +242,63 @@ func overview2(_ socket: WebSocket) async throws {
     }
 }
 
+func overviewCoding1(_ socket: WebSocket) async throws {
+    do {
+        struct Order: Codable, Sendable { var item: String; var count: Int }
+        let socket = try await ws.open("ws://127.0.0.1:8080/orders")
+        try await socket.send(json: Order(item: "tea", count: 2))
+        try await socket.send(pack: Order(item: "tea", count: 2))
+        if let order = try await socket.receive()?.json(as: Order.self) { print(order.item) }
+    }
+}
+
+func overviewServices1(_ routing: inout Routing, _ logger: Logger) async throws {
+    do {
+        let options = HTTPServer.Options(observer: ServerObservers(LoggingObserver(logger), MetricsObserver()))
+        let service = HTTPService(HTTPServer(port: 8080, routing: routing, options: options), logger: logger)
+        let group = ServiceGroup(services: [service], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        try await group.run()
+    }
+}
+
+func overviewTesting1(_ server: HTTPServer) async throws {
+    do {
+        let pair = try await ws.pair(server: UpgradeOptions(maxPayload: 1000))
+        let serving = Task { try await echo(pair.server) }
+        try await pair.client.send("hello")
+        let answer = try await pair.client.receive()
+        assert(answer?.data == .text("hello"))
+        try pair.client.close()
+        try await serving.value
+    }
+}
+
+func overviewTesting2(_ socket: WebSocket) async throws {
+    do {
+        let (socket, peer) = try await ws.socketAndPeer()
+        try await peer.write([0x81, 0x01, 0x61])  // not masked, as a client's frame has to be
+        let end = try await socket.closed()
+        assert(end.endReason == .violation)
+    }
+}
+
 func hTTPService1(_ logger: Logger, _ server: HTTPServer) async throws {
     do {
         let group = ServiceGroup(
             services: [HTTPService(server, logger: logger)], gracefulShutdownSignals: [.sigterm, .sigint],
             logger: logger)
         try await group.run()
+    }
+}
+
+func wSPair1(_ server: HTTPServer) async throws {
+    do {
+        let pair = try await ws.pair()
+        let serving = Task { try await echo(pair.server) }
+        try await pair.client.send("hello")
+        let answer = try await pair.client.receive()
+        assert(answer?.data == .text("hello"))
+        try pair.client.close()
+        try await serving.value
     }
 }

@@ -4,6 +4,7 @@ import Testing
 import WSTransport
 import WSTransportCoding
 import WSTransportServices
+import WSTransportTesting
 
 /// The libraries as another package uses them: their public face alone, optimised.
 @Suite("The libraries, from another package", .timeLimit(.minutes(5)))
@@ -149,6 +150,46 @@ struct LibraryTests {
         serving.cancel()
         try await serving.value
         #expect(server.port == 0)
+    }
+
+    /// A server's closure, without a server.
+    private static func shout(_ socket: WebSocket) async throws {
+        for try await message in socket.messages { try await socket.send((message.data?.text ?? "").uppercased()) }
+    }
+
+    @Test(arguments: [false, true])
+    func connectsAPair(isCompressed: Bool) async throws {
+        let compression = isCompressed ? CompressionOptions(minimum: 0) : nil
+        let pair = try await ws.pair(
+            server: UpgradeOptions(perMessageDeflate: compression, protocols: ["v2", "v1"]),
+            client: ConnectOptions(protocols: ["v1", "v2"], perMessageDeflate: compression))
+        #expect(pair.server.protocol == "v2" && pair.client.protocol == "v2")
+        let serving = Task { try await Self.shout(pair.server) }
+        let text = String(repeating: "hello ", count: 20)
+        try await pair.client.send(text)
+        let answer = try await pair.client.receive()
+        #expect(answer?.data == .text(text.uppercased()) && answer?.compress == isCompressed)
+        try pair.client.close(4000, reason: "enough")
+        #expect(try await pair.client.closed().wasClean)
+        await #expect(throws: WS.Error.closed(4000, reason: "enough")) { try await serving.value }
+        let bad = UpgradeOptions(maximumHeld: 0)
+        await #expect(throws: WS.Error.invalidOption("maximumHeld and maximumUnsent must be above 0")) {
+            try await ws.pair(server: bad)
+        }
+    }
+
+    /// A peer that does what no client of this library does.
+    @Test func playsAPeerThatBreaksTheProtocol() async throws {
+        let (socket, peer) = try await ws.socketAndPeer(server: UpgradeOptions(maxPayload: 100))
+        try await ws.Message("in order").sendTo(peer)
+        #expect(try await socket.receive()?.data == .text("in order"))
+        // Not masked (RFC 6455 §5.1).
+        try await peer.write([0x81, 0x01, 0x61])
+        #expect(try await socket.closed().endReason == .violation)
+        let close = ws.Message()
+        try await close.readFrom(peer)
+        #expect(close.type == ws.CLOSE && close.body.prefix(2) == [0x03, 0xEA])
+        await peer.close()
     }
 
     @Test func writesFramesByHand() async throws {

@@ -43,6 +43,16 @@ package enum Socket {
         return descriptor
     }
 
+    /// Two sockets that are connected with each other, each without an owner.
+    ///
+    /// The corresponding C function is `socketpair`.
+    static func pair() throws(Errno) -> (Int32, Int32) {
+        var pair: [Int32] = [-1, -1]
+        let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+        _ = try valueOrErrno { unsafe socketpair(AF_UNIX, type, 0, &pair) }
+        return (pair[0], pair[1])
+    }
+
     /// Another descriptor of the same socket.
     ///
     /// The corresponding C function is `fcntl` with `F_DUPFD_CLOEXEC`.

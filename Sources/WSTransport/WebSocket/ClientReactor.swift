@@ -17,3 +17,13 @@ enum ClientReactor {
         }
     }
 }
+
+extension Reactor {
+    /// Makes two connections that are each other's peers.
+    func adoptPair() throws(Errno) -> (StreamConnection, StreamConnection) {
+        let ends = try Socket.pair()
+        return (
+            adopt(FileDescriptor(adopting: ends.0), peer: nil), adopt(FileDescriptor(adopting: ends.1), peer: nil)
+        )
+    }
+}
