@@ -20,6 +20,13 @@ extension Broker {
                 if shard.index == 0 { shard.reactor[AdminDesk.self]?.watchBans() }
             }
         }
+        cluster.serve { question, name, answer in
+            let isTaken = first.run { reactor in
+                guard let desk = reactor[AdminDesk.self] else { return answer([]) }
+                desk.answer(question, of: name, answer)
+            }
+            if !isTaken { answer([]) }
+        }
         cluster.bringTogether { [access, journal] in
             do throws(AccessFileErrors) {
                 shared.found(with: try AccessFile.read(access.path))

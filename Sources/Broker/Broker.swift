@@ -178,7 +178,7 @@ package final class Broker {
         if let cluster {
             sequencer.tellEpoch { [shards] epoch in shards.run { $0.endpoints.forms.adopt(epoch: epoch) } }
             share(cluster, reactors.remotes)
-            try cluster.start(listen: listen) { [figures] in figures.clients }
+            try cluster.start(listen: listen) { [figures] in ClusterFigures(figures) }
         }
         showEvents(settings)
         audit.write(AuditEvent(.start, target: listen.joined(separator: " "), result: BrokerVersion.current))

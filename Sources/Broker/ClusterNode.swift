@@ -15,6 +15,7 @@ final class ClusterNode: Sendable {
     private let storeThread: StoreThread
     private let facts: FactsBox
     private let founder = Founder()
+    private let calls: NodeCalls
     /// What the log of this program was told last.
     private let told = Mutex<Told>(Told())
 
@@ -62,20 +63,26 @@ final class ClusterNode: Sendable {
         } catch {
             throw BrokerError("\(error)")
         }
+        let calls = NodeCalls(node: record.id)
         do throws(ClusterSettingsError) {
-            log = RedisLog(
-                try RedisLog.Options(
-                    settings, node: record.id, facts: { facts.make.withLock { $0 }() },
-                    isCongested: { storeThread.isBehind }))
+            var options = try RedisLog.Options(
+                settings, node: record.id, facts: { facts.make.withLock { $0 }() },
+                isCongested: { storeThread.isBehind })
+            options.onLetter = { calls.take($0) }
+            log = RedisLog(options)
         } catch {
             throw BrokerError("\(error)")
         }
+        calls.begin { [weak log] in log?.send($0, to: $1) }
+        self.calls = calls
         do throws(StorageError) {
             let shared = SharedAccess(bans, patience: settings.publishTimeout.nanoseconds)
             try Self.read(store, into: shared, isMember: mark != nil)
             self.shared = shared
             order = try LogOrder(
-                sequencer, engine: log, node: record.id, incarnation: record.incarnation, from: mark,
+                sequencer, engine: log, node: record.id,
+                // Two processes with copies of one record must not take the records of one another for their own.
+                incarnation: record.incarnation | UInt64.random(in: 0..<1 << 30), from: mark,
                 onPrivate: { shared.take($0) })
         } catch {
             throw BrokerError("\(error)")
@@ -112,8 +119,8 @@ final class ClusterNode: Sendable {
     ///
     /// - Parameters:
     ///   - listen: where clients find this broker.
-    ///   - clients: how many there are now.
-    func start(listen: [String], clients: @escaping @Sendable () -> Int) throws(BrokerError) {
+    ///   - figures: what the others are told of it.
+    func start(listen: [String], figures: @escaping @Sendable () -> ClusterFigures) throws(BrokerError) {
         let name = name
         facts.make.withLock {
             $0 = {
@@ -122,7 +129,11 @@ final class ClusterNode: Sendable {
                 writer.member("name", name)
                 writer.member("version", BrokerVersion.current)
                 writer.member("listen", listen.joined(separator: " "))
-                writer.member("clients", clients())
+                let figures = figures()
+                writer.member("clients", figures.clients)
+                writer.member("subscriptions", figures.subscriptions)
+                writer.member("received", figures.received)
+                writer.member("sent", figures.sent)
                 writer.endObject()
                 return String(decoding: writer.bytes, as: UTF8.self)
             }
@@ -192,6 +203,11 @@ final class ClusterNode: Sendable {
         case .missing(let place):
             "the cluster's log does not go back to \(place), where this broker is: \(cure)"
         case .undone(let place): "it has shown what came after \(place) and is in no log any more: \(cure)"
+        case .displaced(let place):
+            """
+            another broker has appended to the cluster's log as this one, at \(place): the file \(NodeRecord.fileName) of one is a \
+            copy, or from a backup; stop one of them, remove its file \(NodeRecord.fileName), and start it
+            """
         case .foreign(let epoch): "the cluster's log belongs to other data, of epoch \(epoch): \(cure)"
         }
     }
@@ -242,7 +258,14 @@ final class ClusterNode: Sendable {
         reading.lag = status.lag.map { Double($0) / 1e9 }
         reading.silence = status.heard.map { Double(MonotonicTime.now.nanoseconds(since: $0)) / 1e9 }
         reading.waiting = order.waiting
-        (reading.nodes, reading.living) = (status.members.count, living(status).count)
+        let living = living(status)
+        (reading.nodes, reading.living) = (status.members.count, living.count)
+        for member in status.members where living.contains(member.node) {
+            var (node, figures) = (ClusterRequest.Node(), ClusterFigures())
+            node.take(facts: member.facts, &figures)
+            let isTaken = node.name.isEmpty || reading.figures.contains { $0.name == node.name }
+            reading.figures.append((isTaken ? Self.name(of: member.node) : node.name, figures))
+        }
         let counts = status.counts
         (reading.appends, reading.appendedBytes) = (counts.appends, counts.appendedBytes)
         (reading.entries, reading.readBytes) = (counts.entries, counts.readBytes)
@@ -254,8 +277,36 @@ final class ClusterNode: Sendable {
     /// What administrators are shown, and may do.
     var desk: ClusterDesk {
         ClusterDesk(
+            here: ClusterPeer(node: record.id, name: name),
             summary: { [weak self] in self?.summary ?? ClusterRequest.Answer() },
-            forget: { [weak self] in self?.forget($0) ?? false })
+            forget: { [weak self] in self?.forget($0) ?? false },
+            peers: { [weak self] in self?.peers ?? [] }, ask: { [calls] in calls.ask($0, $1, $2) },
+            giveUp: { [calls] in calls.giveUp($0) })
+    }
+
+    /// The other brokers that are there.
+    private var peers: [ClusterPeer] {
+        let status = log.status
+        let living = living(status)
+        return status.members.filter { living.contains($0.node) && $0.node != record.id }.map { member in
+            var node = ClusterRequest.Node()
+            var figures = ClusterFigures()
+            node.take(facts: member.facts, &figures)
+            return ClusterPeer(node: member.node, name: node.name.isEmpty ? Self.name(of: member.node) : node.name)
+        }
+    }
+
+    /// Has `body` answer what other brokers ask; it gets the question, and what people call the broker that asks.
+    func serve(
+        _ body:
+            @escaping @Sendable (
+                _ question: [UInt8], _ name: String, _ answer: @escaping @Sendable ([UInt8]) -> Void
+            ) -> Void
+    ) {
+        calls.serve { [weak self] question, sender, answer in
+            let name = self?.peers.first { $0.node == sender }?.name
+            body(question, name ?? Self.name(of: sender), answer)
+        }
     }
 
     /// What `brokerctl cluster` shows.
@@ -284,7 +335,8 @@ final class ClusterNode: Sendable {
             node.isAlive = living.contains(member.node)
             node.position = "\(member.position)"
             node.silence = member.heard.map { Int(MonotonicTime.now.nanoseconds(since: $0) / 1_000_000) }
-            node.take(facts: member.facts)
+            var figures = ClusterFigures()
+            node.take(facts: member.facts, &figures)
             return node
         }
         return answer
@@ -368,13 +420,17 @@ final class ClusterNode: Sendable {
 
 extension ClusterRequest.Node {
     /// Takes over what a broker says of itself, as far as it can be read.
-    fileprivate mutating func take(facts: String) {
+    fileprivate mutating func take(facts: String, _ figures: inout ClusterFigures) {
         do throws(JSONError) {
             let object = try JSONObject.parse(Array(facts.utf8).span, maximumDepth: 8)
             name = try object.string("name") ?? ""
             version = try object.string("version") ?? ""
             listen = try object.string("listen") ?? ""
             clients = try object.integer("clients") ?? 0
+            figures.clients = clients
+            figures.subscriptions = try object.integer("subscriptions") ?? 0
+            figures.received = try object.integer("received") ?? 0
+            figures.sent = try object.integer("sent") ?? 0
         } catch {
             name = ""
         }

@@ -41,6 +41,7 @@ extension AdminResult {
         for number in answer.late {
             Output.complain("event loop \(number) does not answer: what it knows is missing")
         }
+        Output.complain(ofMissing: answer.missing)
         if answer.isTruncated { throw .failed("there are more; use a narrower filter") }
     }
 }
@@ -69,5 +70,12 @@ extension AdminReply {
             case .failure(let refusal): throw .failed("\(refusal.message) (\(refusal.code))")
             }
         }
+    }
+}
+
+extension Output {
+    /// Says which brokers of a cluster have not answered.
+    static func complain(ofMissing names: [String]) {
+        for name in names { complain(printable("broker \(name) does not answer: what it knows is missing")) }
     }
 }

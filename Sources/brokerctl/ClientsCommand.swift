@@ -12,9 +12,12 @@ struct ClientsCommand: AsyncParsableCommand {
               brokerctl clients
               brokerctl clients --filter 'sensors/#' --json
               brokerctl clients --sort pending --limit 10 --watch
+              brokerctl clients --node b
               brokerctl clients show eb1nqsfim875
               brokerctl clients kick eb1nqsfim875
               brokerctl clients policy eb1nqsfim875 drop-oldest
+
+            Of a cluster these are the clients of all brokers.
             """,
         subcommands: [ListClients.self, ShowClient.self, KickClients.self, ChangePolicy.self],
         defaultSubcommand: ListClients.self)
@@ -67,6 +70,9 @@ struct ListClients: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The fields that are shown, or all.", valueName: "field,…"))
     var columns: String?
 
+    @Option(help: ArgumentHelp("Only those of this broker of a cluster, by name or number.", valueName: "name"))
+    var node: String?
+
     @Flag(help: "List them again each second.")
     var watch = false
 
@@ -107,7 +113,8 @@ struct ListClients: AsyncParsableCommand {
         request.order = sort
         request.isReversed = reverse
         request.limit = limit
-        let fields = try shownFields()
+        request.node = node
+        let shown = try shownFields()
         let admin = try await AdminConnection(connection)
         if watch { Output.endWithReader() }
         while true {
@@ -118,6 +125,8 @@ struct ListClients: AsyncParsableCommand {
                 // From the top of the screen, and nothing else after it.
                 if watch, Output.isTerminal { Output.write(Array("\u{1B}[H\u{1B}[J".utf8)) }
                 let now = WallClock.unixMilliseconds
+                let isClustered = columns == nil && result.answer.elements.contains { $0.node != nil }
+                let fields = isClustered ? [.id, .node] + shown.dropFirst() : shown
                 try result.printTable(fields.map(ClientTable.column)) { client in
                     fields.map { ClientTable.cell($0, client, now) }
                 }
@@ -258,6 +267,9 @@ struct KickClients: AsyncParsableCommand {
     @Option(help: "All clients with a subscription covered by this filter; only # covers #.")
     var filter: String?
 
+    @Option(help: ArgumentHelp("Only clients of this broker of a cluster, by name or number.", valueName: "name"))
+    var node: String?
+
     @Option(help: ArgumentHelp("What they are told in the CLOSE, at most 123 bytes.", valueName: "text"))
     var reason: String?
 
@@ -293,11 +305,13 @@ struct KickClients: AsyncParsableCommand {
         request.note = note ?? ""
         request.reason = reason ?? ""
         request.isDryRun = dryRun
+        request.node = node
         if !dryRun {
             try consent.ask("Disconnect \(chosen ?? "all clients with a subscription inside \(filter ?? "")")?")
         }
         let result = try await connection.ask(request)
         if connection.json { return result.print() }
+        Output.complain(ofMissing: result.answer.missing)
         if let matching = result.answer.matching { return Output.print("would be disconnected: \(matching)") }
         Output.print("disconnected: \(result.answer.kicked)")
         guard let banned = result.answer.banned else { return }

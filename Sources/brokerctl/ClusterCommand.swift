@@ -10,9 +10,10 @@ struct ClusterCommand: AsyncParsableCommand {
             Examples:
               brokerctl cluster
               brokerctl cluster nodes
+              brokerctl cluster drain b
               brokerctl cluster forget 5f3c09a1b2c4d6e8
             """,
-        subcommands: [ClusterStatus.self, ClusterNodes.self, ForgetNode.self],
+        subcommands: [ClusterStatus.self, ClusterNodes.self, DrainNode.self, ForgetNode.self],
         defaultSubcommand: ClusterStatus.self)
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
@@ -123,5 +124,42 @@ struct ForgetNode: AsyncParsableCommand {
         let result = try await connection.ask(ForgetNodeRequest(node: node))
         if connection.json { return result.print() }
         Output.print("forgot \(node)")
+    }
+}
+
+/// `brokerctl cluster drain NODE`.
+struct DrainNode: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "drain",
+        abstract: "Shuts a broker of the cluster down in order.",
+        discussion: """
+            As brokerctl drain at that broker: it is not ready any more, its clients are told to reconnect, what they have \
+            published is acknowledged, and it leaves the list of brokers. The others go on. It returns when the broker begins.
+
+            Examples:
+              brokerctl cluster drain b
+              brokerctl cluster drain 5f3c09a1b2c4d6e8 --retry-spread 60s --yes
+            """)
+
+    @Argument(help: "The broker's name or number, as `brokerctl cluster nodes` shows it.")
+    var node: String
+
+    @Option(help: ArgumentHelp("Have clients come back over so long, such as 500ms, 60s or 10m.", valueName: "time"))
+    var retrySpread: String?
+
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
+
+    @OptionGroup var consent: Consent
+
+    func validate() throws { _ = try DrainCommand.spread(retrySpread) }
+
+    func run() async throws {
+        var request = DrainRequest()
+        request.retrySpread = try DrainCommand.spread(retrySpread)
+        request.node = node
+        try consent.ask("Shut the broker \(node) down?")
+        let result = try await connection.ask(request)
+        if connection.json { return result.print() }
+        Output.print(Output.printable("the broker \(node) shuts down"))
     }
 }

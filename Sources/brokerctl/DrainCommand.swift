@@ -51,9 +51,9 @@ struct DrainCommand: AsyncParsableCommand {
 
     @OptionGroup var consent: Consent
 
-    func validate() throws { _ = try spread() }
+    func validate() throws { _ = try Self.spread(retrySpread) }
 
-    private func spread() throws -> Int? {
+    static func spread(_ retrySpread: String?) throws -> Int? {
         guard let retrySpread else { return nil }
         guard let milliseconds = Quantity.milliseconds(retrySpread),
             milliseconds <= Double(DrainRequest.longestSpread)
@@ -63,7 +63,7 @@ struct DrainCommand: AsyncParsableCommand {
 
     func run() async throws {
         var request = DrainRequest()
-        request.retrySpread = try spread()
+        request.retrySpread = try Self.spread(retrySpread)
         try consent.ask("Shut the broker down?")
         let result = try await connection.ask(request)
         if connection.json { return result.print() }

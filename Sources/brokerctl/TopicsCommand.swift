@@ -23,12 +23,17 @@ struct TopicsCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("How long to count publications, 0 to 60.", valueName: "seconds"))
     var seconds = 1.0
 
+    @Option(help: ArgumentHelp("Only what this broker of a cluster knows, by name or number.", valueName: "name"))
+    var node: String?
+
     func validate() throws {
         guard (0...60).contains(seconds) else { throw ValidationError("--seconds: expected 0 to 60") }
     }
 
     func run() async throws {
-        let result = try await connection.ask(TopicsRequest(filter: filter, seconds: seconds))
+        var request = TopicsRequest(filter: filter, seconds: seconds)
+        request.node = node
+        let result = try await connection.ask(request)
         if connection.json { return try result.printList() }
         let now = WallClock.unixMilliseconds
         let columns: [TextTable.Column] = [

@@ -28,8 +28,16 @@ struct WhyCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("How many of the last messages.", valueName: "n"))
     var limit = 10
 
+    @Option(
+        help: ArgumentHelp(
+            "The broker of a cluster that is asked, by name or number. (default: the one that has the client)",
+            valueName: "name"))
+    var node: String?
+
     func run() async throws {
-        let result = try await connection.ask(WhyRequest(client: client, topic: topic, limit: limit))
+        var request = WhyRequest(client: client, topic: topic, limit: limit)
+        request.node = node
+        let result = try await connection.ask(request)
         if connection.json { return result.print() }
         let answer = result.answer
         let who = [answer.user.map { "user \($0)" }, answer.address, answer.protocolName].compactMap(\.self)

@@ -19,6 +19,7 @@ from deadlines import ANSWER_DEADLINE, wait_until
 from redis_rig import Engine
 
 RULES = 'access:\n  rules:\n    - { everyone: true, publish: ["#"], subscribe: ["#"] }\n'
+FIGURES = "system_topics: { interval: 1s }\n"
 HISTORY = 'history:\n  - { filter: "kept/#", messages: 10000 }\n'
 NAMES = "abc"
 
@@ -35,7 +36,7 @@ class Cluster:
         self.brokers = [self.make(name) for name in NAMES]
 
     def make(self, name):
-        config = f"cluster:\n  name: test\n  node: {name}\n  engine:\n{self.engine.settings}{HISTORY}{RULES}"
+        config = f"cluster:\n  name: test\n  node: {name}\n  engine:\n{self.engine.settings}{HISTORY}{RULES}{FIGURES}"
         return Broker(self.directory / name, config)
 
     def start(self):
@@ -356,6 +357,114 @@ def test_nobody_reads_or_writes_what_the_brokers_share(cluster):
     assert not [row for row in broker.control_json("retained", "list") if row["topic"].startswith("$cluster")]
     assert b"scrypt" not in broker.control("retained", "export", "#").stdout
     said(broker.control("users", "remove", "secret"))
+
+
+def test_one_broker_shows_and_disconnects_the_clients_of_all(cluster):
+    first, second, third = cluster.brokers
+    sessions = [broker.session() for broker in cluster.brokers]
+    for session in sessions:
+        session.subscribe("fleet/here")
+    names = [session.welcome["client"] for session in sessions]
+    rows = {row["id"]: row["node"] for row in first.control_json("clients", "--filter", "fleet/here")}
+    assert rows == dict(zip(names, NAMES))
+    assert [row["id"] for row in first.control_json("clients", "--node", "b", "--filter", "fleet/here")] == [names[1]]
+    limited = second.control_json("clients", "--filter", "fleet/here", "--sort", "age", "--limit", "2")
+    assert [row["id"] for row in limited] == names[:2], "the oldest of all, not of each"
+    assert [row["id"] for row in third.control_json("clients", "--where", "node = a", "--filter", "fleet/here")] == names[:1]
+    assert "NODE" in said(first.control("clients"))
+    assert first.control_json("clients", "show", names[2])["node"] == "c"
+    assert said(first.control("clients", "policy", names[2], "latest")) == "latest: 1 subscription\n"
+    third.publish("fleet/here", "1", "retain")
+    (topic,) = second.control_json("topics", "fleet/#", "--seconds", "0")
+    assert (topic["topic"], topic["subscriptions"], topic["retained"]) == ("fleet/here", 3, True)
+    (topic,) = second.control_json("topics", "fleet/#", "--seconds", "0", "--node", "a")
+    assert topic["subscriptions"] == 1
+    wait_until(lambda: first.control_json("why", names[2], "fleet/here")["messages"], "the message")
+    assert said(first.control("clients", "kick", "--filter", "fleet/here", "--dry-run")) == "would be disconnected: 3\n"
+    assert said(first.control("clients", "kick", names[1])) == "disconnected: 1\n"
+    assert sessions[1].websocket.receive_close()[0] == 4410
+    assert said(first.control("clients", "kick", "--filter", "fleet/here")) == "disconnected: 2\n"
+    assert [sessions[place].websocket.receive_close()[0] for place in (0, 2)] == [4410, 4410]
+    assert "There is no broker x" in said(first.control("clients", "--node", "x"), 1)
+    assert "There is no client" in said(first.control("clients", "show", names[1]), 1)
+
+
+def test_a_kick_with_a_ban_counts_the_clients_of_all(cluster):
+    first, second, third = cluster.brokers
+    said(first.control("users", "add", "kim", "--no-password"))
+    token = said(first.control("token", "mint", "--user", "kim")).strip()
+    cluster.everywhere(lambda broker: broker.http("GET", "/t/x", headers=bearer(token)).status == 404, "the token")
+    sessions = [broker.session(headers=bearer(token)) for broker in cluster.brokers]
+    assert said(second.control("clients", "kick", "--user", "kim", "--ban", "1h")) == "disconnected: 3\nbanned: user kim\n"
+    assert {session.websocket.receive_close() for session in sessions} == {(4410, "banned for a time")}
+    said(first.control("bans", "remove", first.control_json("bans")[0]["id"]))
+    said(first.control("users", "remove", "kim"))
+
+
+def test_a_broker_that_does_not_answer_is_named(cluster):
+    first, second, third = cluster.brokers
+    session = first.session()
+    third.send_signal(signal.SIGSTOP)
+    try:
+        done = first.control("clients", "--json")
+        rows = {row["node"] for row in json.loads(done.stdout)}
+        assert done.returncode == 0 and "a" in rows and "c" not in rows
+        assert b"broker c does not answer: what it knows is missing" in done.stderr
+    finally:
+        third.send_signal(signal.SIGCONT)
+    wait_until(lambda: is_ready(third), "ready again")
+    wait_until(lambda: first.control("clients", "--node", "c").returncode == 0, "an answer")
+    assert session.request(op="ping")["op"] == "pong"
+
+
+def test_a_broker_is_drained_from_another(cluster):
+    first, second, third = cluster.brokers
+    session = third.session()
+    before = len(first.control_json("cluster", "nodes"))
+    assert said(first.control("cluster", "drain", "c", "--yes")) == "the broker c shuts down\n"
+    assert session.expect("restart")["retry"] >= 0
+    assert session.websocket.receive_close()[0] == 1012
+    assert third.wait_for_exit() == 0
+    wait_until(lambda: len(first.control_json("cluster", "nodes")) == before - 1, "a list without it")
+    assert first.publish("fleet/rest", "goes on")["seq"] > 0
+    third.start()
+    wait_until(lambda: is_ready(third), "the broker that was drained")
+
+
+def test_of_two_brokers_with_one_identity_one_stops(cluster):
+    """The one that was started less often; the other goes on."""
+    first, copy = cluster.make("first"), cluster.make("copy")
+    try:
+        first.start()
+        wait_until(lambda: is_ready(first), "a broker")
+        copy.data.mkdir(mode=0o700)
+        name, number, starts = (first.data / "node").read_text().split()
+        (copy.data / "node").write_text(f"{name}\n{number}\n{int(starts) + 5}\n")
+        copy.start()
+        sentence = "another broker has appended to the cluster's log as this one"
+        wait_until(lambda: sentence in first.http("GET", "/health/ready").json.get("reason", ""), "a broker that says so")
+        assert first.http("POST", "/t/a", body="x").status == 503
+        wait_until(lambda: is_ready(copy), "the other broker")
+        assert copy.publish("a", "x")["seq"] > 0
+    finally:
+        finish_all([first, copy])
+
+
+def test_figures_of_all_brokers_together(cluster):
+    sessions = [broker.session() for broker in cluster.brokers]
+
+    def total(broker):
+        samples = broker.metrics()
+        return [samples.get(f'broker_cluster_clients{{node="{name}"}}', 0) for name in NAMES]
+
+    cluster.everywhere(lambda broker: all(count >= 1 for count in total(broker)), "the clients of all")
+    def shown(broker, name):
+        answer = broker.retained(f"$SYS/cluster/{name}")
+        return int(answer.body) if answer.status == 200 else 0
+
+    cluster.everywhere(lambda broker: shown(broker, "clients/connected") >= 3, "their sum")
+    cluster.everywhere(lambda broker: shown(broker, "nodes/count") >= 3, "three brokers")
+    assert all(session.request(op="ping")["op"] == "pong" for session in sessions)
 
 
 def test_brokers_whose_clients_would_have_the_same_numbers_say_so(cluster):

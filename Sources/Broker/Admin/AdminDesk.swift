@@ -90,7 +90,7 @@ final class AdminDesk {
     ///
     /// - Parameter source: the connection that is paused while the broker cannot keep up.
     func publish(
-        _ draft: Draft, from source: StreamConnection, _ then: @escaping (Result<Receipt, Refusal>) -> Void
+        _ draft: Draft, from source: StreamConnection?, _ then: @escaping (Result<Receipt, Refusal>) -> Void
     ) throws(Refusal) {
         guard !shard.isDraining else { throw Refusal(.unavailable, "The broker is shutting down.") }
         guard !draft.topic.isSystem else { throw Refusal(.forbidden, "\(draft.topic) belongs to the broker.") }

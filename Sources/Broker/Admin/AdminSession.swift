@@ -165,12 +165,17 @@ protocol AnsweredRequest: AdminRequest {
 /// The caller of a request.
 struct AdminCaller {
     let desk: AdminDesk
-    /// The connection that the request arrived on.
-    let source: StreamConnection
+    /// The connection that the request arrived on; `nil`: another broker asks.
+    let source: StreamConnection?
     weak var session: AdminSession?
+    /// The administrator of another broker that asks; `nil`: it is one of this broker.
+    var peer: String?
 
     /// Whether the caller is still connected, so that work that takes several turns should continue.
-    var goesOn: Bool { session?.goesOn ?? false }
+    var goesOn: Bool { peer != nil || session?.goesOn ?? false }
+
+    /// The administrator, for people.
+    var actorName: String { peer ?? session?.actor?.description ?? "an administrator" }
 }
 
 extension AdminSession {

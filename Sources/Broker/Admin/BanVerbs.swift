@@ -115,7 +115,7 @@ extension AdminCaller {
     /// Writes an action of the administrator to the audit log.
     func record(_ event: AuditEvent) {
         var event = event
-        event.actor = session?.actor
+        event.actor = session?.actor ?? peer.map { .network(user: AuditEvent.clip($0)) }
         desk.shard.reactor[AuditTally.self]?.write(event)
     }
 }

@@ -1,9 +1,18 @@
 internal import WSTransport
 
-extension ClientsRequest: AnsweredRequest {
-    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
+extension ClientsRequest: PeerRequest {
+    func gather(_ own: Answer, of name: String, _ others: [PeerAnswer<Answer>], missing: [String]) -> Answer {
+        let all = [own.elements] + others.map(\.answer.elements)
+        var list = (try? ClientView(self, of: name))?.list(all) ?? own
+        list.isTruncated = list.isTruncated || own.isTruncated || others.contains { $0.answer.isTruncated }
+        list.late = own.late
+        list.missing = missing + others.filter { !$0.answer.late.isEmpty }.map(\.name)
+        return list
+    }
+
+    func answerHere(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         let selection = ClientSelection(user: user, overlapping: try caller.desk.filter(filter))
-        let view = try ClientView(self)
+        let view = try ClientView(self, of: caller.desk.facts.cluster?.here.name)
         caller.desk.everyone.ask(from: caller.desk.shard, within: AdminDesk.patience) { shard in
             view.rows(of: shard, selection)
         } then: { answers, late in
@@ -20,11 +29,14 @@ private struct ClientView: Sendable {
     private let order: ClientField?
     private let isReversed: Bool
     private let limit: Int?
+    private let node: String?
     private let now = WallClock.unixMilliseconds
     /// The maximum number of rows from one shard: one more than an answer holds shows that there are more.
     private var most: Int { min(limit ?? .max, AdminDesk.maximumClients + 1) }
 
-    init(_ request: ClientsRequest) throws(Refusal) {
+    /// - Parameter node: this broker's name in its cluster; `nil`: it is by itself.
+    init(_ request: ClientsRequest, of node: String?) throws(Refusal) {
+        self.node = node
         guard request.conditions.count <= ClientCondition.maximumCount else {
             throw Refusal(.badRequest, "where: expected at most \(ClientCondition.maximumCount) conditions.")
         }
@@ -50,6 +62,7 @@ private struct ClientView: Sendable {
         var found: [(row: ClientSummary, session: any Session)] = []
         for session in shard.everybody where selection.matches(session) {
             var row = ClientSummary(session, withFilters: false)
+            row.node = node
             if needsDetails { row.addDetails(of: session) }
             guard conditions.allSatisfy({ $0.holds(for: row, now: now) }) else { continue }
             found.append((row, session))
@@ -76,8 +89,16 @@ private struct ClientView: Sendable {
     }
 }
 
-extension ClientRequest: AnsweredRequest {
-    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) {
+extension ClientRequest: PeerRequest {
+    var concerned: String? { client }
+
+    func gather(_ own: Answer, of name: String, _ others: [PeerAnswer<Answer>], missing: [String]) -> Answer {
+        var row = own
+        row.node = name
+        return row
+    }
+
+    func answerHere(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) {
         caller.desk.everyone.ask(client: client, from: caller.desk.shard) {
             ClientSummary($0, withFilters: true)
         } then: { summary in
@@ -86,10 +107,14 @@ extension ClientRequest: AnsweredRequest {
     }
 }
 
-extension ClientPolicyRequest: AnsweredRequest {
+extension ClientPolicyRequest: PeerRequest {
     var subject: String? { "client \(client) to \(slow)" }
+    var node: String? { nil }
+    var concerned: String? { client }
 
-    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
+    func gather(_ own: Answer, of name: String, _ others: [PeerAnswer<Answer>], missing: [String]) -> Answer { own }
+
+    func answerHere(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         guard let policy = SlowPolicy(rawValue: slow) else {
             let known = SlowPolicy.allCases.map(\.rawValue).joined(separator: ", ")
             throw Refusal(.badRequest, "slow: expected one of \(known), found \"\(AuditEvent.clip(slow))\".")

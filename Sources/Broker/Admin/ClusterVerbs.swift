@@ -19,16 +19,23 @@ extension ForgetNodeRequest: AnsweredRequest {
 
 /// The cluster, for administrators.
 package struct ClusterDesk: Sendable {
+    /// This broker.
+    let here: ClusterPeer
     /// How it is now.
     let summary: @Sendable () -> ClusterRequest.Answer
     /// Forgets a broker that is gone; `false`: there is none of that number.
     let forget: @Sendable (_ node: String) -> Bool
-
-    package init(
-        summary: @escaping @Sendable () -> ClusterRequest.Answer, forget: @escaping @Sendable (_ node: String) -> Bool
-    ) {
-        (self.summary, self.forget) = (summary, forget)
-    }
+    /// The other brokers that are there.
+    let peers: @Sendable () -> [ClusterPeer]
+    /// Asks other brokers, and returns the question's number; `nil`: too many are open.
+    ///
+    /// `then` gets what they have answered, when all have, or by ``giveUp``.
+    let ask:
+        @Sendable (
+            _ nodes: [UInt64], _ question: [UInt8], _ then: @escaping @Sendable ([UInt64: [UInt8]]) -> Void
+        ) -> UInt64?
+    /// Waits no longer for the answers to a question.
+    let giveUp: @Sendable (_ number: UInt64) -> Void
 }
 
 extension BrokerFacts {

@@ -73,13 +73,18 @@ extension ReloadRequest: AnsweredRequest {
     }
 }
 
-extension DrainRequest: AnsweredRequest {
-    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
+extension DrainRequest: PeerRequest {
+    var isForAll: Bool { false }
+    var subject: String? { node.map { "node \($0)" } }
+
+    func gather(_ own: Answer, of name: String, _ others: [PeerAnswer<Answer>], missing: [String]) -> Answer { own }
+
+    func answerHere(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         guard retrySpread.map({ 0...Self.longestSpread ~= $0 }) ?? true else {
             throw Refusal(.badRequest, "retrySpread: expected 0 to \(Self.longestSpread) milliseconds.")
         }
         caller.desk.facts.figures.operations.drain = .init(
-            actor: caller.session?.actor?.description ?? "an administrator", retrySpread: retrySpread)
+            actor: caller.actorName, retrySpread: retrySpread)
         then(.success(AdminDone()))
         // The main thread handles signals one at a time, and starts draining at this one.
         kill(getpid(), SIGTERM)

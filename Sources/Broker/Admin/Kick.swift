@@ -1,7 +1,32 @@
 internal import WSTransport
 
-extension KickRequest: AnsweredRequest {
-    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
+extension KickRequest: PeerRequest {
+    var concerned: String? { client }
+    var patience: Int64 { 5_000_000_000 }
+    /// A ban of a user ends the connections at other brokers before these could count them.
+    var asksOthersFirst: Bool { isBanning && user != nil }
+
+    var question: KickRequest {
+        guard asksOthersFirst else { return self }
+        var request = self
+        (request.isBanning, request.isDryRun) = (false, true)
+        return request
+    }
+
+    func gather(_ own: Answer, of name: String, _ others: [PeerAnswer<Answer>], missing: [String]) -> Answer {
+        var all = own
+        for other in others.map(\.answer) {
+            all.kicked += other.kicked
+            if asksOthersFirst { all.kicked += other.matching ?? 0 }
+            all.matching = all.matching.map { $0 + (other.matching ?? 0) }
+            all.banned = all.banned.map { $0 + (other.banned ?? []).filter { !(all.banned ?? []).contains($0) } }
+            all.notBanned += other.notBanned
+        }
+        all.missing = missing
+        return all
+    }
+
+    func answerHere(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         let selection = ClientSelection(user: user, inside: try caller.desk.filter(filter))
         guard client != nil || user != nil || filter != nil else {
             throw Refusal(.badRequest, "kick: expected a client, a user or a filter.")
@@ -109,7 +134,7 @@ extension AdminCaller {
             if let filter = request.filter { event.add("filter", filter) }
             event.add("clients", count)
             if request.isBanning { event.add("what", "ban") }
-            event.add("by", session?.actor?.description ?? "an administrator")
+            event.add("by", actorName)
             if !request.note.isEmpty { event.add("note", request.note) }
         }
     }

@@ -1,7 +1,34 @@
 internal import Synchronization
 internal import WSTransport
 
-extension TopicsRequest: AnsweredRequest {
+extension TopicsRequest: PeerRequest {
+    var patience: Int64 { 3_000_000_000 + Int64(min(max(seconds, 0), Self.maximumSeconds) * 1e9) }
+
+    func gather(_ own: Answer, of name: String, _ others: [PeerAnswer<Answer>], missing: [String]) -> Answer {
+        // All have the same retained values; each knows its own subscribers and publishers.
+        var known: [String: TopicSummary] = [:]
+        for row in own.elements { known[row.topic] = row }
+        for row in others.flatMap(\.answer.elements) {
+            guard var sum = known[row.topic] else {
+                known[row.topic] = row
+                continue
+            }
+            sum.subscriptions += row.subscriptions
+            sum.retained = sum.retained ?? row.retained
+            if let rate = row.rate {
+                sum.rate = .init(
+                    messagesPerSecond: (sum.rate?.messagesPerSecond ?? 0) + rate.messagesPerSecond,
+                    bytesPerSecond: (sum.rate?.bytesPerSecond ?? 0) + rate.bytesPerSecond)
+            }
+            known[row.topic] = sum
+        }
+        let sorted = known.values.sorted { $0.topic < $1.topic }
+        var list = AdminList(sorted, atMost: AdminDesk.maximumRows)
+        list.isTruncated = list.isTruncated || own.isTruncated || others.contains { $0.answer.isTruncated }
+        list.missing = missing
+        return list
+    }
+
     /// The longest time that publications are counted for one request, in seconds.
     private static let maximumSeconds = 60.0
     /// How many requests may count publications at the same time.
@@ -9,7 +36,7 @@ extension TopicsRequest: AnsweredRequest {
 
     /// Lists topics that have a retained value, are subscribed to by name, or were published to while they were
     /// counted.
-    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
+    func answerHere(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         let desk = caller.desk
         let filter = try desk.filter(filter)
         guard (0...Self.maximumSeconds).contains(seconds) else {

@@ -1,10 +1,14 @@
 internal import WSTransport
 
-extension WhyRequest: AnsweredRequest {
+extension WhyRequest: PeerRequest {
     static var isAudited: Bool { false }
+    var concerned: String? { client }
+
+    func gather(_ own: Answer, of name: String, _ others: [PeerAnswer<Answer>], missing: [String]) -> Answer { own }
+
     private static let mostMessages = 1000
 
-    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
+    func answerHere(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         let topic = try caller.desk.topic(topic)
         guard (1...Self.mostMessages).contains(limit) else {
             throw Refusal(.badRequest, "limit: expected 1 to \(Self.mostMessages), found \(limit).")

@@ -71,6 +71,8 @@ package struct AdminList<Element: AdminObject>: AdminAnswer {
     package var next: String?
     /// The event loops that did not answer in time, by their numbers: what they know is missing.
     package var late: [Int] = []
+    /// The brokers of the cluster that did not answer in time: what they know is missing.
+    package var missing: [String] = []
 
     package init(_ elements: [Element], isTruncated: Bool = false, next: String? = nil) {
         self.elements = elements
@@ -88,6 +90,7 @@ package struct AdminList<Element: AdminObject>: AdminAnswer {
         isTruncated = try answer.bool("truncated") ?? false
         next = try answer.string("next")
         late = try answer.integers("late")
+        missing = try answer.strings("missing") ?? []
         var elements: [Element] = []
         try result.forEachElement { (element) throws(JSONError) in elements.append(try Element(try element.object())) }
         self.elements = elements
@@ -101,6 +104,7 @@ package struct AdminList<Element: AdminObject>: AdminAnswer {
         if isTruncated { writer.member("truncated", true) }
         if let next { writer.member("next", next) }
         writer.member(late: late)
+        if !missing.isEmpty { writer.member("missing", missing) }
     }
 }
 

@@ -1,6 +1,6 @@
 /// A property of clients, by which they can be sorted and selected; also a column of the table of clients.
 package enum ClientField: String, Sendable, CaseIterable {
-    case id, user, address, listener
+    case id, node, user, address, listener
     case protocolName = "protocol"
     case origin, agent, tls, age, subscriptions, published, rate, policy, behind, pending, waiting, kernel
     case roundTrip = "rtt"
@@ -19,7 +19,7 @@ package enum ClientField: String, Sendable, CaseIterable {
     /// The type of the field's values, which decides what they can be compared with.
     package var kind: Kind {
         switch self {
-        case .id, .user, .address, .listener, .protocolName, .origin, .agent, .tls, .policy, .behind: .text
+        case .id, .node, .user, .address, .listener, .protocolName, .origin, .agent, .tls, .policy, .behind: .text
         case .subscriptions, .published, .rate, .reactor: .count
         case .pending, .kernel, .received, .sent: .bytes
         case .age, .waiting, .roundTrip: .time
@@ -47,7 +47,7 @@ package enum ClientField: String, Sendable, CaseIterable {
         case .received: client.receivedBytes.map(Double.init)
         case .sent: client.sentBytes.map(Double.init)
         case .reactor: Double(client.reactor)
-        case .id, .user, .address, .listener, .protocolName, .origin, .agent, .tls, .policy, .behind: nil
+        case .id, .node, .user, .address, .listener, .protocolName, .origin, .agent, .tls, .policy, .behind: nil
         }
     }
 
@@ -55,6 +55,7 @@ package enum ClientField: String, Sendable, CaseIterable {
     package func text(of client: ClientSummary) -> String? {
         switch self {
         case .id: client.id
+        case .node: client.node
         case .user: client.user
         case .address: client.address
         case .listener: client.listener

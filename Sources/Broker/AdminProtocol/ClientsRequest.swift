@@ -16,6 +16,8 @@ package struct ClientsRequest: AdminRequest {
     package var isReversed = false
     /// The maximum number of clients; `nil` for all.
     package var limit: Int?
+    /// The broker of a cluster whose clients are listed, by name or number; `nil` for all brokers.
+    package var node: String?
 
     package init(user: String? = nil, filter: String? = nil) {
         self.user = user
@@ -29,6 +31,7 @@ package struct ClientsRequest: AdminRequest {
         order = try object.string("sort")
         isReversed = try object.bool("reverse") ?? false
         limit = try object.integer("limit")
+        node = try object.string("node")
     }
 
     package func write(to writer: inout JSONWriter) {
@@ -38,6 +41,7 @@ package struct ClientsRequest: AdminRequest {
         if let order { writer.member("sort", order) }
         if isReversed { writer.member("reverse", true) }
         if let limit { writer.member("limit", limit) }
+        if let node { writer.member("node", node) }
     }
 }
 
@@ -49,15 +53,27 @@ package struct ClientRequest: AdminRequest {
 
     /// The client's id.
     package var client: String
+    /// The broker of a cluster that is asked, by name or number; `nil` for the one that has the client.
+    package var node: String?
 
     package init(client: String) { self.client = client }
-    package init(_ object: borrowing JSONObject) throws(JSONError) { client = try object.string("client") ?? "" }
-    package func write(to writer: inout JSONWriter) { writer.member("client", client) }
+
+    package init(_ object: borrowing JSONObject) throws(JSONError) {
+        client = try object.string("client") ?? ""
+        node = try object.string("node")
+    }
+
+    package func write(to writer: inout JSONWriter) {
+        writer.member("client", client)
+        if let node { writer.member("node", node) }
+    }
 }
 
 /// What the broker knows about one client.
 package struct ClientSummary: AdminObject {
     package var id = ""
+    /// The broker that has the client; `nil` if it is in no cluster.
+    package var node: String?
     /// The user; `nil` if the client has not authenticated.
     package var user: String?
     package var address = ""
@@ -101,6 +117,7 @@ package struct ClientSummary: AdminObject {
 
     package init(_ object: borrowing JSONObject) throws(JSONError) {
         id = try object.string("id") ?? ""
+        node = try object.string("node")
         user = try object.string("user")
         address = try object.string("address") ?? ""
         protocolName = try object.string("protocol") ?? ""
@@ -125,6 +142,7 @@ package struct ClientSummary: AdminObject {
 
     package func write(to writer: inout JSONWriter) {
         writer.member("id", id)
+        if let node { writer.member("node", node) }
         writer.name("user")
         if let user { writer.string(user) } else { writer.null() }
         writer.member("address", address)

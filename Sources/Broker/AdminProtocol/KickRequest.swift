@@ -13,6 +13,8 @@ package struct KickRequest: AdminRequest {
     package var reason = ""
     /// Whether the clients are only counted.
     package var isDryRun = false
+    /// The broker of a cluster whose clients are meant, by name or number; `nil`: all brokers.
+    package var node: String?
     /// The maximum length of a reason, in bytes (RFC 6455 §5.5).
     package static let maximumReason = 123
     /// Whether the clients are also banned: by their user, else by their address.
@@ -33,6 +35,7 @@ package struct KickRequest: AdminRequest {
         user = try object.string("user")
         filter = try object.string("filter")
         reason = try object.string("reason") ?? ""
+        node = try object.string("node")
         isDryRun = try object.bool("dryRun") ?? false
         isBanning = try object.bool("ban") ?? false
         seconds = try object.integer("seconds")
@@ -45,6 +48,7 @@ package struct KickRequest: AdminRequest {
         if let filter { writer.member("filter", filter) }
         if !reason.isEmpty { writer.member("reason", reason) }
         if isDryRun { writer.member("dryRun", true) }
+        if let node { writer.member("node", node) }
         guard isBanning else { return }
         writer.member("ban", true)
         if let seconds { writer.member("seconds", seconds) }
@@ -62,6 +66,8 @@ package struct KickRequest: AdminRequest {
         /// Clients that could not be banned: they have no user, and a shared or no address, or the list of bans was
         /// full.
         package var notBanned = 0
+        /// The brokers of the cluster that have not answered.
+        package var missing: [String] = []
 
         package init(kicked: Int) { self.kicked = kicked }
 
@@ -70,11 +76,13 @@ package struct KickRequest: AdminRequest {
             matching = try object.integer("matching")
             banned = try object.strings("banned")
             notBanned = try object.integer("notBanned") ?? 0
+            missing = try object.strings("missing") ?? []
         }
 
         package func write(to writer: inout JSONWriter) {
             writer.member("kicked", kicked)
             if let matching { writer.member("matching", matching) }
+            if !missing.isEmpty { writer.member("missing", missing) }
             guard let banned else { return }
             writer.member("banned", banned)
             writer.member("notBanned", notBanned)

@@ -8,6 +8,8 @@ package struct TopicsRequest: AdminRequest {
     package var filter: String?
     /// How many seconds to count publications before the answer; 0 for none.
     package var seconds: Double
+    /// The broker of a cluster that is asked, by name or number; `nil` for all brokers.
+    package var node: String?
 
     package init(filter: String?, seconds: Double) {
         self.filter = filter
@@ -17,11 +19,13 @@ package struct TopicsRequest: AdminRequest {
     package init(_ object: borrowing JSONObject) throws(JSONError) {
         filter = try object.string("filter")
         seconds = try object.double("seconds") ?? 0
+        node = try object.string("node")
     }
 
     package func write(to writer: inout JSONWriter) {
         if let filter { writer.member("filter", filter) }
         writer.member("seconds", seconds)
+        if let node { writer.member("node", node) }
     }
 }
 

@@ -7,6 +7,8 @@ package struct WhyRequest: AdminRequest {
     package var topic: String
     /// The maximum number of messages.
     package var limit: Int
+    /// The broker of a cluster that is asked, by name or number; `nil` for the one that has the client.
+    package var node: String?
 
     package init(client: String, topic: String, limit: Int) {
         self.client = client
@@ -18,12 +20,14 @@ package struct WhyRequest: AdminRequest {
         client = try object.string("client") ?? ""
         topic = try object.string("topic") ?? ""
         limit = try object.integer("limit") ?? 10
+        node = try object.string("node")
     }
 
     package func write(to writer: inout JSONWriter) {
         writer.member("client", client)
         writer.member("topic", topic)
         writer.member("limit", limit)
+        if let node { writer.member("node", node) }
     }
 
     /// The client, its subscriptions, and the messages.

@@ -28,6 +28,8 @@ package enum LogTrouble: Error, Equatable, Sendable, CustomStringConvertible {
     case undone(after: LogPosition)
     /// The log is that of another state.
     case foreign(epoch: UInt64)
+    /// Another process has appended as this broker.
+    case displaced(LogPosition)
 
     /// A sentence for people.
     package var description: String {
@@ -36,6 +38,7 @@ package enum LogTrouble: Error, Equatable, Sendable, CustomStringConvertible {
             "The log has at \(place) what this broker cannot read: the brokers may be of different versions."
         case .missing(let place): "The log does not have what follows \(place) any more."
         case .undone(let place): "This broker has shown what is in no log, from \(place) on."
+        case .displaced(let place): "Another process has appended as this broker, at \(place)."
         case .foreign(let epoch): "The log is that of another state, with the epoch \(epoch)."
         }
     }

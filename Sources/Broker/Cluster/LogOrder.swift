@@ -259,6 +259,10 @@ package final class LogOrder: Order {
         case .record(let bytes, let place, let time):
             let record: LogRecord
             do throws(LogRecord.Mistake) { record = try LogRecord(bytes.span) } catch { throw .unreadable(place) }
+            // Its own number only rises in this process: one with the same number at once, or later, has come between.
+            guard record.head.node != node || record.head.incarnation <= state.withLock({ $0.incarnation }) else {
+                throw .displaced(place)
+            }
             let (outcome, own) = state.withLock { state in fold(record, at: place, time: time, &state) }
             try check(outcome)
             guard case .taken(let numbers, let time) = outcome else { return }

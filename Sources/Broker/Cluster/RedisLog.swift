@@ -35,6 +35,8 @@ package final class RedisLog: LogEngine {
         package var keptAge: Int64 = 3_600_000
         /// What others are told of this broker, each second, as a short text.
         package var facts: @Sendable () -> String = { "{}" }
+        /// Gets letters of other brokers; on the log's thread.
+        var onLetter: @Sendable (NodeLetter) -> Void = { _ in }
         /// Gets the status whenever its state changes; on the log's thread.
         package var onChange: @Sendable (Status) -> Void = { _ in }
         /// Whether entries are to wait, because what they lead to is not stored fast enough; asked before each read.
@@ -86,8 +88,11 @@ package final class RedisLog: LogEngine {
     package func stop() {
         let (remote, thread) = link.withLock { ($0.remote.take(), $0.thread.take()) }
         remote?.run { reactor in
-            reactor[RedisSession.self]?.stop()
-            reactor.stop()
+            guard let session = reactor[RedisSession.self] else { return reactor.stop() }
+            session.leave {
+                session.stop()
+                reactor.stop()
+            }
         }
         thread?.join()
         current.withLock { $0.state = .stopped }
@@ -108,6 +113,11 @@ package final class RedisLog: LogEngine {
             }
             reactor[RedisSession.self]?.send(records)
         }
+    }
+
+    /// Sends a letter to another broker, which may be lost.
+    func send(_ letter: NodeLetter, to node: UInt64) {
+        link.withLock { $0.remote }?.run { $0[RedisSession.self]?.send(letter, to: node) }
     }
 
     /// Has the engine forget another broker, which does not come back.

@@ -21,6 +21,7 @@ final class RedisSession {
     private let order: LogOrder
     private let reactor: Reactor
     private let tail: RedisTail
+    private let post: RedisPost
     private var writes: EngineRoute?
     private var reads: EngineRoute?
 
@@ -40,6 +41,7 @@ final class RedisSession {
     private var engagedAt: MonotonicTime?
     private var facts: [UInt64: String] = [:]
     private var ticks = 0
+    private var hasLeft = false
     private var status = RedisLog.Status()
 
     /// More than there are: each waits for its grace.
@@ -60,6 +62,7 @@ final class RedisSession {
     init(_ options: RedisLog.Options, _ log: RedisLog, _ order: LogOrder, on reactor: Reactor) {
         (self.options, self.log, self.order, self.reactor) = (options, log, order, reactor)
         keys = EngineFunctions.Keys(cluster: options.cluster)
+        post = RedisPost(options, keys: keys, on: reactor)
         weak var session: RedisSession?
         tail = RedisTail(options, key: keys.log, order, on: reactor) { session?.tailReports($0) }
         session = self
@@ -80,6 +83,7 @@ final class RedisSession {
     func start() {
         writes?.start()
         reads?.start()
+        post.start()
         tick()
     }
 
@@ -87,8 +91,24 @@ final class RedisSession {
         visit += 1
         writes?.stop()
         reads?.stop()
+        post.stop()
         (writes, reads, primary) = (nil, nil, nil)
         order.disengage()
+    }
+
+    /// How long it is tried at the end to leave the engine's list of brokers, in nanoseconds.
+    private static let farewell: Int64 = 300_000_000
+
+    /// Has the engine forget this broker, whose process ends in order.
+    func leave(_ then: @escaping () -> Void) {
+        guard case .engaged = phase, let primary else { return then() }
+        hasLeft = true
+        primary.ask(["HDEL", .text(keys.nodes), .text(name)], patience: Self.farewell) { _ in then() }
+    }
+
+    func send(_ letter: NodeLetter, to node: UInt64) {
+        guard let command = post.command(sending: letter, to: node) else { return }
+        primary?.ask(command) { _ in }
     }
 
     // MARK: The links
@@ -368,7 +388,7 @@ final class RedisSession {
     }
 
     private func beat() {
-        guard case .engaged(let term) = phase else { return }
+        guard case .engaged(let term) = phase, !hasLeft else { return }
         if canary == nil, order.obstacle == nil {
             canary = reactor.now
             doubtful = doubtful ?? canary
@@ -377,11 +397,14 @@ final class RedisSession {
         ask(["HSET", .text(keys.nodes), .text(name), .text(options.facts())]) { [unowned self] in failed($0) }
         ask(["HGETALL", .text(keys.nodes)]) { [unowned self] answer in
             guard case .success(let value) = answer, let words = value.elements else { return failed(answer) }
+            let known = facts
             facts = [:]
             for place in stride(from: 0, to: words.count - 1, by: 2) {
                 guard let node = words[place].text.flatMap({ UInt64($0, radix: 16) }) else { continue }
                 facts[node] = words[place + 1].text
             }
+            // They have ended in order, or were forgotten; what is there says so again each second.
+            for node in known.keys where facts[node] == nil { tail.forget(node) }
         }
         trim(term)
     }

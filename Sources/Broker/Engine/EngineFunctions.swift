@@ -172,11 +172,16 @@ package enum EngineFunctions {
         package let head: String
         package let nodes: String
         package let ready: String
+        private let posts: String
 
         package init(cluster name: String) {
             let prefix = "broker:{\(name)}:"
+            posts = prefix + "post:"
             (log, head, nodes, ready) = (prefix + "log", prefix + "head", prefix + "nodes", prefix + "ready")
         }
+
+        /// The stream of letters to a broker.
+        package func post(of node: UInt64) -> String { posts + String(node, radix: 16) }
 
         /// The command that calls a function.
         package func call(_ function: Function, _ arguments: [RESPCommand.Word]) -> RESPCommand {

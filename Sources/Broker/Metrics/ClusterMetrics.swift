@@ -1,3 +1,32 @@
+internal import WSTransport
+
+/// What each broker of a cluster tells the others of itself, to be added up.
+package struct ClusterFigures: Sendable, Equatable {
+    package var clients = 0
+    package var subscriptions = 0
+    /// Messages that clients have published here, and that clients were sent here, since its start.
+    package var received = 0
+    package var sent = 0
+
+    package init() {}
+
+    package init(_ figures: Figures) {
+        clients = figures.clients
+        subscriptions = figures.sum { (counters: ShardCounters) in counters.subscriptions.current }
+        received = figures.sum { (counters: ShardCounters) in counters.published.current }
+        sent = figures.sum { (counters: ShardCounters) in
+            counters.delivered.current + counters.snapshots.current + counters.replayed.current
+        }
+    }
+
+    package static func += (sum: inout ClusterFigures, more: ClusterFigures) {
+        sum.clients = sum.clients.addingReportingOverflow(more.clients).partialValue
+        sum.subscriptions = sum.subscriptions.addingReportingOverflow(more.subscriptions).partialValue
+        sum.received = sum.received.addingReportingOverflow(more.received).partialValue
+        sum.sent = sum.sent.addingReportingOverflow(more.sent).partialValue
+    }
+}
+
 /// The figures of a broker that is one of a cluster, at one moment.
 package struct ClusterReading: Sendable {
     /// What people call the broker.
@@ -22,6 +51,8 @@ package struct ClusterReading: Sendable {
     package var terms: UInt64 = 0
     package var restored: UInt64 = 0
     package var surrenders: UInt64 = 0
+    /// Of the brokers that are there, by what people call them.
+    package var figures: [(name: String, figures: ClusterFigures)] = []
 
     package init(name: String) { self.name = name }
 }
@@ -39,6 +70,15 @@ extension MetricTable {
                 reading.cluster.map { cluster in
                     let name = cluster.name.filter { $0 != "\"" && $0 != "\\" && !$0.isNewline }
                     return [("{node=\"\(name)\"}", 1)]
+                } ?? []
+            })
+        table.add(
+            "broker_cluster_clients", .gauge, "Clients of each broker that is there, as it has told the others last.",
+            by: "node",
+            each: { reading in
+                reading.cluster?.figures.map { one in
+                    let name = one.name.filter { $0 != "\"" && $0 != "\\" && !$0.isNewline }
+                    return ("{node=\"\(name)\"}", one.figures.clients)
                 } ?? []
             })
         add("broker_cluster_ready", .gauge, "1: the log is followed without delay; 0: /health/ready says why not.") {

@@ -76,6 +76,7 @@ package final class SystemTopics {
         publish("subscriptions/count", figures.sum { (counters: ShardCounters) in counters.subscriptions.current })
         publish("memory/resident", Machine.residentBytes)
         let reading = figures.reading(pending: pending)
+        if let cluster = reading.cluster { publish(cluster) }
         for metric in MetricTable.all.metrics {
             for (name, text) in metric.read(reading).figures { publish("metrics/\(metric.name)\(name)", text: text) }
         }
@@ -85,6 +86,17 @@ package final class SystemTopics {
         publish("store/messages/bytes", store.payloadBytes + store.historyBytes)
         publish("store/used/bytes", store.usedBytes)
         publish("store/maximum/bytes", store.maximumBytes)
+    }
+
+    /// What the brokers of the cluster have together.
+    private func publish(_ cluster: ClusterReading) {
+        var sum = ClusterFigures()
+        for one in cluster.figures { sum += one.figures }
+        for (name, count) in [
+            ("nodes/count", cluster.living), ("clients/connected", sum.clients),
+            ("subscriptions/count", sum.subscriptions), ("publish/messages/received", sum.received),
+            ("publish/messages/sent", sum.sent),
+        ] { publish(name, text: "\(count)", below: "$SYS/cluster") }
     }
 
     /// The counters, each with its topic and the name of its load.
@@ -115,10 +127,10 @@ package final class SystemTopics {
     private func publish(_ name: String, _ number: Int) { publish(name, text: "\(number)") }
 
     /// - Parameter text: a JSON value.
-    private func publish(_ name: String, text: String) {
+    private func publish(_ name: String, text: String, below root: String = "$SYS/broker") {
         let payload = Array(text.utf8)
-        guard published[name] != payload, let topic = try? Topic("$SYS/broker/\(name)") else { return }
-        published[name] = payload
+        guard published["\(root)/\(name)"] != payload, let topic = try? Topic("\(root)/\(name)") else { return }
+        published["\(root)/\(name)"] = payload
         changed.append((topic, payload))
     }
 

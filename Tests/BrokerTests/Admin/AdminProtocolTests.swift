@@ -29,10 +29,10 @@ struct AdminProtocolTests {
     /// A request with all its members, as it goes over the wire.
     static let requests = [
         #"{"id":7,"verb":"status","clients":true}"#,
-        #"{"id":7,"verb":"clients","user":"u","filter":"a/+","where":["pending > 1KiB"],"sort":"rtt","reverse":true,"limit":5}"#,
-        #"{"id":7,"verb":"client","client":"eb1"}"#,
+        #"{"id":7,"verb":"clients","user":"u","filter":"a/+","where":["pending > 1KiB"],"sort":"rtt","reverse":true,"limit":5,"node":"b"}"#,
+        #"{"id":7,"verb":"client","client":"eb1","node":"b"}"#,
         #"{"id":7,"verb":"client.policy","client":"eb1","slow":"latest"}"#,
-        #"{"id":7,"verb":"kick","client":"eb1","user":"u","filter":"a/#","reason":"r","dryRun":true}"#,
+        #"{"id":7,"verb":"kick","client":"eb1","user":"u","filter":"a/#","reason":"r","dryRun":true,"node":"b"}"#,
         #"{"id":7,"verb":"kick","user":"u","ban":true,"seconds":60,"note":"n"}"#,
         #"{"id":7,"verb":"bans.list"}"#,
         #"{"id":7,"verb":"cluster"}"#,
@@ -57,8 +57,8 @@ struct AdminProtocolTests {
         #"{"id":7,"verb":"audit","after":5,"since":6,"user":"u","wait":true}"#,
         #"{"id":7,"verb":"events","after":5,"since":6,"wait":true,"kinds":["slow"],"client":"c","user":"u"}"#,
         #"{"id":7,"verb":"trace","number":9,"filter":"a/+","client":"eb1","last":true}"#,
-        #"{"id":7,"verb":"why","client":"eb1","topic":"a","limit":5}"#,
-        #"{"id":7,"verb":"topics","filter":"a/+","seconds":1.5}"#,
+        #"{"id":7,"verb":"why","client":"eb1","topic":"a","limit":5,"node":"b"}"#,
+        #"{"id":7,"verb":"topics","filter":"a/+","seconds":1.5,"node":"b"}"#,
         #"{"id":7,"verb":"subscriptions","filter":"a/+"}"#,
         #"{"id":7,"verb":"retained.list","filter":"a/+","after":"a/1"}"#,
         #"{"id":7,"verb":"retained.get","topic":"a","exact":true}"#,
@@ -70,7 +70,7 @@ struct AdminProtocolTests {
         #"{"id":7,"verb":"backup"}"#,
         #"{"id":7,"verb":"backup","path":"weekly/a.mdb"}"#,
         #"{"id":7,"verb":"backup.next"}"#,
-        #"{"id":7,"verb":"drain"}"#,
+        #"{"id":7,"verb":"drain","retrySpread":5,"node":"b"}"#,
         #"{"id":7,"verb":"reload"}"#,
         #"{"id":7,"verb":"config.show","explained":true}"#,
         #"{"id":7,"verb":"config.plan","text":"t","name":"n"}"#,
@@ -126,16 +126,17 @@ struct AdminProtocolTests {
 
     @Test func anAnswerIsReadAsItIsWritten() throws {
         let client =
-            #""id":"a","user":null,"address":"x","protocol":"p","origin":"o","agent":"b","published":7,"connectedAt":1,"#
+            #""id":"a","node":"b","user":null,"address":"x","protocol":"p","origin":"o","agent":"b","published":7,"connectedAt":1,"#
             + #""subscriptions":2,"pendingBytes":3,"#
             + #""kernelBytes":4,"roundTripMilliseconds":0.5,"waitingMilliseconds":1.5,"behind":true,"policy":"close","#
             + #""receivedBytes":5,"sentBytes":6,"listener":"l","tls":"TLSv1.3","reactor":1"#
-        try isReadAsItIsWritten(#""result":[{\#(client)},{\#(client)}],"truncated":true"#, ClientsRequest.Answer.self)
+        try isReadAsItIsWritten(
+            #""result":[{\#(client)},{\#(client)}],"truncated":true,"missing":["b"]"#, ClientsRequest.Answer.self)
         try isReadAsItIsWritten(#""result":{\#(client),"filters":["a/+"]}"#, ClientRequest.Answer.self)
         try isReadAsItIsWritten(#""result":{"kicked":2}"#, KickRequest.Answer.self)
         try isReadAsItIsWritten(#""result":{"kicked":0,"matching":2}"#, KickRequest.Answer.self)
         try isReadAsItIsWritten(
-            #""result":{"kicked":2,"banned":["user u"],"notBanned":1}"#, KickRequest.Answer.self)
+            #""result":{"kicked":2,"missing":["b"],"banned":["user u"],"notBanned":1}"#, KickRequest.Answer.self)
         let ban = #""id":"b1","kind":"user","name":"u","added":1,"expires":2,"note":"n""#
         try isReadAsItIsWritten(#""result":[{\#(ban)}]"#, BansRequest.Answer.self)
         try isReadAsItIsWritten(#""result":{\#(ban),"disconnected":3}"#, AddBanRequest.Answer.self)

@@ -241,6 +241,11 @@ struct LogOrderTests {
             (.term(at: next, closed: LogPosition(term: 1, seq: 1001), epoch: 7), .missing(after: last)),
             (.term(at: next, closed: .start, epoch: 7), .undone(after: .start)),
             (.term(at: next, closed: last, epoch: 8), .foreign(epoch: 8)),
+            (
+                .record(
+                    LogRecord.bytes(.init(node: 1, incarnation: 2, number: 1), [try draft("a", "1")].span),
+                    at: LogPosition(term: 1, seq: 1001), time: 0), .displaced(LogPosition(term: 1, seq: 1001))
+            ),
         ] {
             let (peer, _) = try peer()
             peer.submit([try draft("a", "1")])

@@ -1,0 +1,91 @@
+internal import Synchronization
+internal import WSTransport
+
+/// Questions of administrators that one broker of a cluster asks others, and their answers.
+///
+/// Any thread.
+final class NodeCalls: Sendable {
+    /// Sends a letter to a broker.
+    typealias Send = @Sendable (NodeLetter, _ node: UInt64) -> Void
+    /// Answers a question of a broker, once, now or later.
+    typealias Respond =
+        @Sendable (
+            _ question: [UInt8], _ sender: UInt64, _ answer: @escaping @Sendable ([UInt8]) -> Void
+        ) -> Void
+
+    private struct Call {
+        var missing: Set<UInt64>
+        var answers: [UInt64: [UInt8]] = [:]
+        let then: @Sendable ([UInt64: [UInt8]]) -> Void
+    }
+
+    private struct State {
+        var calls: [UInt64: Call] = [:]
+        /// Where it begins is any number, so that answers to an earlier process are nobody's.
+        var last = UInt64.random(in: 0..<1 << 62)
+        var send: Send = { _, _ in }
+        var respond: Respond = { _, _, _ in }
+        /// How many questions of others are being answered.
+        var underWay = 0
+    }
+
+    private let state = Mutex(State())
+    private let node: UInt64
+    /// How many questions of others are answered at a time; further ones are not.
+    private static let maximumUnderWay = 64
+    /// How many questions to others may be open.
+    private static let maximumCalls = 256
+
+    init(node: UInt64) { self.node = node }
+
+    func begin(_ send: @escaping Send) { state.withLock { $0.send = send } }
+    func serve(_ respond: @escaping Respond) { state.withLock { $0.respond = respond } }
+
+    /// Asks others; `then` gets what they have answered, when all have, or ``giveUp(_:)`` is called.
+    ///
+    /// - Returns: the number of the question; `nil`: too many are open.
+    func ask(
+        _ nodes: [UInt64], _ question: [UInt8], _ then: @escaping @Sendable ([UInt64: [UInt8]]) -> Void
+    ) -> UInt64? {
+        let found = state.withLock { state -> (UInt64, Send)? in
+            guard state.calls.count < Self.maximumCalls else { return nil }
+            state.last += 1
+            state.calls[state.last] = Call(missing: Set(nodes), then: then)
+            return (state.last, state.send)
+        }
+        guard let (number, send) = found else { return nil }
+        for other in nodes { send(NodeLetter(.question, number, from: node, question), other) }
+        return number
+    }
+
+    /// Waits no longer for the answers to a question.
+    func giveUp(_ number: UInt64) {
+        guard let call = state.withLock({ $0.calls.removeValue(forKey: number) }) else { return }
+        call.then(call.answers)
+    }
+
+    /// Takes a letter of another broker.
+    func take(_ letter: NodeLetter) {
+        switch letter.kind {
+        case .question:
+            let taken = state.withLock { state -> (Respond, Send)? in
+                guard state.underWay < Self.maximumUnderWay else { return nil }
+                state.underWay += 1
+                return (state.respond, state.send)
+            }
+            guard let (respond, send) = taken else { return }
+            respond(letter.content, letter.sender) { [self] answer in
+                state.withLock { $0.underWay -= 1 }
+                send(NodeLetter(.answer, letter.number, from: node, answer), letter.sender)
+            }
+        case .answer:
+            let done = state.withLock { state -> Call? in
+                guard state.calls[letter.number]?.missing.remove(letter.sender) != nil else { return nil }
+                state.calls[letter.number]?.answers[letter.sender] = letter.content
+                guard state.calls[letter.number]?.missing.isEmpty == true else { return nil }
+                return state.calls.removeValue(forKey: letter.number)
+            }
+            if let done { done.then(done.answers) }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("What the brokers of a cluster share of users, tokens and bans")
+struct SharedAccessTests {
+    private let bans = Bans()
+
+    private func message(_ name: String, _ text: String, seq: UInt64) -> Message {
+        Message(
+            topic: Topic(unchecked: "$cluster/\(name)"), payload: Array(text.utf8), kind: .json, isRetained: true,
+            seq: seq, time: 1)
+    }
+
+    private func shared() -> SharedAccess { SharedAccess(bans, patience: 1_000_000) }
+
+    @Test("The file is the same in whatever order the lines have come, and without those that were removed")
+    func theFileDoesNotDependOnTheOrder() throws {
+        let lines = [
+            message("access/1", #"{"user":"ann","roles":["staff"]}"#, seq: 1),
+            message("access/2", #"{"user":"bob","shoe size":43}"#, seq: 2),
+            message("access/3", #"{"revoked":{"jti":"x"}}"#, seq: 3),
+        ]
+        let (one, other) = (shared(), shared())
+        one.take(lines)
+        other.take(lines.reversed())
+        let bytes = try one.file().bytes
+        #expect(try other.file().bytes == bytes)
+        #expect(String(decoding: bytes, as: UTF8.self).contains("shoe size"), "what this version does not know stays")
+        one.take([message("access/2", "", seq: 4)])
+        #expect(try one.file().users.map(\.name) == ["ann"])
+    }
+
+    @Test(
+        "It does not hold before the brokers have brought together what their files had, and then says when it changes")
+    func itHoldsOnceItIsFounded() throws {
+        let shared = shared()
+        shared.take([message("access/1", #"{"user":"ann"}"#, seq: 1)])
+        #expect(!shared.isFounded)
+        guard case .failure(let refusal) = shared.change({ _ in }) else {
+            Issue.record("a change before it is founded")
+            return
+        }
+        #expect(refusal.code == .unavailable)
+        shared.take([message("founded", "{}", seq: 2)])
+        #expect(shared.isFounded)
+        let version = shared.version
+        shared.take([message("bans/1", #"{"kind":"user","name":"ann","added":1}"#, seq: 3)])
+        #expect(shared.version == version)
+        shared.take([message("access/1", "", seq: 4)])
+        #expect(shared.version > version)
+    }
+
+    @Test("A line that cannot be read is an error, and no empty list of users")
+    func aLineThatCannotBeReadIsAnError() {
+        let shared = shared()
+        shared.take([message("access/1", #"{"user":"a/b"}"#, seq: 1), message("founded", "{}", seq: 2)])
+        #expect(throws: AccessFileErrors.self) { try shared.file() }
+    }
+
+    @Test("Bans are taken with their numbers; those that have ended, or that cannot be read, are left out")
+    func bansAreTaken() {
+        let shared = shared()
+        shared.take([
+            message("bans/1", #"{"kind":"user","name":"ann","added":5,"note":"noisy"}"#, seq: 7),
+            message("bans/2", #"{"kind":"user","name":"bob","added":5,"expires":6}"#, seq: 8),
+            message("bans/3", #"{"kind":"address","name":"10.0.0.0/8","expires":9223372036854775807}"#, seq: 9),
+            message("bans/4", #"{"kind":"shoe","name":"x"}"#, seq: 10), message("bans/5", "[", seq: 11),
+        ])
+        #expect(bans.list.all.map(\.id).sorted() == ["b7", "b9"])
+        #expect(bans.list.all.first { $0.id == "b7" }?.note == "noisy")
+        let version = bans.list.version
+        shared.take([message("bans/1", "", seq: 12)])
+        #expect(bans.list.all.map(\.id) == ["b9"] && bans.list.version > version)
+    }
+
+    @Test("Only a first level that is $cluster is private")
+    func topicsBelowClusterArePrivate() {
+        for name in ["$cluster", "$cluster/access/1", "$cluster/"] {
+            #expect(Topic(unchecked: name).isPrivate)
+            #expect(TopicFilter(unchecked: name, isLiteral: true).isPrivate)
+        }
+        for name in ["$clusters", "cluster/a", "$SYS/cluster", "$Cluster", "a/$cluster"] {
+            #expect(!Topic(unchecked: name).isPrivate)
+        }
+    }
+
+    @Test("What was changed in a copy is made on what has changed meanwhile, and nothing else")
+    func anEditIsNoMoreThanItsChanges() throws {
+        func file(_ lines: String...) throws -> AccessFile {
+            try AccessFile(Array(lines.joined(separator: "\n").utf8), file: "f")
+        }
+        let edit = AccessKeeper.Edit(
+            old: try file(#"{"user":"ann"}"#, #"{"user":"bob"}"#),
+            new: try file(#"{"user":"ann","roles":["r"]}"#, #"{"user":"new"}"#),
+            bytes: [])
+        var now = try file(#"{"user":"ann"}"#, #"{"user":"bob"}"#, #"{"user":"later"}"#)
+        edit.apply(to: &now)
+        #expect(now.users.map(\.name).sorted() == ["ann", "later", "new"])
+        #expect(now.users.first { $0.name == "ann" }?.roles == ["r"])
+    }
+}
