@@ -1,28 +1,28 @@
 internal import WSTransport
 
-/// The times that sessions wait for, such as the end of a token.
+/// The times at which sessions must be told something, such as the expiry of a token.
 ///
-/// They are checked once a second while there are any. Runs on its reactor's thread.
+/// Checked every 250 ms while there are any. Runs on its reactor's thread.
 package final class Alarms {
     package enum Reason: Sendable {
-        /// The credentials are about to end.
+        /// The credentials expire soon.
         case expiring
-        /// They have ended.
+        /// The credentials have expired.
         case expired
-        /// The client has had time enough to authenticate.
+        /// The client has not authenticated in time.
         case late
     }
 
     /// The alarms, by the time in Unix milliseconds, rounded to ``step``, and by the session's number.
     private var alarms: [Int64: [UInt32: [Reason]]] = [:]
-    /// The times of each session, by its number.
+    /// The times for which each session has alarms, as slots of ``step``, by the session's number.
     private var times: [UInt32: [Int64]] = [:]
     /// In milliseconds.
     private static let step: Int64 = 250
 
     var isEmpty: Bool { alarms.isEmpty }
 
-    /// Adds a time that a session waits for; alarms that are due together are reported in order.
+    /// Adds an alarm for a session; alarms that are due together are reported in order.
     ///
     /// - Parameter time: Unix milliseconds.
     func add(_ session: UInt32, at time: Int64, for reason: Reason) {
@@ -39,7 +39,7 @@ package final class Alarms {
         }
     }
 
-    /// Takes the alarms whose time has come, with the numbers of their sessions.
+    /// Removes the alarms that are due, and returns them with the numbers of their sessions.
     func due(now: Int64) -> [(session: UInt32, reason: Reason)] {
         var due: [(session: UInt32, reason: Reason)] = []
         for slot in alarms.keys.filter({ $0 * Self.step <= now }).sorted() {
@@ -54,10 +54,11 @@ package final class Alarms {
 }
 
 extension Shard {
-    /// How long before their end credentials are reported as expiring, in milliseconds; a tenth of their life at most.
+    /// How long before their expiry credentials are reported as expiring, in milliseconds; at most a tenth of the time
+    /// left.
     private static let notice: Int64 = 30_000
 
-    /// Tells a session when a time has come, unless it leaves or gets other credentials first.
+    /// Tells a session when a time has come, unless the session leaves or gets other credentials first.
     ///
     /// - Parameter time: Unix milliseconds.
     package func wake(_ session: any Session, at time: Int64, for reason: Alarms.Reason) {
@@ -66,7 +67,7 @@ extension Shard {
         if isFirst { lookAtAlarms() }
     }
 
-    /// Tells a session when its credentials end, and shortly before; does nothing if they do not end.
+    /// Tells a session when its credentials expire, and shortly before; does nothing if they do not expire.
     ///
     /// Removes its earlier alarms.
     package func watchExpiry(of session: any Session) {

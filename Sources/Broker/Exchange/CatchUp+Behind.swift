@@ -2,7 +2,7 @@ internal import WSTransport
 
 /// Sessions that fall behind, and what is held for them.
 extension CatchUp {
-    /// Has messages after `seq` wait for ``advance(_:)``; does nothing if the session is behind already.
+    /// Sets a session behind, so that messages after `seq` wait for ``advance(_:)``; does nothing if it is behind already.
     func setBehind(_ session: any Session, at seq: UInt64) -> Ledger {
         if !session.subscriptions.isBehind {
             counters.behind.add(1)
@@ -11,17 +11,18 @@ extension CatchUp {
         return session.subscriptions.setBehind(at: seq)
     }
 
-    /// Whether nothing but the retained value of one topic may come before the live messages of a subscription.
+    /// Whether only the retained value of one topic can come before the live messages of a subscription.
     ///
-    /// Most topics that clients subscribe to have none. To look at once costs much less than to have the session wait for its
-    /// turn to be told so.
+    /// Most topics have no retained value. Checking that at once costs much less than a turn in which the session is
+    /// told so.
     func mayLook(_ filter: TopicFilter, _ options: SubscribeOptions, _ set: SubscriptionSet) -> Bool {
         filter.isLiteral && options.wantsSnapshot && options.since == nil && options.rewind == nil && !options.isPoll
             && !set.isBehind
     }
 
-    /// Whether the topic of such a filter has no retained value at a position, or one that has been removed since, of which a
-    /// live message tells; `false`: it has one, or that is found out in its turn.
+    /// Whether the topic of such a filter has no retained value at a position; `false` also if that is not known now.
+    ///
+    /// A value that has been removed since counts as none, because a live message tells of the removal.
     func isEmpty(_ filter: TopicFilter, at position: Sequencer.Position) -> Bool {
         guard position.overlay.isEmpty, !position.waitsForStore, unsafe share.isLeft(in: reactor.now) else {
             return false
@@ -31,9 +32,9 @@ extension CatchUp {
         return end == .finished
     }
 
-    /// A connection has not taken all that the turn had for it.
+    /// Sets a session behind whose connection has not taken everything that this turn sent it.
     ///
-    /// Called when the turn's messages have been handed out. Later messages wait outside the connection's backlog, if
+    /// Called after the turn's messages have been handed out. Later messages wait outside the connection's backlog, if
     /// the store delivers them or they may be dropped.
     package func fellBehind(_ session: any Session) {
         guard session.subscriptions.toleratesLag, isKnown(session) else { return }

@@ -13,22 +13,22 @@ package final class CatchUp {
     private let fanOut: FanOut
     var recorder: FlightRecorder { fanOut.recorder }
     private let mailbox: Mailbox<ShardEvent>
-    /// Delivers what came in the mailbox.
+    /// Delivers events from the mailbox.
     var deliver: ([ShardEvent]) -> Void = { _ in }
-    /// Checks the rights of a session, if they have changed since it was checked.
+    /// Checks the rights of a session, if rights have changed since its last check.
     var review: (any Session) -> Void = { _ in }
-    /// Told of clients that fall behind, and of what they miss; `nil`: nothing is told.
+    /// Is told of clients that fall behind, and of the messages that they miss; `nil` if nobody is.
     var witness: () -> (any Witness)? = { nil }
     /// The number up to which everything has been handed to the live connections.
     var deliveredUpTo: () -> UInt64 = { 0 }
     /// The limits that hold now.
     var limits: ExchangeSettings.Limits
-    /// How much is read and sent for a session in one turn, in bytes; nothing is while its connection has unsent bytes.
+    /// How much is read and sent for a session in one turn, in bytes; nothing while its connection has unsent bytes.
     var piece = 64 * 1024
     /// The sessions that wait for a turn, in order.
     private var waitingForTurn: ArraySlice<any Session> = []
     /// How much all sessions together may be sent in this turn.
-    // It calls nothing, so it is not checked for a change that is under way.
+    // Unchecked, because nothing is called while it changes.
     @exclusivity(unchecked) var share = CatchUpShare()
     /// The sessions that wait for the store to commit.
     private var waitingForStore: [any Session] = []
@@ -49,7 +49,7 @@ package final class CatchUp {
         self.limits = limits
     }
 
-    /// Forgets the sessions that wait, which hold their shard.
+    /// Forgets the waiting sessions, which hold references to their shard.
     func forget() {
         waitingForTurn = []
         waitingForStore = []
@@ -59,7 +59,7 @@ package final class CatchUp {
 
     // MARK: A piece
 
-    /// Sends a session the next piece of what is due to it; called again when its connection has room.
+    /// Sends a session the next piece of what it is owed; called again when its connection has room.
     package func advance(_ session: any Session) {
         let set = session.subscriptions
         review(session)
@@ -116,11 +116,11 @@ package final class CatchUp {
         }
     }
 
-    // MARK: What comes before the messages
+    // MARK: Before the messages
 
     /// Finds out which requested messages the history lacks, and sends retained values in their place.
     ///
-    /// - Returns: whether that is done; if not, the session is advanced again.
+    /// - Returns: `false` if that is not finished; the session is advanced again.
     private func open(_ session: any Session, _ ledger: Ledger, _ room: inout Int) throws(StorageError) -> Bool {
         if !ledger.unexamined.isEmpty { try examine(session, ledger) }
         while let resume = ledger.showing.first {
@@ -193,11 +193,11 @@ package final class CatchUp {
         snapshot.waitsForStore && !sequencer.isSettled(upTo: snapshot.seq)
     }
 
-    /// Sends the next piece of a snapshot; `true`: that was the last.
+    /// Sends the next piece of a snapshot; `true` if that was the last.
     ///
     /// If it throws, nothing was sent, and `snapshot` must not be used again.
     ///
-    /// - Parameter rewinding: brings the values that are messages of the history, later.
+    /// - Parameter rewinding: leaves out the values that it will bring as messages of the history.
     private func show(
         _ snapshot: inout Snapshot, newerThan since: UInt64?, _ rewinding: Rewinding?, _ session: any Session,
         _ room: inout Int
@@ -207,8 +207,8 @@ package final class CatchUp {
             store, visits: 512, bytes: room, now: Lifetime.now
         ) { found.append($0) }
         if let since {
-            // The client has seen older values, and kept ones come later, in their order. Look at the messages on
-            // their way to the disk first: between the two looks a message may reach the disk.
+            // Leave out values that the client has seen, and kept ones, which come later, in their order. Check the
+            // messages on their way to the disk first: a message may reach the disk between the two checks.
             found.removeAll { $0.seq <= since }
             let pending = sequencer.pending(of: found.map(\.seq))
             found.removeAll { pending.contains($0.seq) }
@@ -218,7 +218,7 @@ package final class CatchUp {
                 return kept
             }
             found.removeAll { kept.contains($0.seq) }
-            // Changes of ephemeral values come later, too.
+            // Leave out held changes of ephemeral values, which come later, too.
             let held = session.subscriptions.held
             if !held.isEmpty, !found.isEmpty {
                 let seqs = held.seqs
@@ -241,11 +241,11 @@ package final class CatchUp {
         return progress == .finished
     }
 
-    // MARK: What is due to the session
+    // MARK: Messages owed to the session
 
-    /// Sends what is due up to `limit`; `nil`: everything, after which the session is live.
+    /// Sends what is owed up to `limit`; if that is `nil`, sends everything, and the session becomes live.
     ///
-    /// - Returns: whether that is done; if not, the session is advanced again.
+    /// - Returns: `false` if that is not finished; the session is advanced again.
     private func catchUp(
         _ session: any Session, _ ledger: Ledger, to limit: UInt64?, _ room: inout Int
     ) throws(StorageError) -> Bool {
@@ -292,7 +292,7 @@ package final class CatchUp {
 
     private func join(_ session: any Session) -> Bool {
         let set = session.subscriptions
-        // A few held messages are sent at once, many when the client has taken what it was sent.
+        // A few held messages are sent at once; many only after the connection has sent its backlog.
         guard session.isDrained || set.held.bytes < piece else { return false }
         sendHeld(upTo: .max, session)
         sendGaps(upTo: .max, session)
@@ -311,7 +311,7 @@ package final class CatchUp {
         return true
     }
 
-    /// Sends a piece of what is due from the store; `false`: the session is gone, or has enough for now.
+    /// Sends a piece of what is owed from the store; `false` if the session is gone, or has enough for now.
     private func readDue(
         _ session: any Session, _ ledger: Ledger, upTo end: UInt64, _ room: inout Int
     ) throws(StorageError) -> Bool {
@@ -353,7 +353,7 @@ package final class CatchUp {
         _ message: Message, to session: any Session, _ ledger: Ledger, _ counter: borrowing Counter
     ) -> Bool {
         guard !message.isExpired(at: Lifetime.now) else { return false }
-        // It may also be held, as its topic's newest from before a subscription asked for all: send it once.
+        // It may also be held, as the newest of its topic before a subscription asked for all messages. Send it once.
         guard sendHeld(upTo: message.seq, session) != message.seq,
             session.subscriptions.takes(message, client: session.client.id, ledger)
         else { return false }
@@ -431,7 +431,7 @@ package final class CatchUp {
 
     private func advanceNextTurn() { reactor.runSoon { [weak self] in self?.advanceThoseWaiting() } }
 
-    /// Advances the waiting sessions in order; one that is owed more goes to the end.
+    /// Advances the waiting sessions in order; a session that is owed more goes to the end of the queue.
     private func advanceThoseWaiting() {
         var waiting = waitingForTurn[...]
         waitingForTurn = []

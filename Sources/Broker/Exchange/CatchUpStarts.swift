@@ -1,16 +1,16 @@
-/// What a subscription receives before it is live: the retained values and the end marker, after everything that was
-/// due earlier.
+/// What a subscription receives before it is live: the retained values and the end marker, after everything that the
+/// session was owed before.
 ///
-/// A class, because each copy of a ``Snapshot`` counts several references, and this is looked at again and again.
+/// A class, because copying a ``Snapshot`` counts several references, and this one is looked at often.
 final class CatchUpStart {
     /// The number of the subscription.
     let number: UInt32
     let filter: TopicFilter
-    /// The position of the subscription: later messages are not part of this.
+    /// The position of the subscription: later messages are not part of its snapshot.
     let seq: UInt64
-    /// The retained values; `nil`: none are wanted, or all have been sent.
+    /// The retained values; `nil` if none are wanted, or all have been sent.
     var snapshot: Snapshot?
-    /// What comes of the history, after the retained values; `nil`: nothing is wanted.
+    /// The part of the history that follows the retained values; `nil` if none is wanted.
     let rewinding: Rewinding?
 
     init(number: UInt32, filter: TopicFilter, seq: UInt64, snapshot: Snapshot?, rewinding: Rewinding? = nil) {

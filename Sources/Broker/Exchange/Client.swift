@@ -1,6 +1,6 @@
 package import WSTransport
 
-/// One connected client: who it is, for administrators and for messages' origins, and what it may do.
+/// One connected client: its identity, for administrators and as the origin of messages, and its rights.
 ///
 /// Runs on its reactor's thread.
 package final class Client {
@@ -11,39 +11,39 @@ package final class Client {
     package let address: String
     /// Its protocol, such as `broker.v1.json`, `topic`, `events`.
     package var protocolName: String { endpoint.protocolName }
-    /// Where it comes from, as it says; `nil`: it has not said it.
+    /// The web page and the program, as the client states them; `nil` if it states neither.
     package var source: ClientSource?
-    // Each publication counts one: it is one step.
+    // Unchecked, because it changes in one step, once for each publication.
     @exclusivity(unchecked) private var publications = 0
-    /// The listener's address, as it is configured; empty: the administrator's socket.
+    /// The listener's address, as it is configured; empty for the administrator's socket.
     package let listener: String
     /// Unix milliseconds.
     package let connectedAt: Int64
     private var bucket = RateLimit()
-    // Where the one before leaves room for them.
+    // Small fields, in the padding after `bucket`.
     private let isLocal: Bool
     let endpoint: ClientEndpoint
-    /// Its part of what its address and its user have; `nil`: it counts for none.
+    /// Its share of the quotas of its address and its user; `nil` if it counts for neither.
     var membership: Membership?
-    // Each publication looks at it, and the look would be checked for a change that is under way: it is one step.
+    // Unchecked, because each publication reads it, and nothing is called while it changes.
     @exclusivity(unchecked) private var box: GrantBox
-    /// The topic of the last publication, and what was found for it.
+    /// The topic of the last publication, and the client's rights for it.
     private var lastTopic: Topic?
     private var lastRights: Rights = []
-    /// Whether its subscriptions are still to be looked at, since the rules have changed.
+    /// Whether its subscriptions are still to be reviewed, because the rules have changed.
     var isUnreviewed = false
-    /// Whether a proxy says what its address is.
+    /// Whether a proxy has named its address.
     package var isForwarded: Bool {
         get { isOfProxy }
         set { isOfProxy = newValue }
     }
     private var isOfProxy = false
-    /// Whether its credentials have another end than the one that is waited for.
+    /// Whether its credentials have a new time of expiry, for which no alarm is set yet.
     private var hasOtherEnd = false
 
     /// - Parameters:
-    ///   - isLocal: whether it came in by a listener on loopback or in the file system.
-    ///   - grants: of the reactor that it belongs to.
+    ///   - isLocal: whether its listener is on loopback or in the file system.
+    ///   - grants: those of its reactor.
     package init(
         id: UInt64, _ principal: Principal, address: String, listener: String, isLocal: Bool = true,
         protocolName: String, connectedAt: Int64, _ grants: GrantTable
@@ -62,17 +62,17 @@ package final class Client {
         }
     }
 
-    /// How rules would see it as somebody else.
+    /// The client as the rules would see it with another principal.
     package func subject(as principal: Principal) -> Subject {
         Subject(principal, address: host, listener: listener, isLocal: isLocal, client: name)
     }
 
-    /// Its name in texts: the number in base 36.
+    /// Its name in texts: its number in base 36.
     package var name: String { Self.name(id) }
 
     /// The name of a client with this number.
     package static func name(_ id: UInt64) -> String {
-        // By hand: each client that comes and goes is named, and `String(_:radix:)` costs several times as much.
+        // Written by hand, because every client is named, and `String(_:radix:)` costs several times as much.
         unsafe String(unsafeUninitializedCapacity: 13) { digits in
             var (rest, count) = (id, 0)
             repeat {
@@ -86,12 +86,12 @@ package final class Client {
         }
     }
 
-    /// The number of the client that has this name; `nil`: it is no client's.
+    /// The number of the client with this name; `nil` if the name is not one that ``name(_:)`` makes.
     package static func number(named name: String) -> UInt64? {
         UInt64(name, radix: 36).flatMap { Self.name($0) == name ? $0 : nil }
     }
 
-    /// The address without the port; `nil`: it has none.
+    /// The address without the port; `nil` if it is not an Internet address.
     package var host: String? { Self.host(of: address) }
 
     /// The client as the rules see it.
@@ -100,7 +100,7 @@ package final class Client {
             principal, address: Self.host(of: address), listener: listener, isLocal: isLocal, client: Self.name(id))
     }
 
-    /// An address without its port; `nil`: it is none of the internet.
+    /// An address without its port; `nil` if it is not an Internet address.
     private static func host(of address: String) -> String? {
         guard !address.hasPrefix("unix"), let colon = address.utf8.lastIndex(of: UInt8(ascii: ":")) else { return nil }
         let host = address[..<colon]
@@ -113,25 +113,25 @@ package final class Client {
         return bucket.take(perSecond: rate, now: now())
     }
 
-    /// How many publications of it were taken.
+    /// How many of its publications have passed the checks.
     package var published: Int { unsafe publications }
 
-    /// One more publication was taken.
+    /// Counts a publication that has passed the checks.
     @inline(__always)
     func countPublication() { unsafe publications &+= 1 }
 
-    /// Takes over what another client has left of its rate: both are one connection's.
+    /// Takes over the remaining rate of another client of the same connection.
     func takeOverRate(of other: Client) { bucket = other.bucket }
 
     // MARK: Rights
 
-    /// Whether it may publish, and set retained values, wherever anybody may, by the rules that hold now.
+    /// Whether it may publish and set retained values on every topic where any client may, by the current rules.
     var publishesAnywhere: Bool { unsafe box.publishesAnywhere }
 
-    /// Whether it has all these rights for a topic, by the rules that hold now.
+    /// Whether it has all these rights for a topic, by the current rules.
     func has(_ rights: Rights, for topic: Topic, _ grants: GrantTable) -> Bool {
         if unsafe box.publishesAnywhere { return true }
-        // Most publish again to the topic that they published to before.
+        // Most clients publish to the same topic again.
         if unsafe box.isCurrent, lastRights.isSuperset(of: rights), let lastTopic, lastTopic.name.isSame(as: topic.name)
         {
             return true
@@ -139,7 +139,7 @@ package final class Client {
         return looks(whether: rights, topic, grants)
     }
 
-    /// Whether it may publish to a topic, by the rules that hold now.
+    /// Whether it may publish to a topic, by the current rules.
     package func mayPublish(to topic: Topic, _ grants: GrantTable) -> Bool { has(.publish, for: topic, grants) }
 
     @inline(never)
@@ -152,26 +152,26 @@ package final class Client {
         return lastRights.isSuperset(of: rights)
     }
 
-    /// Whether it may subscribe to a filter, by the rules that hold now.
+    /// Whether it may subscribe to a filter, by the current rules.
     func verdict(on filter: TopicFilter, _ grants: GrantTable) -> Grant.Verdict {
         renew(grants)
         return unsafe box.grant.verdict(on: filter)
     }
 
-    /// Whether it may do anything at all, by the rules that hold now.
+    /// Whether it may do nothing at all, by the current rules.
     package func mayNothing(_ grants: GrantTable) -> Bool {
         renew(grants)
         return unsafe box.grant.isNothing
     }
 
-    /// Itself as the rules see it, and what it may do by those that hold now.
+    /// The client as the rules see it, and its rights by the current rules.
     func standing(_ grants: GrantTable) -> (Subject, Grant) {
         renew(grants)
         let subject = Subject(principal, address: host, listener: listener, isLocal: isLocal, client: name)
         return unsafe (subject, box.grant)
     }
 
-    /// The limits that its rules have; `nil`: none.
+    /// The limits that its rules set; `nil` if they set none.
     func limits(_ grants: GrantTable) -> RuleLimits? {
         renew(grants)
         return unsafe box.grant.limits
@@ -179,19 +179,19 @@ package final class Client {
 
     private var isEnded = false
 
-    /// Whether its credentials do not hold any more.
+    /// Whether its credentials are no longer valid.
     func hasEnded(_ grants: GrantTable) -> Bool {
         renew(grants)
         return isEnded
     }
 
-    /// Whether a change has given its credentials another end since this was last asked.
+    /// Whether its credentials have got a new time of expiry since the last call.
     func takesOtherEnd() -> Bool {
         defer { hasOtherEnd = false }
         return hasOtherEnd
     }
 
-    /// Goes on as somebody else, or as the same with other credentials.
+    /// Continues with another principal, or with new credentials of the same one.
     package func become(_ principal: Principal, _ grants: GrantTable) {
         present = principal
         isEnded = false
@@ -220,23 +220,23 @@ package final class Client {
     }
 }
 
-/// The numbers of one shard's clients, which no other client of any shard has.
+/// The client numbers of one shard, which no client of another shard has.
 ///
-/// The lowest byte says which shard it is, so that one that is named is found without asking all of them.
+/// The lowest byte is the shard's index, so that the shard of a number is known without asking all of them.
 struct ClientNumbers {
     /// The most shards that a broker may have.
     static let maximumShards = 256
 
     private var last: UInt64
 
-    /// - Parameter base: what they begin after, a multiple of 256; `nil`: a number of the time, so that they do not repeat after
-    ///   a restart, as far as a log reader is concerned.
+    /// - Parameter base: numbers begin after this one, a multiple of 256; `nil`: after one that is made from the time,
+    ///   so that a reader of logs does not meet a number again after a restart.
     init(shard: Int, from base: UInt64? = nil) {
         last =
             (base ?? UInt64(truncatingIfNeeded: WallClock.unixMilliseconds) << 20) | UInt64(shard % Self.maximumShards)
     }
 
-    /// One that was never given.
+    /// Returns a number that was never given.
     mutating func next() -> UInt64 {
         last += UInt64(Self.maximumShards)
         return last
@@ -246,14 +246,14 @@ struct ClientNumbers {
     static func shard(of number: UInt64) -> Int { Int(number % UInt64(maximumShards)) }
 }
 
-/// A rate limit, which saves up for at most one second.
+/// A rate limit, which saves up permits for at most one second.
 package struct RateLimit {
     private var tokens = 0.0
     private var last: MonotonicTime?
 
     package init() {}
 
-    /// Takes one, if there is one.
+    /// Takes one permit, if there is one.
     ///
     /// - Parameter rate: the number earned a second, which is also the maximum saved; it may change between calls.
     package mutating func take(perSecond rate: Int, now: MonotonicTime) -> Bool {

@@ -1,10 +1,10 @@
-/// Where a client comes from, as its request says: the web page, and the program.
+/// The origin of a client's request: the web page and the program that it names.
 ///
-/// One object for all clients of a reactor that say the same.
+/// All clients of a reactor with the same origin and program share one object.
 package final class ClientSource {
-    /// The page's origin; `nil`: it is no page's.
+    /// The page's origin; `nil` if the request comes from no page.
     package let origin: String?
-    /// The program's name, the `User-Agent`; `nil`: it has not said it.
+    /// The program's name, from `User-Agent`; `nil` if there is none.
     package let agent: String?
 
     fileprivate init(_ key: ClientSources.Key) { (origin, agent) = (key.origin, key.agent) }
@@ -12,8 +12,8 @@ package final class ClientSource {
 
 /// The sources of one reactor's clients, each kept once.
 ///
-/// What strangers send fills no memory: long texts are cut, and beyond ``maximum`` sources new ones are not kept. Runs on the
-/// reactor's thread.
+/// Its size is bounded: long texts are cut, and beyond ``maximum`` sources new ones are not kept. Runs on the reactor's
+/// thread.
 package struct ClientSources {
     fileprivate struct Key: Hashable {
         let origin: String?
@@ -22,23 +22,23 @@ package struct ClientSources {
 
     /// How many sources are kept.
     static let maximum = 1024
-    /// The most bytes of one text.
+    /// The maximum length of one text, in bytes.
     static let maximumText = 160
 
     private var known: [Key: ClientSource] = [:]
-    /// How many new sources found no room since the last look for those that nobody has any more.
+    /// How many new sources found no room since unused ones were last removed.
     private var misses = 0
-    /// The sources of the last clients: each has one place, and is found there without a string.
+    /// A cache of recent sources: each has one place, which is found without making a string.
     private var last = ContiguousArray<ClientSource?>(repeating: nil, count: lastCount)
     private static let lastCount = 64
 
     package init() {}
 
-    /// The source that one of the last clients had, too; `nil`: it is not known so.
+    /// The source from the cache of recent ones; `nil` if it is not there.
     ///
     /// - Parameters:
-    ///   - origin: the bytes of the page's origin; empty: there is none.
-    ///   - agent: those of the program's name; empty: there is none.
+    ///   - origin: the bytes of the page's origin; empty if there is none.
+    ///   - agent: the bytes of the program's name; empty if there is none.
     package func recent(origin: Span<UInt8>, agent: Span<UInt8>) -> ClientSource? {
         guard let known = last[Self.place(origin, agent)], Self.isSame(known.agent, agent),
             Self.isSame(known.origin, origin)
@@ -56,7 +56,7 @@ package struct ClientSources {
         last[Self.place(origin.utf8Span.span, agent.utf8Span.span)] = source
     }
 
-    /// By the length and the last letters of each: programs of one name differ in their versions, which come last.
+    /// Derived from the length and the last bytes of each text: versions of one program differ at the end.
     private static func place(_ origin: Span<UInt8>, _ agent: Span<UInt8>) -> Int {
         let mixed = mark(of: origin) &* 31 ^ mark(of: agent)
         return Int(truncatingIfNeeded: (mixed &* 0x9E37_79B9_7F4A_7C15) &>> 58) & (lastCount - 1)
@@ -67,7 +67,7 @@ package struct ClientSources {
         return text.word(at: text.count &- length, count: length) ^ UInt64(text.count)
     }
 
-    /// The source of a client; `nil`: it says nothing of itself, or there are too many sources.
+    /// The source of a client; `nil` if it names neither page nor program, or if there are too many sources.
     package mutating func source(origin: String?, agent: String?) -> ClientSource? {
         guard origin != nil || agent != nil else { return nil }
         let key = Key(origin: origin.map(Self.clip), agent: agent.map(Self.clip))
@@ -76,7 +76,7 @@ package struct ClientSources {
             return found
         }
         if known.count >= Self.maximum {
-            // Each look costs as much as there are sources, so not every stranger causes one.
+            // Removing unused sources visits all of them, so not every new one causes it.
             misses += 1
             if misses >= Self.maximum / 4 { forgetUnused() }
             guard known.count < Self.maximum else { return nil }
@@ -91,7 +91,7 @@ package struct ClientSources {
         misses = 0
         for place in last.indices { last[place] = nil }
         for key in Array(known.keys) {
-            // Out of the table, or that would have it, too.
+            // Taken out of the table first, so that the table does not hold a reference, too.
             guard var source = known.removeValue(forKey: key) else { continue }
             if !isKnownUniquelyReferenced(&source) { known[key] = source }
         }

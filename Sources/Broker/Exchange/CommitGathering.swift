@@ -1,11 +1,11 @@
 internal import WSTransport
 
-/// How long a commit waits for publishers that are about to publish again, judging by the last commits.
+/// How long a commit waits for publishers that are likely to publish again soon, judging by the last commits.
 ///
 /// One commit answers all publishers that wait for the disk, and they all publish again at once. The first of them
 /// finds the store's thread idle. If its message were committed alone, the others would wait for two syncs: that one and
-/// their own. So the thread waits for them, for half a commit at most. No publisher waits longer than before, for the
-/// rest of a commit under way and its own, and all of them share one sync instead of two.
+/// their own. So the thread waits for the others, for half a commit at most. No publisher waits longer than without
+/// this (the rest of a commit under way, and its own), and all of them share one sync instead of two.
 ///
 /// The thread waits only if the last commits had messages of several publishers and ended a moment ago, and not if
 /// messages were waiting when they ended. So a lone publisher never waits for others, and a busy disk never idles. A
@@ -14,14 +14,14 @@ struct CommitGathering {
     /// The longest wait, however slow the disk is, in nanoseconds.
     private static let longestWait: Int64 = 5_000_000
 
-    /// How many publishers are likely to publish together, with a message each; 1: wait for none.
+    /// How many publishers are likely to publish together, one message each; 1: do not wait.
     private(set) var size = 1
     /// The publishers of the last commit, if it ended with others waiting.
     private var before = Publishers()
     private var answered = MonotonicTime(nanoseconds: 0)
     private var commit: Int64 = 0
 
-    /// Notes a commit, when its publishers are answered.
+    /// Records a commit, when its publishers are answered.
     ///
     /// - Parameters:
     ///   - publishers: the publishers of its messages.
@@ -36,7 +36,7 @@ struct CommitGathering {
         commit = duration
     }
 
-    /// How long to wait at most for the others when the first message comes; `nil`: not at all.
+    /// Until when to wait for the other publishers when the first message arrives; `nil`: do not wait.
     func deadline(now: MonotonicTime) -> MonotonicTime? {
         guard size > 1, now.nanoseconds(since: answered) < commit else { return nil }
         return now.advanced(byNanoseconds: min(commit / 2, Self.longestWait))

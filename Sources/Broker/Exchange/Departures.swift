@@ -1,10 +1,10 @@
 internal import WSTransport
 
-/// Removes the subscriptions of sessions that have left, so many each turn that others do not wait.
+/// Removes the subscriptions of sessions that have left, a bounded number each turn, so that other clients do not wait.
 ///
-/// A hundred clients with a thousand filters each may leave at once. What is not removed yet matches, but reaches nobody:
-/// its session is no longer found, and until all of it is removed, neither the session's number nor the slot of its
-/// connection is given to another. Runs on the reactor's thread.
+/// A hundred clients with a thousand filters each may leave at once. A subscription that is not removed yet still
+/// matches, but its session is no longer found, so it reaches nobody. The session's number and the slot of its
+/// connection are reused only after all its subscriptions are removed. Runs on the reactor's thread.
 struct Departures {
     /// A session that has left.
     private struct Departure {
@@ -13,36 +13,37 @@ struct Departures {
         var subscriptions: ArraySlice<Subscription>
     }
 
-    /// How many subscriptions a turn removes; a few milliseconds with filters of 31 levels.
+    /// How many subscriptions a turn removes: a few milliseconds of work with filters of 31 levels.
     static let most = 1000
-    /// A turn removes this part of what waits if that is more: else what waits could grow without bound.
+    /// A turn removes this fraction of the waiting subscriptions, if that is more; otherwise their number could grow
+    /// without bound.
     private static let part = 32
 
     private var waiting: ArraySlice<Departure> = []
     /// How many subscriptions wait.
     private(set) var count = 0
-    /// How many may still be removed in this turn.
+    /// How many more may be removed in this turn.
     private var left = most
 
     init() {}
 
-    /// Whether `count` subscriptions may be removed at once.
+    /// Whether `count` subscriptions may be removed now, which then count for this turn.
     mutating func takes(_ count: Int) -> Bool {
         guard count <= left else { return false }
         left -= count
         return true
     }
 
-    /// Keeps what a session has subscribed to until its turn comes.
+    /// Adds the subscriptions of a session that has left, to be removed in later turns.
     mutating func add(_ subscriptions: [Subscription], session number: UInt32, on connection: StreamConnection?) {
         count += subscriptions.count
         waiting.append(Departure(number: number, connection: connection, subscriptions: subscriptions[...]))
     }
 
-    /// Begins another turn.
+    /// Begins a new turn.
     mutating func beginTurn() { left = Self.most }
 
-    /// The subscriptions to remove in this turn, and the sessions of which nothing remains then.
+    /// Takes the subscriptions to remove in this turn, and the sessions that have none left after that.
     mutating func take() -> (subscriptions: [Subscription], ended: [(number: UInt32, connection: StreamConnection?)]) {
         var room = max(left, count / Self.part)
         var taken: [Subscription] = []

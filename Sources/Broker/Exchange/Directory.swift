@@ -1,21 +1,21 @@
 internal import WSTransport
 
-/// The sessions of one reactor, and what they subscribe to.
+/// The sessions of one reactor, and their subscriptions.
 ///
 /// Sessions are found by their own numbers, because a session may have no connection. Runs on the reactor's thread.
 package final class Directory {
     /// The subscriptions of all sessions.
     ///
-    /// Not checked for overlapping changes, which each message would pay: only this class changes it, and in one step.
+    /// Unchecked, because every message reads it: only this class changes it, and in one step.
     @exclusivity(unchecked) private(set) var tree = SubscriptionTree<Subscriber>()
-    // Not checked either, as nothing is called while one of these changes.
+    // Unchecked, because nothing is called while one of these changes.
     @exclusivity(unchecked) private var known: ContiguousArray<(any Session)?> = []
     private var sessions: ContiguousArray<(any Session)?> {
         _read { yield unsafe known }
         _modify { yield unsafe &known }
     }
     private var freeSessions: [UInt32] = []
-    /// By connection slot: the number of the session that it serves, plus 1; 0: none.
+    /// By connection slot: the number of the session that the connection serves, plus 1; 0: none.
     @exclusivity(unchecked) private var servedSlots: ContiguousArray<UInt32> = []
     private var served: ContiguousArray<UInt32> {
         _read { yield unsafe servedSlots }
@@ -32,12 +32,12 @@ package final class Directory {
     /// All sessions of this reactor.
     var everybody: [any Session] { sessions.compactMap { $0 } }
 
-    /// The session with a number; `nil`: there is none, or it has left.
+    /// The session with a number; `nil` if there is none, or it has left.
     func session(_ number: UInt32) -> (any Session)? {
         Int(number) < sessions.count ? sessions[Int(number)] : nil
     }
 
-    /// The session of a client by its number; `nil`: it is not here.
+    /// The session of a client; `nil` if the client is not on this reactor.
     ///
     /// A linear search, for administrators only: a table would cost each client memory.
     func session(ofClient number: UInt64) -> (any Session)? {
@@ -45,18 +45,18 @@ package final class Directory {
         return nil
     }
 
-    /// The session that a connection serves; `nil`: none.
+    /// The session that a connection serves; `nil` if there is none.
     func session(inSlot slot: UInt32) -> (any Session)? {
         guard Int(slot) < served.count, served[Int(slot)] > 0 else { return nil }
         return sessions[Int(served[Int(slot)] - 1)]
     }
 
-    /// The session that a subscription belongs to; `nil`: it has left.
+    /// The session that a subscription belongs to; `nil` if it has left.
     func session(of entry: Subscriber) -> (any Session)? {
         entry.asksSession ? session(entry.place) : session(inSlot: entry.place)
     }
 
-    /// Makes a session known, with the connection it has now, until ``leave(_:)``.
+    /// Registers a session, with the connection it has now, until ``leave(_:)``.
     func join(_ session: any Session) {
         let number = freeSessions.popLast() ?? UInt32(sessions.count)
         if Int(number) == sessions.count { sessions.append(nil) }
@@ -71,9 +71,9 @@ package final class Directory {
         counters.traffic(of: session.client.endpoint) { $0.clients.add(1) }
     }
 
-    /// Forgets a session; `nil`: it was not known.
+    /// Removes a session.
     ///
-    /// - Returns: its number, which is given to no other session before ``free(_:)``.
+    /// - Returns: its number, which no other session gets before ``free(_:)``; `nil` if it was not registered.
     func leave(_ session: any Session) -> UInt32? {
         guard isKnown(session) else { return nil }
         let number = session.subscriptions.owner
@@ -88,7 +88,7 @@ package final class Directory {
         return number
     }
 
-    /// Lets another session have the number of one that has left and of whose subscriptions nothing remains.
+    /// Makes the number of a session that has left available again; all its subscriptions must be removed.
     func free(_ number: UInt32) { freeSessions.append(number) }
 
     /// Whether a session has joined and not left.
@@ -96,7 +96,7 @@ package final class Directory {
 
     // MARK: Subscriptions
 
-    /// A number for a subscription that is about to be made.
+    /// Returns a number for a new subscription.
     func takeNumber() -> UInt32 {
         if let number = freeSubscriptions.popLast() { return number }
         defer { nextSubscription += 1 }
@@ -105,7 +105,7 @@ package final class Directory {
 
     /// Adds a subscription: from now on messages are delivered to it.
     ///
-    /// - Returns: how many more filters there are with many `+`.
+    /// - Returns: how many filters with many `+` have been added to the tree.
     func add(_ subscription: Subscription, of session: any Session) -> Int {
         let forked = unsafe tree.insert(Self.entry(of: subscription, session), at: subscription.filter)
         counters.subscriptions.add(1)
@@ -124,7 +124,7 @@ package final class Directory {
 
     /// Removes a subscription; its number may be reused from now on.
     ///
-    /// - Returns: how many fewer filters there are with many `+`.
+    /// - Returns: how many filters with many `+` have been removed from the tree.
     func remove(_ subscription: Subscription) -> Int {
         let forked = unsafe tree.removeCounting(subscription.number)
         freeSubscriptions.append(subscription.number)

@@ -11,20 +11,20 @@ package struct Draft {
         case absent
         /// There is one.
         case present
-        /// The value has this `seq`, expired or not, and no newer one has been set; `nil`: the store has had to remove it
-        /// already.
+        /// The value has this `seq`, expired or not, and no newer one has been set; `nil` if the store has already
+        /// removed it for want of room.
         case expired(UInt64?)
-        /// There is none on disk; the value is ephemeral, and lives as long as the lease.
+        /// There is none on disk; the new value is ephemeral, and lives as long as the lease.
         case ephemeral(Lease)
         /// There is an ephemeral one with this `seq`, whose lease has ended.
         case ended(UInt64)
     }
 
-    /// What the publisher waits for.
+    /// What the publisher waits for before it is answered.
     package enum Acknowledgement: Sendable {
-        /// Until it is on its way to the subscribers.
+        /// The message is on its way to the subscribers.
         case routed
-        /// Until it is on disk, if it is to be stored at all.
+        /// The message is on disk, if it must be stored at all.
         case stored
     }
 
@@ -32,43 +32,43 @@ package struct Draft {
     package var payload: [UInt8]
     package var kind: Message.Kind
     package var contentType: String?
-    /// Its other properties; `nil`: none.
+    /// Its other properties; `nil` if there are none.
     package var properties: MessageProperties?
     package var isRetained = false
     /// Its time to live, in milliseconds; `nil`: no limit.
     package var timeToLive: Int64?
     package var condition = Condition.none
     package var acknowledgement = Acknowledgement.routed
-    /// What it is recognised by if it is published again; `nil`: it is not.
+    /// The key by which a repetition is recognised; `nil` if it has none.
     package var key: PublishKey?
     package var origin: UInt64 = 0
-    /// The connection to pause while other reactors cannot keep up; ``Shard/publish(_:from:)`` sets it.
+    /// The connection to pause while other reactors cannot keep up; set by ``Shard/publish(_:from:)``.
     var source: StreamConnection?
-    /// Called once on the shard's reactor; `nil`: the publisher does not wait.
+    /// Called once on the shard's reactor; `nil` if the publisher does not wait.
     package var completion: ((Result<Receipt, Refusal>) -> Void)?
 
-    /// Whether there is a condition; comparing conditions would compare their lists.
+    /// Whether there is a condition; cheaper than `!=`, which would compare lists.
     var isConditional: Bool {
         if case .none = condition { false } else { true }
     }
 }
 
-// Not in the structure itself: where it has an initialiser of its own, what that makes is copied on its way out. What is put
-// together step by step is, too.
+// In an extension, because the result of an initialiser in the structure itself is copied when it returns, and so is
+// one that is filled in step by step.
 extension Draft {
-    /// A publication of so much.
+    /// A draft with default values for the other properties.
     package init(topic: Topic, payload: [UInt8], kind: Message.Kind) {
         self.init(topic: topic, payload: payload, kind: kind, isRetained: false)
     }
 
-    /// The removal of a retained value that has expired, which is announced like any other.
+    /// A draft that removes an expired retained value and announces that, like any message.
     static func expiry(of value: ExpiredValue) -> Draft {
         Draft(
             topic: value.topic, payload: [], kind: .binary, isRetained: true,
             condition: .expired(value.isGone ? nil : value.seq))
     }
 
-    /// What is particular about its message.
+    /// The nature of its message.
     var nature: Message.Nature {
         switch condition {
         case .expired: .expiry

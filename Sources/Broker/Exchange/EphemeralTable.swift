@@ -1,10 +1,10 @@
-/// The values that live as long as their publishers' connections, by topic.
+/// The ephemeral retained values, which live as long as their publishers' connections, by topic.
 ///
-/// Many small tables: a reader keeps what it was given for some turns, and meanwhile a change copies one of them and not all.
+/// Many small tables: a reader keeps its copy for some turns, and a change meanwhile copies one table, not all.
 struct EphemeralTable: Sendable {
     private var tables = [[Topic: Message]](repeating: [:], count: 256)
     private(set) var count = 0
-    /// Their weight, in bytes.
+    /// The weight of the values, in bytes.
     private(set) var bytes = 0
 
     var isEmpty: Bool { count == 0 }
@@ -25,13 +25,14 @@ struct EphemeralTable: Sendable {
         bytes -= old.weight
     }
 
-    /// How far a reader has got.
+    /// A reader's position.
     struct Place {
         fileprivate var table = 0
         fileprivate var index: Dictionary<Topic, Message>.Index?
     }
 
-    /// Passes `body` the values that match, from a place on, until it returns `false`; returns whether these were all.
+    /// Passes `body` the matching values from a position on, until it returns `false`; returns whether it reached the
+    /// end.
     ///
     /// - Parameter maximum: the maximum number of values to look at, at least one.
     func read(
@@ -61,17 +62,17 @@ struct EphemeralTable: Sendable {
     }
 }
 
-/// The last changes of ephemeral values on topics that a rule of the history keeps.
+/// The latest changes of ephemeral values on topics that a history rule keeps.
 ///
-/// They never go to disk, so a client that comes back gets them from here, and is told of a gap if it was away for longer.
+/// They never go to disk, so a client that returns gets them from here. If it was away for longer, it is told of a gap.
 struct RecentEphemerals {
-    /// How many there may be, and their weight in bytes.
+    /// The maximum number of changes, and their maximum weight in bytes.
     static let maximumCount = 4096
     static let maximumBytes = 1 << 20
 
     private var messages = PendingMessages()
     private var bytes = 0
-    /// The number of the newest one that is no longer here; 0: all are.
+    /// The number of the newest change that is no longer here; 0 if all are.
     private(set) var forgottenUpTo: UInt64 = 0
 
     mutating func append(_ message: Message) {
@@ -84,7 +85,7 @@ struct RecentEphemerals {
         }
     }
 
-    /// Those after `seq`, in order.
+    /// The changes after `seq`, in order.
     func messages(after seq: UInt64) -> [Message] {
         messages.messages(after: seq, atMost: Self.maximumCount).messages
     }

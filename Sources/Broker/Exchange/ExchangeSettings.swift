@@ -1,6 +1,6 @@
 /// The settings of a shard; replaced as a whole by a reload.
 package struct ExchangeSettings: Sendable {
-    /// The limits of one client, or of all together; `nil`: no limit.
+    /// The limits of one client, or of all together; `nil` means no limit.
     package struct Limits: Sendable {
         /// The largest payload, in bytes.
         package var message: Int
@@ -11,23 +11,23 @@ package struct ExchangeSettings: Sendable {
         /// How many ephemeral values a client may have, and how much they may take, in bytes.
         package var ephemeralValues = 100
         package var ephemeralBytes = 64 << 10
-        /// What those of all clients may take, in bytes.
+        /// The maximum size of the ephemeral values of all clients together, in bytes.
         package var ephemeralMemory = 64 << 20
         /// How much may wait for one client, in bytes.
         package var pending: Int
-        /// How long it may wait, in nanoseconds.
+        /// How long messages may wait for one client, in nanoseconds.
         package var pendingAge: Int64?
         package var subscriptionsPerClient: Int
         /// The subscriptions of all clients.
         package var subscriptions: Int?
         /// Publications of one client a second.
         package let publishRate: Int?
-        /// What one address and one user may use up.
+        /// The limits of one address and of one user.
         package let quotas: Quotas.Rules
         /// Whether each publication is metered.
         package let isMetered: Bool
 
-        /// The largest request with several publications, in bytes: as a frame with commands.
+        /// The largest request with several publications, in bytes, as a frame with commands.
         package var batchBytes: Int { 2 * message + 65_536 }
 
         package init(
@@ -51,11 +51,11 @@ package struct ExchangeSettings: Sendable {
 
     package var limits: Limits
     package var topicLimits: TopicLimits
-    /// The rules of what is kept for clients that come back.
+    /// The rules for keeping messages for clients that return.
     package var rules: HistoryRules
-    /// How many clients a second come back after a restart.
+    /// How many clients may reconnect a second after a restart.
     package var reconnectsPerSecond: Int
-    /// How much is remembered of what became of messages, in bytes; 0: nothing.
+    /// The memory for the records of recent messages (``FlightRecorder``), in bytes; 0: nothing is recorded.
     package var flightMemory = 1 << 20
 
     package init(

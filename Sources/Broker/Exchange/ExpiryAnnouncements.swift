@@ -1,14 +1,14 @@
 internal import WSTransport
 
-/// Which expired values have been announced, and wait to be removed by the messages that say so.
+/// The expired values that have been announced, and wait for the messages that remove them.
 ///
-/// Few are at a time, so that many that expire together do not hold up what is published meanwhile. A value that is not
-/// removed, because its message was refused or the store takes no writes, is announced again after a time, which grows
-/// as long as nothing is removed.
+/// Only a few are announced at a time, so that many values that expire together do not delay other publications. A
+/// value that is not removed, because its message was refused or the store takes no writes, is announced again after
+/// some time, which grows while nothing is removed.
 struct ExpiryAnnouncements {
     /// How many values may be announced and not yet removed.
     static let maximum = 256
-    /// After which time a value is announced again, in nanoseconds, at first and at last.
+    /// The time after which a value is announced again, in nanoseconds: at first, and at most.
     private static let patience: (first: Int64, last: Int64) = (1_000_000_000, 64_000_000_000)
 
     /// The numbers of values that have been announced.
@@ -16,17 +16,17 @@ struct ExpiryAnnouncements {
     private var patience = Self.patience.first
     private var again = MonotonicTime(nanoseconds: 0)
 
-    /// When to look for expired values, `latest` at the latest.
+    /// When to look for expired values; no later than `latest`.
     func deadline(_ store: any MessageStore, before latest: MonotonicTime) -> MonotonicTime {
         let next = store.nextExpiry
         if next == .max { return latest }
         let now = Lifetime.now
         if next <= now { return announced.isEmpty ? .now : min(again, latest) }
-        // No further than a second: the rest may be years, in nanoseconds more than there are.
+        // At most a second from now: a later time in nanoseconds could overflow.
         return min(MonotonicTime.now.advanced(byNanoseconds: min(next - now, 1000) * 1_000_000), latest)
     }
 
-    /// Takes the values that are to be announced now.
+    /// Takes the values that must be announced now.
     ///
     /// - Parameter hasRemoved: whether messages that remove expired values have just been stored, or failed.
     mutating func due(

@@ -8,23 +8,24 @@ final class FanOut {
     private let directory: Directory
     private let counters: ShardCounters
     let recorder: FlightRecorder
-    /// The forms, by the numbers of their lanes.
+    /// The wire forms, by lane number.
     private var lanes: ContiguousArray<FormOfLane?> = [nil]
-    /// The endpoints of their sessions, likewise.
+    /// The endpoints that registered them, by lane number.
     @exclusivity(unchecked) private var endpoints: ContiguousArray<ClientEndpoint> = [.other]
-    /// Counts the messages, in steps of two: the mark of a connection that is to be asked, and, with the next number, of
-    /// one that has been.
+    /// Counts the messages, in steps of two.
+    ///
+    /// The number marks a connection whose session must be asked, the next odd number one whose session has been asked.
     private var round: UInt64 = 0
     /// Whether some clients' rights are still to be reviewed.
     var isReviewing = false
     private let known = EndsMemo()
-    /// From how many visited nodes on a walk is not made a second time, to remember its ends.
+    /// A walk that visits more nodes than this is not repeated in order to remember where it ends.
     private static let costly = 16
-    /// No connection has this slot.
+    /// A slot that no connection has.
     private static let none = UInt32.max - 1
     /// Keeps a message for a session that is behind; the second parameter says whether the store will deliver it.
     var hold: (Message, Bool, any Session) -> Void = { _, _, _ in }
-    /// Checks the rights of subscribers on the slow path, and leaves out those that have lost theirs.
+    /// Checks the rights of subscribers on the slow path, and leaves out those that have lost them.
     var review: ([Subscriber]) -> [Subscriber] = { $0 }
 
     init(reactor: Reactor, directory: Directory, counters: ShardCounters, recorder: FlightRecorder) {
@@ -52,12 +53,13 @@ final class FanOut {
     /// - Parameter isOwn: whether this reactor published them.
     func send(_ items: Span<Applied>, isOwn: Bool) {
         var sending = Sending(cursor: reactor.outboundCursor)
-        // Where the walk of the present topic ends, where that is known.
+        // Where the walk for the current topic ends, if that is known.
         var (ends, last): (TopicEnds?, String) = (nil, "")
         var index = 0
         while index < items.count {
             let topic = items[index].message.topic
-            // Neither by a look at the item before nor by two at this one: with `||` the optimising compiler (6.3.1) breaks off.
+            // Compare with a copy of the name: if this reads a second item, or this item twice, the optimising compiler
+            // (6.3.1) stops with an ownership error because of the `||`.
             if ends == nil || !topic.name.isSame(as: last) {
                 last = topic.name
                 ends = unsafe known.ends(of: topic, version: directory.tree.version) {
@@ -76,7 +78,8 @@ final class FanOut {
         counters.matchedNodes.add(sending.cost)
     }
 
-    /// Sends a run of messages of one topic if one subscriber of one filter gets them; returns the index of the next.
+    /// Sends a run of messages of one topic, if it has a single subscriber on the fast path; returns the index after
+    /// the run.
     private func sendRun(
         _ items: Span<Applied>, from first: Int, at ends: TopicEnds?, isOwn: Bool, _ sending: inout Sending
     ) -> Int {
@@ -87,7 +90,7 @@ final class FanOut {
         var index = first
         let topic = items[first].message.topic.name
         while index < items.count {
-            // Once: each look at an item counts a reference.
+            // Read once: each access to an item counts a reference.
             let message = items[index].message
             if index > first, !message.topic.name.isSame(as: topic) { break }
             round &+= 2
@@ -112,7 +115,7 @@ final class FanOut {
         round &+= 2
         // Clients publish on their own reactor. If the slot is unknown, each subscriber that skips its own is checked.
         sending.begin(round, originSlot: isOwn && message.origin != 0 ? item.originSlot : Self.none)
-        // Nothing that is called meanwhile knows the directory.
+        // Nothing that is called during the walk changes the directory.
         let cost = unsafe directory.tree.forEachMatch(of: message.topic, at: ends) { entries in
             if entries.count == 1, sending.extends(entries[0]) { return }
             unsafe entries.withUnsafeBufferPointer { unsafe send(message, to: $0, &sending) }
@@ -122,7 +125,7 @@ final class FanOut {
         if cost > Self.costly, ends == nil { known.leave(message.topic) }
         if !sending.slow.isEmpty {
             sending.delivered &+= sendSlowly(item, review(sending.slow), sending.cursor)
-            // Those are counted one by one.
+            // The slow path counts each by itself.
             sending.counted = sending.delivered
             sending.slow = []
             sending.cursor = reactor.outboundCursor
@@ -136,7 +139,7 @@ final class FanOut {
         if recorder.isTraced { recorder.show(message, to: delivered, isAccepted: isOwn, directory) }
     }
 
-    /// What is known of messages while they are fanned out, one after the other.
+    /// The state of a fan-out, from one message to the next.
     private struct Sending {
         var cursor: OutboundCursor
         var originSlot = FanOut.none
@@ -145,24 +148,25 @@ final class FanOut {
         /// The message's bytes in that lane.
         var current: Segment?
         var delivered = 0
-        /// How many of these are counted for the endpoints of their lanes.
+        /// How many of these have been counted for the endpoints of their lanes.
         var counted = 0
         /// How many nodes were visited.
         var cost = 0
-        /// Those that want to be asked.
+        /// The subscribers for the slow path.
         var slow: [Subscriber] = []
 
         init(cursor: OutboundCursor) { self.cursor = cursor }
 
-        /// Turns to the next message.
+        /// Begins the next message.
         @inline(__always)
         mutating func begin(_ round: UInt64, originSlot: UInt32) {
             (self.round, self.originSlot) = (round, originSlot)
             (lane, current) = (0, nil)
         }
 
-        /// Sends the message to one more of the lane, where it has the bytes before it, or has the message already by another
-        /// filter; `false`: neither is so.
+        /// Sends the message to one more subscriber of the lane; `false` if the fast path cannot.
+        ///
+        /// Does nothing, and returns `true`, if the connection has got the message by another of its filters.
         @inline(__always)
         mutating func extends(_ entry: Subscriber) -> Bool {
             guard let current, entry.kind == lane else { return false }
@@ -174,7 +178,7 @@ final class FanOut {
         }
     }
 
-    /// Counts what the present lane has got for its endpoint.
+    /// Counts the deliveries in the current lane for its endpoint.
     @inline(__always)
     private func count(_ message: Message, _ sending: inout Sending) {
         let new = sending.delivered &- sending.counted
@@ -184,9 +188,9 @@ final class FanOut {
         reactor.counters.sentBytes.add(new &* Int(sending.current?.count ?? 0))
     }
 
-    /// Sends a message to those of one filter.
+    /// Sends a message to the subscribers of one filter.
     ///
-    /// Not inlined, or the tree's walk would count references to all that is used here.
+    /// Not inlined, because the tree's walk would then count references to everything used here.
     @inline(never)
     private func send(_ message: Message, to entries: UnsafeBufferPointer<Subscriber>, _ sending: inout Sending) {
         let cursor = sending.cursor
@@ -217,7 +221,8 @@ final class FanOut {
                 sending.slow.append(entry)
                 continue
             }
-            // A connection has one lane, so the segment tells whether another filter of its own brought it.
+            // A connection has one lane, so its last segment tells whether another of its filters has brought this
+            // message already.
             switch cursor.offer(segment, to: entry.place) {
             case .taken: sending.delivered &+= 1
             case .known: break
@@ -225,7 +230,8 @@ final class FanOut {
                 reactor.sendApart(segment, to: entry.place)
                 sending.delivered &+= 1
             case .refused:
-                // Other filters of the same connection ask it no second time, unless one of them may be found withdrawn.
+                // Further filters of the same connection need not ask its session again, unless a review may withdraw
+                // one of them.
                 if entry.skipsOwn || isReviewing || cursor.takeMark(round, of: entry.place) {
                     sending.slow.append(entry)
                 }
@@ -329,16 +335,16 @@ final class FanOut {
     }
 }
 
-/// A registered form, and the segment that it made last.
+/// A registered form, and the last segment it made.
 private final class FormOfLane {
     let form: any WireForm
-    /// The segment of the message of that ``round``.
+    /// The segment of the message with the number ``round``.
     var segment: Segment?
     var round: UInt64 = 0
 
     init(_ form: any WireForm) { self.form = form }
 
-    // Here, where no reference to the form has to be counted.
+    // A method of this class, so that no reference to the form is counted.
     func encode(_ message: Message, _ number: Lane, into reactor: Reactor, _ round: UInt64) -> Segment? {
         let new = form.encode(message, into: reactor, lane: number)
         (segment, self.round) = (new, round)

@@ -1,35 +1,34 @@
 package import WSTransport
 
-/// What became of the last messages on one reactor, for `brokerctl why`.
+/// Records what happened to the latest messages on one reactor, for `brokerctl why`.
 ///
 /// A ring of records of one size, which is always written. A record takes a fixed number of instructions and no memory
-/// of its own: it holds numbers only, and a topic is a number that is made of its name. What a message's delivery to a
-/// client came to is told from these and from the client's subscriptions, so that a delivery costs nothing.
-/// Runs on the reactor's thread.
+/// of its own: it holds numbers only, and a topic is represented by a hash of its name. Deliveries to single clients
+/// are not recorded: they are derived from these records and the client's subscriptions. Runs on the reactor's thread.
 @safe package final class FlightRecorder {
     package enum Act: UInt8, Sendable {
         /// A message was handed to its subscribers here; `count` of them took it at once.
         case published
-        /// A publication was refused; `count` is the place of its code among all.
+        /// A publication was refused; `count` is the index of its error code.
         case refused
-        /// A client has been sent everything up to `seq`, and what comes later waits.
+        /// A client has been sent everything up to `seq`; later messages wait.
         case behind
         /// A client that was behind has been sent everything up to `seq`.
         case live
-        /// A message that waited for a client was dropped, by its policy.
+        /// A message that waited for a client was dropped, by the client's policy.
         case dropped
-        /// A client was told that it misses messages up to `seq`; `topic` is the number after which they begin.
+        /// A client was told that it misses messages up to `seq`; `topic` is the number that they come after.
         case gap
     }
 
     /// One record.
     package struct Record: Sendable {
         package let seq: UInt64
-        /// The number of the topic.
+        /// The hash of the topic's name.
         package let topic: UInt64
-        /// The ``Client/id``; 0: none.
+        /// The ``Client/id``; 0 if there is none.
         package let client: UInt64
-        /// Unix milliseconds; 0: not known.
+        /// Unix milliseconds; 0 if not known.
         package let time: Int64
         package let count: UInt32
         package let act: Act
@@ -37,14 +36,14 @@ package import WSTransport
 
     private var records: UnsafeMutablePointer<Record>?
     private var capacity = 0
-    /// Where the next record goes.
+    /// The index of the next record.
     private var next = 0
-    /// Whether the whole ring is written.
+    /// Whether the whole ring has been written.
     private var isFull = false
-    // Each message looks at these: nothing is called while one of them changes.
+    // Unchecked, because every message reads these, and nothing is called while one of them changes.
     @exclusivity(unchecked) private var lastTopic = Topic(unchecked: "")
     @exclusivity(unchecked) private var lastNumber: UInt64 = 0
-    /// Those who see each decision as it is made; usually nobody.
+    /// The taps of administrators that watch each decision; usually none.
     @exclusivity(unchecked) private var taps: [TraceTap] = []
 
     /// The size of a record, in bytes.
@@ -55,7 +54,7 @@ package import WSTransport
 
     deinit { unsafe records?.deallocate() }
 
-    /// Gives the ring another size, in bytes; what it has is forgotten then.
+    /// Changes the size of the ring, in bytes; that discards all records.
     package func resize(to size: Int) {
         let wanted = size / Self.recordSize
         guard wanted != capacity else { return }
@@ -64,7 +63,7 @@ package import WSTransport
         (capacity, next, isFull) = (wanted, 0, false)
     }
 
-    /// Records nothing of what `body` does.
+    /// Runs `body` without recording what it does.
     func pause(_ body: () -> Void) {
         let kept = unsafe records
         unsafe records = nil
@@ -72,7 +71,7 @@ package import WSTransport
         unsafe records = kept
     }
 
-    /// A number for a topic, which another topic hardly ever has.
+    /// A hash of a topic's name; two topics hardly ever have the same.
     @inline(__always)
     package func number(of topic: Topic) -> UInt64 {
         // Most messages have the topic of the one before.
@@ -87,7 +86,7 @@ package import WSTransport
         return number
     }
 
-    /// Eight bytes a step.
+    /// Hashes eight bytes a step.
     private static func number(_ name: Span<UInt8>) -> UInt64 {
         var number = UInt64(truncatingIfNeeded: name.count) &* 0x9E37_79B9_7F4A_7C15
         var offset = 0
@@ -109,7 +108,7 @@ package import WSTransport
                 count: UInt32(truncatingIfNeeded: count), act: .published))
     }
 
-    /// Shows a message that was handed to its subscribers to those who see each decision.
+    /// Shows the taps a message that was handed to its subscribers.
     @inline(never)
     func show(_ message: Message, to count: Int, isAccepted: Bool, _ directory: Directory) {
         for tap in unsafe taps {
@@ -133,7 +132,7 @@ package import WSTransport
         if next == capacity { (next, isFull) = (0, true) }
     }
 
-    /// The records that are wanted, oldest first, at most `most` of the newest.
+    /// The records that satisfy `isWanted`, oldest first; at most the `most` newest.
     package func last(_ most: Int, where isWanted: (Record) -> Bool) -> [Record] {
         guard let records = unsafe records else { return [] }
         var found: [Record] = []
@@ -146,7 +145,7 @@ package import WSTransport
         return found.reversed()
     }
 
-    /// The oldest record's time, in Unix milliseconds; `nil`: there is none.
+    /// The time of the oldest record, in Unix milliseconds; `nil` if there is none.
     package var since: Int64? {
         guard let records = unsafe records, isFull || next > 0 else { return nil }
         return unsafe records[isFull ? next : 0].time
@@ -154,11 +153,11 @@ package import WSTransport
 
     // MARK: Traces
 
-    /// Whether somebody sees each decision.
+    /// Whether an administrator watches each decision.
     @inline(__always)
     var isTraced: Bool { unsafe !taps.isEmpty }
 
-    /// The tap of a number; made if it is new, `nil`: there are too many.
+    /// The tap with a number, which is made if it is new; `nil` if there are too many.
     package func tap(_ number: UInt64, _ make: () -> TraceTap) -> TraceTap? {
         if let tap = unsafe taps.first(where: { $0.number == number }) { return tap }
         guard unsafe taps.count < TraceTap.maximumTaps else { return nil }
@@ -170,7 +169,7 @@ package import WSTransport
     /// Removes a tap.
     package func removeTap(_ number: UInt64) { unsafe taps = taps.filter { $0.number != number } }
 
-    /// Removes the taps that have not been asked for some time; whether there are others.
+    /// Removes the taps that have not been read for some time; returns whether any are left.
     package func removeOldTaps(now: MonotonicTime) -> Bool {
         unsafe taps = taps.filter { now.nanoseconds(since: $0.asked) < TraceTap.patience }
         return isTraced

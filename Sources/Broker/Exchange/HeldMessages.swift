@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// The messages that wait in memory for a session that is behind, because the store does not have them; oldest first.
+/// The messages held in memory for a session that is behind, because the store does not deliver them; oldest first.
 struct HeldMessages {
     struct Item {
         let message: Message
@@ -9,13 +9,13 @@ struct HeldMessages {
     }
 
     private var items: ContiguousArray<Item?> = []
-    /// The messages before this index have been removed.
+    /// Messages before this index have been removed.
     private var head = 0
-    /// An upper bound of how many have been removed after it.
+    /// An upper bound of the number of removed messages after ``head``.
     private var gone = 0
     /// The index of each topic's newest message, for topics of which only the newest is wanted.
     private var places: [Topic: Int] = [:]
-    /// Their size, in bytes.
+    /// The size of the messages, in bytes.
     private(set) var bytes = 0
 
     var isEmpty: Bool { head == items.count }
@@ -27,9 +27,10 @@ struct HeldMessages {
         bytes += message.weight
     }
 
-    /// Appends a message of a topic of which only the newest is wanted.
+    /// Appends a message of a topic of which only the newest one is wanted.
     ///
-    /// - Returns: the message that it replaces, and the number of the held message before that one; 0: there is none.
+    /// - Returns: the message that it replaces, and the number of the held message before that one, or 0; `nil` if it
+    ///   replaces none.
     mutating func replace(_ message: Message, now: MonotonicTime) -> (older: Message, floor: UInt64)? {
         let place = places[message.topic]
         places[message.topic] = items.count
@@ -46,7 +47,7 @@ struct HeldMessages {
         return (older, floor)
     }
 
-    /// Adds messages in their places, without those that are here already.
+    /// Inserts messages in their places; those that are held already are left out.
     mutating func insert(_ messages: [Message], now: MonotonicTime) {
         guard !messages.isEmpty else { return }
         let known = seqs
@@ -62,7 +63,7 @@ struct HeldMessages {
         bytes += new.reduce(0) { $0 + $1.weight }
     }
 
-    /// The numbers of all of them.
+    /// The numbers of all held messages.
     var seqs: Set<UInt64> { Set(items[head...].lazy.compactMap { $0?.message.seq }) }
 
     mutating func removeOldest() -> Message? {
@@ -107,7 +108,7 @@ struct HeldMessages {
         }
     }
 
-    /// Releases the places of removed messages.
+    /// Frees the places of removed messages.
     private mutating func pack() {
         var packed: ContiguousArray<Item?> = []
         var moved: [Topic: Int] = [:]

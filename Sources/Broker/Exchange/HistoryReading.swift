@@ -6,20 +6,21 @@ struct HistoryReading {
         var after: UInt64
     }
 
-    /// How many cut topics are examined; if there are more, a filter with wildcards is told that something may be missing.
+    /// How many topics with removed messages are examined; if there are more, a filter with wildcards is told that
+    /// messages may be missing.
     static let maximumTrims = 20_000
 
-    /// Up to this many literal filters are looked up one by one; otherwise all messages are read.
+    /// Up to this many literal filters are looked up one by one; with more, all messages are read.
     private static let maximumLiterals = 16
     private static let maximumVisits = 4096
 
     /// Reads the next messages after `cursor` and up to `limit`.
     ///
     /// - Parameters:
-    ///   - wanted: the filters, which only determine how to search.
+    ///   - wanted: the filters; they decide only how to search.
     ///   - isWanted: whether a filter matches a topic.
-    ///   - bytes: the size of payload after which to stop.
-    ///   - body: gets the messages that some filter matches, in order.
+    ///   - bytes: how much payload to read before stopping.
+    ///   - body: gets the matching messages, in order.
     static func read(
         _ view: any HistoryView, _ wanted: [Wanted], where isWanted: (Topic) -> Bool, after cursor: UInt64,
         upTo limit: UInt64, bytes: Int, now: Int64, _ body: (Message) -> Void
@@ -41,9 +42,9 @@ struct HistoryReading {
         }
     }
 
-    /// The same for a few topics: each is read as far as there is room.
+    /// The same for a few topics: each is read until there is no room.
     ///
-    /// If one has more, later messages of the others are left for the next time.
+    /// If one topic has more messages, those of the others after that point are left for the next call.
     private static func read(
         _ view: any HistoryView, _ topics: Set<Topic>, after cursor: UInt64, upTo limit: UInt64, bytes: Int, now: Int64,
         _ body: (Message) -> Void
@@ -71,9 +72,9 @@ struct HistoryReading {
         return end == limit ? .finished : .stopped(after: end)
     }
 
-    /// For each filter, which messages that were to be kept are missing.
+    /// For each filter, the gap of messages that a rule kept and that are missing; `nil` if none is.
     ///
-    /// - Parameter summary: that of the view, with the present rules.
+    /// - Parameter summary: the summary of the view, with the current rules.
     static func losses(
         _ view: any HistoryView, _ summary: HistorySummary, _ wanted: [Wanted]
     ) throws(StorageError) -> [Gap?] {
@@ -82,7 +83,7 @@ struct HistoryReading {
             if gaps[index] == nil { gaps[index] = gap } else { gaps[index]?.merge(gap) }
         }
         for (index, item) in wanted.enumerated() {
-            // Messages that no rule kept cannot be missing in the history.
+            // Messages that no rule kept cannot be missing from the history.
             let isKept =
                 summary.holes.last.map { $0.high > item.after } ?? false
                 && summary.coverages.contains { $0.filter.overlaps(item.filter) }
@@ -94,7 +95,8 @@ struct HistoryReading {
                 if let trim, trim.upTo > item.after {
                     add(Gap(since: item.after, seq: trim.upTo, missed: trim.missed(after: item.after)), to: index)
                 }
-                // The topic has existed all the time, so nothing of it is forgotten.
+                // The topic has existed since before that number, so its messages are not among those of forgotten
+                // topics.
                 if let trim, trim.first <= item.after { continue }
             }
             for coverage in summary.coverages
@@ -123,7 +125,8 @@ struct HistoryReading {
         return gaps
     }
 
-    /// The range of a filter's messages after `seq` and up to `limit` that no rule kept; `nil`: all were to be kept.
+    /// The range of a filter's messages after `seq` and up to `limit` that no rule kept; `nil` if rules kept all of
+    /// them.
     static func uncovered(
         _ summary: HistorySummary, _ filter: TopicFilter, after seq: UInt64, upTo limit: UInt64
     ) -> Gap? {

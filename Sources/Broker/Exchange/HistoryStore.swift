@@ -1,47 +1,49 @@
 /// How a reading of the history ended.
 package enum HistoryEnd: Equatable, Sendable {
-    /// Nothing more up to the requested number.
+    /// There is nothing more up to the requested number.
     case finished
     /// There may be more after this number.
     case stopped(after: UInt64)
 }
 
-/// Where messages are kept for clients that return.
+/// The store of messages that are kept for clients that return.
 ///
-/// ``MessageStore/apply(_:reserving:now:)`` stores the messages that a rule keeps, and removes what is beyond
-/// the rule's limits, a bounded number of messages each time.
+/// ``MessageStore/apply(_:reserving:now:)`` stores the messages that a rule keeps, and removes those beyond the rule's
+/// limits, a bounded number each time.
 package protocol HistoryStore: AnyObject, Sendable {
     /// Applies the rules to messages from `seq` on.
     ///
-    /// ``maintain(now:)`` brings existing messages within the new limits.
+    /// ``maintain(now:)`` applies the new limits to existing messages.
     func adopt(_ rules: HistoryRules, from seq: UInt64) throws(StorageError)
 
-    /// Records that a message that was to be kept is lost; written with the next commit.
+    /// Records that a message that a rule keeps is lost; written with the next commit.
     func lose(_ seq: UInt64)
 
-    /// A message that was to be kept is in memory only: the next start, however this process ends, knows nothing of what is
-    /// missing from this number on.
+    /// Records that a message that a rule keeps is in memory only.
+    ///
+    /// The next start, however this process ends, then assumes that messages are missing from this number on.
     func forgo(from seq: UInt64)
 
-    /// Announces messages that may have to be kept and are about to be numbered and delivered. A crash before they are
-    /// settled may lose some that subscribers have seen. Does not wait for the disk.
+    /// Announces messages that may have to be kept, before they are numbered and delivered.
+    ///
+    /// A crash before they are settled may lose some that subscribers have seen. Does not wait for the disk.
     func expectKept(_ count: Int)
 
-    /// Whether it is recorded that a crash loses none, which ``expectKept(_:)`` takes back.
+    /// Whether it is recorded that a crash loses no message; ``expectKept(_:)`` takes that back.
     var isAtRest: Bool { get }
 
-    /// Settles some of the announced messages: they are on disk, or lost, or were not to be kept.
+    /// Settles some of the announced messages: they are on disk, or lost, or no rule keeps them.
     func settleKept(_ count: Int)
 
-    /// Records for the next start, if no announced message waits, that a crash from here on loses none.
+    /// Records for the next start that a crash from now on loses no message, unless an announced one is not settled.
     func rest()
 
-    /// Removes messages that are too old, a bounded number; `true`: there is more to do.
+    /// Removes messages that are too old, a bounded number; returns `true` if there are more.
     ///
     /// - Parameter now: Unix milliseconds.
     func maintain(now: Int64) throws(StorageError) -> Bool
 
-    /// Passes `body` a consistent view of what is committed.
+    /// Passes `body` a consistent view of the committed history.
     func readHistory<Result>(
         _ body: (any HistoryView) throws(StorageError) -> Result
     ) throws(StorageError) -> Result
@@ -60,13 +62,13 @@ package protocol HistoryView {
     /// Its summary.
     var summary: HistorySummary { get }
 
-    /// Whether this message is kept.
+    /// Whether the message with this number is kept.
     func holds(_ seq: UInt64) throws(StorageError) -> Bool
 
-    /// What was removed of `topic`; `nil` if nothing of it is kept.
+    /// The record of messages removed from `topic`; `nil` if it has no kept message.
     func trim(of topic: Topic) throws(StorageError) -> HistoryTrim?
 
-    /// Passes `body` the topics of which messages after `seq` were removed; `false`: there are more topics.
+    /// Passes `body` the topics from which messages after `seq` were removed; `false` if there are more topics.
     ///
     /// - Parameter maximum: the maximum number of topics.
     func trims(
@@ -83,10 +85,10 @@ package protocol HistoryView {
         _ body: (Message) -> Bool
     ) throws(StorageError) -> HistoryEnd
 
-    /// A kept message; `nil`: it is not kept, or cannot be read.
+    /// The kept message with this number; `nil` if it is not kept, or cannot be read.
     func message(_ seq: UInt64) throws(StorageError) -> Message?
 
-    /// The number of the newest kept message up to `limit` that was accepted before a time; 0: there is none.
+    /// The number of the newest kept message up to `limit` that was accepted before a time; 0 if there is none.
     ///
     /// - Parameter time: Unix milliseconds.
     func newest(before time: Int64, upTo limit: UInt64) throws(StorageError) -> UInt64
@@ -94,7 +96,7 @@ package protocol HistoryView {
     /// Passes `body` the topics that match and have messages, in the store's key order, until it returns `false`.
     ///
     /// - Parameters:
-    ///   - position: continue after this topic; `nil`: from the start.
+    ///   - position: the topic after which to continue; `nil`: from the start.
     ///   - maximum: the maximum number of topics to visit, matching or not.
     func topics(
         matching filter: TopicFilter, after position: Topic?, visiting maximum: Int, _ body: (Topic) -> Bool

@@ -9,15 +9,15 @@ package struct HistoryHole: Equatable, Sendable {
     }
 }
 
-/// From which number on the messages of a rule are kept.
+/// From which number on a rule's messages are kept.
 package struct HistoryCoverage: Equatable, Sendable {
     package let filter: TopicFilter
-    /// The first number that was kept under the rule; ``never``: the rule no longer exists.
+    /// The first number that was kept under the rule; ``never`` if the rule no longer exists.
     package let since: UInt64
-    /// The newest message removed from topics that have none left; 0: none.
+    /// The newest message removed from topics that have none left; 0 if there is none.
     package var forgottenUpTo: UInt64 = 0
 
-    /// Messages of a former rule are being removed, and a client that has not read them yet must be told.
+    /// The rule no longer exists: its messages are being removed, and clients that have not read them get a gap.
     static let never = UInt64.max
 
     package init(filter: TopicFilter, since: UInt64, forgottenUpTo: UInt64 = 0) {
@@ -27,26 +27,26 @@ package struct HistoryCoverage: Equatable, Sendable {
     }
 }
 
-/// A store's summary of its history, at one moment.
+/// A summary of a store's history at one moment.
 package struct HistorySummary: Equatable, Sendable {
     /// The number of kept messages.
     package var messages = 0
-    /// Their payloads, in bytes.
+    /// The size of their payloads, in bytes.
     package var payloadBytes = 0
-    /// Up to this number, everything missing is in ``holes``.
+    /// Up to this number, all missing messages are in ``holes``.
     package var completeUpTo: UInt64 = 0
-    /// The newest message that a limit has removed, whatever its topic; 0: none.
+    /// The newest message that a limit has removed, of any topic; 0 if there is none.
     package var trimmedUpTo: UInt64 = 0
     /// How many messages limits have removed.
     package var trims: UInt64 = 0
     /// Oldest first.
     package private(set) var holes: [HistoryHole] = []
-    /// One for each rule, in the rules' order, then those of former rules.
+    /// One for each rule, in the order of the rules, then those of former rules.
     package var coverages: [HistoryCoverage] = []
 
-    /// At most this many are distinguished; then the oldest are merged.
+    /// The maximum number of holes; beyond it the oldest are merged.
     static let maximumHoles = 64
-    /// At most this many former rules are distinguished; then the oldest are merged into one for all topics.
+    /// The maximum number of former rules; beyond it the oldest are merged into one for all topics.
     static let maximumFormer = 16
 
     /// Changes with every loss.
@@ -93,25 +93,25 @@ package struct HistorySummary: Equatable, Sendable {
     /// Removes rules that no longer exist.
     mutating func forgetFormerRules() { coverages.removeAll { $0.since == HistoryCoverage.never } }
 
-    /// The first number from which on rules keep all that a filter matches; `nil`: they do not.
+    /// The first number from which on rules keep all messages that a filter matches; `nil` if they do not.
     func keptSince(_ filter: TopicFilter) -> UInt64? {
         Set(coverages.map(\.since)).subtracting([HistoryCoverage.never]).sorted().first { since in
             filter.isCovered(by: coverages.filter { $0.since <= since }.map(\.filter))
         }
     }
 
-    /// Notes that a topic has no messages left.
+    /// Records that a topic has no messages left.
     mutating func forget(_ topic: Topic, upTo seq: UInt64) {
         guard let index = coverages.firstIndex(where: { $0.filter.matches(topic) }) else { return }
         coverages[index].forgottenUpTo = max(coverages[index].forgottenUpTo, seq)
     }
 }
 
-/// What limits have removed of a topic that still has messages.
+/// The messages that limits have removed from a topic that still has some.
 package struct HistoryTrim: Equatable, Sendable {
-    /// The number of the topic's first message, as far as remembered.
+    /// The number of the topic's first message, as far as it is remembered.
     package var first: UInt64
-    /// The newest that was removed; 0: none.
+    /// The newest removed message; 0 if there is none.
     package var upTo: UInt64
     /// How many were removed.
     package var count: Int
@@ -122,6 +122,6 @@ package struct HistoryTrim: Equatable, Sendable {
         self.count = count
     }
 
-    /// How many of them came after `seq`; `nil` if not known.
+    /// How many of the removed messages came after `seq`; `nil` if that is not known.
     func missed(after seq: UInt64) -> Int? { upTo <= seq ? 0 : seq < first ? count : nil }
 }

@@ -3,36 +3,37 @@ package import WSTransport
 
 /// An event in a shard's mailbox.
 package enum ShardEvent: Sendable {
-    /// Messages in the order of their numbers, and the refused drafts of the shard that handed them over.
+    /// Applied messages in the order of their numbers, and the refused drafts of the shard that handed them over.
     case applied(Batch)
-    /// The broker's own figures, which take no numbers: they come after the message whose number they have.
+    /// The broker's own figures, which have no numbers of their own: each comes after the message whose number it has.
     case figures(Batch)
-    /// What the store has done.
+    /// The result of a commit.
     case settled(StoreThread.Settlement)
-    /// Retained values that have expired, for the shard to publish their removal.
+    /// Expired retained values, whose removal the shard must publish.
     case expired([ExpiredValue])
-    /// A probe by which the shard checks that events arrive, with its number.
+    /// A probe by which the shard checks that its mailbox works, with the probe's number.
     case probe(UInt64)
 }
 
-/// A shard's mailbox, and the size of what has not been delivered yet.
+/// A shard's mailbox, and the size of the messages in it that have not been delivered yet.
 ///
-/// A reactor that fans out to many connections can be slower than one that only publishes. What waits between them is
-/// bounded: beyond ``maximumUndelivered``, publishers' connections are not read on the reactors that have published more
-/// than their share of it; beyond ``mostUndelivered``, which only many new publishers can reach, publications are refused.
+/// A reactor that fans out to many connections can be slower than one that only publishes. The messages that wait
+/// between them are bounded: beyond ``maximumUndelivered``, the connections of publishers are not read on the reactors
+/// that have published more than their share; beyond ``mostUndelivered``, which only many new publishers can reach,
+/// publications are refused.
 ///
-/// Reactors have shares because all of them wait for the slowest: a reactor that is idle looks again sooner than a busy
-/// one, and would take all the room that comes free.
+/// Reactors have shares because all of them wait for the slowest one. An idle reactor checks again sooner than a busy
+/// one, and would take all the room that becomes free.
 package final class Inbox: Sendable {
-    /// In bytes of payload, with an overhead for each message.
+    /// In bytes: payload, and an overhead for each message.
     static let maximumUndelivered = 16 << 20
-    /// In the same bytes: if publishers come and go, pausing their connections does not help.
+    /// In the same bytes; needed because pausing connections does not help if publishers come and go.
     static let mostUndelivered = 64 << 20
 
     let shard: Int
     let mailbox: Mailbox<ShardEvent>
     private let undelivered = Atomic<Int>(0)
-    /// How much of it each shard has published; those whose indices are equal modulo the count share one.
+    /// How much of it each shard has published; shards whose indices are equal modulo the count share an entry.
     private let shares = InlineArray<64, Atomic<Int>> { _ in Atomic(0) }
 
     package init(shard: Int, mailbox: Mailbox<ShardEvent>) {
@@ -45,8 +46,8 @@ package final class Inbox: Sendable {
     /// Any thread; `waking` as in ``Mailbox/post(_:waking:)``.
     ///
     /// - Parameters:
-    ///   - weight: of the messages, in bytes.
-    ///   - publisher: the shard that has published them.
+    ///   - weight: the weight of the messages, in bytes.
+    ///   - publisher: the index of the shard that published them.
     func post(_ event: ShardEvent, weight: Int, of publisher: Int, waking: Bool) {
         undelivered.add(weight, ordering: .relaxed)
         shares[Self.place(of: publisher)].add(weight, ordering: .relaxed)
@@ -59,11 +60,12 @@ package final class Inbox: Sendable {
         shares[Self.place(of: batch.shard)].subtract(batch.weight, ordering: .relaxed)
     }
 
-    /// Whether too much waits, and too much of that is one shard's; the limits are lower if finding subscribers is expensive.
+    /// Whether too much waits, and too much of it is from one shard; the limits are lower if finding subscribers is
+    /// expensive.
     ///
     /// - Parameters:
-    ///   - publisher: the shard.
-    ///   - shards: how many share the room.
+    ///   - publisher: the index of the shard.
+    ///   - shards: the number of shards.
     ///   - forkedFilters: how many filters have many `+`: the limit is for one message and one such filter.
     func isCongested(by publisher: Int, of shards: Int, forkedFilters: Int) -> Bool {
         let most = Self.maximumUndelivered / max(1, forkedFilters)

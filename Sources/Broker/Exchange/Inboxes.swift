@@ -1,19 +1,19 @@
 package import WSTransport
 
-// A request is a message whose reply topic is an inbox that the broker makes for it: `$inbox/CLIENT/` and 128 random bits.
-// A client that has got the request knows the topic and may publish to it, and no client can subscribe to it. The reply takes
-// its place in the order like any message, so it comes to the reactor of the request wherever it was published.
+// A request is a message whose reply topic is an inbox that the broker makes for it: `$inbox/CLIENT/` and 128 random
+// bits. A client that receives the request learns the topic and may publish to it; no client can subscribe to it. The
+// reply is numbered like any message, so it reaches the reactor of the request wherever it was published.
 
 /// The requests of one reactor's clients that wait for a reply.
 ///
 /// Runs on the reactor's thread.
 package final class Inboxes {
-    /// What became of a request.
+    /// The result of a request.
     package enum Outcome {
         case reply(Message)
         /// The publication was refused, or no reply came in time.
         case failed(Refusal)
-        /// As for failed, with the time that has passed, in milliseconds.
+        /// No reply came in time; the value is the time that has passed, in milliseconds.
         case late(Int64)
     }
 
@@ -22,14 +22,14 @@ package final class Inboxes {
         let body: (Outcome) -> Void
     }
 
-    /// How long a request may wait for a reply, and how long it does by itself, in milliseconds.
+    /// The longest time that a request may wait for a reply, and the time if the client gives none, in milliseconds.
     package static let maximumTimeout: Int64 = 300_000
     package static let usualTimeout: Int64 = 10_000
 
     private let reactor: Reactor
     private let counters: ShardCounters
     private var waiting: [Topic: Waiting] = [:]
-    /// How many requests of a client wait.
+    /// How many requests of each client wait.
     private var owners: [UInt64: Int] = [:]
 
     init(reactor: Reactor, counters: ShardCounters) {
@@ -37,17 +37,17 @@ package final class Inboxes {
         self.counters = counters
     }
 
-    /// Whether none waits.
+    /// Whether no request waits.
     ///
-    /// Each message asks, and a look at the dictionary would be checked for a change that is under way.
+    /// Every message asks this, so it reads a counter: reading the dictionary would need an exclusivity check.
     var isEmpty: Bool { counters.waitingRequests.current == 0 }
 
     /// Makes an inbox for a request of a client.
     ///
     /// - Parameters:
-    ///   - most: how many a client may have.
+    ///   - most: how many requests a client may have.
     ///   - timeout: in milliseconds.
-    ///   - body: gets the outcome, once; it is not called if the client leaves before.
+    ///   - body: gets the outcome, once; not called if the client leaves first.
     func open(
         for client: Client, atMost most: Int, timeout: Int64, _ body: @escaping (Outcome) -> Void
     ) throws(Refusal) -> Topic {
@@ -68,13 +68,13 @@ package final class Inboxes {
         return topic
     }
 
-    /// A request has become none, because its publication was refused.
+    /// Fails a request whose publication was refused.
     func fail(_ topic: Topic, _ refusal: Refusal) { close(topic)?.body(.failed(refusal)) }
 
-    /// Takes a message to an inbox; only the first counts.
+    /// Takes a message that was published to an inbox; only the first one counts.
     func take(_ message: Message) { close(message.topic)?.body(.reply(message)) }
 
-    /// Forgets the requests of a client that has gone.
+    /// Forgets the requests of a client that has left.
     package func forget(_ client: UInt64) {
         guard owners.removeValue(forKey: client) != nil else { return }
         let gone = waiting.filter { $0.value.owner == client }.map(\.key)
@@ -82,7 +82,7 @@ package final class Inboxes {
         counters.waitingRequests.add(-gone.count)
     }
 
-    /// No reply comes any more.
+    /// Fails all requests, because no reply can come any more.
     func refuseAll(_ refusal: Refusal) {
         for topic in Array(waiting.keys) { fail(topic, refusal) }
     }
@@ -101,8 +101,8 @@ extension Shard {
     ///
     /// - Parameters:
     ///   - timeout: how long to wait for the reply, in milliseconds.
-    ///   - published: called when the request is on its way.
-    ///   - body: gets the outcome, once; it is not called if the client leaves before.
+    ///   - published: called when the request has been accepted.
+    ///   - body: gets the outcome, once; not called if the client leaves first.
     package func request(
         _ draft: Draft, by client: Client, from source: StreamConnection?, timeout: Int64,
         published: @escaping (Receipt) -> Void, _ body: @escaping (Inboxes.Outcome) -> Void
@@ -121,7 +121,7 @@ extension Shard {
             }
             try publish(draft, by: client, from: source)
         } catch {
-            // The caller says so itself.
+            // The caller gets the error itself.
             inboxes.drop(inbox)
             throw error
         }
@@ -129,15 +129,15 @@ extension Shard {
 }
 
 extension Inboxes {
-    /// Forgets a request without a word.
+    /// Forgets a request without telling its caller.
     fileprivate func drop(_ topic: Topic) { _ = close(topic) }
 }
 
 extension Topic {
-    /// What the topics of inboxes begin with.
+    /// The prefix of the topics of inboxes.
     static let inboxes = "$inbox/"
 
-    /// Whether it is one that the broker makes for replies.
+    /// Whether it is the topic of an inbox.
     var isInbox: Bool { isReserved && name.utf8.starts(with: Self.inboxes.utf8) }
 }
 

@@ -4,7 +4,7 @@ internal import WSTransport
 ///
 /// Immutable.
 package final class Lease: Sendable, Equatable {
-    /// What a client leaves in place of its value.
+    /// The message that a client leaves in place of its value.
     package struct Farewell: Sendable {
         let payload: [UInt8]
         let kind: Message.Kind
@@ -21,9 +21,9 @@ package final class Lease: Sendable, Equatable {
 
     /// How long the value outlives the connection, in milliseconds; 0: not at all.
     let grace: Int64
-    /// What the removal carries; `nil`: nothing.
+    /// What the removal carries; `nil` if its payload is empty.
     let farewell: Farewell?
-    /// What the publisher asks of the value that it replaces.
+    /// The publisher's condition on the value that the new one replaces.
     let wanted: Draft.Condition
 
     package init(grace: Int64 = 0, farewell: Farewell? = nil, wanted: Draft.Condition = .none) {
@@ -32,7 +32,7 @@ package final class Lease: Sendable, Equatable {
 
     package static func == (left: Lease, right: Lease) -> Bool { left === right }
 
-    /// The grace that a client gives in seconds, in milliseconds.
+    /// Converts a grace period that a client gives in seconds to milliseconds.
     package static func grace(seconds: Double) throws(Refusal) -> Int64 {
         guard seconds >= 0, seconds <= Double(maximumGrace) / 1000 else {
             throw Refusal(.badRequest, "grace: expected seconds from 0 up to \(maximumGrace / 1000), found \(seconds).")
@@ -41,17 +41,18 @@ package final class Lease: Sendable, Equatable {
     }
 }
 
-/// The ephemeral values of one reactor's clients: removes them when their connections end.
+/// The ephemeral values of one reactor's clients; removes them when their connections end.
 ///
-/// A value is another client's once that has published it again; its number tells. Runs on the reactor's thread.
+/// A value belongs to another client as soon as that client publishes it; its number tells. Runs on the reactor's
+/// thread.
 package final class Leases {
     /// A client's value of one topic.
     private struct Value {
-        /// The number of the message that set it; 0: none is accepted yet.
+        /// The number of the message that set it; 0 if none has been accepted yet.
         var seq: UInt64 = 0
-        /// How many publications of it have no result yet.
+        /// How many of its publications have no result yet.
         var open = 0
-        /// Its weight with its farewell, in bytes.
+        /// Its weight and that of its farewell, in bytes.
         var bytes: Int
         var lease: Lease
     }
@@ -65,11 +66,11 @@ package final class Leases {
     private let publications: Publications
     private let sequencer: Sequencer
     private let counters: ShardCounters
-    /// By the numbers of the clients.
+    /// By client number.
     private var clients: [UInt64: Values] = [:]
-    /// When a removal that was refused is tried again, in nanoseconds.
+    /// The time after which a refused removal is tried again, in nanoseconds.
     private static let pause: Int64 = 500_000_000
-    /// What a value takes besides its topic and payloads, in bytes.
+    /// The overhead of a value besides its topic and payloads, in bytes.
     private static let overhead = 128
 
     init(reactor: Reactor, publications: Publications, sequencer: Sequencer, counters: ShardCounters) {
@@ -80,9 +81,9 @@ package final class Leases {
 
     // MARK: Publishing
 
-    /// Takes note of a value that a client is about to set, or to remove if the payload is empty.
+    /// Registers a value that a client is about to set, or to remove if the payload is empty.
     ///
-    /// Refuses one that is beyond a limit.
+    /// Throws if the value is beyond a limit.
     func take(
         _ draft: inout Draft, _ lease: Lease, by client: UInt64, _ limits: ExchangeSettings.Limits
     ) throws(Refusal) {
@@ -110,7 +111,7 @@ package final class Leases {
         var limit: String?
         let other = clients[client]?.topics[topic]?.bytes ?? 0
         if isFull(client, topic, bytes - other, limits) {
-            // Others may have removed or replaced some of them.
+            // Other clients may have removed or replaced some of its values.
             forgetLost(of: client)
             limit =
                 isFull(client, topic, bytes - other, limits)
@@ -139,7 +140,7 @@ package final class Leases {
 
     private func concluded(_ topic: Topic, by client: UInt64, _ lease: Lease, _ result: Result<Receipt, Refusal>) {
         guard var value = clients[client]?.topics[topic] else {
-            // The client has gone meanwhile, or lost its right.
+            // The client has left meanwhile, or lost its right.
             if case .success(let receipt) = result { end(topic, receipt.seq, lease, by: client) }
             return
         }
@@ -159,15 +160,15 @@ package final class Leases {
         if clients[client]?.topics.isEmpty == true { clients[client] = nil }
     }
 
-    // MARK: The end
+    // MARK: Ends
 
-    /// A client's connection has ended.
+    /// Ends the values of a client whose connection has ended.
     func left(_ client: UInt64) {
         guard let values = clients.removeValue(forKey: client) else { return }
         for (topic, value) in values.topics where value.seq > 0 { end(topic, value.seq, value.lease, by: client) }
     }
 
-    /// Removes the values of a client on topics where it may not have any longer; without their farewells.
+    /// Removes a client's values on topics where it has lost the right to them; without their farewells.
     func review(_ client: UInt64, _ mayHave: (Topic) -> Bool) {
         for (topic, value) in clients[client]?.topics ?? [:] where !mayHave(topic) {
             clients[client]?.topics[topic] = nil
@@ -176,7 +177,8 @@ package final class Leases {
         if clients[client]?.topics.isEmpty == true { clients[client] = nil }
     }
 
-    /// Removes a value whose client is not of this reactor, without its farewell; it may be tried again later.
+    /// Removes a value whose client is not on this reactor, without its farewell; if that fails, the caller may try
+    /// again.
     func end(_ message: Message) {
         publications.add(
             Draft(
@@ -191,7 +193,7 @@ package final class Leases {
         }
     }
 
-    /// Removes a value, unless it is another's by now.
+    /// Removes a value, unless another client has replaced it.
     private func remove(_ topic: Topic, _ seq: UInt64, _ farewell: Lease.Farewell?, by client: UInt64) {
         let draft = Draft(
             topic: topic, payload: farewell?.payload ?? [], kind: farewell?.kind ?? .binary,
@@ -202,7 +204,7 @@ package final class Leases {
             case .success: counters.endedEphemerals.add(1)
             case .failure(let refusal) where refusal.code == .conflict: break
             case .failure:
-                // There are no numbers now, or others cannot keep up.
+                // No numbers are available now, or other reactors cannot keep up.
                 reactor.run(afterNanoseconds: Self.pause) { [weak self] in
                     self?.remove(topic, seq, farewell, by: client)
                 }

@@ -15,7 +15,7 @@ package final class Message: Sendable {
     package let kind: Kind
     /// The content type as the publisher gave it.
     package let contentType: String?
-    /// Other properties from the publisher; `nil`: none.
+    /// The other properties from the publisher; `nil` if there are none.
     package let properties: MessageProperties?
     /// Whether this replaces (or, with an empty payload, removes) the topic's retained value.
     package let isRetained: Bool
@@ -23,21 +23,21 @@ package final class Message: Sendable {
     package let seq: UInt64
     /// When the broker accepted it, in Unix milliseconds.
     package let time: Int64
-    /// When it expires, retained or not, in Unix milliseconds; 0: never.
+    /// When it expires, retained or not, in Unix milliseconds; 0 if never.
     package let expiry: Int64
-    /// The ``Client/id`` of its publisher; 0: no client, or not known, as of a retained value from the disk.
+    /// The ``Client/id`` of its publisher; 0 if it is no client or not known, as for a retained value from the disk.
     package let origin: UInt64
-    /// What is particular about it.
+    /// Its nature; ``Nature/plain`` for nearly all messages.
     package let nature: Nature
 
-    /// What is particular about a few messages.
+    /// The kinds of messages that need special treatment, and plain ones.
     package enum Nature: UInt8, Sendable {
         case plain
-        /// The broker removes a retained value by it, because the value's time to live has passed.
+        /// The broker removes a retained value with it, because the value has expired.
         case expiry
-        /// It sets or removes an ephemeral value, which never goes to disk.
+        /// Sets or removes an ephemeral value, which never goes to disk.
         case ephemeral
-        /// It removes an ephemeral value, and has a payload all the same.
+        /// Removes an ephemeral value, although it has a payload.
         case farewell
     }
 
@@ -62,13 +62,13 @@ package final class Message: Sendable {
     /// Whether it removes the topic's retained value.
     package var isRemoval: Bool { isRetained && (payload.isEmpty || nature == .farewell) }
 
-    /// Whether the broker removes a retained value by it, because the value's time to live has passed.
+    /// Whether the broker removes a retained value with it, because the value has expired.
     package var isExpiry: Bool { nature == .expiry }
 
     /// Whether it sets or removes an ephemeral value.
     package var isEphemeral: Bool { nature.rawValue >= Nature.ephemeral.rawValue }
 
-    /// Its weight when messages wait or are read in pieces, in bytes: its content and an overhead.
+    /// Its weight for limits and pieces, in bytes: its content and an overhead.
     package var weight: Int {
         Self.overhead &+ payload.count &+ topic.name.utf8.count &+ (contentType?.utf8.count ?? 0)
             &+ (properties?.weight ?? 0)
@@ -79,6 +79,6 @@ package final class Message: Sendable {
     /// Whether it had expired at `now`, in Unix milliseconds.
     package func isExpired(at now: Int64) -> Bool { Self.isExpired(expiry, at: now) }
 
-    /// The same for a message of which only ``expiry`` is known.
+    /// The same for a message whose ``expiry`` is known.
     package static func isExpired(_ expiry: Int64, at now: Int64) -> Bool { expiry != 0 && expiry <= now }
 }

@@ -1,4 +1,4 @@
-/// What a publisher sends with a payload, modelled on the properties of MQTT 5; most messages have none.
+/// The properties that a publisher sends with a payload, modelled on those of MQTT 5; most messages have none.
 ///
 /// The content type, which most endpoints use, is in the message itself (``Message/contentType``). Immutable.
 package final class MessageProperties: Sendable, Equatable {
@@ -17,16 +17,16 @@ package final class MessageProperties: Sendable, Equatable {
     package static let maximumCount = 256
     /// The maximum size of names and values together, in bytes of UTF-8.
     package static let maximumHeaders = 8 << 10
-    /// The longest correlation data, in bytes.
+    /// The maximum size of the correlation data, in bytes.
     package static let maximumCorrelation = 8 << 10
 
     package let headers: [Header]
-    /// The topic to publish an answer to; `nil`: no answer is requested.
+    /// The topic to publish an answer to; `nil` if no answer is requested.
     package let replyTo: Topic?
-    /// What an answer repeats so that it can be matched with the request; `nil`: nothing.
+    /// Data that an answer repeats, to match it with the request; `nil` if there is none.
     package let correlation: [UInt8]?
 
-    /// Their size, in bytes.
+    /// The size of the properties, in bytes.
     var weight: Int {
         headers.reduce(Self.overhead &+ (replyTo?.name.utf8.count ?? 0) &+ (correlation?.count ?? 0)) {
             $0 &+ MemoryLayout<Header>.size &+ $1.name.utf8.count &+ $1.value.utf8.count

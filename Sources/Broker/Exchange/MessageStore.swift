@@ -1,60 +1,60 @@
 /// The store of messages.
 ///
-/// A batch changes values, history and reservation together, so one conformer has all three. Readers use the part
-/// that they read: ``RetainedStore``, ``HistoryStore`` or ``NumberStore``.
+/// A batch changes values, history and reservation together, so one type conforms to all three. Readers use the
+/// protocol that they need: ``RetainedStore``, ``HistoryStore`` or ``NumberStore``.
 package protocol MessageStore: RetainedStore, HistoryStore, NumberStore {
     /// Sets (or, if the payload is empty, removes) the retained values, in order; all are on disk when it returns, or
     /// none.
     ///
-    /// Messages that are not ``Message/isRetained`` change no value; those that a rule keeps go into the history.
-    /// Where there is no room, values that have expired by `now` are removed, a bounded number each time.
+    /// Messages that are not ``Message/isRetained`` change no value; those that a rule keeps go into the history. If
+    /// there is no room, values that have expired by `now` are removed, a bounded number each time.
     ///
     /// - Parameters:
-    ///   - seq: raises ``reservedSeq`` in the same transaction; `nil`: does not.
-    ///   - now: Unix milliseconds, as ``Lifetime/now`` counts them.
+    ///   - seq: the number to raise ``reservedSeq`` to in the same transaction; `nil`: unchanged.
+    ///   - now: Unix milliseconds by the clock of ``Lifetime/now``.
     func apply(_ entries: [StoreEntry], reserving seq: UInt64?, now: Int64) throws(StorageError)
 
-    /// The same for what an order that several brokers share has brought, with how far that is, in one transaction.
+    /// The same for messages from an order that several brokers share, with the position reached, in one transaction.
     ///
-    /// The history is complete up to there, and ephemeral values are stored, too. Nothing is removed for want of room, as the
-    /// others would not remove it.
+    /// The history is complete up to that position, and ephemeral values are stored, too. Nothing is removed for want
+    /// of room, because the other brokers would not remove it.
     func apply(_ entries: [StoreEntry], reaching mark: OrderMark, now: Int64) throws(StorageError)
 
-    /// What ``apply(_:reaching:now:)`` was given last; `nil`: nothing ever.
+    /// The last mark that ``apply(_:reaching:now:)`` was given; `nil` if there was none.
     func orderMark() throws(StorageError) -> OrderMark?
 
     /// The ephemeral values that ``apply(_:reaching:now:)`` has stored.
     func ephemerals() throws(StorageError) -> [Message]
 
-    /// Takes the epoch of the brokers that share an order instead of its own.
+    /// Takes over the epoch of the brokers that share an order, in place of its own.
     func adopt(epoch: UInt64)
 
-    /// When the first of the values expires that ``expired(by:atMost:)`` has not returned as gone, in Unix milliseconds;
-    /// `.max`: none does.
+    /// When the next of the values expires that ``expired(by:atMost:)`` has not returned as gone, in Unix milliseconds;
+    /// `.max` if none does.
     var nextExpiry: Int64 { get }
 
-    /// Values that have expired by `now` and are still to be removed by messages, those that expired first; then those
-    /// that the store has removed for want of room, which are returned once.
+    /// Values that have expired by `now` and are not yet removed by messages, earliest expiry first; then values that
+    /// the store has removed for want of room, each of which is returned once.
     ///
     /// - Parameter maximum: the maximum number of values that are not gone.
     func expired(by now: Int64, atMost maximum: Int) throws(StorageError) -> [ExpiredValue]
 
-    /// The keys that were stored with messages and are not too old, in the order of the messages' numbers.
+    /// The stored keys that are not too old, in the order of their messages' numbers.
     func keys() throws(StorageError) -> [StoredKey]
 
-    /// Keeps keys for so many milliseconds from now on.
+    /// Keeps keys for this many milliseconds from now on.
     func adopt(keyWindow: Int64)
 
-    /// Writes and syncs a little, to find out whether the store takes writes.
+    /// Writes and syncs a small record, to find out whether the store takes writes.
     func probe() throws(StorageError)
 
     /// The size of the store's content.
     func statistics() throws(StorageError) -> StoreStatistics
 }
 
-/// How far an order that several brokers share has come on one of them.
+/// The position that one broker has reached in an order that several brokers share.
 package struct OrderMark: Sendable, Equatable {
-    /// What the order has to know when it goes on from there.
+    /// The state from which the order continues there.
     package let state: [UInt8]
     /// The number of the newest message.
     package let seq: UInt64
@@ -75,12 +75,12 @@ extension MessageStore {
     package func expired(by now: Int64, atMost maximum: Int) throws(StorageError) -> [ExpiredValue] { [] }
 }
 
-/// A message that is to be stored: as its topic's value, in the history, or both.
+/// A message to store: as its topic's value, in the history, or both.
 package struct StoreEntry: Sendable {
     package let message: Message
-    /// The rule that keeps it; `nil`: it does not go into the history.
+    /// The rule that keeps it; `nil` if it does not go into the history.
     package let rule: HistoryRule?
-    /// What a repetition of it is recognised by; `nil`: nothing.
+    /// The key by which a repetition of it is recognised; `nil` if it has none.
     package let key: PublishKey?
 
     package init(_ message: Message, keptBy rule: HistoryRule? = nil, key: PublishKey? = nil) {
@@ -94,21 +94,21 @@ package struct StoreEntry: Sendable {
 package struct StoreStatistics: Equatable, Sendable {
     /// The number of retained values, including those that have expired and are not removed yet.
     package var values: Int
-    /// The payloads of these values, in bytes.
+    /// The size of the payloads of these values, in bytes.
     package var payloadBytes: Int
-    /// The size of the store including everything around the payloads, in bytes.
+    /// The size of the store, including everything around the payloads, in bytes.
     package var usedBytes: Int
-    /// The maximum of ``usedBytes``, in bytes.
+    /// The limit of ``usedBytes``, in bytes.
     package var maximumBytes: Int
     /// How many records could not be read and were skipped, since the store was opened.
     package var damagedRecords: Int
     /// The number of messages in the history.
     package var historyMessages: Int
-    /// The payloads of these messages, in bytes.
+    /// The size of the payloads of these messages, in bytes.
     package var historyBytes: Int
-    /// How often the store's file was opened again after a failure of the disk.
+    /// How often the store's file was opened again after the disk failed.
     package var reopenings: Int
-    /// The number of views that hold the store at one moment.
+    /// How many views hold the store now.
     package var views: Int
     /// How often a view was taken back before its reader had finished.
     package var viewsTakenBack: Int

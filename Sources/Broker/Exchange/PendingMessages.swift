@@ -2,11 +2,11 @@ internal import WSTransport
 
 /// Messages on their way to the disk, in the order of their numbers.
 ///
-/// They are in blocks, so that removing settled messages costs by block, and not by what is left.
+/// In blocks, so that the cost of removing settled messages does not depend on how many are left.
 struct PendingMessages {
     static let block = 512
 
-    /// No block is empty, except a single one.
+    /// No block is empty, unless it is the only one.
     private var blocks: [ContiguousArray<Message>] = [[]]
     /// How many messages of the first block have been removed.
     private var taken = 0
@@ -23,7 +23,7 @@ struct PendingMessages {
         count += 1
     }
 
-    /// The messages after `seq`, the first `maximum` of them, and whether these are all.
+    /// The first `maximum` messages after `seq`, and whether these are all of them.
     func messages(after seq: UInt64, atMost maximum: Int) -> (messages: [Message], isWhole: Bool) {
         guard !isEmpty, maximum > 0 else { return ([], isEmpty) }
         var block = blocks.partitionPoint { $0[$0.count - 1].seq > seq }
@@ -41,10 +41,10 @@ struct PendingMessages {
         return (found, true)
     }
 
-    /// Whether it has the message of that number.
+    /// Whether it contains the message with that number.
     func contains(_ seq: UInt64) -> Bool { messages(after: seq - 1, atMost: 1).messages.first?.seq == seq }
 
-    /// Removes the messages up to `seq`, at most the rest of one block.
+    /// Removes the messages up to `seq`, at most those left in one block.
     mutating func take(upTo seq: UInt64) -> ArraySlice<Message> {
         guard !isEmpty else { return [] }
         let end = max(taken, blocks[0].partitionPoint { $0.seq > seq })

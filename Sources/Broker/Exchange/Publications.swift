@@ -1,30 +1,30 @@
 internal import WSTransport
 
-/// What is published on one reactor, from the draft to its acknowledgement.
+/// The publications of one reactor, from the draft to its acknowledgement.
 ///
-/// The drafts of a turn are handed over together, and kept until their results come. Runs on the reactor's thread.
+/// The drafts of a turn are handed over together, and kept until their results arrive. Runs on the reactor's thread.
 final class Publications {
     private let reactor: Reactor
     private let order: any Order
     private let sequencer: Sequencer
     private let counters: ShardCounters
     private let shard: Int
-    // Each message looks at these, and each look would be checked for a change that is under way: nothing is called during one.
+    // Unchecked, because each message reads these, and nothing is called while one of them changes.
     /// The drafts of this turn.
     @exclusivity(unchecked) private var drafts: [Draft] = []
-    /// Memory for the next turn's drafts, if this turn's took no more than ``keptDrafts``.
+    /// Memory to reuse for the next turn's drafts, if this turn had no more than ``keptDrafts``.
     @exclusivity(unchecked) private var emptied: [Draft] = []
     private static let keptDrafts = 64
-    /// The drafts that have been handed over; the first ``concluded`` of them have their results.
+    /// The drafts that have been handed over; the first ``concluded`` of them have got their results.
     @exclusivity(unchecked) private var submitted: [Draft] = []
     private var concluded = 0
     /// Publishers that wait for the disk, by the numbers of their messages.
     private var waiting: [UInt64: (Result<Receipt, Refusal>) -> Void] = [:]
-    /// Connections that are not read while another reactor cannot keep up.
+    /// Connections that are not read, because another reactor cannot keep up.
     private var pausedSources: [StreamConnection] = []
-    /// How long to wait before checking again whether the others have caught up, in nanoseconds.
+    /// How long to wait before checking again whether other reactors have caught up, in nanoseconds.
     private static let congestionPause: Int64 = 2_000_000
-    /// The open counts of publications, by number.
+    /// The counts of publications that administrators have requested, by number.
     var meters: [Int: TopicMeter] = [:]
 
     /// - Parameter shard: the index of the shard.
@@ -36,7 +36,7 @@ final class Publications {
         self.shard = shard
     }
 
-    /// Whether the turn has nothing to hand over.
+    /// Whether this turn has no draft to hand over.
     var isEmpty: Bool { unsafe drafts.isEmpty }
 
     /// How many publishers wait for the disk.
@@ -44,14 +44,14 @@ final class Publications {
 
     /// Adds a draft to those of this turn.
     ///
-    /// Inlined, so that the draft is put together where it is kept.
+    /// Inlined, so that the draft is built in its final place.
     ///
-    /// - Parameter client: its publisher; `nil`: what the draft says.
+    /// - Parameter client: its publisher; `nil` if the draft is complete.
     @inline(__always)
     func add(_ draft: consuming Draft, by client: Client? = nil, from source: StreamConnection?) {
         let place = unsafe drafts.count
         unsafe drafts.append(draft)
-        // In its place, as a change before would copy all of it.
+        // Changed in its final place: changing it before would copy all of it.
         unsafe Self.complete(&drafts[place], by: client, from: source)
         reactor.needsTurn()
     }
@@ -64,7 +64,7 @@ final class Publications {
         if let key = draft.key { draft.key = key.of(client, draft.topic) }
     }
 
-    /// Hands over what the turn has published.
+    /// Hands over the drafts of this turn.
     func handOver() {
         guard unsafe !drafts.isEmpty else { return }
         let batch = unsafe drafts
@@ -82,7 +82,8 @@ final class Publications {
         let first = concluded
         let end = first + batch.count
         guard unsafe end <= submitted.count else { return }
-        // Recorded before a publisher is answered: it may publish or subscribe at once, which calls this again.
+        // Store the new state before a publisher is answered: it may publish or subscribe at once, which calls this
+        // again.
         var drafts = unsafe submitted
         guard end == drafts.count else {
             concluded = end
@@ -98,7 +99,7 @@ final class Publications {
         unsafe emptied = drafts
     }
 
-    /// - Parameter drafts: a view, so that reading a draft does not copy it.
+    /// - Parameter drafts: a span, so that reading a draft does not copy it.
     private func conclude(_ drafts: Span<Draft>, from first: Int, _ batch: Batch) {
         var (item, refusal) = (0, 0)
         for place in first..<first + batch.count {
@@ -121,7 +122,8 @@ final class Publications {
         }
     }
 
-    /// Tells a publisher what became of a draft that is no message: one that repeats another is answered like that one.
+    /// Tells a publisher why its draft has become no message; a repetition is answered like the message that it
+    /// repeats.
     private func reject(_ rejection: Batch.Rejection, _ draft: borrowing Draft) {
         switch rejection {
         case .refused(let refusal):
@@ -139,7 +141,7 @@ final class Publications {
     }
 
     private func wait(for seq: UInt64, _ completion: @escaping (Result<Receipt, Refusal>) -> Void) {
-        // Only those that repeat a message wait for one that another waits for.
+        // Only a repetition can wait for a message that another publisher waits for.
         guard let other = waiting.updateValue(completion, forKey: seq) else { return }
         waiting[seq] = { result in
             other(result)
@@ -147,7 +149,7 @@ final class Publications {
         }
     }
 
-    /// Tells publishers that wait for the disk what the store did.
+    /// Tells publishers that wait for the disk what the store has done.
     func settle(_ settlement: StoreThread.Settlement) {
         guard !waiting.isEmpty else { return }
         for (seq, error) in settlement.failed {
@@ -160,7 +162,7 @@ final class Publications {
 
     // MARK: Congestion
 
-    /// Another reactor cannot keep up: the publishers of this turn wait for it.
+    /// Pauses the publishers of this turn, because another reactor cannot keep up.
     private func pauseSources(of batch: [Draft]) {
         counters.congestions.add(1)
         let isFirst = pausedSources.isEmpty

@@ -1,18 +1,18 @@
 internal import WSTransport
 
-// A publisher that does not know whether its message has arrived publishes it again with the same key. Whether a message
-// repeats another one is decided where it is applied, by the keys of the messages before it and by the order's time: so
-// every broker that applies the same drafts decides the same. Keys of stored messages are stored with them.
+// A publisher that does not know whether its message has arrived publishes it again with the same key. Whether a
+// message repeats another one is decided when it is applied, by the keys of the messages before it and the time of the
+// order. So all brokers that apply the same drafts decide the same. The keys of stored messages are stored with them.
 
-/// What a publisher names a message by, so that the broker takes it once.
+/// A publisher's key for a message, by which the broker accepts the message only once.
 package final class PublishKey: Sendable {
     /// The longest key, in bytes of UTF-8.
     package static let maximumLength = 128
 
     let text: String
-    /// Publisher, topic and text, by which keys are compared; empty until the publisher is known.
+    /// Publisher, topic and text, by which keys are compared; empty while the publisher is not known.
     let name: [UInt8]
-    /// For whom it is counted.
+    /// The user or address whose quota of keys it counts for.
     let owner: String
 
     private init(_ text: String, name: [UInt8], owner: String) {
@@ -28,10 +28,10 @@ package final class PublishKey: Sendable {
         self.init(text, name: [], owner: "")
     }
 
-    /// The same key of a client, for a topic.
+    /// The key with the name of its publisher and topic.
     ///
-    /// Anonymous clients are one publisher, because one that comes back is not known again; each address has room of its
-    /// own.
+    /// Anonymous clients count as one publisher, because one that returns cannot be recognised; each address has a
+    /// quota of its own.
     func of(_ client: Client, _ topic: Topic) -> PublishKey {
         let user = client.principal.user
         let publisher = user.map { "u\($0)" } ?? client.principal.kind.rawValue
@@ -54,7 +54,7 @@ package struct KeyRules: Sendable, Equatable {
     package var window: Int64 = 300_000
     /// The memory for all keys, in bytes.
     package var maximumBytes = 64 << 20
-    /// That of one user, or of the anonymous clients of one address, in bytes.
+    /// The same for one user, or for the anonymous clients of one address, in bytes.
     package var maximumBytesPerUser = 8 << 20
 
     package init() {}
@@ -64,7 +64,7 @@ package struct KeyRules: Sendable, Equatable {
 package struct StoredKey: Sendable, Equatable {
     /// The number of its message.
     package let seq: UInt64
-    /// When that was accepted, in Unix milliseconds.
+    /// When the message was accepted, in Unix milliseconds.
     package let time: Int64
     package let name: [UInt8]
     package let owner: String
@@ -74,7 +74,7 @@ package struct StoredKey: Sendable, Equatable {
     }
 }
 
-/// The keys of the messages of the last minutes, by which those that repeat one are recognised.
+/// The keys of recent messages, by which repetitions are recognised.
 ///
 /// A value without a lock, a disk or a clock, as ``Applying`` is.
 struct KeyTable {
@@ -93,7 +93,7 @@ struct KeyTable {
     private var known: [[UInt8]: Known] = [:]
     /// In the order of their numbers.
     private var items: [Item] = []
-    /// How many of them are gone.
+    /// How many items at the front have been removed.
     private var gone = 0
     private var owners: [String: Int] = [:]
     private(set) var bytes = 0
@@ -101,7 +101,7 @@ struct KeyTable {
 
     var count: Int { known.count }
 
-    /// Forgets the keys that are too old at `time`, some at a time.
+    /// Forgets keys that are too old at `time`, a bounded number each time.
     mutating func forget(at time: Int64) {
         var budget = 64
         while budget > 0, gone < items.count, items[gone].time <= time &- rules.window {
@@ -115,7 +115,7 @@ struct KeyTable {
     }
 
     private mutating func remove(_ item: Item) {
-        // One that has failed is gone already, and may have been used again.
+        // The key of a message that failed is removed already, and may have been used again.
         guard known[item.key.name]?.seq == item.seq else { return }
         known[item.key.name] = nil
         bytes -= item.key.weight
@@ -123,10 +123,10 @@ struct KeyTable {
         owners[item.key.owner] = left > 0 ? left : nil
     }
 
-    /// The message that has this key; `nil`: none of the window has it.
+    /// The message that has this key; `nil` if none within the window has.
     func message(of key: PublishKey, at time: Int64) -> Known? {
         guard let found = known[key.name] else { return nil }
-        // Too old keys may not have been removed yet; the newest of them are at the front.
+        // A key that is too old may not have been removed yet.
         guard let item = item(of: found.seq), item.time > time &- rules.window else { return nil }
         return found
     }
@@ -146,7 +146,7 @@ struct KeyTable {
         }
     }
 
-    /// Remembers the key of a message, which is newer than all others.
+    /// Remembers the key of a message that is newer than all others.
     mutating func add(_ key: PublishKey, seq: UInt64, time: Int64, isQueued: Bool) {
         if let old = known[key.name], let item = item(of: old.seq) { remove(item) }
         known[key.name] = Known(seq: seq, isQueued: isQueued)

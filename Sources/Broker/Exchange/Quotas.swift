@@ -1,15 +1,15 @@
 internal import Synchronization
 package import WSTransport
 
-/// What one address, and one user, may use in total, over all connections and reactors.
+/// Counts what one address and one user use in total, over all connections and reactors.
 ///
 /// Any thread.
 package final class Quotas: Sendable {
-    /// What one address or one user may have; `nil` lifts a limit.
+    /// The limits of one address or one user; `nil` means no limit.
     package struct Limits: Sendable, Equatable {
         package var connections: Int?
         package var arrivals: Rate?
-        /// Publications, and bytes of their payloads, a second.
+        /// Publications a second, and bytes of payload a second.
         package var publishes: Int?
         package var bytes: Int?
         package var subscriptions: Int?
@@ -26,20 +26,20 @@ package final class Quotas: Sendable {
         package var user = Limits()
         /// Whether the limits of an address also apply to clients on this machine.
         package var countsLoopback = false
-        /// Wrong credentials that one address may show; `nil`: any number.
+        /// The rate of wrong credentials from one address; `nil` if it is not limited.
         package var failures: Rate?
 
         package init() {}
 
-        /// Whether a client of that address is counted: one on this machine only if that is configured.
+        /// Whether a client of that address is counted; a client on this machine is only if that is configured.
         ///
-        /// - Parameter isForwarded: whether a proxy names the address; its loopback is another machine's.
+        /// - Parameter isForwarded: whether a proxy names the address; a loopback address then is another machine's.
         package func counts(_ peer: SocketAddress?, isForwarded: Bool = false) -> Bool {
             guard let peer, peer.path == nil else { return false }
             return countsLoopback || isForwarded || !peer.isLoopback
         }
 
-        /// The same for a client whose rules replace the limits of a user.
+        /// The same for a client whose rules set other limits for its user.
         package func with(_ limits: RuleLimits?) -> Rules {
             guard let limits else { return self }
             var rules = self
@@ -77,7 +77,7 @@ package final class Quotas: Sendable {
         "per_user.publish_rate", "per_user.subscriptions",
     ]
 
-    /// The account of an address, or of its network with IPv6; `nil`: it is not counted.
+    /// The account of an address, or of its network with IPv6; `nil` if it is not counted.
     func address(_ peer: SocketAddress?, _ rules: Rules, isForwarded: Bool = false) -> Account? {
         guard rules.counts(peer, isForwarded: isForwarded), let network = peer?.network else { return nil }
         return state.withLock { $0.addresses.account(of: network) }
@@ -88,7 +88,9 @@ package final class Quotas: Sendable {
 
     // MARK: Connections
 
-    /// Why a new connection is refused; `nil`: it is accepted, and ``left(_:)`` is called when it has ended.
+    /// Why a new connection is refused; `nil` if it is accepted.
+    ///
+    /// For an accepted connection, ``left(_:)`` must be called when it has ended.
     ///
     /// - Parameter account: the account of its address.
     func admit(_ account: Account, _ rules: Rules, now: MonotonicTime) -> (limit: String, refusal: Refusal)? {
@@ -108,7 +110,7 @@ package final class Quotas: Sendable {
         return (limit, Refusal(code, message))
     }
 
-    /// The limit that another connection of a user would exceed; `nil`: none.
+    /// The limit that another connection of a user would exceed; `nil` if none.
     func excess(ofUser name: String, _ rules: Rules) -> String? {
         guard let most = rules.user.connections, user(name).connections.load(ordering: .relaxed) >= most else {
             return nil
@@ -120,20 +122,21 @@ package final class Quotas: Sendable {
     /// Records that an accepted connection has ended.
     func left(_ account: Account) { account.connections.wrappingSubtract(1, ordering: .relaxed) }
 
-    /// Why another connection of an address that a proxy names is refused; `nil`: it is accepted.
+    /// Why another connection of an address that a proxy names is refused; `nil` if it is accepted.
     func excess(
         forwardedFrom peer: SocketAddress?, _ rules: Rules, now: MonotonicTime
     ) -> (limit: String, refusal: Refusal)? {
         guard let account = address(peer, rules, isForwarded: true) else { return nil }
         if let found = admit(account, rules, now: now) { return found }
-        // It is counted with the client.
+        // The client will be counted itself.
         left(account)
         return nil
     }
 
     // MARK: Credentials
 
-    /// How long credentials of an address are not examined, in seconds, because too many were wrong; `nil`: they are.
+    /// How long credentials from an address are not examined because too many were wrong, in seconds; `nil` if they are
+    /// examined.
     package func block(
         of peer: SocketAddress?, _ rules: Rules, isForwarded: Bool = false, now: MonotonicTime
     ) -> Int? {
@@ -145,11 +148,12 @@ package final class Quotas: Sendable {
         return max(1, Int((until - now.nanoseconds + 999_999_999) / 1_000_000_000))
     }
 
-    /// Records wrong credentials of an address: beyond the limit it has to wait a second, and each time twice as long.
+    /// Records wrong credentials from an address; beyond the limit it is blocked for a second, then twice as long each
+    /// time.
     package func failed(_ peer: SocketAddress?, _ rules: Rules, isForwarded: Bool = false, now: MonotonicTime) {
         guard let rate = rules.failures, let account = address(peer, rules, isForwarded: isForwarded) else { return }
         if account.failures.take(1, of: rate, now: now) {
-            // There is room again, so it has been quiet for a while.
+            // The address is within the limit again, so it has been quiet for a while.
             return account.lastBlock.store(0, ordering: .relaxed)
         }
         let length = min(Self.longestBlock, max(Self.shortestBlock, account.lastBlock.load(ordering: .relaxed) * 2))
@@ -162,19 +166,19 @@ package final class Quotas: Sendable {
     private static let longestBlock: Int64 = 60_000_000_000
 }
 
-/// A client's part of its accounts.
+/// The part of its accounts that one client uses.
 ///
-/// Its reactor's thread.
+/// Runs on its reactor's thread.
 final class Membership {
     private let quotas: Quotas
     private let address: Account?
     private let user: Account?
     private let session: BrowserSession?
     private var subscriptions = 0
-    /// Whether it counts as a connection of the address, and nothing else does.
+    /// Whether it also counts as a connection of the address, because nothing else does.
     let isConnection: Bool
 
-    /// `nil`: the client is counted for no account.
+    /// `nil` if the client counts for no account.
     ///
     /// - Parameters:
     ///   - isForwarded: whether a proxy names the address.
@@ -201,7 +205,7 @@ final class Membership {
         hold(0)
     }
 
-    /// The limit that another publication would exceed, which is then refused; `nil`: none.
+    /// The limit because of which another publication is refused; `nil` if it is within all limits.
     func meter(_ bytes: Int, _ rules: Quotas.Rules, now: MonotonicTime) -> String? {
         for (scope, account, limits) in [("per_user", user, rules.user), ("per_address", address, rules.address)] {
             guard let account else { continue }
@@ -215,7 +219,7 @@ final class Membership {
         return nil
     }
 
-    /// The limit that so many more subscriptions would exceed; `nil`: none.
+    /// The limit that `count` more subscriptions would exceed; `nil` if none.
     func room(for count: Int, _ rules: Quotas.Rules) -> String? {
         for (scope, account, limits) in [("per_user", user, rules.user), ("per_address", address, rules.address)] {
             guard let account, let most = limits.subscriptions else { continue }

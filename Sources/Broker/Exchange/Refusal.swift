@@ -1,4 +1,4 @@
-/// The error codes of the product, for programs.
+/// The error codes of the broker, for programs.
 ///
 /// Part of the protocol.
 package enum ErrorCode: String, Sendable, CaseIterable {
@@ -16,7 +16,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     case unavailable
     case storageFull = "storage-full"
 
-    /// The HTTP status it goes with.
+    /// The HTTP status that goes with it.
     package var status: Int {
         switch self {
         case .badRequest, .badTopic, .badFilter: 400
@@ -44,7 +44,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
             case 429: .limitExceeded
             case 503: .unavailable
             case 507: .storageFull
-            // A request for something unsupported is the client's fault.
+            // The server does not support the request, which is the client's fault.
             case 501, 505: .badRequest
             case 500...: .internal
             default: .badRequest

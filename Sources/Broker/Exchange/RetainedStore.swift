@@ -2,7 +2,7 @@
 package struct ExpiredValue: Equatable, Sendable {
     package let topic: Topic
     package let seq: UInt64
-    /// Whether the store has removed it already, because it had no room left.
+    /// Whether the store has already removed it for want of room.
     package var isGone = false
 
     package init(topic: Topic, seq: UInt64, isGone: Bool = false) {
@@ -22,7 +22,7 @@ package enum ScanEnd: Equatable, Sendable {
 
 /// The store of retained values, as the broker reads it.
 ///
-/// Readers may call from any thread while the one writer works; they see the state at the beginning of their call.
+/// Readers may call it from any thread while the one writer works; they see the state at the beginning of their call.
 package protocol RetainedStore: AnyObject, Sendable {
     /// The retained value of `topic`; `nil` if there is none or it has expired.
     ///
@@ -39,14 +39,14 @@ package protocol RetainedStore: AnyObject, Sendable {
         _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
     ) throws(StorageError) -> ScanEnd
 
-    /// A view of what is committed now; busy if there are too many views.
+    /// A view of what is committed now; throws ``StorageError/busy(_:)`` if there are too many views.
     func view() throws(StorageError) -> any RetainedView
 }
 
-/// The retained values as they were at one moment, or, if the store takes the view back, as they are.
+/// The retained values at one moment; after the store has taken the view back, the current ones.
 ///
-/// Values that are replaced or removed meanwhile keep their room in the store, so views do not last long.
-/// One thread at a time uses it.
+/// Values that are replaced or removed meanwhile keep their room in the store, so views must be short-lived. Used by
+/// one thread at a time.
 package protocol RetainedView: AnyObject, Sendable {
     /// As ``RetainedStore/scan(_:after:visiting:now:_:)``.
     func scan(
@@ -66,9 +66,10 @@ package struct RetainedLimits: Equatable, Sendable {
         self.maximumBytes = maximumBytes
     }
 
-    /// Refuses a change that takes the totals over a limit; one that does not increase them is always allowed.
+    /// Refuses a change that raises the totals above a limit.
     ///
-    /// So under a lowered limit values can still be replaced and removed.
+    /// A change that does not raise them is always allowed, so under a lowered limit values can still be replaced and
+    /// removed.
     func check(messages: Int, payloadBytes: Int, addingMessage: Bool, addingBytes: Int) throws(StorageError) {
         if addingMessage, let maximumMessages, messages > maximumMessages {
             throw .limit("retained.maximum_messages")

@@ -1,16 +1,16 @@
 internal import WSTransport
 
-/// Shows subscribers the values that topics have kept, after they were shown values that the store then refused.
+/// Shows subscribers the values that topics still have, after they were shown values that the store then refused.
 ///
-/// A message is delivered before it is on disk. If the store refuses a retained one, the topic keeps the value that it
-/// had, or none, and a live view would differ from it. So what is there is published again, as a message that is not
-/// retained, on the condition that it still is the topic's value; if nothing is there, the removal is published.
+/// A message is delivered before it is on disk. If the store refuses a retained one, the topic keeps its previous
+/// value, or none, and subscribers have seen something else. So the stored value is published again, as a message that
+/// is not retained, on the condition that it is still the topic's value. If there is none, the removal is published.
 ///
 /// Runs on the thread of one shard, which does this for all.
 final class Reversions {
-    // Kept by the shard.
+    // The shard owns this object.
     private unowned let shard: Shard
-    /// The topics, the first refused first.
+    /// The topics, in the order of their first refusal.
     private var topics: ArraySlice<Topic> = []
     /// The newest refused message of each of them.
     private var refused: [Topic: Refused] = [:]
@@ -20,7 +20,7 @@ final class Reversions {
         let isRemoval: Bool
     }
 
-    /// How many topics may wait; the values of more are not shown.
+    /// How many topics may wait; values of further topics are not shown.
     static let maximumTopics = 4096
     /// How much is published in one turn, in bytes.
     private static let piece = 64 * 1024
@@ -64,7 +64,7 @@ final class Reversions {
             }
             topics.removeFirst()
             guard let last = refused.removeValue(forKey: topic) else { continue }
-            // A newer value has been shown since, or what was shown is that there is none.
+            // A newer value has been shown since, or the refused message was a removal and there is no value.
             guard value.map({ $0.seq < last.seq }) ?? !last.isRemoval else { continue }
             room -= value?.weight ?? topic.name.utf8.count
             show(value, of: topic)
@@ -80,7 +80,7 @@ final class Reversions {
         var draft = Draft(topic: topic, payload: value?.payload ?? [], kind: value?.kind ?? .binary)
         draft.contentType = value?.contentType
         draft.properties = value?.properties
-        // A removal says so only if it is retained. If the store refuses it, nothing follows.
+        // Only a retained message can be a removal. If the store refuses this one, too, it is not tried again.
         draft.isRetained = value == nil
         if let value, value.expiry != 0 { draft.timeToLive = value.expiry - Lifetime.now }
         draft.condition = value.map { .matches([$0.seq]) } ?? .absent

@@ -1,15 +1,15 @@
 internal import WSTransport
 
-/// What a subscription asks of the history without knowing a position.
+/// The part of the history that a subscription asks for without a position.
 package enum Rewind: Equatable, Sendable {
-    /// The last so many messages of each topic.
+    /// The last messages of each topic, this many.
     case last(Int)
-    /// The messages of the last so many milliseconds.
+    /// The messages of this many last milliseconds.
     case age(Int64)
-    /// Everything that is kept.
+    /// All messages that are kept.
     case all
 
-    /// Reads `-N`, a duration such as `10m`, `all` or `latest`; `nil`: it is none of these.
+    /// Parses `-N`, a duration such as `10m`, `all` or `latest`; `nil` if the text is none of these.
     package init?(_ text: String) {
         switch text {
         case "all": self = .all
@@ -25,7 +25,7 @@ package enum Rewind: Equatable, Sendable {
         }
     }
 
-    /// A duration as clients write it, such as `10m`, in milliseconds; `nil`: it is none.
+    /// Parses a duration as clients write it, such as `10m`, to milliseconds; `nil` if the text is none.
     package static func milliseconds(_ text: String) -> Int64? {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
         guard let count = number(digits), let unit = units[String(text[digits.endIndex...])] else { return nil }
@@ -43,41 +43,42 @@ package enum Rewind: Equatable, Sendable {
     }
 }
 
-/// A new subscription's way through the history, up to where it becomes live.
+/// A new subscription's pass through the history, up to where it becomes live.
 ///
-/// It holds numbers of messages only, at most ``maximumNumbers``; of more the newest are sent, and a gap says so.
+/// It stores only numbers of messages, at most ``maximumNumbers``; if there are more, the newest are sent, and a gap
+/// announces the others.
 final class Rewinding {
     /// How many messages are chosen one by one.
     static let maximumNumbers = 10_000
-    /// How many topics, and about how many messages, are looked at in one step.
+    /// How many topics, and about how many messages, are examined in one step.
     private static let topicsAtOnce = 512
     private static let messagesAtOnce = 4096
 
     private let filter: TopicFilter
     private let rewind: Rewind
-    /// The last message that it brings.
+    /// The number of the last message to send.
     private let seq: UInt64
-    /// Whether it is known what comes.
+    /// Whether the messages to send have been chosen.
     private(set) var isReady = false
-    /// The numbers of the messages, rising once it is ready; `nil`: all that match after ``start``.
+    /// The numbers of the messages, in rising order once it is ready; `nil` for all that match after ``start``.
     private var numbers: [UInt64]?
     /// How many of them have been read.
     private var read = 0
     private var start: UInt64 = 0
-    /// Everything up to this number has been read, if there are no ``numbers``.
+    /// Without ``numbers``: everything up to this number has been read.
     private var cursor: UInt64 = 0
-    /// The last topic that was looked at.
+    /// The last topic that was examined.
     private var position: Topic?
-    /// Messages up to this number are left out, because there are too many.
+    /// Messages up to this number are left out because there are too many; 0: none.
     private var lostUpTo: UInt64 = 0
 
     init(_ rewind: Rewind, filter: TopicFilter, upTo seq: UInt64) {
         (self.rewind, self.filter, self.seq) = (rewind, filter, seq)
     }
 
-    /// Finds out some more of what comes; everything up to its end must be on disk.
+    /// Chooses some more of the messages to send; everything up to the end of the pass must be on disk.
     ///
-    /// - Parameter now: the time of day in Unix milliseconds.
+    /// - Parameter now: Unix milliseconds.
     func prepare(_ view: any HistoryView, now: Int64) throws(StorageError) {
         switch rewind {
         case .all: isReady = true
@@ -116,7 +117,7 @@ final class Rewinding {
         numbers = found
     }
 
-    /// Whether a kept message comes.
+    /// Whether a kept message is among those to send.
     func brings(_ seq: UInt64, _ view: any HistoryView) throws(StorageError) -> Bool {
         guard let numbers else {
             guard seq > start, seq <= self.seq else { return false }
@@ -126,18 +127,18 @@ final class Rewinding {
         return place < numbers.count && numbers[place] == seq
     }
 
-    /// Takes the messages that are left out, to be announced; `nil`: there are none.
+    /// Takes the gap of the messages that are left out; `nil` if none are.
     func takeGap() -> Gap? {
         guard lostUpTo > 0 else { return nil }
         defer { lostUpTo = 0 }
         return Gap(since: 0, seq: lostUpTo, missed: nil)
     }
 
-    /// Passes `body` the next messages; `true`: these were the last.
+    /// Passes `body` the next messages; returns `true` if these were the last.
     ///
     /// - Parameters:
-    ///   - bytes: the size of payload after which to stop.
-    ///   - now: Unix milliseconds, as ``Lifetime/now`` counts them.
+    ///   - bytes: how much payload to read before stopping.
+    ///   - now: Unix milliseconds by the clock of ``Lifetime/now``.
     func next(
         _ view: any HistoryView, bytes: Int, now: Int64, _ body: (Message) -> Void
     ) throws(StorageError) -> Bool {
@@ -151,7 +152,7 @@ final class Rewinding {
         }
         var (place, room) = (read, bytes)
         while place < numbers.count, room > 0, place - read < Self.messagesAtOnce {
-            // What has been removed meanwhile is not kept any more.
+            // A message that has been removed meanwhile is no longer kept, and is not sent.
             if let message = try view.message(numbers[place]), !message.isExpired(at: now) {
                 body(message)
                 room -= message.weight
@@ -164,7 +165,7 @@ final class Rewinding {
 }
 
 extension CatchUp {
-    /// Whether everything that is kept up to a number is on disk, or lost.
+    /// Whether every kept message up to a number is on disk, or lost.
     func isOnDisk(upTo seq: UInt64) -> Bool { sequencer.tail(after: seq).committedUpTo >= seq }
 
     func prepare(_ rewinding: Rewinding) throws(StorageError) {
@@ -173,7 +174,7 @@ extension CatchUp {
         }
     }
 
-    /// Sends the next piece of what a new subscription asks of the history; `true`: that was the last.
+    /// Sends the next piece of the history that a new subscription asks for; returns `true` if that was the last.
     func rewind(
         _ rewinding: Rewinding, _ start: CatchUpStart, _ session: any Session, _ room: inout Int
     ) throws(StorageError) -> Bool {

@@ -6,7 +6,7 @@ internal import WSTransport
 ///
 /// The corresponding C type is `sem_t`.
 @safe final class Semaphore: Sendable {
-    /// Set once in `init`; the semaphore must stay where it is, and may be used from any thread.
+    /// Set once in `init`; the semaphore must not move, and may be used from any thread.
     nonisolated(unsafe) private let semaphore: UnsafeMutablePointer<sem_t>
 
     init() {
@@ -21,10 +21,10 @@ internal import WSTransport
 
     func signal() { unsafe sem_post(semaphore) }
 
-    /// Returns when there was a signal.
+    /// Waits for a signal.
     func wait() { while unsafe sem_wait(semaphore) != 0 {} }
 
-    /// Returns when there was a signal, or when `deadline` has passed.
+    /// Waits for a signal, until `deadline` at most.
     func wait(until deadline: MonotonicTime) {
         var time = timespec(
             tv_sec: Int(deadline.nanoseconds / 1_000_000_000), tv_nsec: Int(deadline.nanoseconds % 1_000_000_000))

@@ -1,9 +1,9 @@
 internal import Synchronization
 package import WSTransport
 
-/// Reads values, and the points of the order at which subscriptions begin.
+/// Reads values, and the positions in the order at which subscriptions begin.
 extension Sequencer {
-    /// The retained value of `topic`, the newest numbered one; `nil`: there is none.
+    /// The retained value of `topic`, the newest one that is numbered; `nil` if there is none.
     package func value(of topic: Topic) throws(Refusal) -> Message? {
         let now = Lifetime.now
         if let message = state.withLock({ $0.applying.newest(of: topic) ?? $0.figures[topic] }) {
@@ -14,40 +14,40 @@ extension Sequencer {
 
     // MARK: Conditions
 
-    /// The store's values for the topics of conditions, read outside the lock.
+    /// The stored values for the topics of conditions, read outside the lock.
     struct StoredValues {
-        /// How many commits the overlay knew of before; later commits are not included.
+        /// How many commits the overlay knew of before the values were read; later commits make them out of date.
         fileprivate var commits: UInt64 = .max
         /// The values' numbers, and when they expire.
         fileprivate var values: [Topic: Result<(seq: UInt64, expiry: Int64)?, Refusal>] = [:]
-        /// The draft for which the store was asked last, and how often.
+        /// The index of the draft for which the store was read last, and how often it has been for that draft.
         fileprivate var place = 0
         fileprivate var attempts = 0
     }
 
-    /// How many values are looked up at once, and how often that is repeated because the store has committed.
+    /// How many values are looked up at once, and how often that is repeated because the store has committed meanwhile.
     private static let lookUps = 64
     private static let lookUpAttempts = 1000
 
-    /// Whether only the store knows a topic's value, and has not been asked since its last commit.
+    /// Whether a topic's value is only in the store, and has not been read since the last commit.
     func mustLookUp(_ topic: Topic, _ stored: StoredValues, _ state: borrowing State) -> Bool {
         guard state.applying.newest(of: topic) == nil else { return false }
         if stored.attempts > Self.lookUpAttempts { return false }
         return stored.commits != commits.load(ordering: .acquiring) || stored.values[topic] == nil
     }
 
-    /// Asks the store for the values of the next conditions.
+    /// Reads the stored values for the next conditions.
     func lookUp(_ drafts: Span<Draft>, from first: Int, _ stored: inout StoredValues) {
         let attempts = stored.place == first ? stored.attempts + 1 : 1
         stored = StoredValues()
         (stored.place, stored.attempts) = (first, attempts)
-        // Taken before the store is read: later commits make the values out of date.
+        // Loaded before the store is read: later commits make the values out of date.
         stored.commits = commits.load(ordering: .acquiring)
         for place in first..<drafts.count where drafts[place].isConditional {
             let topic = drafts[place].topic
             guard stored.values[topic] == nil else { continue }
             do throws(StorageError) {
-                // An expired one, too: its removal is conditional on it.
+                // Expired values, too: the removal of one is conditional on it.
                 stored.values[topic] = .success(try store.value(of: topic, now: .min).map { ($0.seq, $0.expiry) })
             } catch {
                 stored.values[topic] = .failure(Refusal(error))
@@ -60,8 +60,8 @@ extension Sequencer {
     func check(
         _ condition: Draft.Condition, of topic: Topic, _ stored: StoredValues, _ state: borrowing State
     ) throws(Refusal) {
-        // For the removal of an expired value, no value has expired yet; nor for an ephemeral one, which waits until the one on
-        // disk is gone.
+        // For the removal of an expired value, values do not count as expired; nor for an ephemeral value, which must
+        // not be set while there is one on disk.
         let now =
             switch condition {
             case .expired, .ephemeral: Int64.min
@@ -83,23 +83,23 @@ extension Sequencer {
 
     // MARK: Positions
 
-    /// Where a subscription begins.
+    /// The position at which a subscription begins.
     package struct Position: Sendable {
-        /// Messages up to this one belong to the snapshot, those after it come live.
+        /// Messages up to this one belong to the snapshot; later ones come live.
         package let seq: UInt64
-        /// What was in the shard's mailbox: everything up to ``seq`` that it has not delivered yet.
+        /// The content of the shard's mailbox: everything up to ``seq`` that the shard has not delivered yet.
         package let events: [ShardEvent]
-        /// Matching retained values that may not be in the store yet; an empty payload is a removal.
+        /// Matching retained values that may not be in the store yet; an empty payload means a removal.
         package let overlay: [Message]
-        /// The ephemeral values, matching or not; empty for a filter without wildcards, whose value is in ``overlay``.
+        /// All ephemeral values; `nil` if there are none, or the filter has no wildcards and its value is in ``overlay``.
         let ephemerals: EphemeralTable?
-        /// Whether there are too many of these to search: the store is read when it has them all.
+        /// Whether there are too many values in the overlay to search; the store is read when it has all of them.
         package let waitsForStore: Bool
-        /// A view of the store at that point; `nil`: it was not requested, or there is none left.
+        /// A view of the store at that position; `nil` if none was requested, or none is available.
         package let view: (any RetainedView)?
     }
 
-    /// A view that a shard keeps, for subscriptions that begin before the next commit.
+    /// A view that a shard keeps for further subscriptions before the next commit.
     package struct KnownView {
         fileprivate var commits: UInt64 = 0
         fileprivate weak var view: (any RetainedView)?
@@ -107,24 +107,25 @@ extension Sequencer {
         package init() {}
     }
 
-    /// How many uncommitted values are searched for one subscription; if there are more, it waits for the store.
+    /// How many uncommitted values are searched for one subscription; with more, the subscription waits for the store.
     static let maximumOverlay = 1024
 
-    /// Takes the shard's mailbox and the matching uncommitted values at one point of the order.
+    /// Empties the shard's mailbox and finds the matching uncommitted values, at one position in the order.
     package func position(emptying mailbox: Mailbox<ShardEvent>, matching filter: TopicFilter) -> Position {
         position(emptying: mailbox, matching: filter, nil)
     }
 
-    /// The same with a view of the store at that point, which is the known one if that is still current.
+    /// The same with a view of the store at that position, which is the known one if that is still current.
     ///
-    /// Without a view if the store lends no more, or commits all the time.
+    /// Without a view if there are too many views, or the store commits all the time.
     package func position(
         emptying mailbox: Mailbox<ShardEvent>, matching filter: TopicFilter, known: inout KnownView
     ) -> Position {
         let now = commits.load(ordering: .acquiring)
         var view = known.commits == now ? known.view : nil
         if view == nil {
-            // Opened outside the lock. What was committed since `now` is in the overlay, until the sequencer is told.
+            // Opened outside the lock. Values that were committed since `now` stay in the overlay until the sequencer
+            // is told.
             view = try? store.view()
             known.commits = now
             known.view = view
@@ -146,7 +147,7 @@ extension Sequencer {
             } else if !state.retaining.isEmpty {
                 (uncommitted, isWhole) = state.retaining.messages(after: 0, atMost: Self.maximumOverlay)
             }
-            // Wildcards at the front do not match what begins with `$`, so few ever look.
+            // A wildcard at the front does not match topics that begin with `$`, so few filters need the figures.
             let figures = isReserved ? Array(state.figures.values) : []
             let isCurrent = offer?.commits == commits.load(ordering: .acquiring)
             let ephemerals = literal == nil && !state.applying.ephemerals.isEmpty ? state.applying.ephemerals : nil
@@ -170,7 +171,7 @@ extension Sequencer {
         return found.reversed()
     }
 
-    /// The present value of the broker's own figure, to be sent after the message `seq`; `nil`: there is none.
+    /// The current value of the broker's own figure, to be sent after the message `seq`; `nil` if there is none.
     func figure(of topic: Topic, after seq: UInt64) -> Message? {
         state.withLock { $0.figures[topic] }.map { figure in
             Message(topic: topic, payload: figure.payload, kind: figure.kind, seq: seq, time: figure.time)
@@ -184,9 +185,9 @@ extension Sequencer {
         state.withLock { ($0.applying.ephemerals.count, $0.applying.ephemerals.bytes) }
     }
 
-    /// The ephemeral values that match, in no order.
+    /// The matching ephemeral values, in no order.
     ///
-    /// Looks at all of them: for administrators.
+    /// For administrators, because it visits all ephemeral values.
     package func ephemerals(matching filter: TopicFilter) -> [Message] {
         let table = state.withLock { $0.applying.ephemerals }
         var (place, found) = (EphemeralTable.Place(), [Message]())
@@ -197,7 +198,7 @@ extension Sequencer {
         return found
     }
 
-    /// Ephemeral values of clients that are chosen by their numbers.
+    /// Ephemeral values of clients whose numbers satisfy `isChosen`.
     func ephemerals(atMost maximum: Int, where isChosen: (_ client: UInt64) -> Bool) -> [Message] {
         let table = state.withLock { $0.applying.ephemerals }
         var (place, found) = (EphemeralTable.Place(), [Message]())
@@ -208,7 +209,7 @@ extension Sequencer {
         return found
     }
 
-    /// The numbers of the ephemeral values of these topics.
+    /// The numbers of the ephemeral values of these topics; topics without a value are left out.
     func ephemeralSeqs(of topics: [Topic]) -> [Topic: UInt64] {
         state.withLock { state in
             var found: [Topic: UInt64] = [:]
@@ -217,8 +218,8 @@ extension Sequencer {
         }
     }
 
-    /// The changes of ephemeral values after one number and up to another on topics that a rule keeps, in order, and the number
-    /// up to which they are forgotten.
+    /// The changes of ephemeral values after one number and up to another on topics that a rule keeps, in order, and
+    /// the number up to which changes are no longer remembered.
     func recentEphemerals(after seq: UInt64, upTo end: UInt64) -> (messages: [Message], forgottenUpTo: UInt64) {
         let (found, forgotten) = state.withLock { state in
             (state.applying.recent.messages(after: seq), state.applying.recent.forgottenUpTo)
@@ -226,7 +227,7 @@ extension Sequencer {
         return (found.filter { $0.seq <= end }, min(forgotten, end))
     }
 
-    /// Whether everything retained up to `seq` is on disk, or failed.
+    /// Whether every retained message up to `seq` is on disk, or has failed.
     func isSettled(upTo seq: UInt64) -> Bool {
         state.withLock { state in state.retaining.first.map { $0.seq > seq } ?? true }
     }

@@ -1,55 +1,55 @@
 internal import Synchronization
 package import WSTransport
 
-/// Applies drafts in their order.
+/// Applies drafts in order.
 ///
-/// Under one lock, drafts become messages with the numbers that the order gives them, and go to every shard's mailbox
-/// and to the store's queue. So the order is the same in every mailbox, in the store and on every wire.
+/// Under one lock, drafts become messages with the numbers that the order gives them, and are put into every shard's
+/// mailbox and the store's queue. So the order is the same in every mailbox, in the store and on every wire.
 ///
 /// Retained values that are numbered but not yet on disk are in an overlay, so that reading a value takes every
-/// message up to the newest number into account. Every publisher waits for the lock, so nothing is read from the disk
-/// under it, and its cost does not depend on how much is waiting for the disk. Any thread.
+/// numbered message into account. Every publisher waits for the lock, so nothing is read from the disk under it, and
+/// its cost does not depend on how much waits for the disk. Any thread.
 package final class Sequencer: Sendable {
     struct State {
         /// The number of the newest message; 0 before the first.
         var newest: UInt64
         var inboxes: [Inbox] = []
-        /// Decides on the next draft.
+        /// Decides what becomes of the next draft.
         var applying = Applying()
         /// Retained values that are not on disk yet, in order.
         var retaining = PendingMessages()
         /// The broker's own values below `$SYS`, in memory only.
         var figures: [Topic: Message] = [:]
-        /// Rules that the store has not applied yet, in order, and the numbers from which on they hold.
+        /// Rules that the store has not applied yet, in order, with the first numbers for which they hold.
         var waitingRules: [(rules: HistoryRules, from: UInt64)] = []
-        /// Expired values that the first shard to join announces.
+        /// Expired values that the first shard to join must announce.
         var expired: [ExpiredValue] = []
-        /// Messages that are to be kept and not yet on disk, in order.
+        /// Messages that a rule keeps and that are not on disk yet, in order.
         var pending = PendingMessages()
         var storeThread: StoreThread?
-        /// Whether the store had no room for the rules at the start.
+        /// Whether the store had no room for the rules when the broker started.
         var owesRules = false
     }
 
     let state: Mutex<State>
-    /// How many commits the overlay knows of; it rises before committed values leave the overlay.
+    /// How many commits the overlay knows of; raised before committed values leave the overlay.
     let commits = Atomic<UInt64>(0)
-    /// Whether there have been rules of history.
+    /// Whether there have ever been history rules.
     private let keepsSome: Atomic<Bool>
-    /// Subscriptions of all shards.
+    /// The number of subscriptions of all shards.
     let subscriptions = Atomic<Int>(0)
-    /// How many filters with more than two `+` the shards hold together; each shard counts a filter once.
+    /// How many filters with more than two `+` the shards have together; each shard counts a filter once.
     let forkedFilters = Atomic<Int>(0)
-    /// What finding a publication's subscribers may cost, expressed in commands.
+    /// The cost of finding a publication's subscribers, expressed in commands.
     var matchWeight: Int { forkedFilters.load(ordering: .relaxed) / Self.forkedFiltersOfACommand }
-    /// How many filters can be compared with a topic in about the time of one command.
+    /// How many such filters can be compared with a topic in about the time of one command.
     private static let forkedFiltersOfACommand = 32
     let store: any MessageStore
-    /// Whether expired values are announced here; of several readers of a log, one does so.
+    /// Whether this broker announces expired values; only one of the brokers that share a log does.
     let announcesExpiry = Atomic<Bool>(true)
     private let onEpoch = Mutex<(@Sendable (UInt64) -> Void)?>(nil)
 
-    /// Begins after all numbers that were ever reserved in `store`.
+    /// Continues after all numbers that were ever reserved in `store`.
     init(store: any MessageStore, rules: HistoryRules) throws(StorageError) {
         self.store = store
         keepsSome = Atomic(!rules.isEmpty)
@@ -62,7 +62,7 @@ package final class Sequencer: Sendable {
         do throws(StorageError) {
             try store.adopt(rules, from: state.newest + 1)
         } catch .full {
-            // The store's thread goes on trying.
+            // The store's thread tries again.
             state.owesRules = true
         } catch {
             throw error
@@ -80,7 +80,7 @@ package final class Sequencer: Sendable {
         }
     }
 
-    /// Keeps messages by these rules from now on.
+    /// Replaces the history rules, for messages from now on.
     package func adopt(_ rules: HistoryRules) {
         if !rules.isEmpty { keepsSome.store(true, ordering: .releasing) }
         state.withLock { state in
@@ -115,7 +115,7 @@ package final class Sequencer: Sendable {
         return inbox
     }
 
-    /// Whether some shard has more to deliver than it should, and more than its share of that is from `shard`.
+    /// Whether some shard has too much to deliver, and more than its share of that is from `shard`.
     package func isCongested(by shard: Int) -> Bool {
         let forked = forkedFilters.load(ordering: .relaxed)
         return state.withLock { state in
@@ -129,19 +129,19 @@ package final class Sequencer: Sendable {
 
     // MARK: Applying
 
-    /// The drafts of an order that are applied together.
+    /// Drafts that are applied together.
     struct Part {
-        /// The place of the first draft that has not been applied yet.
+        /// The index of the first draft that has not been applied yet.
         let first: Int
         /// The index of the shard that handed them over.
         let shard: Int
-        /// Whether that shard drains its mailbox in this turn, so that it need not be woken.
+        /// Whether that shard empties its mailbox in this turn, so that it need not be woken.
         let isInTurn: Bool
-        /// The numbers that accepted drafts take, one after the other.
+        /// The numbers for accepted drafts, in order.
         let numbers: Range<UInt64>
         /// Unix milliseconds.
         let time: Int64
-        /// When the turn began that has published them; `nil`: not known.
+        /// When the turn that published them began; `nil` if not known.
         let began: MonotonicTime?
     }
 
@@ -151,11 +151,11 @@ package final class Sequencer: Sendable {
         fileprivate var kept = 0
     }
 
-    /// Tells the store of drafts before they are applied.
+    /// Announces drafts to the store before they are applied.
     func expect(_ drafts: [Draft]) -> Expectation {
         guard keepsSome.load(ordering: .acquiring) else { return Expectation() }
-        // Messages that no rule keeps leave the store at rest: else a broker that is never quiet would announce a gap after
-        // each crash.
+        // Messages that no rule keeps leave the store at rest: otherwise a broker that is never quiet would announce a
+        // gap after each crash.
         if store.isAtRest, !keepsAny(of: drafts) { return Expectation() }
         store.expectKept(drafts.count)
         return Expectation(expected: drafts.count)
@@ -166,20 +166,20 @@ package final class Sequencer: Sendable {
         return drafts.contains { rules.rule(for: $0.topic) != nil }
     }
 
-    /// Tells the store when all of them have been applied.
+    /// Tells the store that all announced drafts have been applied.
     func conclude(_ expectation: Expectation) {
         if expectation.expected > expectation.kept { store.settleKept(expectation.expected - expectation.kept) }
     }
 
-    /// Applies drafts in their order, and posts the results.
+    /// Applies drafts in order, and posts the results.
     ///
     /// Stops before a draft whose condition needs a value from the store (``lookUp(_:from:_:)``).
     ///
     /// - Parameters:
     ///   - exhaustion: the refusal if no numbers are left.
-    ///   - body: gets the batch after it has been posted, under the lock.
-    /// - Returns: how many drafts have been applied, and how many of them accepted. Not the batch: copying it on its way
-    ///   out costs several hundred instructions.
+    ///   - body: gets the batch after it has been posted; called under the lock.
+    /// - Returns: how many drafts have been applied, and how many of them accepted. Not the batch, because copying it
+    ///   on return costs several hundred instructions.
     func apply(
         _ drafts: Span<Draft>, _ part: Part, _ exhaustion: @autoclosure () -> Refusal, _ stored: StoredValues,
         _ expectation: inout Expectation, _ body: ((Batch) -> Void)?
@@ -189,7 +189,7 @@ package final class Sequencer: Sendable {
             items.reserveCapacity(drafts.count - part.first)
             var refusals: [(place: Int, rejection: Batch.Rejection)] = []
             var isQueued = false
-            // What a log has taken is not refused by one of its readers.
+            // What the log has accepted must not be refused by one of its readers.
             let isFull = state.applying.logTime == nil && state.inboxes.contains(where: \.isFull)
             for place in part.first..<drafts.count {
                 if let key = drafts[place].key, let known = repeated(key, at: part.time, &state) {
@@ -210,7 +210,7 @@ package final class Sequencer: Sendable {
                 }
             }
             if expectation.kept > expectation.expected {
-                // The rules have been adopted just now.
+                // The rules have just been replaced.
                 store.expectKept(expectation.kept - expectation.expected)
                 expectation.expected = expectation.kept
             }
@@ -262,27 +262,27 @@ package final class Sequencer: Sendable {
             if message.isRetained {
                 state.applying.overlay.set(message)
                 state.retaining.append(message)
-                // The value on disk takes its place.
+                // A stored value replaces an ephemeral one.
                 state.applying.ephemerals.remove(message.topic)
             }
             if rule != nil { state.pending.append(message) }
         }
         if let key {
             state.applying.keys.add(key, seq: seq, time: time, isQueued: item.isQueued)
-            // By keys all readers of a log decide alike, also after a start.
+            // All readers of a log must decide alike by keys, also after a restart.
             if !item.isQueued { keep(StoreEntry(message, key: key), state) }
         }
         state.newest = seq
         return item
     }
 
-    /// Stores what only the readers of a log have to know again after a start.
+    /// Stores an entry that only readers of a log need after a restart.
     private func keep(_ entry: StoreEntry, _ state: borrowing State) {
         guard state.applying.logTime != nil else { return }
         _ = state.storeThread?.append([entry], waking: false)
     }
 
-    /// Accepts a draft that sets or removes an ephemeral value; `nil`: it does not.
+    /// Accepts a draft that sets or removes an ephemeral value; `nil` if it does neither.
     private func acceptEphemeral(
         _ drafts: Span<Draft>, _ place: Int, _ nature: Message.Nature, _ seq: UInt64, _ time: Int64,
         _ state: inout State
@@ -296,7 +296,7 @@ package final class Sequencer: Sendable {
         if message.isRemoval { state.applying.ephemerals.remove(topic) } else { state.applying.ephemerals.set(message) }
         keep(StoreEntry(message), state)
         if state.storeThread != nil, state.applying.rule(for: topic) != nil {
-            // The next start does not know of it.
+            // The next start cannot know of it.
             store.forgo(from: seq)
             state.applying.recent.append(message)
         }
@@ -304,18 +304,18 @@ package final class Sequencer: Sendable {
         return Applied(message, originSlot: drafts[place].source?.slot ?? .max, isKept: false)
     }
 
-    /// What is applied from now on was taken by a log at `time`, in Unix milliseconds.
+    /// Sets the time at which a log took what is applied from now on, in Unix milliseconds.
     func follow(logTime time: Int64) { state.withLock { $0.applying.logTime = time } }
 
-    /// A log gives the order from now on, beginning at `time`.
+    /// Begins to take the order from a log, at `time`.
     func beginFollowing(logTime time: Int64) {
         follow(logTime: time)
         state.withLock { $0.storeThread }?.follow()
     }
 
-    /// The log is applied so far: what comes up to there may be stored.
+    /// Records that the log has been applied up to a mark, up to which messages may be stored.
     ///
-    /// Numbers that have become no message count as the newest, too: positions of all its readers are alike.
+    /// Numbers without a message count as the newest, too, so that all readers of the log have the same positions.
     func note(_ mark: OrderMark) {
         let thread = state.withLock { state in
             state.newest = max(state.newest, mark.seq)
@@ -324,17 +324,17 @@ package final class Sequencer: Sendable {
         thread?.note(mark)
     }
 
-    /// Takes the epoch of the brokers that share a log.
+    /// Takes over the epoch of the brokers that share a log.
     func adopt(epoch: UInt64) {
         guard store.epoch != epoch else { return }
         store.adopt(epoch: epoch)
         onEpoch.withLock { $0 }?(epoch)
     }
 
-    /// Has `body` called with the epoch of other brokers when it is taken.
+    /// Calls `body` with the epoch of other brokers when it is taken over.
     package func tellEpoch(to body: @escaping @Sendable (UInt64) -> Void) { onEpoch.withLock { $0 = body } }
 
-    /// Tells a shard that the oldest of its drafts without results are refused.
+    /// Tells a shard that its oldest drafts without results, this many, are refused.
     func refuse(_ count: Int, _ refusal: Refusal, of shard: Int) {
         let refusals = (0..<count).map { (place: $0, rejection: Batch.Rejection.refused(refusal)) }
         let batch = Batch(items: [], refusals: refusals, shard: shard)
@@ -345,7 +345,7 @@ package final class Sequencer: Sendable {
         }
     }
 
-    /// The message that a draft with a key repeats; `nil`: none.
+    /// The message that a draft with a key repeats; `nil` if there is none.
     private func repeated(_ key: PublishKey, at time: Int64, _ state: inout State) -> Batch.Rejection? {
         state.applying.keys.forget(at: time)
         guard let known = state.applying.keys.message(of: key, at: time) else { return nil }
@@ -355,7 +355,7 @@ package final class Sequencer: Sendable {
         return .repeats(known.seq, isQueued: known.isQueued, isOnDisk: known.isQueued && !isWaiting)
     }
 
-    /// Remembers keys by other rules from now on.
+    /// Replaces the rules for keys.
     package func adopt(_ rules: KeyRules) {
         state.withLock { $0.applying.keys.rules = rules }
         store.adopt(keyWindow: rules.window)
@@ -370,10 +370,10 @@ package final class Sequencer: Sendable {
 
     /// Sends the broker's own figures to every shard.
     ///
-    /// They take no numbers: each has that of the newest message, after which it comes.
+    /// They have no numbers of their own: each has that of the newest message, after which it comes.
     ///
     /// - Parameters:
-    ///   - shard: the index of the shard that drains its mailbox in this turn.
+    ///   - shard: the index of the shard that empties its mailbox in this turn.
     ///   - isKept: whether later subscribers get them, too.
     package func show(_ figures: [(topic: Topic, payload: [UInt8])], from shard: Int, isKept: Bool = true) {
         let time = WallClock.unixMilliseconds
@@ -391,9 +391,9 @@ package final class Sequencer: Sendable {
         }
     }
 
-    /// Has a shard publish that values have expired.
+    /// Asks a shard to publish that values have expired.
     ///
-    /// What comes of it is decided when that is applied. Any thread.
+    /// The result is decided when that is applied. Any thread.
     package func announce(_ values: [ExpiredValue]) {
         guard announcesExpiry.load(ordering: .relaxed) else { return }
         state.withLock { state in
@@ -405,7 +405,7 @@ package final class Sequencer: Sendable {
         }
     }
 
-    /// Sends a probe to a shard's own mailbox, as messages are sent; returns why a message would be refused, or `nil`.
+    /// Posts a probe to a shard's own mailbox, as a message is; returns why a message would be refused, or `nil`.
     func probe(_ number: UInt64, from shard: Int) -> Refusal? {
         state.withLock { state in
             if state.inboxes.contains(where: \.isFull) { return Self.congestion }
@@ -416,11 +416,11 @@ package final class Sequencer: Sendable {
         }
     }
 
-    /// Records what the store has done, and tells the shards.
+    /// Records the result of a commit, and tells the shards.
     ///
-    /// The store's thread.
+    /// Runs on the store's thread.
     package func settled(_ settlement: StoreThread.Settlement) {
-        // Changes under the lock only, and before anything leaves the overlay.
+        // Changed only under the lock, and before anything leaves the overlay.
         state.withLock { state in
             _ = commits.add(1, ordering: .releasing)
             state.applying.keys.forget(settlement.failed.lazy.map(\.seq))
@@ -440,7 +440,7 @@ package final class Sequencer: Sendable {
         }
     }
 
-    /// Writes a probe to the store; `then` gets the failure, if any, on the store's thread.
+    /// Writes a probe to the store; `then` gets the error, or `nil`, on the store's thread.
     func probeStore(_ then: @escaping @Sendable (String?) -> Void) {
         guard let thread = state.withLock({ $0.storeThread }) else { return then("there is no store") }
         thread.probe { result in
@@ -452,13 +452,13 @@ package final class Sequencer: Sendable {
     }
 }
 
-/// The newest end of the history.
+/// The end of the history that is not on disk yet.
 extension Sequencer {
-    /// The messages that are to be kept and are not on disk yet.
+    /// The messages that a rule keeps and that are not on disk yet.
     struct Tail {
-        /// Up to this number, everything that is kept is on disk.
+        /// Up to this number, every kept message is on disk.
         let committedUpTo: UInt64
-        /// The first messages after that and after the number that was asked for, in order.
+        /// The first messages after that and after the number requested, in order.
         let messages: [Message]
         /// Whether these are all of them.
         let isWhole: Bool
@@ -474,7 +474,7 @@ extension Sequencer {
             messages: found.messages, isWhole: found.isWhole)
     }
 
-    /// Which of these messages are to be kept and are not on disk yet.
+    /// Those of the given messages that a rule keeps and that are not on disk yet.
     func pending(of seqs: [UInt64]) -> Set<UInt64> {
         state.withLock { state in
             guard let first = state.pending.first?.seq else { return [] }
@@ -482,15 +482,15 @@ extension Sequencer {
         }
     }
 
-    /// The newest number, with the shard's mailbox at the same point of the order.
+    /// The newest number, and the content of the shard's mailbox at the same position in the order.
     func newest(emptying mailbox: Mailbox<ShardEvent>) -> (newest: UInt64, events: [ShardEvent]) {
         state.withLock { ($0.newest, mailbox.drain()) }
     }
 
-    /// What is not on disk yet of what is kept after `seq`.
+    /// The kept messages after `seq` that are not on disk yet.
     func tail(after seq: UInt64) -> Tail { state.withLock { tail($0, after: seq) } }
 
-    /// The same, with the shard's mailbox at the same point of the order, whose newest number is the first value.
+    /// The same, with the newest number and the content of the shard's mailbox at the same position in the order.
     func tail(
         after seq: UInt64, emptying mailbox: Mailbox<ShardEvent>
     ) -> (newest: UInt64, events: [ShardEvent], tail: Tail) {

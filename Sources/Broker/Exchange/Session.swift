@@ -1,20 +1,20 @@
 package import WSTransport
 
-/// One client, in its protocol: what it subscribes to, and how messages are sent to it.
+/// One client in its protocol: its subscriptions, and how messages are sent to it.
 ///
-/// A session is not a connection: it may have none for a time, and then another one. Runs on its reactor's thread.
+/// A session is not a connection: it may have none for some time, and then a new one. Runs on its reactor's thread.
 package protocol Session: AnyObject {
     var client: Client { get }
-    /// Its subscriptions, and what is owed to them.
+    /// Its subscriptions, and the messages that they are owed.
     var subscriptions: SubscriptionSet { get }
-    /// The connection that messages are sent to; `nil`: it has none now.
+    /// The connection to send messages to; `nil` if it has none now.
     var connection: StreamConnection? { get }
-    /// The lane of its wire form, which never changes; `nil`: it gets each message by ``deliver(_:for:)``.
+    /// The lane of its wire form, which never changes; `nil` if it gets each message by ``deliver(_:for:)``.
     var lane: Lane? { get }
-    /// The round-trip time of its connection's last PING, in nanoseconds; `nil`: not known.
+    /// The round-trip time of its connection's last PING, in nanoseconds; `nil` if not known.
     var roundTrip: Int64? { get }
 
-    /// Takes a message, if the session has no ``lane``.
+    /// Delivers a message to a session without a ``lane``.
     ///
     /// - Parameter subscriptions: the numbers of its subscriptions that match the message.
     func deliver(_ message: Message, for subscriptions: [UInt32])
@@ -22,12 +22,12 @@ package protocol Session: AnyObject {
     /// Sends a retained value of a snapshot.
     func sendSnapshot(_ message: Message)
 
-    /// Sends the marker that ends the retained part.
+    /// Sends the marker that ends the retained values.
     func sendLive(_ filter: TopicFilter, seq: UInt64)
 
     /// Tells the client that messages were not delivered and will not be.
     ///
-    /// - Parameter isResuming: whether they are from before the subscription began.
+    /// - Parameter isResuming: whether the messages are from before the subscription began.
     func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool)
 
     /// Tells the client that a subscription has ended because the right to it was withdrawn.
@@ -36,10 +36,10 @@ package protocol Session: AnyObject {
     /// Ends the session.
     func end(_ reason: SessionEnd)
 
-    /// Takes over the limits of its shard, because the settings have been reloaded.
+    /// Applies the limits of its shard, because the settings have been reloaded.
     func takeOverLimits()
 
-    /// A time that it waited for has come; see ``Shard/wake(_:at:for:)``.
+    /// Called when an alarm of the session is due; see ``Shard/wake(_:at:for:)``.
     func timeHasCome(for reason: Alarms.Reason)
 }
 
@@ -49,7 +49,7 @@ extension Session {
         if reason == .expired { end(.unauthenticated("expired")) }
     }
 
-    /// Does nothing: a session with a lane is never called.
+    /// Does nothing: it is not called for a session with a lane.
     package func deliver(_ message: Message, for subscriptions: [UInt32]) {}
 
     /// Whether it takes messages now: its connection is open, or it has none.
@@ -74,7 +74,7 @@ package enum SessionEnd: Sendable {
 }
 
 extension SessionEnd {
-    /// Why, as a CLOSE says it.
+    /// The reason, as the CLOSE frame gives it.
     package var sentence: String {
         switch self {
         case .slow(let text), .failed(let text), .kicked(let text), .unauthenticated(let text): text

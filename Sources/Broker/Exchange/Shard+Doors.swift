@@ -1,14 +1,14 @@
 package import WSTransport
 
-/// The doors: everything that a client does passes through one of these, which makes all checks, once.
+/// The doors: every action of a client passes through one of these methods, which makes all checks, once.
 extension Shard {
-    /// The client of a new connection.
+    /// Makes the client of a new connection.
     ///
     /// - Parameters:
     ///   - listener: the listener's address as configured.
     ///   - isLocal: whether that address is on loopback or in the file system.
     ///   - isForwarded: whether a proxy names the client's address.
-    ///   - isConnection: whether it counts as a connection of the address, because nothing else was counted for it.
+    ///   - isConnection: whether it also counts as a connection of the address, because nothing else does.
     package func makeClient(
         _ principal: Principal, peer: SocketAddress?, protocolName: String, listener: String = "",
         isLocal: Bool = true, isForwarded: Bool = false, isConnection: Bool = false
@@ -22,7 +22,7 @@ extension Shard {
         return client
     }
 
-    /// `nil`: the client is counted for no account.
+    /// `nil` if the client counts for no account.
     private func membership(
         of principal: Principal, from peer: SocketAddress?, isForwarded: Bool, isConnection: Bool
     ) -> Membership? {
@@ -43,12 +43,12 @@ extension Shard {
     ///
     /// Inlined: see ``Publications/add(_:by:from:)``.
     ///
-    /// - Parameter source: the connection of the draft, which is not read while other reactors cannot keep up.
+    /// - Parameter source: the connection of the draft, which is paused while other reactors cannot keep up.
     @inline(__always)
     package func publish(
         _ draft: consuming Draft, by client: Client, from source: StreamConnection?
     ) throws(Refusal) {
-        // Nearly every publication ends here; the other checks would copy the draft.
+        // Nearly every publication passes here; calling the other checks would copy the draft.
         if isDraining || draft.topic.isReserved || !client.publishesAnywhere || draft.isConditional {
             try check(draft, by: client)
             if case .ephemeral(let lease) = draft.condition {
@@ -66,7 +66,7 @@ extension Shard {
     private func publish(
         _ draft: consuming Draft, _ lease: Lease, by client: Client, from source: StreamConnection?
     ) throws(Refusal) {
-        // One without a connection of its own would live for ever.
+        // Without a connection that lasts, the value would never be removed.
         guard let session = source.flatMap({ directory.session(inSlot: $0.slot) }), session.client === client else {
             throw Refusal(.badRequest, "ephemeral: it needs a connection that lasts, /ws or a topic socket.")
         }
@@ -83,7 +83,7 @@ extension Shard {
         publications.add(draft, by: client, from: source)
     }
 
-    /// Refuses a publication beyond a limit of the client, its address or its user.
+    /// Refuses a publication that exceeds a limit of the client, its address or its user.
     @inline(never)
     private func meter(_ bytes: Int, of client: Client, _ topic: Topic) throws(Refusal) {
         if let rate = settings.limits.publishRate, !client.mayPublish(perSecond: rate, now: reactor.now) {
@@ -103,12 +103,12 @@ extension Shard {
         throw refusal
     }
 
-    /// The limits of a client: its rules' own, or else any user's.
+    /// The limits of a client: those of its rules, or else those of all users.
     func quotaRules(of client: Client) -> Quotas.Rules { settings.limits.quotas.with(client.limits(grants)) }
 
-    /// Refuses another connection of a user that has as many as it may.
+    /// Refuses another connection of a user that has the maximum number.
     ///
-    /// - Parameter subject: the client as rules see it; called only if rules have limits.
+    /// - Parameter subject: makes the client as the rules see it; called only if rules set limits.
     package func checkConnections(
         of principal: Principal, at peer: SocketAddress?, _ subject: () -> Subject
     ) throws(Refusal) {
@@ -119,19 +119,19 @@ extension Shard {
         throw Refusal(.limitExceeded, "The limit limits.\(limit) is reached.")
     }
 
-    /// Refuses another connection of a client that a proxy names, if its address has as many as it may.
+    /// Refuses another connection of a client that a proxy names, if its address has the maximum number.
     package func checkConnections(forwardedFrom peer: SocketAddress?) throws(Refusal) {
         guard let found = quotas?.excess(forwardedFrom: peer, settings.limits.quotas, now: reactor.now) else { return }
         witness?.limited(peer, by: "limits.\(found.limit)")
         throw found.refusal
     }
 
-    /// Counts examined credentials, and tells the witness.
+    /// Counts credentials that were examined, and tells the witness.
     package func examined(
         _ credentials: Credentials, _ outcome: Result<Principal, AuthenticationFailure>, from peer: SocketAddress?
     ) {
         switch outcome {
-        // The admin socket asks for none.
+        // The admin socket asks for no credentials.
         case .success(let principal) where principal.kind == .administrator: return
         case .success: counters.count(credentials, isRight: true)
         case .failure(let failure): if failure.reason == .invalid { counters.count(credentials, isRight: false) }
@@ -139,26 +139,26 @@ extension Shard {
         witness?.examined(credentials, outcome, from: peer)
     }
 
-    /// How long credentials of an address are not examined, in seconds; `nil`: they are.
+    /// How long credentials from an address are not examined, in seconds; `nil` if they are.
     package func credentialBlock(of peer: SocketAddress?, isForwarded: Bool) -> Int? {
         let seconds = quotas?.block(of: peer, settings.limits.quotas, isForwarded: isForwarded, now: reactor.now)
         if seconds != nil { witness?.limited(peer, by: "limits.authentication_failures") }
         return seconds
     }
 
-    /// Records wrong credentials of an address.
+    /// Records wrong credentials from an address.
     package func credentialsFailed(_ peer: SocketAddress?, isForwarded: Bool) {
         quotas?.failed(peer, settings.limits.quotas, isForwarded: isForwarded, now: reactor.now)
     }
 
-    /// Refuses what ``publish(_:by:from:)`` would refuse for lack of rights, before a payload is read in vain.
+    /// Refuses what ``publish(_:by:from:)`` would refuse for lack of rights, before the payload is read.
     package func check(_ draft: borrowing Draft, by client: Client) throws(Refusal) {
         try check(
             publishingTo: draft.topic, isRetained: draft.isRetained, isRemoval: draft.payload.isEmpty, draft.condition,
             by: client)
     }
 
-    /// The same of a publication of which there is no draft yet.
+    /// The same for a publication that has no draft yet.
     package func check(
         publishingTo topic: Topic, isRetained: Bool, isRemoval: Bool = false, _ condition: Draft.Condition = .none,
         by client: Client
@@ -181,12 +181,12 @@ extension Shard {
         switch condition {
         case .none, .present, .expired, .ended: break
         case .ephemeral(let lease) where lease.wanted == .none: break
-        // The result tells about the value.
+        // The result reveals something about the value.
         case .matches, .absent, .ephemeral: try checkRead(topic, by: client)
         }
     }
 
-    /// A client that knows an inbox may reply: its name cannot be guessed.
+    /// Checks a reply to an inbox; a client that knows its name may reply, because the name cannot be guessed.
     private func checkReply(to topic: Topic, isRetained: Bool, by client: Client) throws(Refusal) {
         guard !isRetained else {
             throw Refusal(.badRequest, "A reply cannot be retained.")
@@ -214,7 +214,7 @@ extension Shard {
 
     // MARK: Reading
 
-    /// The retained value of a topic, for a client; `nil`: it has none.
+    /// The retained value of a topic, for a client; `nil` if there is none.
     package func read(_ topic: Topic, by client: Client) throws(Refusal) -> Message? {
         try checkOpen()
         try checkRead(topic, by: client)
@@ -253,14 +253,14 @@ extension Shard {
         }
     }
 
-    // MARK: Other credentials
+    // MARK: New credentials
 
-    /// Whether a client has shown no credentials, and may do nothing until it does.
+    /// Whether a client has shown no credentials, and has no rights until it does.
     package func mustAuthenticate(_ client: Client) -> Bool {
         client.principal.kind == .anonymous && client.mayNothing(grants)
     }
 
-    /// Gives a session other credentials; subscriptions that these do not allow end.
+    /// Gives a session new credentials; ends its subscriptions that these do not allow.
     package func authenticate(_ session: any Session, as principal: Principal) {
         session.client.become(principal, grants)
         let peer = session.client.host.flatMap { SocketAddress(host: $0, port: 0) }
@@ -282,28 +282,30 @@ extension Shard {
         }
     }
 
-    /// A client as the rules see it, and what it may do.
+    /// A client as the rules see it, and its rights.
     package func standing(of client: Client) -> (Subject, Grant) { client.standing(grants) }
 
-    // MARK: Other rules
+    // MARK: New rules
 
-    /// The rules and users that hold now.
+    /// The current rules and users.
     package var access: Access { grants.access }
 
-    /// Takes over other rules or users.
+    /// Applies new rules or users.
     ///
-    /// Publications and requests are judged by them at once. Subscriptions are reviewed in pieces, one a turn; until that is
-    /// done, each delivery checks the client's own first, so nothing is delivered that the client has lost.
+    /// Publications and requests are checked against them at once. Subscriptions are reviewed in pieces, one a turn.
+    /// Until that is finished, each delivery first reviews its client, so nothing is delivered that the client has lost
+    /// the right to.
     package func adopt(_ access: Access) {
         grants.adopt(access)
         reviewEverybody()
     }
 
-    /// Ends the sessions that a judge finds, in pieces, one a turn; until one has been judged, nothing is delivered to it.
+    /// Ends the sessions that a judge finds, in pieces, one a turn; nothing is delivered to a session that is not
+    /// judged yet.
     ///
     /// - Parameters:
-    ///   - judge: why a session ends; `nil`: it goes on. May be asked again of one that goes on.
-    ///   - then: gets how many have ended, when all that are here now have been judged.
+    ///   - judge: why a session ends; `nil` if it continues, and then it may be judged again.
+    ///   - then: gets the number of ended sessions, when all that are here now have been judged.
     package func endSessions(
         judge: @escaping (any Session) -> SessionEnd?, then: @escaping (Int) -> Void = { _ in }
     ) {
@@ -321,7 +323,8 @@ extension Shard {
     }
 
     private func reviewSome() {
-        // By the clock, since what a client costs varies: its rights may be nobody else's, and it may lose everything.
+        // Limited by time, because the cost of a client varies: its set of rights may be unique, and it may lose
+        // everything.
         let begun = MonotonicTime.now
         while let session = unreviewed.popLast() {
             review(session)
@@ -340,7 +343,7 @@ extension Shard {
         for judgement in done { judgement.then(judgement.ended) }
     }
 
-    /// Reviews a client and its subscriptions if that is still to be done: it ends, or those that it has lost.
+    /// Reviews a client and its subscriptions, if it is due: ends the client, or the subscriptions that it has lost.
     func review(_ session: any Session) {
         let client = session.client
         guard client.isUnreviewed, isKnown(session) else { return }
@@ -362,7 +365,7 @@ extension Shard {
             revoke(subscription.filter, of: session, refusal)
             guard isKnown(session) else { return }
         }
-        // Something may still be due to subscriptions that the client has ended.
+        // Subscriptions that the client has ended may still be owed messages.
         let ended = Set(session.subscriptions.ledger?.ended.map(\.filter) ?? [])
         for filter in ended where refusal(of: filter, client) != nil {
             session.subscriptions.withdraw(filter, nil, upTo: deliveredUpTo, client: client.id)
@@ -372,7 +375,7 @@ extension Shard {
         }
     }
 
-    /// Ends a subscription that the client has lost the right to; what was due to it is not sent.
+    /// Ends a subscription that the client has lost the right to; messages that it is owed are not sent.
     private func revoke(_ filter: TopicFilter, of session: any Session, _ refusal: Refusal) {
         let set = session.subscriptions
         guard let subscription = set.remove(filter) else { return }
@@ -386,7 +389,7 @@ extension Shard {
         if set.isBehind { catchUp.waitForTurn(session) }
     }
 
-    /// The subscribers of a message that may still have it, after all of them have been reviewed.
+    /// Reviews the subscribers of a message, and returns those that may still have it.
     func reviewed(_ subscribers: [Subscriber]) -> [Subscriber] {
         subscribers.filter { subscriber in
             guard let session = directory.session(of: subscriber) else { return false }
@@ -397,21 +400,21 @@ extension Shard {
 }
 
 extension Grant.Verdict {
-    /// The filter that denies it; `nil`: nothing allows it, or it is allowed.
+    /// The filter of the rule that denies it; `nil` if it is allowed, or no rule allows it.
     fileprivate var rule: TopicFilter? { if case .denied(let filter) = self { filter } else { nil } }
 }
 
-/// Banned clients: new ones are refused, and those that are connected end.
+/// Banned clients: connected ones are disconnected, and new ones refused.
 extension Shard {
-    /// Takes over other bans: new clients are judged by them at once, those that are here in pieces, one a turn.
+    /// Applies new bans: new clients are checked against them at once, connected ones in pieces, one a turn.
     ///
     /// - Parameters:
-    ///   - other: why else a session ends; `nil`: for nothing else.
-    ///   - then: gets how many clients have ended, when all have been judged.
+    ///   - other: other reasons to end a session; `nil` if there are none.
+    ///   - then: gets the number of ended sessions, when all have been judged.
     package func adopt(
         _ new: BanList, orEnding other: ((any Session) -> SessionEnd?)? = nil, then: @escaping (Int) -> Void
     ) {
-        // The events of two reactors may come in another order than they were made.
+        // Events of two reactors may arrive in another order than they were made.
         let isNewer = new.version > bans.version
         if isNewer { bans = new }
         if !isNewer || new.isEmpty, other == nil { return then(0) }
@@ -428,7 +431,7 @@ extension Shard {
         }
     }
 
-    /// What the client is told: neither the reason nor the bans of others.
+    /// The text for the client: it reveals neither the reason nor other bans.
     static func banned(_ ban: Ban) -> String {
         ban.expires == nil ? "banned" : "banned for a time"
     }

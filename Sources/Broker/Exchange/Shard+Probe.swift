@@ -2,13 +2,13 @@ internal import Synchronization
 internal import WSTransport
 
 extension Shard {
-    /// The store is asked for this topic; no publisher's topic has a NUL, so it has no value.
+    /// The topic that a probe reads; no publisher's topic has a NUL, so it has no value.
     private static var probeTopic: Topic { Topic(unchecked: "$\0probe") }
 
-    /// Sends an event through the mailbox and a write through the store, reads the store, and reports what failed; `nil`:
-    /// nothing.
+    /// Sends an event through the mailbox and a write through the store, reads the store, and reports what failed, or
+    /// `nil`.
     ///
-    /// It takes no number: of several brokers that share an order, each has a readiness of its own.
+    /// It takes no number: each of several brokers that share an order is ready or not by itself.
     package func probe(patience: Int64, then: @escaping (String?) -> Void) {
         let probe = Probe { [sequencer] failure in
             do throws(Refusal) {
@@ -21,7 +21,7 @@ extension Shard {
         handOver()
         let number = lastProbe + 1
         if let refusal = order.obstacle ?? sequencer.probe(number, from: index) { return probe.finish(refusal.message) }
-        // By then the mailbox of this turn has been emptied.
+        // The mailbox of this turn has been emptied by then.
         reactor.needsTurn()
         reactor.runSoon { [weak self] in
             guard let self, lastProbe >= number else { return probe.finish("a message did not arrive") }
@@ -36,14 +36,14 @@ extension Shard {
 
 /// Whether the broker is ready, as far as one reactor can tell.
 ///
-/// Ready means that just now an event went through the sequencer and this reactor's mailbox, and that the store took
-/// a write, synced it and was read. An answer is used again for a second, so that a probe in a tight loop costs next to
-/// nothing. Runs on the reactor's thread.
+/// Ready means that a moment ago an event passed through the sequencer and this reactor's mailbox, and the store took a
+/// write, synced it and was read. A result is used for a second, so that frequent probes cost next to nothing. Runs on
+/// the reactor's thread.
 package final class Readiness {
-    // Kept with the reactor, like the shard.
+    // The reactor owns both objects.
     private unowned let shard: Shard
     private var known: (time: MonotonicTime, failure: String?)?
-    /// How long the last look took, in nanoseconds; `nil`: there was none that was needed.
+    /// How long the last probe took, in nanoseconds; `nil` if none has been needed.
     package private(set) var lastDuration: Int64?
     private var waiting: [(String?) -> Void] = []
     private var lastAsked: MonotonicTime?
@@ -54,7 +54,7 @@ package final class Readiness {
 
     private init(shard: Shard) { self.shard = shard }
 
-    /// The one of a shard.
+    /// The readiness of a shard, which is made at the first call.
     package static func of(_ shard: Shard) -> Readiness {
         if let known = shard.reactor[Readiness.self] { return known }
         let made = Readiness(shard: shard)
@@ -62,13 +62,13 @@ package final class Readiness {
         return made
     }
 
-    /// Whether a balancer asks for readiness regularly.
+    /// Whether a load balancer asks for readiness regularly.
     package static func isWatched(on shard: Shard) -> Bool {
         guard let asked = shard.reactor[Readiness.self]?.lastAsked else { return false }
         return shard.reactor.now.nanoseconds(since: asked) < memory
     }
 
-    /// The same as ``look(_:)``, for a balancer that asks regularly.
+    /// The same as ``look(_:)``, for a load balancer that asks regularly.
     package func ask(_ then: @escaping (String?) -> Void) {
         lastAsked = shard.reactor.now
         look(then)

@@ -2,9 +2,9 @@ internal import Synchronization
 internal import WSTransport
 
 extension Shard {
-    /// Subscribes, and begins to send the snapshot and the missed messages if they are wanted.
+    /// Subscribes, and begins to send the snapshot and the missed messages if they are requested.
     ///
-    /// - Returns: the position: messages with later numbers come live.
+    /// - Returns: the position; messages with later numbers come live.
     package func subscribe(
         _ session: any Session, to filter: TopicFilter, _ options: SubscribeOptions
     ) throws(Refusal) -> UInt64 {
@@ -13,11 +13,11 @@ extension Shard {
         try checkSubscribe(session.client, to: filter)
         let isNew = !set.contains(filter)
         if isNew { try checkRoom(for: 1, of: set, by: session.client) }
-        // What this turn has published so far is numbered before the subscription.
+        // The messages that this turn has published so far must be numbered before the subscription.
         handOver()
         // A resuming subscriber needs few retained values, so no shared view is opened.
         let needsView = options.wantsSnapshot && options.since == nil
-        // Nor is one for a topic that turns out to have no value.
+        // Nor for a topic that has no value.
         var (looksFirst, isEmpty) = (catchUp.mayLook(filter, options, set), false)
         var position: Sequencer.Position
         while true {
@@ -25,9 +25,9 @@ extension Shard {
                 needsView && !looksFirst
                 ? sequencer.position(emptying: mailbox, matching: filter, known: &knownView)
                 : sequencer.position(emptying: mailbox, matching: filter)
-            // An existing subscription with the same filter gets these, too: it is replaced afterwards.
+            // An existing subscription with the same filter gets these, too: it is replaced only afterwards.
             deliver(position.events)
-            // Answering a publisher may have led to more messages, which this subscription would miss.
+            // An answered publisher may have published more messages, which this subscription would miss.
             if deliveredUpTo > position.seq { continue }
             isEmpty = looksFirst && catchUp.isEmpty(filter, at: position)
             if isEmpty || !looksFirst { break }
@@ -49,22 +49,23 @@ extension Shard {
         session.client.membership?.hold(set.count)
         sequencer.subscriptions.add(1, ordering: .relaxed)
         session.connection?.toleratesLag = set.toleratesLag
-        // After the answer to the subscription itself, which its caller sends.
+        // Only after the answer to the subscription, which the caller sends.
         if set.isBehind { catchUp.waitForTurn(session) }
         return position.seq
     }
 
-    /// How long a client waits that has come from a broker of the cluster which has read more than this one, in nanoseconds.
+    /// How long a client waits if it comes from a broker of the cluster that has read more than this one, in
+    /// nanoseconds.
     package static let reachPatience: Int64 = 5_000_000_000
     private static let reachPace: Int64 = 5_000_000
 
-    /// Whether a client was told of a position that this broker of a cluster has not come to yet.
+    /// Whether a client knows a position that this broker of a cluster has not reached yet.
     package func isAhead(_ point: ResumePoint?) -> Bool {
         guard hindrance != nil, let point, point.seq > deliveredUpTo else { return false }
         return point.seq > sequencer.newest && point.epoch ?? store.epoch == store.epoch
     }
 
-    /// Runs `body` when this broker has come to a position, or it has taken too long; where ``isAhead(_:)`` says so.
+    /// Runs `body` when this broker has reached a position, or after ``reachPatience``.
     package func afterReaching(_ point: ResumePoint?, _ body: @escaping () -> Void) {
         let deadline = reactor.now.advanced(byNanoseconds: Self.reachPatience)
         func look() {
@@ -74,16 +75,17 @@ extension Shard {
         look()
     }
 
-    /// Gives all subscriptions of a session another policy, as if it had subscribed again: what is due to it stays due.
+    /// Changes the policy of all subscriptions of a session, as if it had subscribed again; messages that it is owed
+    /// stay owed.
     ///
-    /// - Returns: how many had another one.
+    /// - Returns: how many subscriptions had another policy.
     package func changePolicy(of session: any Session, to slow: SlowPolicy) throws(Refusal) -> Int {
-        // It could not be told of a gap.
+        // It has no way to tell the client of a gap.
         guard session.client.endpoint != .topic else {
             throw Refusal(.badRequest, "slow: a topic socket supports only close.")
         }
         let changing = session.subscriptions.all.filter { $0.slow != slow }
-        // Their retained values would be left out.
+        // The retained values that they still wait for would be left out.
         guard changing.isEmpty || session.subscriptions.starts.isEmpty else {
             throw Refusal(.unavailable, "A subscription of the client is just beginning; try again.")
         }
@@ -120,7 +122,7 @@ extension Shard {
         }
     }
 
-    /// Decides about what is still due to a subscription that another one with the same filter replaces.
+    /// Decides what becomes of the messages owed to a subscription that another one with the same filter replaces.
     private func replace(
         _ old: Subscription, by new: inout Subscription, _ options: SubscribeOptions, at seq: UInt64,
         _ session: any Session
@@ -141,23 +143,24 @@ extension Shard {
         if let gap = set.writeOff([old], upTo: seq, isKept: isKept, client: client) { new.add(gap, floor: gap.since) }
     }
 
-    /// Begins a subscription with what its options ask for.
+    /// Begins a subscription with the values and messages that its options ask for.
     ///
-    /// - Parameter isEmpty: whether nothing is known to come of that.
+    /// - Parameter isEmpty: whether there are known to be none.
     private func begin(
         _ subscription: inout Subscription, _ options: SubscribeOptions, _ position: Sequencer.Position, isEmpty: Bool,
         _ session: any Session
     ) {
         let (set, filter, number) = (session.subscriptions, subscription.filter, subscription.number)
         guard options.hasBeginning, !isEmpty else {
-            // A session that is behind has not had everything up to this position yet.
+            // A session that is behind has not been sent everything up to this position yet.
             if set.isBehind {
                 set.starts.append(CatchUpStart(number: number, filter: filter, seq: position.seq, snapshot: nil))
             }
             return
         }
         let ledger = catchUp.setBehind(session, at: position.seq)
-        // Figures are neither resumed nor rewound: they have no places in the order, and the newest are sent instead.
+        // Figures are neither resumed nor rewound: they have no numbers of their own, and the newest ones are sent
+        // instead.
         let rewind = filter.isSystem ? nil : options.rewind
         let start = CatchUpStart(
             number: number, filter: filter, seq: position.seq,
@@ -185,7 +188,7 @@ extension Shard {
             subscription.position = since.seq
             return
         }
-        // The store delivers all kept messages; only from here on are the latest enough.
+        // The store delivers all kept messages; only after this position is the newest of each topic enough.
         var kept = Subscription(
             number: number, filter: filter, position: since.seq, skipsOwn: subscription.skipsOwn,
             slow: .dropOldest, usesHistory: true)
@@ -200,7 +203,7 @@ extension Shard {
         let resume = ledger.unexamined[place]
         var (messages, forgotten) = sequencer.recentEphemerals(after: resume.since, upTo: resume.seq)
         messages.removeAll { !filter.matches($0.topic) || !set.takes($0, client: session.client.id, ledger) }
-        // No more than half of what may wait for it.
+        // At most half of what may wait for the client.
         var room = settings.limits.pending / 2
         let first = messages.lastIndex { message in
             room -= message.weight
@@ -217,20 +220,20 @@ extension Shard {
     /// Ends subscriptions; filters without a subscription are ignored.
     ///
     /// Messages that were numbered before are delivered first. If too many ended subscriptions of the client are still
-    /// owed messages, a gap says what is not delivered.
+    /// owed messages, a gap announces those that are not delivered.
     ///
     /// - Parameter body: called when nothing more comes for these filters: at once, unless the session is behind. Also
-    ///   called when one of them is subscribed to again, and not called if the session leaves first. It must not hold
-    ///   the session.
+    ///   called when one of them is subscribed to again; not called if the session leaves first. It must not hold a
+    ///   reference to the session.
     package func unsubscribe(_ session: any Session, from filters: [TopicFilter], then body: @escaping () -> Void = {})
     {
         var (end, isOwed): (UInt64, Bool) = (0, false)
         for filter in filters where session.subscriptions.contains(filter) {
             handOver()
             var newest = deliverNewest()
-            // Sending may lead to more messages, which would be held for an ended subscription.
+            // Sending may cause more publications, which would be held for an ended subscription.
             if settle(session) { newest = deliverNewest() }
-            // The session may have been closed by now: it was too slow, or asked for its end.
+            // The session may be closed by now: it was too slow, or asked to be closed.
             guard isKnown(session) else { return }
             if finish(filter, of: session, at: newest) { isOwed = true }
             end = newest
@@ -239,7 +242,7 @@ extension Shard {
         ledger.endings.append(Ledger.Ending(seq: end, filters: filters, body: body))
     }
 
-    /// Delivers everything that has been numbered, and returns the newest number.
+    /// Delivers everything that has been numbered; returns the newest number.
     private func deliverNewest() -> UInt64 {
         while true {
             let (newest, events) = sequencer.newest(emptying: mailbox)
@@ -248,7 +251,7 @@ extension Shard {
         }
     }
 
-    /// Removes a subscription, and returns whether something may still be due to it.
+    /// Removes a subscription; returns whether it may still be owed messages.
     private func finish(_ filter: TopicFilter, of session: any Session, at newest: UInt64) -> Bool {
         let set = session.subscriptions
         guard let subscription = set.remove(filter) else { return false }
@@ -277,9 +280,9 @@ extension Shard {
         return true
     }
 
-    /// Sends a session what is due to it, as far as it takes it; does so once a turn at most.
+    /// Sends a session the messages that it is owed, as far as its connection takes them; at most once a turn.
     ///
-    /// - Returns: `false`: this turn has done so already, or nothing is due.
+    /// - Returns: `false` if this turn has already done so, or nothing is owed.
     private func settle(_ session: any Session) -> Bool {
         guard let ledger = session.subscriptions.ledger, !ledger.hasSettled else { return false }
         ledger.hasSettled = true

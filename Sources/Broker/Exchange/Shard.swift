@@ -1,7 +1,7 @@
 internal import Synchronization
 package import WSTransport
 
-/// One reactor's part of the broker: its clients, their subscriptions, and what a turn publishes.
+/// One reactor's part of the broker: its clients, their subscriptions, and the publications of a turn.
 ///
 /// Runs on the reactor's thread.
 package final class Shard {
@@ -21,10 +21,10 @@ package final class Shard {
             for session in everybody { session.takeOverLimits() }
         }
     }
-    // Each message looks at these, and each look would be checked for a change that is under way: nothing is called during one.
+    // Unchecked, because every message reads these, and nothing is called while one of them changes.
     @exclusivity(unchecked) private var current: ExchangeSettings
     var rules: HistoryRules { unsafe current.rules }
-    /// Whether there are any rules of history.
+    /// Whether there are any history rules.
     var keepsHistory: Bool { unsafe !current.rules.isEmpty }
     package var isDraining: Bool {
         get { isEnding }
@@ -34,20 +34,20 @@ package final class Shard {
         }
     }
     private var isEnding = false
-    /// Whether the broker is about to shut down: readiness says so, while everything else is still served.
+    /// Whether the broker is about to shut down: it reports that it is not ready, but still serves everything.
     package var isLeaving = false
-    /// Another reason why the broker is not ready; `nil`: there can be none.
+    /// Returns another reason why the broker is not ready; `nil` if there can be none.
     package var hindrance: (() -> String?)?
-    /// The open counts of publications, by number.
+    /// The counts of publications that administrators have requested, by number.
     package var meters: [Int: TopicMeter] {
         get { publications.meters }
         set { publications.meters = newValue }
     }
-    /// Told of clients that come and go, and of refusals; `nil`: nothing is told.
+    /// Is told of clients that join and leave, and of refusals; `nil` if nobody is.
     package weak var witness: (any Witness)?
-    /// What addresses and users use up, over all shards; `nil`: they are not counted.
+    /// Counts the use of addresses and users, over all shards; `nil` if it is not counted.
     package var quotas: Quotas?
-    /// The bans that hold; see ``adopt(_:)-(BanList)``.
+    /// The current bans; see ``adopt(_:)-(BanList)``.
     var bans = BanList()
 
     /// The rights of the clients.
@@ -56,34 +56,34 @@ package final class Shard {
     var unreviewed: [any Session] = [] {
         didSet { fanOut.isReviewing = !unreviewed.isEmpty }
     }
-    /// By what sessions end while they are reviewed, besides their rights.
+    /// The criteria by which sessions end when they are reviewed, besides their rights.
     var judgements: [Judgement] = []
-    /// Whether another turn goes on with the review.
+    /// Whether the review continues in another turn.
     var isReviewDue = false
     /// How long sessions are reviewed in one turn, in nanoseconds; 0: one session.
     ///
-    /// To tell them what they have lost, at the end of the turn, takes four times as long.
+    /// Telling the clients what they have lost, at the end of the turn, takes four times as long.
     var reviewTime: Int64 = 500_000
     let directory: Directory
     let fanOut: FanOut
-    /// What became of the last messages.
+    /// The records of the latest messages.
     package let recorder: FlightRecorder
     let publications: Publications
     /// The requests that wait for a reply.
     package let inboxes: Inboxes
     /// The clients' ephemeral values.
     let leases: Leases
-    /// What sessions have left that is still to be removed.
+    /// The subscriptions of sessions that have left, which are still to be removed.
     @exclusivity(unchecked) private(set) var departures = Departures()
     /// The events that are being delivered, from ``nextEvent`` on.
     @exclusivity(unchecked) private var events: [ShardEvent] = []
     private var nextEvent = 0
     private static let keptEvents = 64
-    /// When the time that a delivery takes is measured again.
+    /// When the time of a delivery is to be measured next.
     @exclusivity(unchecked) private var nextMeasurement = MonotonicTime(nanoseconds: 0)
-    /// Whether the next event's publishers have been answered.
+    /// Whether the publishers of the next event have been answered.
     private var isConcluded = false
-    /// The number of the last probe that arrived in the mailbox.
+    /// The number of the last probe that arrived by the mailbox.
     var lastProbe: UInt64 = 0
     var clientNumbers: ClientNumbers
     let mailbox: Mailbox<ShardEvent>
@@ -93,13 +93,13 @@ package final class Shard {
     /// The number up to which everything has been handed to the live connections.
     private(set) var deliveredUpTo: UInt64 = 0
     @exclusivity(unchecked) private var share = TurnShare()
-    /// The topics that were published to last, by the limits that hold now.
+    /// The most recently used topics, checked by the current limits.
     private var topics = TopicMemo()
     /// The sessions that are behind.
     package let catchUp: CatchUp
-    /// When credentials end.
+    /// The times at which credentials expire.
     let alarms = Alarms()
-    /// What subscribers are shown of values that the store has refused.
+    /// Shows subscribers the stored values of topics for which the store has refused newer ones.
     private lazy var reversions = Reversions(shard: self)
 
     package init(
@@ -139,23 +139,23 @@ package final class Shard {
         fanOut.review = { [unowned self] in unreviewed.isEmpty ? $0 : reviewed($0) }
     }
 
-    /// Gives a wire form its lane on this reactor.
+    /// Assigns a lane of this reactor to a wire form.
     ///
-    /// - Parameter endpoint: of the clients that take it.
+    /// - Parameter endpoint: the endpoint of its clients.
     package func register(_ form: any WireForm, of endpoint: ClientEndpoint = .other) -> Lane {
         fanOut.register(form, of: endpoint)
     }
 
     // MARK: Clients
 
-    /// Makes a session known, until ``leave(_:)``.
+    /// Registers a session, until ``leave(_:)``.
     package func join(_ session: any Session) {
         directory.join(session)
         witness?.joined(session.client)
         if session.client.principal.expires != nil { watchExpiry(of: session) }
     }
 
-    /// Forgets a session and its subscriptions.
+    /// Removes a session and its subscriptions.
     package func leave(_ session: any Session) {
         if !alarms.isEmpty { alarms.forget(session.subscriptions.owner) }
         guard let number = directory.leave(session) else { return }
@@ -168,7 +168,7 @@ package final class Shard {
             return directory.free(number)
         }
         if let connection = session.connection {
-            // A message that still matches is offered to the session, which is not found.
+            // A message that still matches asks for the session, which is not found.
             reactor.setFlags(.held, of: connection.slot)
             connection.keepsSlot = true
         }
@@ -176,7 +176,7 @@ package final class Shard {
         reactor.needsTurn()
     }
 
-    /// Removes more of what sessions have left.
+    /// Removes more subscriptions of sessions that have left.
     @inline(never)
     private func clearUp() {
         let (subscriptions, ended) = unsafe departures.take()
@@ -189,7 +189,7 @@ package final class Shard {
 
     func isKnown(_ session: any Session) -> Bool { directory.isKnown(session) }
 
-    /// The session of a client by its number; `nil`: it is not here.
+    /// The session of a client by its number; `nil` if it is not on this shard.
     package func session(ofClient number: UInt64) -> (any Session)? { directory.session(ofClient: number) }
 
     /// All sessions of this reactor.
@@ -201,17 +201,17 @@ package final class Shard {
         sequencer.subscriptions.subtract(1, ordering: .relaxed)
     }
 
-    /// Numbers clients from a number on, a multiple of 256, that no other broker's begin with; before the first.
+    /// Sets the number after which clients are numbered, a multiple of 256 that no other broker uses; called before any.
     package func numberClients(from base: UInt64) { clientNumbers = ClientNumbers(shard: index, from: base) }
 
-    /// Removes ephemeral values by the numbers of the clients that have set them, which are not here any more.
+    /// Removes ephemeral values whose clients have gone, chosen by the clients' numbers.
     package func endEphemerals(atMost maximum: Int, where isOrphan: (_ client: UInt64) -> Bool) {
         for message in sequencer.ephemerals(atMost: maximum, where: isOrphan) { leases.end(message) }
     }
 
-    // MARK: A client's part of a turn
+    // MARK: A client's share of a turn
 
-    /// Counts commands of the client in `slot`; `true`: it may give more in this turn.
+    /// Counts commands of the client in `slot`; returns whether it may give more in this turn.
     package func takesMore(from slot: UInt32, after commands: Int = 1) -> Bool {
         unsafe share.take(commands, by: slot, in: reactor.now)
     }
@@ -222,12 +222,12 @@ package final class Shard {
         if weight > 0 { _ = unsafe share.take(weight, by: slot, in: reactor.now) }
     }
 
-    /// Runs `body` in the next turn; `isLong`: 2 ms later, because it would only wait in the next turn.
+    /// Runs `body` in the next turn; if `isLong`, after 2 ms, because it would only wait in the next turn.
     package func inNextTurn(isLong: Bool = false, _ body: @escaping () -> Void) {
         if isLong { reactor.run(afterNanoseconds: 2_000_000, body) } else { reactor.runSoon(body) }
     }
 
-    /// The topic of this name, which must be UTF-8, for a publication; `nil`: it is none.
+    /// The topic with this name, which must be UTF-8, for a publication; `nil` if the name is not a valid topic.
     package func topic(named name: Span<UInt8>) -> Topic? {
         if let topic = topics.topic(named: name) { return topic }
         let text = unsafe String(copying: UTF8Span(unchecked: name))
@@ -238,12 +238,12 @@ package final class Shard {
 
     // MARK: Shutdown
 
-    /// Delivers what has been accepted, then tells every client to come back, each after a different time.
+    /// Delivers what has been accepted, then tells every client to reconnect, each after a different time.
     ///
     /// - Parameters:
-    ///   - crowd: how many clients there are, on all reactors.
-    ///   - absence: how long no broker will be here, in milliseconds.
-    ///   - spread: over which time they come back, in milliseconds; `nil`: as the settings say.
+    ///   - crowd: the number of clients on all reactors.
+    ///   - absence: how long no broker will be running, in milliseconds.
+    ///   - spread: the time over which the clients reconnect, in milliseconds; `nil`: by the settings.
     package func sayGoodbye(crowd: Int, absence: Int, spread: Int? = nil) {
         handOver()
         deliver(mailbox.drain())
@@ -256,22 +256,22 @@ package final class Shard {
         reactor.finishIdleConnections()
     }
 
-    /// The times after which clients are told to come back, in milliseconds: after the restart, and not all at once.
+    /// The times after which clients are told to reconnect, in milliseconds: after the restart, and not all at once.
     static func retries(crowd: Int, absence: Int, perSecond: Int, spread: Int?) -> ClosedRange<Int> {
         let spread = spread ?? max(leastSpread, crowd * 1000 / max(1, perSecond))
         return absence...(absence + spread)
     }
 
-    /// The shortest time over which clients come back, in milliseconds.
+    /// The shortest time over which clients reconnect, in milliseconds.
     private static let leastSpread = 200
 
     // MARK: Publishing
 
     /// Publishes at the end of this turn, for the broker itself or an administrator.
     ///
-    /// Clients publish by ``publish(_:by:from:)``.
+    /// Clients publish with ``publish(_:by:from:)``.
     ///
-    /// - Parameter source: the connection that is paused while other reactors cannot keep up; `nil`: the broker itself.
+    /// - Parameter source: the connection to pause while other reactors cannot keep up; `nil` for the broker itself.
     package func publish(_ draft: consuming Draft, from source: StreamConnection?) {
         publications.add(draft, from: source)
     }
@@ -282,7 +282,7 @@ package final class Shard {
         reactor.needsTurn()
     }
 
-    /// Does the work at the end of a turn; `true`: another turn is needed.
+    /// Does the work at the end of a turn; returns whether another turn is needed.
     private func endTurn() -> Bool {
         handOver()
         unsafe mailbox.drain(into: &events)
@@ -292,7 +292,7 @@ package final class Shard {
         return unsafe !publications.isEmpty || departures.count > 0
     }
 
-    /// Hands over what the turn has published.
+    /// Hands over the drafts of this turn.
     func handOver() { publications.handOver() }
 
     /// Delivers events, after those that are still being delivered.
@@ -309,7 +309,7 @@ package final class Shard {
                     // Publishers are answered first, so that the answer precedes the message.
                     isConcluded = true
                     publications.conclude(batch)
-                    // An answered publisher may have subscribed at once, and that delivers the rest.
+                    // An answered publisher may subscribe at once, which delivers the rest.
                     guard isConcluded else { continue }
                 }
                 isConcluded = false
@@ -318,13 +318,13 @@ package final class Shard {
                 deliveredUpTo = batch.items.last?.message.seq ?? deliveredUpTo
             case .figures(let batch):
                 nextEvent += 1
-                // They have no numbers of their own, and would push out the messages that somebody asks about.
+                // Not recorded: they have no numbers of their own, and would push out the records of messages.
                 recorder.pause { send(batch) }
             case .settled(let settlement):
                 nextEvent += 1
                 catchUp.wakeThoseWaitingForStore()
                 publications.settle(settlement)
-                // One shard does so for all.
+                // One shard does this for all.
                 if index == 0, !settlement.refusedValues.isEmpty { reversions.add(settlement.refusedValues) }
             case .expired(let values):
                 nextEvent += 1
@@ -339,7 +339,7 @@ package final class Shard {
             }
         }
         nextEvent = 0
-        // Memory for the next turn's, if these were not many.
+        // Keep the memory for the next turn, unless there were many events.
         if unsafe events.capacity <= Self.keptEvents {
             // One by one: most turns have one or two, and `removeAll(keepingCapacity:)` costs more.
             while unsafe !events.isEmpty { unsafe events.removeLast() }
@@ -364,7 +364,7 @@ package final class Shard {
         inbox.delivered(batch)
     }
 
-    /// Records messages of this reactor that nobody here subscribes to.
+    /// Records messages published on this reactor that have no subscriber here.
     @inline(never)
     private func record(_ batch: Batch) {
         for item in batch.items {
@@ -373,7 +373,7 @@ package final class Shard {
         }
     }
 
-    /// Measures how long a delivery takes until the sockets have it.
+    /// Measures the time until the sockets have a delivery.
     @inline(never)
     private func measure(since began: MonotonicTime) {
         unsafe nextMeasurement = reactor.now.advanced(byNanoseconds: Self.measurementInterval)
@@ -387,10 +387,10 @@ package final class Shard {
     package var waitingAcknowledgements: Int { publications.waitingCount }
 }
 
-/// What decides whether sessions end, and what is told when all have been judged.
+/// Decides whether sessions end, and is told when all have been judged.
 struct Judgement {
     let judge: (any Session) -> SessionEnd?
     let then: (Int) -> Void
-    /// How many have ended.
+    /// How many sessions have ended.
     var ended = 0
 }

@@ -2,24 +2,25 @@ package import WSTransport
 
 /// The counters of one reactor's part of the broker; written on its thread, read on any.
 package final class ShardCounters: Sendable {
-    /// Present clients and subscriptions.
+    /// Clients and subscriptions, now.
     package let clients = Counter()
     package let subscriptions = Counter()
     package let published = Counter()
     package let publishedBytes = Counter()
     package let refusedPublishes = Counter()
-    /// Publications that repeated one of the same key.
+    /// Publications that repeated a message with the same key.
     package let repeatedPublishes = Counter()
     package let rateLimited = Counter()
     package let subscriptionLimit = Counter()
     /// Turns whose publishers had to wait for other reactors.
     package let congestions = Counter()
     package let errors = Counter()
-    /// Acts that were refused for lack of a right: publications, subscriptions and reads, changes of retained values.
+    /// Requests that were refused for lack of a right: publications, subscriptions and reads, changes of retained
+    /// values.
     package let deniedPublishes = Counter()
     package let deniedSubscribes = Counter()
     package let deniedRetains = Counter()
-    /// Verbs that an administrator had no right to, and administrators without any.
+    /// Verbs that an administrator had no right to, and administrators without any right.
     package let deniedAdministration = Counter()
     /// Subscriptions that ended because the right to them was withdrawn.
     package let revoked = Counter()
@@ -30,23 +31,23 @@ package final class ShardCounters: Sendable {
     package let webTokens = Examinations()
     package let certificates = Examinations()
     package let peers = Examinations()
-    /// Those that cannot be read.
+    /// Credentials that cannot be parsed.
     package let unknownCredentials = Examinations()
     /// Grants, one for each set of principals that the rules treat alike.
     package let grants = Counter()
     /// Clients that were disconnected because their credentials are no longer valid.
     package let revokedClients = Counter()
-    /// Clients that a ban has ended, and requests that one has turned away.
+    /// Clients that a ban has disconnected, and requests that one has refused.
     package let bannedClients = Counter()
     package let bannedRequests = Counter()
-    /// Values that were shown again because the store refused newer ones, and those that found no room.
+    /// Stored values that were shown again because the store refused newer ones, and those for which there was no room.
     package let reversions = Counter()
     package let omittedReversions = Counter()
     /// Frames whose commands took more than one turn.
     package let heldFrames = Counter()
-    /// Turns in which not every client that was behind got a piece of what is due to it.
+    /// Turns in which some client that is behind did not get a piece of what it is owed.
     package let fullTurns = Counter()
-    /// Refused requests: from pages of other origins, and for hosts that the broker does not answer to.
+    /// Requests that were refused: from pages of other origins, and for hosts that the broker does not serve.
     package let refusedOrigins = Counter()
     package let refusedHosts = Counter()
     /// Nodes of filters with wildcards that were visited to find a message's subscribers.
@@ -58,28 +59,28 @@ package final class ShardCounters: Sendable {
     package let expired = Counter()
     /// Messages sent from the history.
     package let replayed = Counter()
-    /// Times a connection did not take what it was sent and fell behind.
+    /// How often a connection did not take what it was sent, and fell behind.
     package let fallsBehind = Counter()
-    /// Messages dropped because a subscriber was too slow, by its own policy.
+    /// Messages dropped because a subscriber was too slow, by the subscriber's policy.
     package let dropped = Counter()
-    /// Requests that were made, that wait for a reply now, and that got none in time.
+    /// Requests: made, waiting for a reply now, and without a reply in time.
     package let requests = Counter()
     package let waitingRequests = Counter()
     package let lateRequests = Counter()
-    /// Ephemeral values that were removed because their time was over, and those that were refused beyond a limit.
+    /// Ephemeral values: removed because they had ended, and refused because of a limit.
     package let endedEphemerals = Counter()
     package let refusedEphemerals = Counter()
     /// Gaps announced.
     package let gaps = Counter()
     /// Clients for which messages wait now.
     package let behind = Counter()
-    /// Subscriptions that resumed: those that got all they had missed, and those that were told of a gap.
+    /// Subscriptions that resumed: with all missed messages, and with a gap.
     package let resumes = Counter()
     package let resumesWithGap = Counter()
-    /// How long publications took until the sockets had them, in microseconds; some are measured.
+    /// The time until the sockets have a publication, in microseconds; some publications are measured.
     package let deliveries = Histogram(
         bounds: [50, 100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000])
-    /// What came in and went out by each endpoint.
+    /// The traffic of each endpoint.
     private let json = EndpointTraffic()
     private let msgpack = EndpointTraffic()
     private let topic = EndpointTraffic()
@@ -88,13 +89,13 @@ package final class ShardCounters: Sendable {
     private let events = EndpointTraffic()
     private let http = EndpointTraffic()
     private let other = EndpointTraffic()
-    /// The errors that clients were told of, in the order of their codes.
+    /// The errors sent to clients, in the order of the codes.
     private let codes = ErrorCode.allCases.map { _ in ErrorCount() }
 
     package init() {}
 }
 
-/// How often credentials of one kind were right, and how often not.
+/// How often credentials of one kind were right, and how often wrong.
 package struct Examinations: ~Copyable, Sendable {
     package let right = Counter()
     package let wrong = Counter()
@@ -118,25 +119,26 @@ extension ShardCounters {
     }
 }
 
-/// The way by which a client uses the broker.
+/// The interface by which a client uses the broker.
 ///
-/// Its names are values of a label of the metrics.
+/// The names are values of a label of the metrics.
 package enum ClientEndpoint: UInt8, Sendable, CaseIterable {
     case json, msgpack, topic, subscription, lines, events, http, other
 
-    /// The endpoint of a ``protocolName``.
+    /// The endpoint with a ``protocolName``.
     package init(protocolName: String) {
         self = Self.allCases.first { $0.protocolName == protocolName } ?? .other
     }
 
-    /// What clients of the endpoint speak.
+    /// The protocol of its clients, as administrators see it.
     package var protocolName: String {
         switch self {
         case .json: "broker.v1.json"
         case .msgpack: "broker.v1.msgpack"
         // Administrators over the network.
         case .other: "broker.admin.v1.json"
-        // Written out: an interpolation finds the name by reflection, and each client that comes is compared with them.
+        // Written out, because an interpolation finds the name by reflection, and every new client is compared with
+        // these.
         case .topic: "topic"
         case .subscription: "subscription"
         case .lines: "lines"
@@ -146,7 +148,7 @@ package enum ClientEndpoint: UInt8, Sendable, CaseIterable {
     }
 }
 
-/// What one endpoint of a reactor has carried: numbers of messages, and their payload in bytes.
+/// The traffic of one endpoint on a reactor: numbers of messages, and their payload in bytes.
 package struct EndpointTraffic: ~Copyable, Sendable {
     package let clients = Counter()
     package let received = Counter()
@@ -155,13 +157,13 @@ package struct EndpointTraffic: ~Copyable, Sendable {
     package let sentBytes = Counter()
 }
 
-/// An array holds no value that cannot be copied.
+/// A class, because an array cannot hold a value that cannot be copied.
 private final class ErrorCount: Sendable {
     let value = Counter()
 }
 
 extension ShardCounters {
-    /// Passes `body` what an endpoint has carried.
+    /// Passes `body` the traffic of an endpoint.
     @inline(__always)
     package func traffic<Result>(of endpoint: ClientEndpoint, _ body: (borrowing EndpointTraffic) -> Result) -> Result {
         switch endpoint {
@@ -176,7 +178,7 @@ extension ShardCounters {
         }
     }
 
-    /// Counts a publication that has come in.
+    /// Counts a publication that has passed the checks.
     func received(_ bytes: Int, by endpoint: ClientEndpoint) {
         traffic(of: endpoint) { traffic in
             traffic.received.add(1)
@@ -192,17 +194,17 @@ extension ShardCounters {
         }
     }
 
-    /// Counts an error that a client is told of.
+    /// Counts an error that is sent to a client.
     ///
-    /// The owning thread only.
+    /// Only on the owning thread.
     package func failed(with code: ErrorCode) { codes[code.index].value.add(1) }
 
-    /// How often clients were told of an error.
+    /// How often an error was sent to clients.
     package func errors(of code: ErrorCode) -> Int { codes[code.index].value.current }
 }
 
 extension ErrorCode {
-    /// Its place among all.
+    /// Its index among all codes.
     fileprivate var index: Int { Self.indices[self] ?? 0 }
 
     private static let indices = Dictionary(uniqueKeysWithValues: zip(allCases, 0...))

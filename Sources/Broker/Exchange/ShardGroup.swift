@@ -1,17 +1,17 @@
 internal import Synchronization
 package import WSTransport
 
-/// All shards of a broker, for asking each on its own thread.
+/// All shards of a broker; asks each one on its own thread.
 package struct ShardGroup: Sendable {
     private let remotes: [Remote]
 
     /// The remotes of the shards' reactors.
     package init(_ remotes: [Remote]) { self.remotes = remotes }
 
-    /// Asks every shard on its own thread, and passes all answers to `then` on the asker's thread.
+    /// Asks every shard on its own thread, and passes all answers to `then` on the asking shard's thread.
     ///
-    /// A shard that has ended gives no answer. If the asker has ended meanwhile, `then` is not called. Runs on
-    /// the asker's thread.
+    /// A shard that has ended gives no answer. If the asking shard has ended meanwhile, `then` is not called. Runs on
+    /// the asking shard's thread.
     ///
     /// - Parameter then: gets the answers in the order of the shards.
     package func ask<Answer: Sendable>(
@@ -20,11 +20,11 @@ package struct ShardGroup: Sendable {
         ask(remotes, from: asker, question, then: then)
     }
 
-    /// Asks every shard likewise, but waits for a time only.
+    /// The same, but waits only for a limited time.
     ///
     /// - Parameters:
-    ///   - patience: how long it waits, in nanoseconds.
-    ///   - then: gets the answers that have come, and the numbers of the shards whose answers have not.
+    ///   - patience: how long to wait, in nanoseconds.
+    ///   - then: gets the answers that have arrived, and the indices of the shards that have not answered.
     package func ask<Answer: Sendable>(
         from asker: Shard, within patience: Int64, _ question: @escaping @Sendable (Shard) -> Answer,
         then: @escaping (_ answers: [Answer], _ late: [Int]) -> Void
@@ -35,7 +35,7 @@ package struct ShardGroup: Sendable {
         }
     }
 
-    /// Asks every shard something that it answers once, then or later; see ``ask(from:_:then:)``.
+    /// Asks every shard a question that it may answer later, once; see ``ask(from:_:then:)``.
     package func ask<Answer: Sendable>(
         from asker: Shard, patiently question: @escaping @Sendable (Shard, @escaping (Answer) -> Void) -> Void,
         then: @escaping ([Answer]) -> Void
@@ -43,11 +43,11 @@ package struct ShardGroup: Sendable {
         ask(remotes, from: asker, patiently: question, then: then)
     }
 
-    /// Asks about the client with a name, on the thread of its shard; no other shard is asked.
+    /// Asks about the client with a name, on the thread of its shard only.
     ///
-    /// Runs on the asker's thread.
+    /// Runs on the asking shard's thread.
     ///
-    /// - Parameter then: gets the answer; `nil`: there is no such client, or the question has none.
+    /// - Parameter then: gets the answer; `nil` if there is no such client, or the question returned `nil`.
     package func ask<Answer: Sendable>(
         client name: String, from asker: Shard, _ question: @escaping @Sendable (any Session) -> Answer?,
         then: @escaping (Answer?) -> Void
@@ -88,16 +88,16 @@ package struct ShardGroup: Sendable {
         return answers
     }
 
-    /// Runs `body` on every shard's thread, soon.
+    /// Runs `body` on every shard's thread; returns before that.
     ///
     /// Any thread.
     package func run(_ body: @escaping @Sendable (Shard) -> Void) {
         for remote in remotes { remote.run { reactor in if let shard = reactor[Shard.self] { body(shard) } } }
     }
 
-    /// Runs `body` on every shard's thread, and waits until all have done so.
+    /// Runs `body` on every shard's thread, and waits until all have finished.
     ///
-    /// Any thread but the shards'.
+    /// Any thread but those of the shards.
     package func runAndWait(_ body: @escaping @Sendable (Shard) -> Void) {
         let done = Latch(count: remotes.count)
         for remote in remotes {
@@ -111,7 +111,7 @@ package struct ShardGroup: Sendable {
     }
 }
 
-/// Waits for the answers, on the asker's thread.
+/// The completion that waits for the answers, on the asking shard's thread.
 private final class Asker<Answer: Sendable> {
     let then: ([Answer]) -> Void
     init(_ then: @escaping ([Answer]) -> Void) { self.then = then }
@@ -122,7 +122,7 @@ private final class Answers<Answer: Sendable>: Sendable {
     private struct State {
         var missing: Set<Int>
         var answers: [Answer?]
-        /// Whether somebody has them.
+        /// Whether the answers have been passed on.
         var isOver = false
     }
 
@@ -134,7 +134,7 @@ private final class Answers<Answer: Sendable>: Sendable {
 
     /// Adds an answer; the last one passes all of them on.
     ///
-    /// - Parameter answer: `nil`: there is none.
+    /// - Parameter answer: `nil` if the shard gives none.
     func add(_ answer: Answer?, of index: Int, _ link: ReactorLink) {
         let all: [Answer]? = state.withLock { state in
             state.answers[index] = answer
@@ -147,7 +147,7 @@ private final class Answers<Answer: Sendable>: Sendable {
         link.take(Asker<Answer>.self) { $0?.then(all) }
     }
 
-    /// What has come, and the indices of what has not; `nil`: all has.
+    /// The answers that have arrived, and the indices of the missing ones; `nil` if all have been passed on.
     func giveUp() -> (answers: [Answer], late: [Int])? {
         state.withLock { state in
             guard !state.isOver else { return nil }

@@ -1,10 +1,10 @@
 /// The retained values that one subscription has yet to receive.
 ///
 /// The values are read in pieces, from a view of the store as it was at ``seq``. Later messages come live, and are
-/// held until the snapshot is complete. So nothing is lost, doubled or out of order at the seam.
+/// held until the snapshot is complete. So nothing is lost, duplicated or out of order where the two meet.
 ///
-/// A view costs the store room for replaced values, so there are few, and the store may take them back. The rest is then
-/// read from the current state, and a replaced value is left out, because its successor comes live. If nothing comes
+/// A view costs the store room for replaced values, so there are few, and the store may take them back. The rest is
+/// then read from the current state; a replaced value is left out, because its successor comes live. If nothing comes
 /// live, the successor is sent.
 struct Snapshot {
     let filter: TopicFilter
@@ -13,23 +13,23 @@ struct Snapshot {
     /// Values that were not on disk yet when it began, including removals.
     private let overlay: [Message]
     private let overlaid: Set<Topic>
-    /// Ephemeral values as of ``seq``; `nil`: none.
+    /// Ephemeral values as of ``seq``; `nil` if there are none.
     private let ephemerals: EphemeralTable?
-    /// How many of them have been looked at; `nil`: all.
+    /// The position in them; `nil` if all have been read.
     private var ephemeralPlace: EphemeralTable.Place?
-    /// How much of the overlay has been sent.
+    /// How many values of the overlay have been sent.
     private var nextOverlaid = 0
-    /// Whether a piece was read.
+    /// Whether a piece has been read.
     private(set) var hasBegun = false
     private var position: Topic?
-    /// The view; `nil`: the current state of the store.
+    /// The view; `nil` to read the current state of the store.
     private let view: (any RetainedView)?
-    /// Whether it must wait until everything up to ``seq`` is on disk.
+    /// Whether it must wait until every retained message up to ``seq`` is on disk.
     let waitsForStore: Bool
     /// Values newer than this are left out.
     private let newest: UInt64
 
-    /// - Parameter isAll: whether nothing comes live after it.
+    /// - Parameter isAll: whether nothing comes live after it, so that newer values are not left out.
     init(
         filter: TopicFilter, seq: UInt64, overlay: [Message], ephemerals: EphemeralTable? = nil,
         view: (any RetainedView)? = nil, waitsForStore: Bool = false, isAll: Bool = false
@@ -51,7 +51,7 @@ struct Snapshot {
     ///
     /// - Parameters:
     ///   - visits: the maximum number of keys of the store to visit.
-    ///   - bytes: the payload after which the piece is large enough.
+    ///   - bytes: the size after which the piece is large enough.
     mutating func read(
         _ store: any RetainedStore, visits: Int, bytes: Int, now: Int64, _ body: (Message) -> Void
     ) throws(StorageError) -> Progress {
@@ -61,7 +61,7 @@ struct Snapshot {
             let message = overlay[nextOverlaid]
             nextOverlaid += 1
             guard !message.payload.isEmpty, !message.isExpired(at: now) else { continue }
-            // It was removed from the disk, and then an ephemeral one was set.
+            // This value was removed, and then an ephemeral one was set.
             if let newer = ephemerals?[message.topic], newer.seq > message.seq { continue }
             body(message)
             sent += message.weight

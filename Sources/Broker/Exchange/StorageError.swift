@@ -2,17 +2,17 @@
 package enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
     /// No room: `store.maximum_size` is reached, or the disk is full.
     case full
-    /// A configured limit is reached; its name, such as `retained.maximum_messages`.
+    /// A configured limit is reached; the value is its name, such as `retained.maximum_messages`.
     case limit(String)
-    /// The data read is not what was written.
+    /// The data read is not the data that was written.
     case damaged(String)
     /// Temporary: the store's file is being opened again.
     case busy(String)
     /// Another process uses the data directory.
     case inUse(String)
-    /// A newer version has written the store, which is not touched: a sentence.
+    /// A newer version of the broker has written the store, which is left unchanged; the value is a sentence.
     case newer(String)
-    /// The system refused; `code` is an `errno`, or an LMDB code if it is negative.
+    /// The system reported an error; `code` is an `errno`, or an LMDB code if it is negative.
     case system(code: Int32, what: String)
 
     package var description: String {

@@ -4,28 +4,28 @@ package import WSTransport
 
 /// The one thread that writes to the store.
 ///
-/// It commits everything since its last commit in one transaction with one sync, so a message costs less the more there
+/// It commits everything since its last commit in one transaction with one sync, so messages cost less the more there
 /// are. Its callbacks run on this thread, and must not wait for it.
 package final class StoreThread: Sendable {
-    /// What has become of appended messages.
+    /// The result of a commit.
     package struct Settlement: Sendable {
-        /// The messages that are on disk now, in the order they were appended.
+        /// The numbers of the messages that are now on disk, in the order they were appended.
         package var committed: [UInt64] = []
-        /// The messages that could not be stored, in the order they were appended.
+        /// The numbers of the messages that could not be stored, in the order they were appended, and why.
         package var failed: [(seq: UInt64, error: StorageError)] = []
-        /// The retained ones among them.
+        /// The retained messages among the failed ones.
         package var refusedValues: [Message] = []
-        /// All appended messages up to this `seq` are settled: on disk, unless they failed.
+        /// All appended messages up to this number are settled: on disk, or failed.
         package var committedUpTo: UInt64 = 0
     }
 
     /// The thread's figures.
     package struct Statistics: Equatable, Sendable {
-        /// Transactions that were committed.
+        /// Committed transactions.
         package var commits = 0
         package var messagesCommitted = 0
         package var messagesFailed = 0
-        /// Messages appended and not settled yet.
+        /// Messages that were appended and are not settled yet.
         package var queueDepth = 0
         /// Their size, in bytes.
         package var queuedBytes = 0
@@ -49,27 +49,27 @@ package final class StoreThread: Sendable {
         var rules: [Adoption] = []
         var probes: [Completion] = []
         var isStopping = false
-        /// The last number, if the thread is stopping and the number is known.
+        /// The last number, if the thread is to stop and the number is known.
         var last: UInt64?
-        /// Appended and not settled yet, in bytes.
+        /// The size of the messages that were appended and are not settled yet, in bytes.
         var unsettledBytes = 0
-        /// Whether the thread will check without being woken again.
+        /// Whether the thread will look without being woken again.
         var isWoken = false
-        /// How far the order has come that several brokers share; `nil`: no farther than before.
+        /// The position reached in the order that several brokers share; `nil` if it is unchanged.
         var mark: OrderMark?
-        /// How many of the entries belong to what comes up to there; `nil`: there is no such order.
+        /// How many of the entries are covered by the last mark; `nil` if there is no such order.
         var marked: Int?
-        /// For how many messages the thread is woken; for anything else it always is.
+        /// How many messages wake the thread; anything else always does.
         var wanted = 1
 
         /// How many entries may be committed.
         private var ready: Int { marked ?? entries.count }
         var isEmpty: Bool { ready == 0 && !isPressing }
-        /// Whether there is anything other than messages.
+        /// Whether there is work other than messages.
         private var isPressing: Bool {
             isStopping || reservation != nil || !reserved.isEmpty || !rules.isEmpty || !probes.isEmpty
         }
-        /// Whether there is enough for the thread to stop waiting.
+        /// Whether there is enough work for the thread to stop waiting.
         var isEnough: Bool { ready >= wanted || isPressing }
 
         mutating func take() -> Work {
@@ -100,9 +100,9 @@ package final class StoreThread: Sendable {
     private let thread = Mutex<ThreadHandle?>(nil)
     private let failure = Mutex<StorageError?>(nil)
 
-    /// How long commits took with their sync, in microseconds.
+    /// How long commits took, including their syncs, in microseconds.
     package let commitTimes = Histogram(bounds: [100, 300, 1000, 3000, 10_000, 30_000, 100_000, 1_000_000])
-    /// How many messages shared a commit and its sync.
+    /// How many messages shared a commit.
     package let commitMessages = Histogram(bounds: [1, 3, 10, 30, 100, 300, 1000, 10_000])
 
     private let commits = Atomic<Int>(0)
@@ -111,16 +111,16 @@ package final class StoreThread: Sendable {
     private let queueDepth = Atomic<Int>(0)
     private let lastCommitMicroseconds = Atomic<Int>(0)
 
-    /// How often messages that are too old are searched for, in nanoseconds.
+    /// How often messages that are too old are looked for, in nanoseconds.
     private static let pace: Int64 = 1_000_000_000
-    /// After how many successive failures that are not the messages' fault the rest of a batch is given up.
+    /// The number of successive failures not caused by the messages after which the rest of a batch fails, too.
     private static let hopeless = 4
 
     /// - Parameters:
-    ///   - maximumQueuedBytes: how much may wait or be in a commit; beyond it ``append(_:)`` refuses. One batch is always
-    ///     taken.
+    ///   - maximumQueuedBytes: how much may wait or be in a commit; ``append(_:)`` refuses more. One batch is always
+    ///     accepted.
     ///   - onSettled: called after each commit that had messages, on this thread.
-    ///   - onExpired: called with values that have expired, on this thread. They stay until messages remove them.
+    ///   - onExpired: called with values that have expired, on this thread. The values stay until messages remove them.
     package init(
         store: any MessageStore, maximumQueuedBytes: Int, onSettled: @escaping @Sendable (Settlement) -> Void,
         onExpired: @escaping @Sendable ([ExpiredValue]) -> Void = { _ in }
@@ -141,17 +141,18 @@ package final class StoreThread: Sendable {
         }
     }
 
-    /// Appends messages to be stored, all or none; only appends and wakes the thread, so it may be called under a
-    /// lock.
+    /// Appends messages to be stored, all or none.
+    ///
+    /// It only appends them and wakes the thread, so it may be called under a lock.
     ///
     /// - Parameter waking: `false` if more messages of the same turn and ``wakeUp()`` follow, so that the first is not
     ///   committed without the others.
-    /// - Returns: `false` when too much waits already, or the thread is stopping.
+    /// - Returns: `false` if too much waits already, or the thread is stopping.
     package func append(_ entries: [StoreEntry], waking: Bool = true) -> Bool {
         guard !entries.isEmpty else { return true }
         let bytes = weight(entries)
         return post(waking: waking) { work in
-            // What a log has taken is not refused; the log waits (``isBehind``).
+            // What a log has accepted is not refused; the reader of the log waits instead (``isBehind``).
             guard work.unsettledBytes == 0 || work.marked != nil || work.unsettledBytes &+ bytes <= maximumQueuedBytes
             else { return false }
             work.entries.append(contentsOf: entries)
@@ -161,16 +162,16 @@ package final class StoreThread: Sendable {
         }
     }
 
-    /// Commits what is appended from now on only up to a mark, and in one transaction with it.
+    /// From now on commits appended messages only up to a mark, in one transaction with the mark.
     ///
-    /// Before the first message; see ``note(_:)``.
+    /// Called before the first message; see ``note(_:)``.
     package func follow() {
         _ = post {
             $0.marked = $0.entries.count; return true
         }
     }
 
-    /// An order that several brokers share has come so far, with what was appended before.
+    /// Records a mark of an order that several brokers share: it covers everything appended before.
     package func note(_ mark: OrderMark) {
         _ = post { work in
             (work.mark, work.marked) = (mark, work.entries.count)
@@ -178,16 +179,16 @@ package final class StoreThread: Sendable {
         }
     }
 
-    /// Whether more waits for the disk than may, so that a log is not to be read on.
+    /// Whether more waits for the disk than may, so that no more of the log should be read.
     package var isBehind: Bool { work.withLock { $0.unsettledBytes > maximumQueuedBytes } }
 
-    /// Why what a log has brought cannot be stored at the moment; `nil`: it can.
+    /// Why messages from a log cannot be stored at the moment; `nil` if they can.
     package var trouble: StorageError? { failure.withLock { $0 } }
 
-    /// Lets the thread process what was appended without waking it.
+    /// Wakes the thread, to process what was appended without waking it.
     package func wakeUp() { _ = post { _ in true } }
 
-    /// Reserves sequence numbers; `completion` is called when they are on disk, or cannot be.
+    /// Reserves sequence numbers; `completion` is called when they are on disk, or if that fails.
     package func reserve(seqsUpTo seq: UInt64, then completion: @escaping Completion) {
         let isPosted = post { work in
             work.reservation = max(work.reservation ?? 0, seq)
@@ -197,9 +198,9 @@ package final class StoreThread: Sendable {
         if !isPosted { completion(.failure(Self.stopped)) }
     }
 
-    /// Makes the store apply rules to messages from `seq` on, which are appended after this.
+    /// Makes the store apply rules to messages from `seq` on, which must be appended after this call.
     ///
-    /// It is tried until it succeeds; then `completion` is called on this thread.
+    /// The thread tries until it succeeds; then it calls `completion`.
     package func adopt(
         _ rules: HistoryRules, from seq: UInt64, then completion: @escaping @Sendable () -> Void = {}
     ) {
@@ -209,7 +210,7 @@ package final class StoreThread: Sendable {
         }
     }
 
-    /// Writes and syncs a little, after what has been appended so far.
+    /// Writes and syncs a small record, after what has been appended so far.
     package func probe(then completion: @escaping Completion) {
         let isPosted = post { work in
             work.probes.append(completion)
@@ -218,11 +219,12 @@ package final class StoreThread: Sendable {
         if !isPosted { completion(.failure(Self.stopped)) }
     }
 
-    /// Commits everything appended, and returns when the thread has ended.
+    /// Commits everything appended, and waits until the thread has ended.
     ///
-    /// Not to be called on the thread itself, that is, in a callback.
+    /// Must not be called on the thread itself, that is, in a callback.
     ///
-    /// - Parameter last: the last number given, after which the next start continues; `nil`: after all reserved numbers.
+    /// - Parameter last: the last number given, after which the next start continues; `nil`: it continues after all
+    ///   reserved numbers.
     package func stop(after last: UInt64? = nil) {
         _ = post { work in
             work.isStopping = true
@@ -275,8 +277,8 @@ package final class StoreThread: Sendable {
             gather(gathering)
             let taken = work.withLock { $0.take() }
             adoptions += taken.rules
-            // If the store takes no writes now, try again. No rule set is skipped: it holds for the messages up to the
-            // next one.
+            // If the store takes no writes now, try again later. Do not skip a set of rules: it applies to the messages
+            // up to the next set.
             while let next = adoptions.first, (try? store.adopt(next.rules, from: next.from)) != nil {
                 adoptions.removeFirst()
                 next.completion()
@@ -295,7 +297,7 @@ package final class StoreThread: Sendable {
                 in: store, hasRemoved: taken.entries.contains { $0.message.isExpiry }, now: now)
             if !expired.isEmpty { onExpired(expired) }
             guard next <= now else { continue }
-            // Remaining work is done between the batches; after a failure it waits for the next attempt.
+            // Remaining work is done between batches; after a failure it waits for the next interval.
             let isMore = (try? store.maintain(now: Lifetime.now)) ?? false
             if !isMore { store.rest() }
             next = isMore ? now : now.advanced(byNanoseconds: Self.pace)
@@ -304,18 +306,20 @@ package final class StoreThread: Sendable {
 
     // MARK: A log
 
-    /// How often a failed commit of what a log has brought is tried again, and how long a mark without messages stays in
-    /// memory, in nanoseconds.
+    /// The interval after which a failed commit of messages from a log is tried again, and how long a mark without
+    /// messages stays in memory, in nanoseconds.
     private static let attemptPause: Int64 = 1_000_000_000
     private static let markLife: Int64 = 5_000_000_000
 
-    /// Commits what a log has brought, with how far that is; tries until it succeeds, since the others have it.
+    /// Commits messages from a log together with the mark reached; tries until it succeeds, because the other brokers
+    /// have them.
     ///
-    /// - Returns: `false` if the thread is to end before; what is on disk is then what comes up to an earlier mark.
+    /// - Returns: `false` if the thread must stop before it succeeds; the disk then has everything up to an earlier
+    ///   mark.
     private func follow(_ work: Work, _ unwritten: inout (mark: OrderMark, due: MonotonicTime)?) -> Bool {
         let now = MonotonicTime.now
         if let mark = work.mark { unwritten = (mark, unwritten?.due ?? now.advanced(byNanoseconds: Self.markLife)) }
-        // A mark alone is worth a sync now and then: from an older one the log is read again.
+        // A mark alone is synced only now and then: the log can be read again from an older one.
         guard let last = unwritten?.mark,
             !work.entries.isEmpty || work.isStopping || unwritten.map({ $0.due <= now }) == true
         else { return true }
@@ -336,7 +340,7 @@ package final class StoreThread: Sendable {
         }
     }
 
-    /// Waits for publishers that are likely to publish at the same time as the first.
+    /// Waits for publishers that are likely to publish at the same time as the first one.
     private func gather(_ gathering: CommitGathering) {
         guard let deadline = gathering.deadline(now: .now) else { return }
         let isWaiting = work.withLock { work in
@@ -356,7 +360,7 @@ package final class StoreThread: Sendable {
         for completion in work.probes { completion(probe) }
     }
 
-    /// Settles the messages, and reports the result of the reservation.
+    /// Commits and settles the messages; returns the result of the reservation.
     private func commit(_ work: Work, _ gathering: inout CommitGathering) -> Result<Void, StorageError> {
         guard !work.entries.isEmpty else {
             guard let reservation = work.reservation else { return .success(()) }
@@ -365,7 +369,7 @@ package final class StoreThread: Sendable {
         var settlement = Settlement()
         let begin = MonotonicTime.now
         var reservation: Result<Void, StorageError> = .success(())
-        // What a log has brought is on disk by now.
+        // Messages from a log have already been committed.
         if work.marked == nil {
             reservation = attempt { () throws(StorageError) in
                 try store.apply(work.entries, reserving: work.reservation, now: Lifetime.now)
@@ -394,13 +398,14 @@ package final class StoreThread: Sendable {
         let end = MonotonicTime.now
         store.settleKept(work.entries.count { $0.rule != nil })
         onSettled(settlement)
-        // No answer waits for this.
+        // After the answers, which need not wait for this.
         gathering.answered(
             CommitGathering.Publishers(of: work.entries), after: end.nanoseconds(since: begin), at: end, isLast: isLast)
         return reservation
     }
 
-    /// After a batch has failed, stores the messages that can be stored, in order: tries halves, and halves of those.
+    /// After a batch has failed, stores the messages that can be stored, in order, by trying its halves, and the halves
+    /// of those.
     ///
     /// So a few messages that do not fit cost a few transactions, not one for each message.
     private func divide(

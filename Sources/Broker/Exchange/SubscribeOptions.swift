@@ -11,11 +11,11 @@ package enum SlowPolicy: String, Sendable, CaseIterable {
     case latest
 }
 
-/// A position as clients write it: `SEQ`, or `EPOCH-SEQ`.
+/// A position in the form that clients write: `SEQ`, or `EPOCH-SEQ`.
 package struct ResumePoint: Equatable, Sendable {
-    /// ``NumberStore/epoch`` of its store; `nil`: not given.
+    /// The ``NumberStore/epoch`` of its store; `nil` if not given.
     package var epoch: UInt64?
-    /// Everything up to this number is known.
+    /// The client has everything up to this number.
     package var seq: UInt64
 
     package init(epoch: UInt64? = nil, seq: UInt64) {
@@ -23,7 +23,7 @@ package struct ResumePoint: Equatable, Sendable {
         self.seq = seq
     }
 
-    /// `nil` if `text` is neither.
+    /// `nil` if `text` has neither form.
     package init?(_ text: String) {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count <= 2, let last = parts.last, let seq = Self.number(last) else { return nil }
@@ -33,7 +33,7 @@ package struct ResumePoint: Equatable, Sendable {
         self.epoch = epoch
     }
 
-    /// Digits only: `UInt64` would take a sign.
+    /// Accepts digits only: `UInt64` would accept a sign.
     private static func number(_ text: Substring) -> UInt64? {
         text.utf8.allSatisfy { 0x30...0x39 ~= $0 } ? UInt64(text) : nil
     }
@@ -41,31 +41,31 @@ package struct ResumePoint: Equatable, Sendable {
 
 /// The options of a subscription.
 package struct SubscribeOptions: Sendable {
-    /// Whether the retained values come first; with ``since``, those that are newer and not in the history.
+    /// Whether the retained values come first; with ``since``, only those that are newer and not in the history.
     package var wantsSnapshot = true
-    /// Whether it gets what its own client publishes.
+    /// Whether the client gets its own publications.
     package var hearsItself = true
     /// The position after which messages are wanted; `nil`: only new ones.
     package var since: ResumePoint?
-    /// What is wanted of the history without a position, in the place of ``since``; `nil`: nothing.
+    /// The part of the history that is wanted if there is no ``since``; `nil`: none.
     package var rewind: Rewind?
     package var slow = SlowPolicy.close
-    /// Whether nothing live is wanted: it ends after the retained values and the missed messages.
+    /// Whether no live messages are wanted: the subscription ends after the retained values and the missed messages.
     package var isPoll = false
 
     package init() {}
 
-    /// Whether something comes before the live messages, followed by the marker.
+    /// Whether anything comes before the live messages, followed by the marker.
     var hasBeginning: Bool { wantsSnapshot || since != nil || rewind != nil }
 
-    /// Takes over a `since` as clients write it; `false`: it is none.
+    /// Sets ``since`` or ``rewind`` from a `since` as clients write it; `false` if the text is not valid.
     package mutating func setSince(_ text: String) -> Bool {
         (since, rewind) = (ResumePoint(text), nil)
         if since == nil { rewind = Rewind(text) }
         return since != nil || rewind != nil
     }
 
-    /// What the error message for any other text expects.
+    /// The valid forms, for the error message about any other text.
     package static var sinceExpectation: String { "expected SEQ, EPOCH-SEQ, -N, a duration such as 10m, all or latest" }
 }
 
@@ -75,7 +75,7 @@ package struct Gap: Equatable, Sendable {
     package var since: UInt64
     /// The number of the last of them.
     package var seq: UInt64
-    /// How many; `nil`: not known.
+    /// How many there are; `nil` if not known.
     package var missed: Int?
 
     package init(since: UInt64, seq: UInt64, missed: Int?) {
@@ -84,7 +84,7 @@ package struct Gap: Equatable, Sendable {
         self.missed = missed
     }
 
-    /// The number up to which everything after `start` is in the gap; 0: the gap begins later.
+    /// The last number of the gap if it covers everything after `start`; 0 if it begins later.
     func end(from start: UInt64) -> UInt64 { since <= start ? seq : 0 }
 
     /// Merges it with another gap.

@@ -3,19 +3,19 @@
 /// It is small, because fan-out reads one for each delivery.
 package struct Subscriber: TreeEntry {
     package let subscription: UInt32
-    /// Its connection's slot in the reactor's tables; if it asks its session, the session's number.
+    /// The slot of its connection in the reactor's tables; if fan-out asks the session, the session's number.
     let place: UInt32
-    /// The number of its lane and its flags, for fan-out to compare in one step.
+    /// The number of its lane and its flags, combined so that fan-out compares them in one step.
     let kind: UInt8
 
-    /// For messages that go to a connection in a lane.
+    /// A subscription whose messages go to a connection in a lane.
     package init(subscription: UInt32, slot: UInt32, lane: Lane, skipsOwn: Bool) {
         self.subscription = subscription
         place = slot
         kind = lane.number | (skipsOwn ? Self.skipsOwnFlag : 0)
     }
 
-    /// For messages that the session takes itself, by ``Session/deliver(_:for:)``.
+    /// A subscription whose session takes messages itself, by ``Session/deliver(_:for:)``.
     package init(subscription: UInt32, askingSession session: UInt32, skipsOwn: Bool) {
         self.subscription = subscription
         place = session
@@ -25,13 +25,13 @@ package struct Subscriber: TreeEntry {
     static var skipsOwnFlag: UInt8 { 0x80 }
     static var asksSessionFlag: UInt8 { 0x40 }
 
-    /// The kind without the flag for skipping its own messages.
+    /// The kind without the flag for skipping own messages.
     var road: UInt8 { kind & ~Self.skipsOwnFlag }
 
-    /// Whether it gets whatever matches, in its lane.
+    /// Whether it gets every matching message, in its lane.
     var isPlain: Bool { kind < Self.asksSessionFlag }
 
-    /// Whether it leaves out what its own client published.
+    /// Whether it skips its own client's publications.
     package var skipsOwn: Bool { kind & Self.skipsOwnFlag != 0 }
 
     /// Whether its session takes each message itself.

@@ -4,14 +4,14 @@ package struct Subscription {
     /// The filter's sketch, so that a search rarely compares names.
     private let sketch: UInt32
     package let filter: TopicFilter
-    /// Messages after this one are due to it.
+    /// It is owed messages after this one.
     var position: UInt64
-    /// Whether it leaves out what its own client published.
+    /// Whether it skips its own client's publications.
     let skipsOwn: Bool
     package let slow: SlowPolicy
     /// Whether a history rule may keep some of its messages, so that the store can deliver them later.
     let usesHistory: Bool
-    /// What only few subscriptions need; `nil`: this one does not.
+    /// The state that few subscriptions need; `nil` if this one does not.
     private var arrears: Arrears?
 
     /// The state of a subscription that is, or was, behind.
@@ -25,13 +25,14 @@ package struct Subscription {
         var end: UInt64 = .max
         var over: UInt64 = 0
 
-        /// Merges a gap with the last one, if nothing after `low` remains to be sent between them; `false`: it is not so
-        /// simple.
+        /// Merges a gap with the last one, if nothing after `low` remains to be sent between them.
+        ///
+        /// - Returns: `false` if the case is not that simple; nothing has changed.
         func extendLast(by gap: Gap, low: UInt64) -> Bool {
             Self.extendLast(of: &gaps, by: gap, low: low, resumedAt: resumedAt)
         }
 
-        // By one look at the list, which is checked for a change that is under way.
+        // Takes the list once, because each access needs an exclusivity check.
         @inline(__always)
         private static func extendLast(of gaps: inout [Gap], by gap: Gap, low: UInt64, resumedAt: UInt64) -> Bool {
             let last = gaps.count - 1
@@ -55,7 +56,7 @@ package struct Subscription {
         self.usesHistory = usesHistory
     }
 
-    /// Takes over the position of `other`, and what is owed to it.
+    /// Takes over the position of `other`, and what it is owed.
     mutating func takeOver(_ other: Subscription) {
         position = other.position
         arrears = other.arrears
@@ -72,14 +73,14 @@ package struct Subscription {
     /// - Parameter floor: nothing between this number and the gap remains to be sent.
     mutating func add(_ gap: Gap, floor: UInt64) {
         let low = min(floor, gap.since)
-        // Of many dropped messages nearly each continues the gap of those before it.
+        // Most of many dropped messages continue the gap of the one before.
         if let arrears, arrears.extendLast(by: gap, low: low) { return }
         change { arrears in
             var merged = gap
             var place = arrears.gaps.count
             while place > 0, arrears.gaps[place - 1].since > gap.seq { place -= 1 }
             while place > 0, arrears.gaps[place - 1].seq >= low {
-                // What comes before the end marker is announced before it.
+                // Gaps before the end marker are announced before it.
                 if arrears.gaps[place - 1].seq <= arrears.resumedAt, gap.seq > arrears.resumedAt { break }
                 place -= 1
                 merged.merge(arrears.gaps.remove(at: place))
@@ -95,12 +96,12 @@ package struct Subscription {
         guard let arrears, arrears.gaps.first.map({ $0.seq <= seq }) ?? false else { return [] }
         let taken = Array(arrears.gaps.prefix { $0.seq <= seq })
         arrears.gaps.removeFirst(taken.count)
-        // The missing messages do not count as delivered if a later subscription asks for them.
+        // The missing messages must not count as delivered if a later subscription asks for them.
         position = max(position, taken.last?.seq ?? 0)
         return taken
     }
 
-    /// Takes the part of a gap up to `end`, to be announced; what is after `next` is left.
+    /// Takes the part of a gap up to `end`, to be announced; leaves the part after `next`.
     mutating func takeGap(upTo end: UInt64, leaving next: UInt64) -> Gap? {
         guard let arrears, let first = arrears.gaps.first, first.since < next, end < first.seq else { return nil }
         if next < first.seq {
@@ -116,7 +117,7 @@ package struct Subscription {
     /// Losses up to this number have been announced, or are in ``gaps``.
     var lostUpTo: UInt64 { arrears?.lostUpTo ?? 0 }
 
-    /// Losses up to `seq` are known.
+    /// Records that losses up to `seq` are known.
     ///
     /// - Parameter mark: ``HistorySummary/lossMark`` when they were found.
     mutating func knowLosses(upTo seq: UInt64, mark: UInt64) {
@@ -126,7 +127,7 @@ package struct Subscription {
         }
     }
 
-    /// Forgets how many messages are missing where the history may have lost more of them since they were counted.
+    /// Forgets the counts of missing messages if the history may have lost more of them since they were counted.
     ///
     /// A filter with wildcards matches topics of which the first look found everything that has been lost by now.
     ///
@@ -141,7 +142,8 @@ package struct Subscription {
         }
     }
 
-    /// Everything due up to this number has been delivered, although its session reads older messages for another one.
+    /// Everything owed up to this number has been delivered, although its session now reads older messages for another
+    /// one.
     var brought: UInt64 {
         get { arrears?.brought ?? 0 }
         set { change { $0.brought = newValue } }
@@ -159,13 +161,13 @@ package struct Subscription {
         set { change { $0.asked = newValue } }
     }
 
-    /// The last message that is due to it; `.max`: it has not ended.
+    /// The last message that it is owed; `.max` if it has not ended.
     private(set) var end: UInt64 {
         get { arrears?.end ?? .max }
         set { change { $0.end = newValue } }
     }
 
-    /// The ledger's step at which the client ended it; 0: the client has not, or has replaced it.
+    /// The ledger's step at which the client ended it; 0 if the client has not, or has replaced it.
     var over: UInt64 { arrears?.over ?? 0 }
 
     /// Ends it with the message `seq`.
@@ -176,7 +178,7 @@ package struct Subscription {
         change { $0.over = step }
     }
 
-    /// Ends it at what has been delivered, because the client has lost the right to it.
+    /// Ends it at the last delivered message, because the client has lost the right to it.
     ///
     /// - Parameter step: ``over``.
     mutating func withdraw(at step: UInt64) {
@@ -184,7 +186,7 @@ package struct Subscription {
         change { $0.gaps = [] }
     }
 
-    /// Forgets what only a session that is behind needs.
+    /// Removes the state that only a session that is behind needs.
     mutating func settle() { arrears = nil }
 
     private mutating func change(_ body: (Arrears) -> Void) {
@@ -199,21 +201,21 @@ package struct Subscription {
     /// Whether it has this filter, whose sketch the caller has computed.
     func has(_ filter: TopicFilter, _ sketch: UInt32) -> Bool { self.sketch == sketch && self.filter == filter }
 
-    /// Whether a message is due to it.
+    /// Whether it is owed a message.
     func isDue(_ message: Message, client: UInt64) -> Bool {
         hears(message, client: client) && filter.matches(message.topic)
     }
 
-    /// The same, of a message that its filter matches.
+    /// The same for a message that its filter matches.
     func hears(_ message: Message, client: UInt64) -> Bool {
-        // A figure below $SYS has no number of its own, but that of the message before it.
+        // A figure below `$SYS` has no number of its own, but that of the message before it.
         (message.seq > position || message.topic.isSystem) && message.seq <= end
             && !(skipsOwn && message.origin == client)
     }
 }
 
 extension TopicFilter {
-    /// A number that two filters seldom share; equal ones always do.
+    /// A hash of the name: equal filters have the same, different ones seldom.
     var sketch: UInt32 {
         let name = name.utf8Span.span
         var sketch = UInt32(truncatingIfNeeded: name.count)

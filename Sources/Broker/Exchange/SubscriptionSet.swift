@@ -1,44 +1,44 @@
 internal import WSTransport
 
-/// The subscriptions of one session, and where it stands in the order of messages.
+/// The subscriptions of one session, and its position in the order of messages.
 ///
 /// A session is *live* when it has been sent everything up to its shard's newest message. It is *behind* when it has
-/// only been sent what is due up to a cursor (``Ledger``): of the later messages, the store delivers those that a rule
-/// keeps, and the others are held in memory.
+/// only been sent what it is owed up to a cursor (``Ledger``): the store delivers those of the later messages that a
+/// rule keeps, and the others are held in memory.
 package final class SubscriptionSet {
     package var all: [Subscription] { current }
-    // Nothing is called while it changes, which would be checked for at each look.
+    // Unchecked, because nothing is called while it changes.
     @exclusivity(unchecked) private var list: [Subscription] = []
     private var current: [Subscription] {
         _read { yield unsafe list }
         _modify { yield unsafe &list }
     }
-    /// What is sent before the subscriptions become live, oldest first.
+    /// The retained values and markers to send before the subscriptions become live, oldest first.
     ///
-    /// While there is any, the session is behind.
+    /// While there are any, the session is behind.
     var starts = CatchUpStarts()
     var held = HeldMessages()
-    /// What is due to the session; `nil`: it is live.
+    /// The messages that the session is owed; `nil` if it is live.
     private(set) var ledger: Ledger? {
         get { unsafe due }
         set { unsafe due = newValue }
     }
-    // As with the list: the one that is replaced is still held.
+    // Unchecked like the list, because the replaced ledger is still referenced.
     @exclusivity(unchecked) private var due: Ledger?
-    // The one-byte properties are together to save padding: every session has them.
-    /// Whether the session has asked to be called again.
+    // The one-byte properties are together to save padding in every session.
+    /// Whether it waits for a turn.
     var isWaiting = false
     /// Whether it waits for the store to commit.
     var isWaitingForStore = false
-    /// Whether the session ends with what its subscription begins with, so that nothing later is held for it.
+    /// Whether the session ends after its snapshot and missed messages, so that no later message is held for it.
     package var isPoll: Bool {
         get { isAsked }
         set { isAsked = newValue }
     }
     private var isAsked = false
-    /// The number of its session in the ``Directory``; `.max`: it has not joined.
+    /// The number of its session in the ``Directory``; `.max` if it has not joined.
     var owner = UInt32.max
-    /// How many subscriptions want the newest messages only.
+    /// How many subscriptions want only the newest messages.
     private var latestCount: UInt32 = 0
     /// How many subscriptions let the session fall behind.
     private var lagTolerantCount: UInt32 = 0
@@ -57,7 +57,7 @@ package final class SubscriptionSet {
 
     package func subscription(at filter: TopicFilter) -> Subscription? { index(of: filter).map { current[$0] } }
 
-    /// Whether some subscription wants the newest messages only.
+    /// Whether some subscription wants only the newest messages.
     var hasLatest: Bool { latestCount > 0 }
 
     /// Whether the session may fall behind without being closed.
@@ -101,7 +101,7 @@ package final class SubscriptionSet {
 
     package var isBehind: Bool { ledger != nil }
 
-    /// Makes the session behind: messages after `seq` wait in the ledger.
+    /// Sets the session behind: messages after `seq` wait in the ledger.
     func setBehind(at seq: UInt64) -> Ledger {
         if let ledger { return ledger }
         let new = Ledger(cursor: seq)
@@ -109,7 +109,7 @@ package final class SubscriptionSet {
         return new
     }
 
-    /// Makes the session live: everything has been sent, or is about to be.
+    /// Sets the session live: everything has been sent, or is about to be.
     func setLive() {
         guard let old = ledger else { return }
         ledger = nil
@@ -125,7 +125,7 @@ package final class SubscriptionSet {
         }
     }
 
-    /// Moves the cursor back to `seq`, because a subscription that is about to be added wants older messages.
+    /// Moves the cursor back to `seq`, because a subscription that is about to be added asks for older messages.
     func goBack(to seq: UInt64) {
         guard let ledger, seq < ledger.cursor else { return }
         for place in current.indices { current[place].brought = max(current[place].brought, ledger.cursor) }
@@ -135,11 +135,11 @@ package final class SubscriptionSet {
         ledger.cursor = seq
     }
 
-    // MARK: What is due
+    // MARK: Messages owed
 
-    /// Whether some subscription asks for a message.
+    /// Whether some subscription is owed a message.
     ///
-    /// - Parameter client: the session's own.
+    /// - Parameter client: the number of the session's client.
     func isDue(_ message: Message, client: UInt64) -> Bool {
         if let ledger, let index = indexOfMany(ledger) {
             return index.contains(message.topic) { subscription(at: $0, ledger).hears(message, client: client) }
@@ -148,7 +148,7 @@ package final class SubscriptionSet {
             || ledger?.ended.contains { $0.isDue(message, client: client) } ?? false
     }
 
-    /// The places of all subscriptions that ask for a message, those of the ended ones after the others'.
+    /// The indices of all subscriptions that are owed a message; those of ended ones follow the others.
     private func placesDue(_ message: Message, client: UInt64) -> [Int] {
         var places: [Int] = []
         guard let ledger, let index = indexOfMany(ledger) else {
@@ -160,7 +160,7 @@ package final class SubscriptionSet {
             return places
         }
         index.forEach(matching: message.topic) { place in
-            // In its place, as a copy would count references.
+            // Read in place, because a copy would count references.
             let hears =
                 place < current.count
                 ? current[place].hears(message, client: client)
@@ -170,12 +170,12 @@ package final class SubscriptionSet {
         return places
     }
 
-    /// Up to how many filters are always searched one by one.
+    /// Up to this many filters are always searched one by one.
     private static var fewFilters: Int { 4 }
-    /// How often more of them are searched one by one before there is an index, which costs as much as some searches.
+    /// How often more filters are searched one by one before an index is made, which costs as much as some searches.
     private static var fewSearches: Int { 4 }
 
-    /// An index of the filters of all subscriptions, if they are many and often searched.
+    /// An index of the filters of all subscriptions, if there are many and they are searched often; otherwise `nil`.
     private func indexOfMany(_ ledger: Ledger) -> FilterIndex? {
         if let index = ledger.index { return index }
         guard current.count + ledger.ended.count > Self.fewFilters else { return nil }
@@ -183,9 +183,9 @@ package final class SubscriptionSet {
         return ledger.searches > Self.fewSearches ? index(ledger) : nil
     }
 
-    /// Whether a message of the history is to be sent for a new subscription: no other one has brought it.
+    /// Whether a message of the history must be sent for a new subscription, because no other one has delivered it.
     ///
-    /// - Parameter number: of the subscription.
+    /// - Parameter number: the number of the subscription.
     func wants(_ message: Message, for number: UInt32, client: UInt64) -> Bool {
         for subscription in current {
             guard subscription.number == number else {
@@ -197,12 +197,12 @@ package final class SubscriptionSet {
         return true
     }
 
-    /// The numbers of the subscriptions that ask for a message.
+    /// The numbers of the subscriptions that are owed a message.
     func due(_ message: Message, client: UInt64) -> [UInt32] {
         current.filter { $0.isDue(message, client: client) }.map(\.number)
     }
 
-    /// The same, of those that want all messages.
+    /// Whether some subscription that wants all messages is owed this one.
     func isDueInFull(_ message: Message, client: UInt64) -> Bool {
         guard latestCount < current.count else { return false }
         if let ledger, let index = indexOfMany(ledger) {
@@ -218,9 +218,9 @@ package final class SubscriptionSet {
         place < current.count ? current[place] : ledger.ended[place - current.count]
     }
 
-    /// An index of the filters of all subscriptions that may still be owed something.
+    /// An index of the filters of all subscriptions that may still be owed messages.
     ///
-    /// Its places are the argument of ``wantsInFull(_:_:)``.
+    /// Its indices are arguments of ``wantsInFull(_:_:)``.
     func index(_ ledger: Ledger) -> FilterIndex {
         if let index = ledger.index { return index }
         let index = FilterIndex((current + ledger.ended).map(\.filter))
@@ -228,13 +228,13 @@ package final class SubscriptionSet {
         return index
     }
 
-    /// Whether the store delivers what a subscription's filter matches.
+    /// Whether the store delivers the messages that a subscription's filter matches.
     func wantsInFull(_ place: Int, _ ledger: Ledger) -> Bool {
         let subscription = subscription(at: place, ledger)
         return subscription.slow != .latest && subscription.end > ledger.cursor
     }
 
-    /// Whether to send a kept message that is after the cursor.
+    /// Whether to send a kept message with a number after the cursor.
     func takes(_ message: Message, client: UInt64, _ ledger: Ledger) -> Bool {
         var wantedAt: UInt64?
         var broughtUntil: UInt64 = 0
@@ -242,7 +242,7 @@ package final class SubscriptionSet {
             let subscription = subscription(at: place, ledger)
             guard subscription.hears(message, client: client) else { return }
             if message.seq <= subscription.brought {
-                // A subscription that began after another one ended still gets what that one delivered.
+                // A subscription that began after another one ended still gets the messages that one delivered.
                 broughtUntil = max(broughtUntil, subscription.over > 0 ? subscription.over : .max)
             } else if subscription.slow != .latest {
                 wantedAt = max(wantedAt ?? 0, subscription.asked)
@@ -252,7 +252,7 @@ package final class SubscriptionSet {
         return wantedAt > broughtUntil || broughtUntil == 0
     }
 
-    /// What the store is asked for while the session is behind.
+    /// The queries to the store while the session is behind.
     func wanted(_ ledger: Ledger) -> [HistoryReading.Wanted] {
         func wanted(_ subscription: Subscription) -> HistoryReading.Wanted {
             let known = max(subscription.brought, subscription.lostUpTo)
@@ -271,7 +271,7 @@ package final class SubscriptionSet {
         return list
     }
 
-    // MARK: What is missing
+    // MARK: Gaps
 
     private func note(_ gap: Gap, floor: UInt64, _ subscription: inout Subscription) {
         guard gap.since < gap.seq else { return }
@@ -280,10 +280,10 @@ package final class SubscriptionSet {
         ledger.nextGap = min(ledger.nextGap, gap.seq)
     }
 
-    /// Records that messages matching a filter are lost, so that the gap is announced in its place.
+    /// Records that messages matching a filter are lost, so that the gap is announced at its place in the order.
     ///
     /// - Parameters:
-    ///   - seq: losses up to this number are known by now.
+    ///   - seq: losses up to this number are now known.
     ///   - mark: ``HistorySummary/lossMark`` when they were found.
     func lose(_ filter: TopicFilter, _ gap: Gap, upTo seq: UInt64, mark: UInt64) {
         guard let ledger else { return }
@@ -294,7 +294,7 @@ package final class SubscriptionSet {
         }
         for place in ledger.ended.indices where ledger.ended[place].filter == filter {
             let old = ledger.ended[place]
-            // An ended subscription that is owed more than was searched is searched again later.
+            // An ended subscription that is owed older messages than were searched is searched again later.
             if max(ledger.cursor, max(old.position, max(old.brought, old.lostUpTo))) >= gap.since {
                 ledger.ended[place].knowLosses(upTo: seq, mark: mark)
             }
@@ -308,7 +308,7 @@ package final class SubscriptionSet {
         for place in ledger.ended.indices { loseForLatest(filter, gap, &ledger.ended[place]) }
     }
 
-    /// Forgets how many messages are missing where the history may have lost more since they were counted.
+    /// Forgets the counts of missing messages if the history may have lost more of them since they were counted.
     ///
     /// - Parameter mark: ``HistorySummary/lossMark`` now.
     func doubtCounts(mark: UInt64) {
@@ -333,13 +333,14 @@ package final class SubscriptionSet {
         note(part, floor: part.since, &subscription)
     }
 
-    /// Drops a held message and records the gap; `false`: a subscription does not allow that, so nothing was dropped.
+    /// Drops a held message and records the gap; `false` if a subscription does not allow that, and nothing was
+    /// dropped.
     ///
-    /// - Parameter floor: no held message is between this number and the message.
+    /// - Parameter floor: there is no held message between this number and the message.
     func drop(_ message: Message, floor: UInt64, client: UInt64) -> Bool {
         let due = placesDue(message, client: client)
         guard due.allSatisfy({ $0 >= current.count || current[$0].slow != .close }) else { return false }
-        // Messages from the store may be between them.
+        // There may be messages from the store between them.
         let floor = ledger?.isOwed ?? false ? message.seq - 1 : floor
         let gap = Gap(since: message.seq - 1, seq: message.seq, missed: 1)
         var isDueToEnded = false
@@ -371,7 +372,7 @@ package final class SubscriptionSet {
         return gaps
     }
 
-    /// Takes the part of a filter's gaps that is before its end marker.
+    /// Takes the part of a filter's gaps before its end marker.
     func takeGap(of filter: TopicFilter, upTo seq: UInt64) -> [(subscription: Subscription, gap: Gap)] {
         guard let ledger, ledger.nextGap != .max, let place = index(of: filter),
             let gap = current[place].takeGap(upTo: seq, leaving: seq)
@@ -395,7 +396,7 @@ package final class SubscriptionSet {
 
     // MARK: Replacing and ending
 
-    /// Removes the subscriptions that were replaced by others with the same filter and are still owed something.
+    /// Removes subscriptions that are still owed messages and were replaced by others with the same filter.
     func removeReplaced(of filter: TopicFilter) -> [Subscription] {
         guard let ledger, !ledger.ended.isEmpty else { return [] }
         let replaced = ledger.ended.filter { $0.filter == filter && $0.over == 0 }
@@ -404,12 +405,12 @@ package final class SubscriptionSet {
         return replaced
     }
 
-    /// Keeps a removed subscription until it has been sent what is due to it up to `seq`.
+    /// Keeps a removed subscription until it has been sent the messages up to `seq` that it is owed.
     ///
     /// - Parameters:
-    ///   - isOver: `true`: the client has ended it; `false`: the client has replaced it.
-    ///   - maximum: how many are kept at most.
-    /// - Returns: `false`: there are too many already.
+    ///   - isOver: whether the client has ended it; `false` if the client has replaced it.
+    ///   - maximum: the maximum number of subscriptions to keep.
+    /// - Returns: `false` if there are too many already.
     func retire(_ old: Subscription, at seq: UInt64, isOver: Bool, maximum: Int) -> Bool {
         guard let ledger else { return true }
         ledger.index = nil
@@ -422,9 +423,9 @@ package final class SubscriptionSet {
         return true
     }
 
-    /// Gives up what is still due to removed subscriptions up to `seq`, and returns the gap that this leaves.
+    /// Gives up the messages up to `seq` that removed subscriptions are owed; returns the resulting gap.
     ///
-    /// - Parameter isKept: whether a rule may keep some of it.
+    /// - Parameter isKept: whether a rule may keep some of the messages.
     func writeOff(_ parts: [Subscription], upTo seq: UInt64, isKept: Bool, client: UInt64) -> Gap? {
         guard let ledger else { return nil }
         var gap: Gap?
@@ -441,7 +442,7 @@ package final class SubscriptionSet {
             add(Gap(since: message.seq - 1, seq: message.seq, missed: 1))
             return false
         }
-        // `latest` subscriptions relied on these subscriptions' messages from the store.
+        // `latest` subscriptions relied on the messages that the store would have delivered for these.
         for old in parts {
             guard let gap else { break }
             for place in current.indices { loseForLatest(old.filter, gap, &current[place]) }
@@ -450,13 +451,13 @@ package final class SubscriptionSet {
         return gap
     }
 
-    /// Forgets what is due to a filter that the client may no longer subscribe to.
+    /// Removes what is owed to a filter that the client has lost the right to.
     ///
-    /// `latest` subscriptions that share messages with it are told of a gap: the store was going to deliver those
-    /// messages for this filter, so they were not held.
+    /// `latest` subscriptions that share messages with it are told of a gap: those messages were not held, because the
+    /// store was to deliver them for this filter.
     ///
     /// - Parameters:
-    ///   - revoked: its subscription, unless it had ended.
+    ///   - revoked: the subscription, unless it had ended.
     ///   - seq: messages up to this one have been handed out.
     func withdraw(_ filter: TopicFilter, _ revoked: Subscription?, upTo seq: UInt64, client: UInt64) {
         guard let ledger else { return }
@@ -473,7 +474,7 @@ package final class SubscriptionSet {
             for place in current.indices { loseForLatest(filter, gap, &current[place]) }
             for place in ledger.ended.indices { loseForLatest(filter, gap, &ledger.ended[place]) }
         }
-        // What it has delivered is not delivered again to a subscription that began earlier.
+        // Messages that it has delivered are not delivered again to a subscription that began earlier.
         for var part in parts where part.brought > ledger.cursor {
             part.withdraw(at: part.over > 0 ? part.over : ledger.step())
             ledger.ended.append(part)

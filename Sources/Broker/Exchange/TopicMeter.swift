@@ -1,4 +1,4 @@
-/// Counts what is published to each topic while an administrator asks for it.
+/// Counts the publications to each topic while an administrator asks for it.
 ///
 /// A shard has one only while a request is open, so it costs nothing otherwise. Runs on the reactor's thread.
 package final class TopicMeter {
@@ -15,7 +15,7 @@ package final class TopicMeter {
     package private(set) var counts: [Topic: Count] = [:]
     private let filter: TopicFilter?
 
-    /// - Parameter filter: only topics that it matches; `nil`: all.
+    /// - Parameter filter: counts only topics that it matches; `nil`: all.
     package init(filter: TopicFilter?) { self.filter = filter }
 
     func count(_ draft: Draft) {

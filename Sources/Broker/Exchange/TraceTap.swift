@@ -1,21 +1,21 @@
 package import WSTransport
 
-/// One administrator's view of each decision about a topic or a client on one reactor, while it asks for it.
+/// Records each decision about a topic or a client on one reactor, while an administrator watches.
 ///
 /// Runs on the reactor's thread.
 package final class TraceTap {
     /// A decision, as the administrator reads it.
     package struct Entry: Sendable {
-        /// When it was made, in nanoseconds of the monotonic clock.
+        /// The time of the decision, in nanoseconds of the monotonic clock.
         package let moment: Int64
         package let line: [UInt8]
     }
 
-    /// How many there may be at the same time.
+    /// The maximum number of taps of a reactor.
     package static let maximumTaps = 4
-    /// The most lines that wait; further ones are counted only.
+    /// The maximum number of waiting lines; further ones are only counted.
     private static let maximumLines = 10_000
-    /// How long it is kept without being asked, in nanoseconds.
+    /// How long a tap is kept without being read, in nanoseconds.
     package static let patience: Int64 = 10_000_000_000
 
     let number: UInt64
@@ -26,8 +26,8 @@ package final class TraceTap {
     private(set) var asked: MonotonicTime
 
     /// - Parameters:
-    ///   - filter: only topics that it matches; `nil`: all.
-    ///   - client: only what concerns this client; `nil`: all.
+    ///   - filter: records only topics that it matches; `nil`: all.
+    ///   - client: records only what concerns this client; `nil`: all.
     package init(number: UInt64, filter: TopicFilter?, client: UInt64?, now: MonotonicTime) {
         self.number = number
         self.filter = filter
@@ -35,19 +35,19 @@ package final class TraceTap {
         asked = now
     }
 
-    /// Takes what has come since it was last asked.
+    /// Takes the lines since the last call, and the number of lines that were only counted.
     package func take(now: MonotonicTime) -> (entries: [Entry], missed: Int) {
         asked = now
         defer { (entries, missed) = ([], 0) }
         return (entries, missed)
     }
 
-    /// A message was handed to its subscribers.
+    /// Records a message that was handed to its subscribers.
     ///
     /// - Parameters:
-    ///   - count: how many took it at once.
+    ///   - count: how many of them took it at once.
     ///   - isAccepted: whether it was accepted on this reactor.
-    ///   - session: the session of the client; `nil`: it is not here.
+    ///   - session: returns the session of a client; `nil` if it is not on this reactor.
     func published(_ message: Message, to count: Int, isAccepted: Bool, _ session: (UInt64) -> (any Session)?) {
         guard filter?.matches(message.topic) ?? true else { return }
         if isAccepted, client == nil || client == message.origin {
@@ -71,7 +71,7 @@ package final class TraceTap {
         }
     }
 
-    /// A client was refused something.
+    /// Records that a client was refused a publication or a subscription.
     func refused(_ refusal: Refusal, _ name: String, _ client: Client) {
         guard self.client.map({ $0 == client.id }) ?? true else { return }
         if let filter, (try? Topic(name)).map({ filter.matches($0) }) != true, filter.name != name { return }
@@ -83,7 +83,7 @@ package final class TraceTap {
         }
     }
 
-    /// Something happened to a client that is slow.
+    /// Records an event of a client that is slow.
     func slow(_ what: StaticString, _ client: Client, _ message: Message? = nil, seq: UInt64) {
         guard self.client.map({ $0 == client.id }) ?? true else { return }
         if let filter, message.map({ filter.matches($0.topic) }) != true { return }

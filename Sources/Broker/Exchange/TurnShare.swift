@@ -1,15 +1,15 @@
 internal import WSTransport
 
-/// How many commands each client of a reactor may give in one turn.
+/// Limits the commands that each client of a reactor may give in one turn.
 ///
-/// A client may give 1,000, and fewer if others have used up much of the turn. So a turn does not grow with the number
-/// of clients that give many.
+/// A client may give 1,000, and fewer if others have used up much of the turn. So the length of a turn does not grow
+/// with the number of clients that give many.
 struct TurnShare {
     /// The most that one client gets, in commands.
     static let most = 1000
-    /// What each client gets, whatever the others had.
+    /// The number that each client gets, however many the others had.
     static let least = 16
-    /// What all clients share, besides ``least``: each gets an eighth of what is left of it.
+    /// The number that all clients share, besides ``least``: each gets an eighth of what is left.
     static let all = 8000
 
     private var turn = MonotonicTime(nanoseconds: 0)
@@ -17,7 +17,7 @@ struct TurnShare {
     private var owner = UInt32.max
     private var left = 0
 
-    /// Counts commands of the client in `slot`; `true`: it may give more.
+    /// Counts commands of the client in `slot`; returns whether it may give more.
     ///
     /// - Parameter turn: when the turn began.
     mutating func take(_ commands: Int, by slot: UInt32, in turn: MonotonicTime) -> Bool {
@@ -36,13 +36,13 @@ struct TurnShare {
     }
 }
 
-/// How much is read for the clients that are behind in one turn of a reactor.
+/// Limits how much is read for all sessions that are behind in one turn of a reactor.
 ///
-/// Many clients that ask for snapshots or history at once do not delay the others.
+/// So many clients that ask for snapshots or history at once do not delay the others.
 struct CatchUpShare {
-    /// What all may be sent together, in bytes; it takes one or two milliseconds to read, encode and send.
+    /// The maximum for all together, in bytes; it takes one or two milliseconds to read, encode and send.
     static let most = 256 << 10
-    /// The least that a piece counts as, in bytes: a search costs something even if it finds nothing.
+    /// The least that a piece counts as, in bytes: even a search that finds nothing has a cost.
     static let least = 4 << 10
 
     private var turn = MonotonicTime(nanoseconds: 0)
@@ -56,6 +56,6 @@ struct CatchUpShare {
         return taken < Self.most
     }
 
-    /// A piece was read.
+    /// Counts a piece that was read.
     mutating func take(_ bytes: Int) { taken += max(bytes, Self.least) }
 }

@@ -1,6 +1,6 @@
 package import WSTransport
 
-/// Is told of clients that come and go, and of what they are refused: for the audit log and the stream of events.
+/// Is told of clients that join and leave, and of refusals: for the audit log and the stream of events.
 ///
 /// Called on the reactor's thread.
 package protocol Witness: AnyObject {
@@ -8,45 +8,45 @@ package protocol Witness: AnyObject {
     ///
     /// - Parameters:
     ///   - name: the topic or filter.
-    ///   - rule: the filter that denies it; `nil`: nothing allows it.
+    ///   - rule: the filter of the rule that denies it; `nil` if no rule allows it.
     func denied(_ act: DeniedAct, _ name: String, to client: Client, by rule: TopicFilter?)
 
     /// A client's subscription has ended because the right to it was withdrawn.
     func revoked(_ filter: TopicFilter, of client: Client)
 
-    /// A client's credentials do not hold any more, and the client has ended.
+    /// A client was disconnected because its credentials are no longer valid.
     func ended(_ client: Client)
 
     /// Credentials were examined.
     ///
-    /// - Parameter peer: whose they are; `nil`: it is not known.
+    /// - Parameter peer: the address that showed them; `nil` if it is not known.
     func examined(
         _ credentials: Credentials, _ outcome: Result<Principal, AuthenticationFailure>, from peer: SocketAddress?)
 
-    /// Somebody without a client was refused something because a limit is reached.
+    /// A request without a client was refused because a limit is reached.
     ///
-    /// - Parameter limit: the setting's path.
+    /// - Parameter limit: the path of the setting.
     func limited(_ peer: SocketAddress?, by limit: String)
 
-    /// A banned client was turned away.
+    /// A banned client was refused.
     ///
-    /// - Parameter peer: where from; `nil`: it is not known.
+    /// - Parameter peer: its address; `nil` if it is not known.
     func shutOut(_ ban: Ban, _ peer: SocketAddress?)
 
     /// A client was refused something because a limit is reached.
     ///
-    /// - Parameter limit: the setting's path.
+    /// - Parameter limit: the path of the setting.
     func limited(_ client: Client, by limit: String)
 
-    /// A client is here: it has a session.
+    /// A client has joined: it has a session.
     func joined(_ client: Client)
 
     /// A client's session has ended.
     func left(_ client: Client, _ end: ClientEnd)
 
-    /// A client has not taken what it was sent, and messages for it are put aside.
+    /// A client has not taken what it was sent, so its messages now wait.
     ///
-    /// - Parameter unsent: what its connection has not taken, in bytes.
+    /// - Parameter unsent: the bytes that its connection has not taken.
     func fellBehind(_ client: Client, unsent: Int)
 
     /// A client was told that messages of one of its subscriptions were not delivered and will not be.
@@ -55,13 +55,13 @@ package protocol Witness: AnyObject {
 
 /// How a client's session has ended.
 package struct ClientEnd: Sendable, Equatable {
-    /// The code of its CLOSE; `nil`: it was none of WebSocket.
+    /// The code of its CLOSE frame; `nil` if it was not a WebSocket.
     package var code: Int?
-    /// Why, as the CLOSE says; empty: not known.
+    /// The reason, as the CLOSE frame gives it; empty if not known.
     package var reason: String
-    /// Whether it gave no sign of life.
+    /// Whether it was dead: its connection acknowledged nothing.
     package var isDead: Bool
-    /// What its connection has received, and what its TCP has acknowledged, in bytes; `nil`: not known.
+    /// The bytes that its connection has received, and those that its TCP has acknowledged; `nil` if not known.
     package var receivedBytes: Int?
     package var sentBytes: Int?
 
@@ -71,7 +71,7 @@ package struct ClientEnd: Sendable, Equatable {
         self.isDead = isDead
     }
 
-    /// The same, with what a connection has carried.
+    /// The same, with the traffic of a connection.
     package func with(_ traffic: (received: Int, sent: Int)?) -> Self {
         var end = self
         (end.receivedBytes, end.sentBytes) = (traffic?.received, traffic?.sent)
@@ -79,7 +79,7 @@ package struct ClientEnd: Sendable, Equatable {
     }
 }
 
-/// What a client was denied.
+/// The kinds of acts that a client can be denied.
 package enum DeniedAct: String, Sendable {
     case publish
     /// Reading, too.

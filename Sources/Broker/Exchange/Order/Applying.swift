@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// Decides about the next draft, at one point of the order, by the values set before it and by the rules.
+/// Decides what becomes of the next draft, at one position in the order, by the values set before it and the rules.
 ///
 /// A value without a lock, a disk or a clock. Numbers and times come from the order, so two equal values that apply the
 /// same drafts get the same results.
@@ -9,26 +9,27 @@ struct Applying {
     var overlay = OverlayTable()
     var rules = HistoryRules()
     var keys = KeyTable()
-    /// The values that live as long as their publishers' connections.
+    /// The ephemeral values, which live as long as their publishers' connections.
     ///
-    /// A topic that has one has none on disk.
+    /// A topic with an ephemeral value has none on disk.
     var ephemerals = EphemeralTable()
-    /// Their last changes on topics that a rule keeps.
+    /// Their latest changes, on topics that a rule keeps.
     var recent = RecentEphemerals()
-    /// The time of a log that several brokers share, by which values expire, in Unix milliseconds; `nil`: that of this process.
+    /// The time of a log that several brokers share, by which values expire, in Unix milliseconds; `nil`: the time of
+    /// this process.
     var logTime: Int64?
 
     /// The time by which values expire, in Unix milliseconds.
     var now: Int64 { logTime ?? Lifetime.now }
 
-    /// The newest value of a topic, or its removal, that is not known to be in the store; `nil`: the store has it.
+    /// The newest value of a topic, or its removal, if it may not be in the store yet; `nil` if the store has it.
     func newest(of topic: Topic) -> Message? { ephemerals[topic] ?? overlay[topic] }
 
-    /// The number of the value of a topic; `nil`: it has none.
+    /// The number of the value of a topic; `nil` if there is none.
     ///
     /// - Parameters:
     ///   - now: the time by which values expire, in Unix milliseconds.
-    ///   - stored: the number in the store, if no newer value is known.
+    ///   - stored: returns the number in the store; called if no newer value is known.
     func value(of topic: Topic, now: Int64, stored: () throws(Refusal) -> UInt64?) throws(Refusal) -> UInt64? {
         guard let message = newest(of: topic) else { return try stored() }
         return message.isValue(at: now) ? message.seq : nil
@@ -36,7 +37,7 @@ struct Applying {
 
     /// Refuses a draft whose condition on the topic's value does not hold.
     ///
-    /// - Parameter current: the number of the value; `nil`: there is none.
+    /// - Parameter current: the number of the value; `nil` if there is none.
     static func check(_ condition: Draft.Condition, of topic: Topic, current: UInt64?) throws(Refusal) {
         switch condition {
         case .none: break
@@ -59,15 +60,15 @@ struct Applying {
         }
     }
 
-    /// The rule that keeps a topic's messages; `nil`: none does.
+    /// The rule that keeps a topic's messages; `nil` if none does.
     func rule(for topic: Topic) -> HistoryRule? { rules.isEmpty ? nil : rules.rule(for: topic) }
 
-    /// The message of a draft, which is read in place and not copied.
+    /// Makes the message of a draft, which is read in place and not copied.
     ///
     /// - Parameters:
     ///   - time: when the draft got its place, in Unix milliseconds.
-    ///   - nature: what is particular about it.
-    ///   - now: the same by the clock of ``Lifetime``; only called if the message has a time to live.
+    ///   - nature: the nature of the message.
+    ///   - now: the same by the clock of ``Lifetime``; called only if the message has a time to live.
     static func message(
         of drafts: Span<Draft>, at place: Int, seq: UInt64, time: Int64, nature: Message.Nature = .plain,
         now: () -> Int64

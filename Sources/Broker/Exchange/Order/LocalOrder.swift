@@ -14,23 +14,24 @@ package final class LocalOrder: Order {
     private struct Numbers {
         /// The number of the next message.
         var next: UInt64
-        /// The last number that may be given.
+        /// The last number that may be used.
         var reserved: UInt64
         var isReserving = false
         var isClosed = false
         var storeThread: StoreThread?
 
-        /// The numbers that may be given now.
+        /// The numbers that may be used now.
         var free: Range<UInt64> { isClosed || reserved < next ? next..<next : next..<reserved + 1 }
 
-        /// Why there are no numbers.
+        /// Why no numbers are available.
         var exhaustion: Refusal {
             isClosed
                 ? Refusal(.unavailable, "The broker is shutting down.")
                 : Refusal(.storageFull, "The store accepts no writes, so no message can get a number.")
         }
 
-        /// The number up to which to reserve now, half a block ahead; `nil`: there are enough, or it is under way.
+        /// The number up to which to reserve now, half a block ahead; `nil` if there are enough, or a reservation is
+        /// under way.
         mutating func takeTarget() -> (thread: StoreThread, target: UInt64)? {
             guard !isReserving, !isClosed, next + LocalOrder.block / 2 > reserved, let storeThread else { return nil }
             isReserving = true
@@ -38,11 +39,11 @@ package final class LocalOrder: Order {
         }
     }
 
-    /// Applies the drafts in this order.
+    /// Applies the drafts in the order given here.
     package let sequencer: Sequencer
     private let numbers: Mutex<Numbers>
 
-    /// Begins after all numbers that were ever reserved in `store`, and reserves the first block.
+    /// Continues after all numbers that were ever reserved in `store`, and reserves the first block.
     ///
     /// If the store has no room for that, publications are refused until it has; stored values can be read.
     package init(store: any MessageStore, rules: HistoryRules = HistoryRules()) throws(StorageError) {
@@ -53,7 +54,7 @@ package final class LocalOrder: Order {
             try store.reserve(seqsUpTo: first + Self.block)
             numbers.reserved = first + Self.block
         } catch .full {
-            // The store's thread goes on trying.
+            // The store's thread tries again.
         } catch {
             throw error
         }
@@ -81,12 +82,13 @@ package final class LocalOrder: Order {
         give(drafts, from: shard, isInTurn: true, began: time)
     }
 
-    /// Numbers drafts and applies them, in several parts if values must be looked up.
+    /// Numbers drafts and applies them, in several parts if stored values must be looked up.
     ///
     /// - Parameters:
-    ///   - isInTurn: whether the shard drains its mailbox without being woken.
-    ///   - began: when the turn began that has published them; `nil`: not known.
-    ///   - body: gets each part, which is in the mailboxes by then; `nil`: nobody looks at them. It must not call the order.
+    ///   - isInTurn: whether the shard empties its mailbox without being woken.
+    ///   - began: when the turn that published them began; `nil` if not known.
+    ///   - body: gets each part after it has been posted to the mailboxes; `nil` if it is not needed. It must not call
+    ///     the order.
     func give(
         _ drafts: [Draft], from shard: Int, isInTurn: Bool, began: MonotonicTime? = nil,
         _ body: ((Batch) -> Void)? = nil
@@ -100,7 +102,7 @@ package final class LocalOrder: Order {
                 let part = Sequencer.Part(
                     first: place, shard: shard, isInTurn: isInTurn, numbers: numbers.free, time: time,
                     began: began)
-                // A view, so that reading a draft does not copy it.
+                // A span, so that reading a draft does not copy it.
                 let done = sequencer.apply(drafts.span, part, numbers.exhaustion, stored, &expectation, body)
                 numbers.next += UInt64(done.accepted)
                 return (done.count, numbers.takeTarget())
@@ -112,11 +114,11 @@ package final class LocalOrder: Order {
         }
     }
 
-    /// Outside the lock: a store that is closed answers at once.
+    /// Called outside the lock, because a closed store calls back at once.
     private func reserve(_ target: UInt64, on thread: StoreThread) {
         thread.reserve(seqsUpTo: target) { [self] result in
             numbers.withLock { numbers in
-                // After a failure the next publication asks again.
+                // After a failure, the next publication tries again.
                 numbers.isReserving = false
                 if case .success = result { numbers.reserved = max(numbers.reserved, target) }
             }

@@ -2,31 +2,31 @@ package import WSTransport
 
 /// Puts all publications in one order.
 ///
-/// An order decides only the place of a draft. Its condition and the rule that keeps it are decided when the draft is
-/// applied (``Applying``), with the same result wherever that is done. So an order may be a lock in this process
+/// An order decides only the place of a draft. Its condition and the rule that keeps it are evaluated when the draft is
+/// applied (``Applying``), with the same result on every broker. So an order may be a lock in this process
 /// (``LocalOrder``), or a log that answers some turns later. Any thread.
 package protocol Order: AnyObject, Sendable {
-    /// Hands over what a turn has published; never waits.
+    /// Hands over the drafts of a turn; never waits.
     ///
-    /// The results come to the shard's mailbox as ``ShardEvent/applied(_:)``, in the order of the drafts, at once or some
-    /// turns later. The order keeps neither a draft's connection nor its completion: the shard has both.
+    /// The results arrive in the shard's mailbox as ``ShardEvent/applied(_:)``, in the order of the drafts, at once or
+    /// some turns later. The order keeps neither a draft's connection nor its completion: the shard has both.
     ///
     /// - Parameters:
-    ///   - shard: the index of the shard, which drains its mailbox in this turn. Its thread.
-    ///   - time: when the turn began that has published them.
+    ///   - shard: the index of the shard, which empties its mailbox in this turn. Called on its thread.
+    ///   - time: when the turn that published them began.
     func submit(_ drafts: [Draft], from shard: Int, at time: MonotonicTime)
 
-    /// Why no publication is accepted now; `nil`: they are accepted.
+    /// Why no publication is accepted now; `nil` if they are accepted.
     var obstacle: Refusal? { get }
 
-    /// Ends the order after what has been handed over, and returns the last number.
+    /// Ends the order after everything that has been handed over; returns the last number.
     func close() -> UInt64
 }
 
-/// An applied message, with what only this process knows about it.
+/// An applied message, with what only this process knows of it.
 package struct Applied: Sendable {
     package let message: Message
-    /// The slot of its publisher's connection, on the reactor of ``Batch/shard``; `.max`: there is none.
+    /// The slot of its publisher's connection, on the reactor of ``Batch/shard``; `.max` if there is none.
     let originSlot: UInt32
     /// Whether a rule keeps it, so that the store delivers it to sessions that are behind.
     package let isKept: Bool
@@ -45,25 +45,25 @@ package struct Applied: Sendable {
 package struct Batch: Sendable {
     /// The accepted messages, in the order of their numbers.
     package let items: [Applied]
-    /// The drafts that have become no messages; `nil`: none.
+    /// The drafts that have become no messages; `nil` if there are none.
     let refusals: Refusals?
     /// The index of the shard.
     let shard: Int
     /// The weight of the messages, in bytes.
     let weight: Int
-    /// When the turn began that has published them; `nil`: not known.
+    /// When the turn that published them began; `nil` if not known.
     let began: MonotonicTime?
 
     /// Why a draft has become no message.
     enum Rejection: Sendable {
         case refused(Refusal)
-        /// It repeats the message of that number, which its publisher may have to wait for.
+        /// It repeats the message with that number, for which its publisher may have to wait.
         case repeats(UInt64, isQueued: Bool, isOnDisk: Bool)
     }
 
     /// Drafts that have become no messages; a class, because most batches have none.
     final class Refusals: Sendable {
-        /// By their places among all drafts of the batch, rising.
+        /// By their indices among all drafts of the batch, rising.
         let list: [(place: Int, rejection: Rejection)]
 
         init(_ list: [(place: Int, rejection: Rejection)]) { self.list = list }
