@@ -1,9 +1,9 @@
 internal import Synchronization
 internal import WSTransport
 
-/// The users of a cluster, of which the file is a copy.
+/// The users of a cluster; the users file is a copy of them.
 extension AccessKeeper {
-    /// Takes over what has changed in the cluster; `nil`: nothing has.
+    /// Puts changed users of the cluster into use; `nil` if they have not changed.
     func takeOver(_ shared: SharedAccess, _ old: State) -> AccessNews? {
         let version = shared.version
         guard version != old.version else { return nil }
@@ -21,17 +21,17 @@ extension AccessKeeper {
 
     // MARK: The copy
 
-    /// What is added to the name of a file that had something else than the cluster.
+    /// The suffix for the name of a file whose content differed from the cluster's.
     private static let aside = ".replaced"
 
-    /// Writes the copy, and keeps what a file has that is from before.
+    /// Writes the copy; a file with other content from before is kept under another name.
     private func write(_ bytes: [UInt8]) {
         let (path, copy, complain) = state.withLock { ($0.settings.accessFilePath, $0.copy, $0.complain) }
         do throws(PrivateFile.Trouble) {
             let turn = try PrivateFile.Turn(to: path)
             defer { turn.end() }
             let found = try PrivateFile.read(path, atMost: AccessFile.maximumSize) ?? []
-            // Changed by somebody since it was written: that goes to the cluster first.
+            // It was edited after it was written: the edit must go to the cluster first.
             if let copy, found != copy { return }
             if found != bytes {
                 if copy == nil, !found.isEmpty { try PrivateFile.replace(path + Self.aside, with: found) }
@@ -39,16 +39,16 @@ extension AccessKeeper {
             }
             state.withLock { ($0.copy, $0.stamp) = (bytes, FileStamp(path)) }
         } catch {
-            // What holds is what the cluster has: the copy is for people, and for a broker that leaves.
+            // The cluster's users are in use anyway: the copy is for people, and for a broker that leaves the cluster.
             complain("\(path): \(error.message)")
         }
     }
 
-    /// What somebody has changed in the copy.
+    /// An edit of the copy.
     struct Edit: Sendable {
         let old: AccessFile
         let new: AccessFile
-        /// What the file has now.
+        /// The present content of the file.
         let bytes: [UInt8]
 
         /// Makes the same changes to a file.
@@ -65,7 +65,7 @@ extension AccessKeeper {
         }
     }
 
-    /// Begins to take a change of the copy to the cluster, until ``conclude(_:isTaken:)``; `nil`: there is none.
+    /// Begins to take an edit of the copy to the cluster, until ``conclude(_:isTaken:)``; `nil` if there is none.
     func takeEdit() throws(AccessFileErrors) -> Edit? {
         let now = state.withLock { $0 }
         let path = now.settings.accessFilePath
@@ -77,7 +77,7 @@ extension AccessKeeper {
         } catch {
             throw AccessFileErrors(path, error.message)
         }
-        // One with mistakes is told once, and stays as it is.
+        // A file with errors is reported once, and stays as it is.
         state.withLock { $0.stamp = stamp }
         if found == copy { return nil }
         let edit = Edit(old: try AccessFile(copy, file: path), new: try AccessFile(found, file: path), bytes: found)
@@ -85,11 +85,11 @@ extension AccessKeeper {
         return edit
     }
 
-    /// The cluster has taken a change of the copy, or is asked again later.
+    /// Records that the cluster has taken an edit of the copy, or must be asked again later.
     func conclude(_ edit: Edit, isTaken: Bool) {
         let shared = state.withLock { state in
             state.isEditing = false
-            // It looks changed until the cluster has it.
+            // Otherwise the file must look changed, so that the edit is tried again.
             if isTaken { state.copy = edit.bytes } else { state.stamp = FileStamp("") }
             return state.shared
         }

@@ -1,49 +1,50 @@
 internal import Synchronization
 internal import WSTransport
 
-/// What became of a changed file of users and tokens.
+/// The result of re-reading the users file.
 package enum AccessNews: Sendable, Equatable {
-    /// It holds now.
+    /// The new content is in use.
     case takenOver(file: String, users: Int)
-    /// It has errors, and what it said before still holds.
+    /// The file has errors, which the value describes; the previous content stays in use.
     case refused(String)
 }
 
-/// Makes what holds of settings and the file of users and tokens, and notices when the file changes.
+/// Keeps the current access rights, which come from the settings and the users file, and notices when that file
+/// changes.
 ///
-/// Any thread but the reactors', one at a time by ``inTurn(_:)``.
+/// Any thread but a reactor's; changes must be made in ``inTurn(_:)``, one at a time.
 final class AccessKeeper: Sendable {
     struct State {
         var current: Access
         var settings: Settings
         var stamp: FileStamp
-        /// Of the issuers, in their order.
+        /// The keys of the issuers, in the order of the settings.
         var keys: [JWTKeys]
-        /// How often each of them has lost some.
+        /// How often each of them has lost keys.
         var losses: [Int]
-        /// What the brokers of a cluster share, and which version of it holds; `nil`: the broker is by itself.
+        /// What the brokers of a cluster share, and the version in use; `nil` if the broker is not in a cluster.
         var shared: SharedAccess?
         var version = 0
-        /// The file as this broker has read or written it last, where its cluster's users hold.
+        /// The file as this broker last read or wrote it, if the cluster's users are in use.
         var copy: [UInt8]?
-        /// Whether somebody's change of the copy is on its way to the cluster.
+        /// Whether a change of the copy is on its way to the cluster.
         var isEditing = false
-        /// Gets what is wrong with the copy.
+        /// Gets the errors of the copy.
         var complain: @Sendable (String) -> Void = { _ in }
     }
 
     let state: Mutex<State>
     private let turn = Mutex(())
     private let report: @Sendable (JWTKeysNews) -> Void
-    /// What is counted of JSON Web Tokens.
+    /// The figures about JSON Web Tokens.
     let figures = JWTFigures()
 
-    /// Reads the file, whose absence means that there are no users.
+    /// Reads the users file; if there is none, there are no users.
     ///
-    /// - Parameter report: is told what happens to the keys of login servers, on any thread.
+    /// - Parameter report: is told what happens to the keys of login servers; called on any thread.
     init(_ settings: Settings, report: @escaping @Sendable (JWTKeysNews) -> Void) throws(AccessFileErrors) {
         self.report = report
-        // Before it is read: a change while it is read is found the next time.
+        // Taken before the file is read: a change during the reading is noticed next time.
         let stamp = FileStamp(settings.accessFilePath)
         let users = try Self.users(settings)
         let keys = try Self.keys(settings, keeping: [], report)
@@ -54,18 +55,18 @@ final class AccessKeeper: Sendable {
         figures.adopt(keys)
     }
 
-    /// What holds now.
+    /// The current access rights.
     var current: Access { state.withLock { $0.current } }
 
     private var keys: [JWTKeys] { state.withLock { $0.keys } }
 
-    /// Where the file of users and tokens is.
+    /// The path of the users file.
     var path: String { state.withLock { $0.settings.accessFilePath } }
 
-    /// Has no other thread change what holds, until `body` has brought its change to every reactor.
+    /// Runs `body` while no other thread changes the access rights; `body` also brings its change to every reactor.
     func inTurn<Value: Sendable>(_ body: () -> Value) -> Value { turn.withLock { _ in body() } }
 
-    /// The keys of all issuers; those that are at the same place as before stay, and nobody is turned away meanwhile.
+    /// The keys of all issuers; keys from an unchanged source are kept, so that no client is refused meanwhile.
     private static func keys(
         _ settings: Settings, keeping old: [JWTKeys], _ report: @escaping @Sendable (JWTKeysNews) -> Void
     ) throws(AccessFileErrors) -> [JWTKeys] {
@@ -103,7 +104,7 @@ final class AccessKeeper: Sendable {
         return JWTAuthority(issuers, figures: figures)
     }
 
-    /// What is wrong with the keys that `settings` names: a sentence each; what is elsewhere is not fetched.
+    /// The errors in the keys that `settings` names, a sentence each; keys at a URL are not fetched.
     static func keyErrors(in settings: Settings) -> [String] {
         settings.access.jwt.enumerated().compactMap { number, issuer in
             do throws(SecretError) {
@@ -119,14 +120,14 @@ final class AccessKeeper: Sendable {
         }
     }
 
-    /// Has what the brokers of a cluster share hold, as soon as there is any, instead of the file.
+    /// From now on uses what the brokers of a cluster share, as soon as there is any, in place of the users file.
     ///
-    /// - Parameter complain: gets what is wrong with the file, which is a copy then.
+    /// - Parameter complain: gets the errors of the file, which then is only a copy.
     func share(_ shared: SharedAccess, complain: @escaping @Sendable (String) -> Void) {
         state.withLock { ($0.shared, $0.complain) = (shared, complain) }
     }
 
-    /// What is to hold by other settings, and the file as it is now.
+    /// The access rights by new settings and the present users, not yet in use.
     struct Next {
         fileprivate let settings: Settings
         fileprivate let stamp: FileStamp
@@ -134,13 +135,13 @@ final class AccessKeeper: Sendable {
         fileprivate let access: Access
     }
 
-    /// Reads what is to hold by other settings; nothing changes by it.
+    /// Reads the access rights by new settings; changes nothing.
     func next(_ settings: Settings) throws(AccessFileErrors) -> Next {
         let old = state.withLock { $0 }
         let stamp = FileStamp(settings.accessFilePath)
         let users = try Self.users(settings, old.shared)
         let keys = try Self.keys(settings, keeping: old.keys, report)
-        // One that is as it was keeps the tokens that it remembers.
+        // An unchanged authority is kept, with the tokens that it remembers.
         let isSame =
             settings.access.jwt.map(JWTIssuer.init) == old.settings.access.jwt.map(JWTIssuer.init)
             && keys.elementsEqual(old.keys, by: ===)
@@ -150,12 +151,12 @@ final class AccessKeeper: Sendable {
             access: Access(settings, users: users, webTokens: authority))
     }
 
-    /// Takes over what was read.
+    /// Puts into use what ``next(_:)`` has read.
     func adopt(_ next: Next) {
         for old in keys where !next.keys.contains(where: { $0 === old }) { old.stop() }
         figures.adopt(next.keys)
         state.withLock { state in
-            // A copy of what the cluster has is written to another place when it is looked at next.
+            // The copy of the cluster's users is written to the new path at the next check.
             let isMoved = state.settings.accessFilePath != next.settings.accessFilePath
             (state.current, state.settings, state.keys) = (next.access, next.settings, next.keys)
             state.losses = next.keys.map(\.losses)
@@ -164,12 +165,12 @@ final class AccessKeeper: Sendable {
         }
     }
 
-    /// Ends what was begun for settings that are not taken over.
+    /// Stops the key fetching that ``next(_:)`` has started, because its result is not used.
     func discard(_ next: Next) {
         for new in next.keys where !keys.contains(where: { $0 === new }) { new.stop() }
     }
 
-    /// Reads the key files that have changed; whether keys were taken out since this was last asked, of files or addresses.
+    /// Reads key files that have changed; returns whether keys from files or URLs were removed since the last call.
     func takeOverKeys() -> Bool {
         for one in keys { one.takeOverChange() }
         return state.withLock { state in
@@ -182,13 +183,13 @@ final class AccessKeeper: Sendable {
     /// Ends the threads that fetch keys.
     func stop() { for one in keys { one.stop() } }
 
-    /// Takes over a file that has changed since it was looked at last; `nil`: it has not.
+    /// Puts the users file, or the cluster's users, into use if they have changed since the last call; otherwise `nil`.
     func takeOverChange() -> AccessNews? {
         let old = state.withLock { $0 }
         if let shared = old.shared, shared.isFounded { return takeOver(shared, old) }
         let new = FileStamp(old.settings.accessFilePath)
         guard new != old.stamp else { return nil }
-        // Also where it has errors, which are told once.
+        // Set also if the file has errors, so that they are reported only once.
         state.withLock { $0.stamp = new }
         do throws(AccessFileErrors) {
             let access = Access(

@@ -1,18 +1,18 @@
 internal import WSTransport
 
-/// What can be said of settings before a broker starts with them.
+/// Checks of settings before a broker starts with them.
 extension Broker {
-    /// What is wrong with the certificate files that `settings` names: a sentence each.
+    /// The errors in the certificate files that `settings` names, a sentence each.
     package static func certificateErrors(in settings: Settings) -> [String] {
         Certificates.errors(in: settings.listen)
     }
 
-    /// What is wrong with the places on disk that `settings` names: a sentence each.
+    /// The errors in the paths that `settings` names, a sentence each.
     ///
-    /// Nothing is made or changed, so that what another process does before the start is not foreseen.
+    /// Creates and changes nothing, so it cannot foresee what another process does before the start.
     package static func placeErrors(in settings: Settings) -> [String] {
         var errors: [String] = []
-        // Root may look at the settings of another user's broker.
+        // Root may check the settings of another user's broker.
         let obstacle = DataDirectory.obstacle(at: settings.dataDirectory, ownedByAnyone: true)
         if let obstacle { errors.append("data_dir: \(obstacle)") }
         do throws(StorageError) { try LMDBStore.checkFormat(directory: settings.dataDirectory) } catch {
@@ -39,11 +39,11 @@ extension Broker {
         return errors
     }
 
-    /// What `settings` asks of places on disk to no use: a sentence each.
+    /// What `settings` asks of paths without effect, a sentence each.
     package static func placeWarnings(in settings: Settings) -> [String] {
         guard let group = settings.admin.socketGroup, let number = SocketFile.groupNumber(of: group) else { return [] }
         let directory = DataDirectory.parent(of: settings.adminSocketPath)
-        // One that is not there yet is the data directory, and is made for its owner.
+        // A directory that does not exist yet is the data directory, which will be made for its owner only.
         let reach = DataDirectory.isOpen(directory, to: number) ?? (directory != settings.dataDirectory)
         guard !reach else { return [] }
         return [
@@ -51,12 +51,12 @@ extension Broker {
         ]
     }
 
-    /// The files of private keys that users other than their owner may read.
+    /// The private key files that users other than their owner may read.
     package static func exposedKeys(in settings: Settings) -> [String] {
         Certificates.exposedKeys(in: settings.listen)
     }
 
-    /// What is wrong with the file of users and tokens and with the keys that `settings` names: a sentence each.
+    /// The errors in the users file and in the keys that `settings` names, a sentence each.
     package static func accessErrors(in settings: Settings) -> [String] {
         do throws(AccessFileErrors) {
             _ = try AccessFile.read(settings.accessFilePath, isKept: false)

@@ -1,15 +1,15 @@
 internal import WSTransport
 
-/// What the brokers of a cluster share of users, tokens and bans.
+/// The users, tokens and bans that the brokers of a cluster share.
 extension Broker {
-    /// Has changes that the log brings hold at all reactors, and brings what the file has when the cluster has none yet.
+    /// Puts changes from the log into use on all reactors, and brings the users file to a cluster that has no users yet.
     func share(_ cluster: ClusterNode, _ remotes: [Remote]) {
         guard let first = remotes.first else { return }
         let shared = cluster.shared
-        // Not the thread of the verbs, which wait for the log.
+        // Not on the thread of the verbs, which wait for the log.
         let pool = WorkerPool(name: "shared", maximumThreads: 1, maximumWaiting: 2)
         shared.begin(publishingOn: first) { [access, shards, checks, audit, events] in
-            // One that waits already does it for both.
+            // If one is waiting already, it does the work for both.
             _ = pool.run {
                 guard let news = Self.takeOver(access, shards, checks.sessions) else { return }
                 Self.tell(news, audit, events)
@@ -38,7 +38,7 @@ extension Broker {
         }
     }
 
-    /// Takes to the cluster what somebody has changed in the copy of its users; the news is that there are mistakes in it.
+    /// Takes an edit of the copy of its users to the cluster; returns the errors of the edit, if it has any.
     func takeCopyToCluster() -> AccessNews? {
         do throws(AccessFileErrors) {
             guard let edit = try access.takeEdit() else { return nil }

@@ -2,19 +2,19 @@ internal import Cryptography
 internal import Synchronization
 internal import WSTransport
 
-/// Why the broker does not start: one sentence.
+/// Why the broker cannot start, as one sentence.
 package struct BrokerError: Error, CustomStringConvertible, Sendable {
     package let description: String
     init(_ description: String) { self.description = description }
 }
 
-/// Where a program has its settings from, so that they can be read again.
+/// The source of a program's settings, so that they can be read again.
 package struct SettingsSource: Sendable {
-    /// `nil`: there is no file.
+    /// The path of the settings file; `nil` if there is none.
     package let file: String?
-    /// Reads them as a start and a reload do.
+    /// Reads the settings as a start and a reload do.
     ///
-    /// - Parameter given: instead of what the file says; `nil`: the file as it is now.
+    /// - Parameter given: the content to use in place of the file; `nil`: the file as it is now.
     package let read: @Sendable (_ given: GivenConfiguration?) throws(ConfigurationErrors) -> Settings
 
     package init(
@@ -25,30 +25,30 @@ package struct SettingsSource: Sendable {
     }
 }
 
-/// The whole broker: the one place where everything is put together.
+/// The whole broker; this type puts all its parts together.
 ///
-/// One thread for each reactor, one for the store, and the caller's for signals, reload and shutdown.
+/// Uses one thread for each reactor, one for the store, and the caller's for signals, reload and shutdown.
 package final class Broker {
-    /// Where it listens, with the ports the kernel chose, such as `http://127.0.0.1:8080`.
+    /// The addresses it listens on, with the ports that the kernel chose, such as `http://127.0.0.1:8080`.
     package let listen: [String]
-    /// Where a damaged store was moved; `nil`: the store was in order.
+    /// The path that a damaged store was moved to; `nil` if the store was in order.
     package let movedAside: String?
-    /// How long the store's pages were checked at this start, in milliseconds; `nil`: there was no need for it.
+    /// How long the check of the store's pages took at this start, in milliseconds; `nil` if none was needed.
     package let checkMilliseconds: Int?
 
-    /// What it was started with, and what was read last.
+    /// The settings of the start, and the current ones.
     private let first: Settings
     private var current: Settings
     private let store: LMDBStore
-    /// Which lines its program writes to the log.
+    /// The level from which its program writes lines to the log.
     package let logThreshold: LogThreshold
-    /// What came of reloads; its program says there why a file was not read.
+    /// The results of reloads; its program records there why a file was not read.
     package let reloads: Reloads
     private let figures: Figures
     private let storeThread: StoreThread
     private let order: any Order
     private let sequencer: Sequencer
-    /// `nil`: it is by itself.
+    /// `nil` if the broker is not in a cluster.
     private let cluster: ClusterNode?
     private let reactors: ReactorGroup
     let shards: ShardGroup
@@ -63,20 +63,20 @@ package final class Broker {
     let accessFile: AccessFileDesk
     let checks: CredentialChecks
     private let storeWatch: StoreWatch
-    /// How often something was in the log already.
+    /// How much of each matter has been logged already.
     private var told: [String: Int] = [:]
     private var release = MemoryRelease()
-    /// When the certificates of clients were last looked at, and how long that holds, in nanoseconds.
+    /// When clients' certificates were last reviewed, and how long a review is valid, in nanoseconds.
     private var certificatesReviewed = MonotonicTime.now
     private static let certificateLife: Int64 = 3_600_000_000_000
-    /// How long this start took, which is taken for what the next one will take, in milliseconds.
+    /// How long this start took, in milliseconds; the next start is assumed to take as long.
     private let startMilliseconds: Int
     /// How long clients have to answer the CLOSE of a shutdown, in nanoseconds.
     private static let drainPatience: Int64 = 5_000_000_000
 
     /// Opens the store, binds every address and starts to serve.
     ///
-    /// - Parameter source: where the settings are from, for administrators; `nil`: from this program.
+    /// - Parameter source: the source of the settings, for administrators; `nil` if they come from this program.
     package init(_ settings: Settings, from source: SettingsSource? = nil) throws(BrokerError) {
         let begin = MonotonicTime.now
         first = settings
@@ -94,7 +94,7 @@ package final class Broker {
         audit = AuditLog { [journal] reason in
             journal.tell(.error, "cannot write to the audit log", once: "audit \(reason)", [("error", reason)])
         }
-        // The file of the audit log may be in it.
+        // The file of the audit log may be in the data directory.
         try Self.wrap { () throws(StorageError) in try DataDirectory.make(settings.dataDirectory) }
         audit.adopt(try Self.open(settings.log.audit))
         audit.memory.limit(to: settings.log.auditMemory)
@@ -200,7 +200,7 @@ package final class Broker {
         }
     }
 
-    /// What happened to the keys of a login server, for the log and the audit log.
+    /// Reports an event about the keys of a login server to the log, the audit log and the event stream.
     private static func tell(_ news: JWTKeysNews, _ journal: Journal, _ audit: AuditLog, _ events: EventStream) {
         if let count = news.keys {
             events.tell(.keys) { event in
@@ -251,9 +251,9 @@ package final class Broker {
         shards.runAndWait { CertificateReview.begin(on: $0) }
     }
 
-    /// Reads the certificate files that have changed; to be called every few seconds.
+    /// Reads certificate files that have changed; must be called every few seconds.
     ///
-    /// Then, and each hour, the connections of clients end whose certificates are not accepted any more.
+    /// After a change, and every hour, disconnects the clients whose certificates are no longer accepted.
     package func takeOverCertificates() -> [CertificateNews] {
         let news = certificates.takeOverChanges()
         for one in news {
@@ -271,9 +271,9 @@ package final class Broker {
         return news
     }
 
-    /// Takes over key files, and the file of users and tokens if it has changed; `nil`: it has not.
+    /// Puts changed key files and users into use; `nil` if the users have not changed.
     package func takeOverUsers() -> AccessNews? {
-        // Those whom a key let in that is gone end with it.
+        // Ends the sessions of clients that authenticated with a removed key.
         let hasLostKeys = access.takeOverKeys()
         let news = takeCopyToCluster() ?? Self.takeOver(access, shards, checks.sessions)
         if hasLostKeys { access.inTurn { shards.runAndWait { [access = access.current] in $0.adopt(access) } } }
@@ -295,23 +295,23 @@ package final class Broker {
         }
     }
 
-    /// Has the file of users and tokens hold as it is now; `nil`: it does.
+    /// Puts the users file, or the cluster's users, into use if they have changed; otherwise `nil`.
     static func takeOver(
         _ access: AccessKeeper, _ shards: ShardGroup, _ sessions: BrowserSessions
     ) -> AccessNews? {
         access.inTurn {
             guard let news = access.takeOverChange() else { return nil }
             guard case .takenOver = news else { return news }
-            // Waited for, as by a reload.
+            // Wait, as a reload does.
             shards.runAndWait { [access = access.current] in $0.adopt(access) }
             sessions.review(access.current)
             return news
         }
     }
 
-    /// Gives the system the memory that a crowd of clients has left behind; to be called every few seconds.
+    /// Returns to the system the memory that many departed clients have freed; must be called every few seconds.
     ///
-    /// - Returns: how much less is resident, in bytes; `nil`: it was not the time for it.
+    /// - Returns: by how much resident memory has shrunk, in bytes; `nil` if it was not time for it.
     package func returnMemory() -> Int? {
         guard release.isDue(connections: figures.connections, now: .now) else { return nil }
         let before = Machine.residentBytes
@@ -319,15 +319,15 @@ package final class Broker {
         return max(0, before - Machine.residentBytes)
     }
 
-    /// Whether every reactor has had a turn since this was last asked; to be called every few seconds.
+    /// Whether every reactor has had a turn since the last call; must be called every few seconds.
     package func isAlive() -> Bool { heartbeat.beats() }
 
-    /// How many descriptors may be open where `connections` clients are to find room.
+    /// The number of descriptors that must be allowed to be open for `connections` clients.
     package static func descriptorsNeeded(for connections: Int) -> Int {
         connections + ConnectionLimit.reservedDescriptors
     }
 
-    /// What has come up for the log since it was asked last; to be called every few seconds.
+    /// Takes the entries for the log since the last call; must be called every few seconds.
     package func takeNews() -> [Journal.Entry] {
         events.look()
         if storeWatch.isToBeTried {
@@ -335,7 +335,7 @@ package final class Broker {
         }
         var news = journal.take()
         if let cluster { news += cluster.takeNews() }
-        // One line for all that came since the last, however much that was.
+        // One line for all events since the last call, however many.
         func tell(_ message: String, _ matter: String, _ count: Int) {
             let new = count - (told.updateValue(count, forKey: matter) ?? 0)
             guard new > 0 else { return }
@@ -348,10 +348,10 @@ package final class Broker {
         return news
     }
 
-    /// Hands lines about events to `log` from now on, on a thread of their own.
+    /// Passes log lines about events to `log` from now on, on a thread of their own.
     package func logEvents(to log: @escaping EventStream.Log) { events.log(to: log) }
 
-    /// Publishes events below `$SYS/events`, or not, as the settings say.
+    /// Publishes events below `$SYS/events` if the settings ask for it, and otherwise stops that.
     private func showEvents(_ settings: Settings) {
         guard settings.systemTopics.events else { return events.publish(to: nil) }
         events.publish { [sequencer] events in
@@ -361,14 +361,14 @@ package final class Broker {
         }
     }
 
-    /// Takes over what may change while the broker runs, as each setting's declaration says.
+    /// Applies the settings that may change while the broker runs; each setting's declaration says whether it may.
     ///
-    /// Throws when a certificate cannot be used or the audit log not be opened; nothing has changed then.
+    /// Throws if a certificate cannot be used or the audit log cannot be opened; nothing has changed then.
     ///
-    /// - Returns: the paths of settings that are not those of the start, and need a restart.
+    /// - Returns: the paths of settings that differ from those of the start, and need a restart.
     package func reload(_ settings: Settings) throws(BrokerError) -> [String] {
         if let refusal = settings.refusalToListen(on: listeners.adopted) { throw BrokerError(refusal) }
-        // Opened again also where it is the same: that is how a renamed file is let go.
+        // Opened again even if the path is the same, so that a renamed file is closed.
         let audit = try Self.open(settings.log.audit)
         let next = try Self.wrap { [access] () throws(AccessFileErrors) in try access.next(settings) }
         let fixed = first.changes(to: settings).filter { $0.reload == .restart }.map(\.path)
@@ -391,9 +391,9 @@ package final class Broker {
         checks.passwords.adopt(threads: settings.access.passwordChecks)
         access.inTurn {
             access.adopt(next)
-            // What an administrator has changed since it was read.
+            // An administrator may have changed the users file since it was read.
             _ = access.takeOverChange()
-            // Waited for: when this returns, and the log says so, no request is judged by the old settings any more.
+            // Wait: when this returns and the log says so, no request is checked against the old settings any more.
             shards.runAndWait { [access = access.current] in $0.adopt(settings, access) }
             checks.sessions.review(access.current)
         }
@@ -417,21 +417,22 @@ package final class Broker {
         return fixed
     }
 
-    /// Shuts down in order: no more readiness; no new connections; stored publications acknowledged; every client told; the end.
+    /// Shuts down in order: reports not ready; closes the listeners; has stored publications acknowledged; tells every
+    /// client; ends.
     package func drain() {
         let wish = figures.operations.drain
         events.tell(.drain) { event in
             event.add("clients", figures.clients)
             event.add("by", wish?.actor ?? "a signal")
         }
-        // Its subscribers learn of it before they are told to go.
+        // So that subscribers of events get this one before they are disconnected.
         events.flush()
         let watched = FirstWord()
         shards.runAndWait { shard in
             shard.isLeaving = true
             if Readiness.isWatched(on: shard) { watched.set("readiness") }
         }
-        // A balancer sends others here until it has heard of it.
+        // A load balancer keeps sending clients here until it has noticed.
         if watched.first != nil, let notice = current.drain.notice {
             pause(milliseconds: UInt32(clamping: notice.nanoseconds / 1_000_000))
         }
@@ -458,12 +459,12 @@ package final class Broker {
         listeners.sockets.removeFiles()
     }
 
-    /// What the end of this process and the begin of the next take at least, in milliseconds.
+    /// The minimum time between the end of this process and the start of the next, in milliseconds.
     private static let leastAbsence = 200
 
-    /// Runs `body` on the thread of one reactor, with what that serves.
+    /// Runs `body` on the thread of one reactor, with the reactor's shard.
     ///
-    /// For those who count what a turn costs.
+    /// For measuring the cost of a turn.
     package func run(onReactor index: Int, _ body: @escaping @Sendable (Shard) -> Void) {
         reactors.remotes[index].run { reactor in
             if let shard = reactor[Shard.self] { body(shard) }
@@ -471,7 +472,7 @@ package final class Broker {
     }
 }
 
-/// The first that one of several threads has to say.
+/// The first text that one of several threads sets.
 private final class FirstWord: Sendable {
     private let text = Mutex<String?>(nil)
     func set(_ description: String) { text.withLock { $0 = $0 ?? description } }

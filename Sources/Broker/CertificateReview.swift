@@ -1,13 +1,13 @@
 internal import WSTransport
 
-/// The look at the certificates of clients that are connected: they end, are taken back, or their authority goes.
+/// Reviews the certificates of connected clients; one may have expired or been revoked, or its authority removed.
 ///
-/// Some connections a turn, as each signature takes a while. Runs on one reactor.
+/// Checks a few connections a turn, because each signature takes a while. Runs on one reactor.
 enum CertificateReview {
-    /// How many are looked at in one turn; each takes some 0.1 ms and more.
+    /// How many are checked in one turn; each takes about 0.1 ms or more.
     private static let count = 16
 
-    /// Begins to look at all of a reactor's connections.
+    /// Begins to check all of a reactor's connections.
     static func begin(on shard: Shard) { goOn(with: shard.reactor.certifiedConnections, on: shard) }
 
     private static func goOn(with connections: [StreamConnection], on shard: Shard) {

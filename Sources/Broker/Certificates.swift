@@ -3,28 +3,28 @@ internal import Glibc
 internal import Synchronization
 internal import WSTransport
 
-/// What became of certificate files that have changed.
+/// The result of reading certificate files that have changed.
 package enum CertificateNews: Sendable, Equatable {
-    /// New connections are shown the new certificate.
+    /// New connections get the new certificate.
     case takenOver(certificate: String)
-    /// It cannot be used, and the old one stays; a sentence.
+    /// It cannot be used, and the old one stays in use; the value is a sentence.
     case refused(String)
 }
 
-/// The certificates of the listeners, as their files were when they were last in order.
+/// The certificates of the listeners, as their files were when they were last valid.
 ///
-/// A connection keeps what it began with, so that a change ends none but those whose client certificates are not accepted
-/// any more. Any thread.
+/// A connection keeps the certificate it began with, so a change ends only connections whose client certificates are no
+/// longer accepted. Any thread.
 final class Certificates: Sendable {
     private struct Entry: Sendable {
         let files: Settings.Listener.TLS
         let context: TLSContext
-        /// Of the files when they were last read, whatever came of it.
+        /// The stamps of the files when they were last read, whatever the result.
         var stamps: [FileStamp]
     }
 
     private let entries: Mutex<[Int: Entry]>
-    /// Increases when a listener's context may be another.
+    /// Increases when the context of a listener may have changed.
     let revision = Atomic<Int>(0)
 
     /// Reads all files.
@@ -34,10 +34,10 @@ final class Certificates: Sendable {
 
     var isEmpty: Bool { entries.withLock { $0.isEmpty } }
 
-    /// How long all of them still hold, in seconds, below 0 if one has ended; `nil`: there are none.
+    /// The time until the first of them expires, in seconds, below 0 if one has; `nil` if there are none.
     var secondsLeft: Int? { entries.withLock { $0.values.compactMap(\.context.secondsLeft).min() } }
 
-    /// Each with its file and how long it still holds, in the order of the listeners.
+    /// Each certificate, with its file and the time until it expires, in the order of the listeners.
     var all: [CertificateSummary] {
         entries.withLock { $0 }.sorted { $0.key < $1.key }.flatMap { _, entry in
             let files = [entry.files.certificate] + entry.files.others.map(\.certificate)
@@ -45,15 +45,16 @@ final class Certificates: Sendable {
         }
     }
 
-    /// What a new connection of a listener is encrypted with; `nil`: it is not.
+    /// The TLS context for new connections of a listener; `nil` if the listener has no TLS.
     func context(of listener: Int) -> TLSContext? { entries.withLock { $0[listener]?.context } }
 
-    /// Takes over the files that `new` names, all or none; its listeners must differ in nothing else from those there are.
+    /// Reads the files that `new` names, and uses all or none; its listeners must differ from the present ones in
+    /// nothing else.
     ///
-    /// - Returns: the certificates that are others now.
+    /// - Returns: the certificates that have changed.
     func reload(_ new: [Settings.Listener]) throws(BrokerError) -> [String] {
         let loaded = try Self.load(new)
-        // When the new ones are there.
+        // After the new ones are in use.
         defer { revision.add(1, ordering: .releasing) }
         return entries.withLock { entries in
             for (listener, entry) in loaded { entries[listener]?.context.giveWay(to: entry.context) }
@@ -68,7 +69,7 @@ final class Certificates: Sendable {
     func takeOverChanges() -> [CertificateNews] {
         var news: [CertificateNews] = []
         for (listener, old) in entries.withLock({ $0 }).sorted(by: { $0.key < $1.key }) {
-            // Before they are read: a change while they are is found the next time.
+            // Taken before the files are read: a change during the reading is noticed next time.
             let stamps = FileStamp.stamps(of: old.files)
             guard stamps != old.stamps else { continue }
             var entry = old
@@ -86,7 +87,7 @@ final class Certificates: Sendable {
         return news
     }
 
-    /// What is wrong with the files of `listeners`: a sentence each.
+    /// The errors in the files of `listeners`, a sentence each.
     static func errors(in listeners: [Settings.Listener]) -> [String] {
         listeners.enumerated().compactMap { number, listener in
             do throws(TLSFileError) {
@@ -100,7 +101,7 @@ final class Certificates: Sendable {
 
     /// The key files that users other than their owner may read.
     ///
-    /// A key of root's that a group may read, as Debian's `ssl-cert`, is meant to be.
+    /// A key of root that a group may read, as with Debian's `ssl-cert`, is intended and not included.
     static func exposedKeys(in listeners: [Settings.Listener]) -> [String] {
         let keys = listeners.compactMap(\.tls).flatMap { [$0.key] + $0.others.map(\.key) }
         return keys.filter { path in
@@ -138,7 +139,7 @@ extension Settings.Listener.TLS {
             })
     }
 
-    /// The setting that names the file of `error`: of several, the first, which is read first.
+    /// The setting that names the file of `error`; if several do, the first, which is read first.
     fileprivate func key(of error: TLSFileError) -> String {
         let role = error.role.rawValue
         if [certificate, key, clientAuthorities, clientRevocations].contains(error.path) { return role }

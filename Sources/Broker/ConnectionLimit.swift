@@ -3,19 +3,20 @@ internal import WSTransport
 
 /// Limits on connections, over all reactors.
 ///
-/// Asked when a connection is accepted, so that those that say nothing count, too. Any thread.
+/// Checked when a connection is accepted, so that silent connections count, too. Any thread.
 final class ConnectionLimit: Sendable {
     private let figures: Figures
     private let memory: MemoryWatch
     private let firstReservedDescriptor: Int32
-    /// Health checks get none from this number on.
+    /// From this descriptor on, even health checks are refused.
     private let firstOfAdministrator: Int32
     private let quotas: Quotas
     private let bans: Bans
     private let events: EventStream
     private let perAddress = Mutex<[String: Int]>([:])
 
-    /// The descriptors that are kept for the administrator, a reload, the store and this machine's health checks.
+    /// How many descriptors are reserved for the administrator, a reload, the store and health checks from this
+    /// machine.
     static let reservedDescriptors = 32
 
     init(
@@ -32,11 +33,11 @@ final class ConnectionLimit: Sendable {
         firstOfAdministrator = Int32(clamping: limit - reserved / 2)
     }
 
-    /// What a listener's connections are served by, from the shard's present settings.
+    /// The settings for serving a listener's connections, from the shard's current settings.
     ///
     /// - Parameters:
-    ///   - believes: whether the listener believes what trusted proxies say of their clients.
-    ///   - hasPreface: whether a PROXY header says who its clients are.
+    ///   - believes: whether the listener accepts what trusted proxies say about their clients.
+    ///   - hasPreface: whether a PROXY header names its clients.
     func settings(
         for shard: Shard, pathPrefix: String, believes: Bool = false, hasPreface: Bool = false
     ) -> HTTPSettings {
@@ -50,7 +51,7 @@ final class ConnectionLimit: Sendable {
         settings.refused = { [self, unowned shard] refusal, request, peer in
             switch refusal.status {
             case 414, 431: tell("limits.request_head", peer, shard)
-            // A login's body has a limit that is no setting.
+            // The body of a login has a limit that is not a setting.
             case 413 where refusal.isBodyTooLong && request?.path != pathPrefix + "/session":
                 tell("limits.message", peer, shard)
             default: break
@@ -59,20 +60,20 @@ final class ConnectionLimit: Sendable {
         settings.isDraining = { [unowned shard] in shard.isDraining }
         settings.entrance.firstReservedDescriptor = firstReservedDescriptor
         settings.entrance.refuseReserved = { [firstOfAdministrator] descriptor, peer in
-            // What asks for health is answered all the same.
+            // Health checks are answered all the same.
             guard descriptor < firstOfAdministrator, peer?.isLoopback ?? false else { return nil }
             return HTTPRefusal(Refusal(.unavailable, "The broker is short of descriptors."))
         }
-        // A supervisor that is told nothing would end a broker that is only full.
+        // Always answered, because a supervisor without an answer would end a broker that is only full.
         settings.isAlwaysAnswered = { head in
             head.path == pathPrefix + "/health/live" || head.path == pathPrefix + "/health/ready"
         }
         let limits = shard.configuration.limits
         let rules = shard.settings.limits.quotas
-        // The clients of a proxy are told apart by their requests.
+        // Clients of a proxy are counted when their requests name them.
         let isExempt = { [unowned shard] (peer: SocketAddress?) in believes && shard.endpoints.trusts(peer) }
-        // Of the connection that was admitted last, which is asked about at once. Its account may make room for others, and
-        // other proxies may be trusted by the time that it ends.
+        // The account of the connection that was admitted last, which `ending` asks for at once. It is kept, because by
+        // the time the connection ends its account may have been removed, and other proxies may be trusted.
         var counted: Account?
         settings.entrance.admit = { [self, unowned shard] peer in
             counted = isExempt(peer) ? nil : quotas.address(peer, rules, isForwarded: hasPreface)
@@ -103,7 +104,7 @@ final class ConnectionLimit: Sendable {
     private func admit(
         _ peer: SocketAddress?, _ limits: Settings.Limits, _ account: Account?, _ rules: Quotas.Rules, _ shard: Shard
     ) -> HTTPRefusal? {
-        // The one that asks is among them already.
+        // The new connection is already counted.
         if figures.admitted > limits.connections {
             figures.refusedConnections.add(1, ordering: .relaxed)
             tell("limits.connections", peer, shard)
@@ -141,7 +142,7 @@ final class ConnectionLimit: Sendable {
         events.refused(peer, by: "limit", limit)
     }
 
-    /// What is counted by; `nil`: a socket in the file system, whose clients have no address.
+    /// The address to count by; `nil` for a socket in the file system, whose clients have no address.
     private func address(of peer: SocketAddress?) -> String? {
         guard let peer, peer.path == nil else { return nil }
         return peer.network?.host

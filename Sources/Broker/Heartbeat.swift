@@ -1,9 +1,9 @@
 internal import Synchronization
 internal import WSTransport
 
-/// Whether every reactor still takes its turns.
+/// Checks whether every reactor still takes its turns.
 ///
-/// One thread asks; it never waits for a reactor.
+/// Used by one thread; never waits for a reactor.
 final class Heartbeat {
     private let remotes: [Remote]
     private let round = Round()
@@ -15,7 +15,7 @@ final class Heartbeat {
         ask()
     }
 
-    /// Whether all have had a turn since this was last asked.
+    /// Whether all reactors have had a turn since the last call.
     func beats() -> Bool {
         guard round.answers.load(ordering: .relaxed) == remotes.count else { return false }
         ask()
@@ -26,7 +26,7 @@ final class Heartbeat {
         round.answers.store(0, ordering: .relaxed)
         for remote in remotes {
             let isPosted = remote.run { [round] _ in round.answers.add(1, ordering: .relaxed) }
-            // One that has ended is not missed.
+            // A reactor that has ended counts as having answered.
             if !isPosted { round.answers.add(1, ordering: .relaxed) }
         }
     }

@@ -1,11 +1,11 @@
 internal import WSTransport
 
-/// The sockets that the settings ask for, for each reactor.
+/// The listening sockets that the settings ask for, for each reactor.
 struct Listeners: Sendable {
     let sockets: ListeningSockets
-    /// Where clients connect, with the ports the kernel chose.
+    /// The addresses for clients, with the ports that the kernel chose.
     let descriptions: [String]
-    /// Where the sockets that were passed to this process listen.
+    /// The addresses of the sockets that were passed to this process.
     let adopted: [ListenAddress]
     /// The names of passed sockets that no listener takes.
     let unclaimed: [String]
@@ -17,7 +17,7 @@ struct Listeners: Sendable {
         let sockets = ListeningSockets(reactors: reactors)
         var descriptions: [String] = []
         var (adopted, left): ([ListenAddress], [GivenSockets.Socket]) = ([], given.all)
-        // Those that are named come before the one that takes the rest.
+        // Listeners that name a socket come before the one that takes the rest.
         let all = Array(settings.listen.enumerated())
         let listeners = all.filter { !$0.element.address.takesRest } + all.filter { $0.element.address.takesRest }
         for (number, listener) in listeners {
@@ -55,9 +55,9 @@ struct Listeners: Sendable {
         unclaimed = left.map(\.name)
     }
 
-    /// Hands over a listener's sockets on a reactor, once.
+    /// Takes a listener's sockets on a reactor, once.
     ///
-    /// - Parameter body: gets a descriptor, where it listens, and whether other reactors share its socket.
+    /// - Parameter body: gets a descriptor, its address, and whether other reactors share the socket.
     func take(
         _ number: Int, on reactor: Reactor,
         _ body: (_ descriptor: consuming FileDescriptor, _ address: ListenAddress, _ isShared: Bool) throws(Errno) ->
@@ -130,12 +130,12 @@ struct Listeners: Sendable {
 }
 
 extension ListenAddress {
-    /// Where a socket listens that another program has bound.
+    /// The address of a socket that another program has bound.
     fileprivate init(_ address: SocketAddress) {
         self = address.path.map { .unix(path: $0) } ?? .internet(host: address.host, port: address.port)
     }
 
-    /// Whether it takes the passed sockets that others leave.
+    /// Whether it takes the passed sockets that no other listener names.
     fileprivate var takesRest: Bool { self == .systemd(name: nil) }
 }
 
@@ -146,7 +146,8 @@ extension Settings.Listener {
 }
 
 extension Settings {
-    /// Whether a listener on `::` leaves IPv4 to others: because of its setting, or because another has the same port.
+    /// Whether a listener on `::` leaves IPv4 to others: because it is set, or because another listener has the same
+    /// port.
     fileprivate func isIPv6Only(_ listener: Listener) -> Bool {
         guard case .internet(_, let port) = listener.address, !listener.ipv6Only else { return true }
         return listen.contains { other in

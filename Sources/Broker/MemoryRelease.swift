@@ -1,19 +1,19 @@
 internal import WSTransport
 
-/// Tells when many clients have gone for good, so that their memory can be returned to the system.
+/// Decides when many clients have gone for good, so that their memory can be returned to the system.
 ///
 /// Memory that connections have freed stays with the process: after 8,000 clients with TLS it is 129 MB. Returning all
 /// but 8 MB of it takes 28 ms, during which other threads wait for memory of the same arena. So it is done once after
 /// many clients have gone, and only when they have stayed away longer than clients that reconnect.
 struct MemoryRelease {
-    /// How many connections must have gone; at least half of all must have, too.
+    /// How many connections must have ended; at least half of all must have, too.
     static let minimum = 1000
-    /// For how long they must have been gone, in nanoseconds.
+    /// How long they must have been gone, in nanoseconds.
     static let patience: Int64 = 60_000_000_000
 
-    /// The most connections since memory was last returned.
+    /// The maximum number of connections since memory was last returned.
     private var most = 0
-    /// Since when so many have been gone; `nil`: they are not.
+    /// Since when that many have been gone; `nil` if they are not.
     private var goneSince: MonotonicTime?
 
     /// Whether to return memory now; called every few seconds, and `true` once after each departure of many clients.

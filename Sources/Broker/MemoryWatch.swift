@@ -1,7 +1,7 @@
 internal import Synchronization
 internal import WSTransport
 
-/// Holds what clients have in memory to `limits.memory`: input that waits, and what they have not taken.
+/// Limits the memory that clients use to `limits.memory`: input that waits, and unsent output.
 ///
 /// The reactors count it where it changes. Any thread.
 final class MemoryWatch: Sendable {
@@ -9,7 +9,7 @@ final class MemoryWatch: Sendable {
     private let remotes: [Remote]
     /// In bytes; `.max`: unlimited.
     private let limit: Atomic<Int>
-    /// Whether a reactor was asked to end connections, and has not done it yet.
+    /// Whether a reactor has been asked to close connections, and has not done so yet.
     private let isAsked = Atomic<Bool>(false)
     private static let tooMuch = CloseCode(rawValue: 4429)
 
@@ -20,7 +20,7 @@ final class MemoryWatch: Sendable {
         adopt(limits)
     }
 
-    /// Takes over another limit.
+    /// Applies a new limit.
     func adopt(_ limits: Settings.Limits) {
         let bytes = limits.memory.bytes ?? .max
         limit.store(bytes, ordering: .relaxed)
@@ -28,12 +28,12 @@ final class MemoryWatch: Sendable {
         check()
     }
 
-    /// Whether there is no room for more connections: four fifths are in use.
+    /// Whether more connections must be refused, because four fifths of the memory are in use.
     var isTight: Bool { figures.heldBytes > limit.load(ordering: .relaxed) / 5 * 4 }
 
-    /// Looks after `reactor` from now on, at the end of each turn in which it has come to hold more.
+    /// Watches `reactor` from now on, at the end of each turn in which its memory has grown.
     ///
-    /// That reactor's thread.
+    /// Called on that reactor's thread.
     func begin(on reactor: Reactor) {
         let last = Counter()
         reactor.endOfTurn.append { [self, counters = reactor.counters] in
@@ -45,7 +45,7 @@ final class MemoryWatch: Sendable {
         }
     }
 
-    /// Has the reactor that holds the most end those of its connections that do.
+    /// If there is too much, asks the reactor that holds the most to close the connections that hold the most.
     private func check() {
         guard figures.heldBytes > limit.load(ordering: .relaxed) else { return }
         guard !isAsked.exchange(true, ordering: .relaxed) else { return }
@@ -68,7 +68,7 @@ final class MemoryWatch: Sendable {
             let reason = "the broker is short of memory, and this connection held \(bytes) bytes"
             socket.closeEmpty(Self.tooMuch, reason: reason)
         }
-        // What several share is given back only with the last of them.
+        // Shared memory is freed only with the last connection that uses it, so check again.
         if !holders.isEmpty { reactor.runSoon { [self] in check() } }
     }
 }

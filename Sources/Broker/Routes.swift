@@ -1,20 +1,21 @@
 package import WSTransport
 
-/// Everything a listener serves, as one routing, shared by all reactors.
+/// The routing of everything that a listener serves, shared by all reactors.
 ///
-/// The contract's §2.
+/// §2 of the contract.
 package enum Routes {
     /// The handler of a listener for users.
     ///
     /// - Parameters:
-    ///   - isAdministered: whether it has `/admin`; one that has not pays nothing for it.
-    ///   - authenticator: finds out who asks.
+    ///   - isAdministered: whether it has `/admin`; a listener without it has no cost for it.
+    ///   - authenticator: identifies the client of a request.
     ///   - listener: its address, as it is configured.
-    ///   - isLocal: whether its clients are on this machine: it is on loopback or in the file system, and for no proxy's.
+    ///   - isLocal: whether its clients are on this machine: it is on loopback or in the file system, and not for a
+    ///     proxy.
     ///   - isSecure: whether it has TLS.
     ///   - isPrivate: whether it has TLS, or is on loopback or in the file system.
-    ///   - forwarded: what is believed of a trusted proxy's fields.
-    ///   - hasPreface: whether a PROXY header says who its clients are.
+    ///   - forwarded: which fields of a trusted proxy are believed.
+    ///   - hasPreface: whether a PROXY header names its clients.
     package static func users(
         _ figures: Figures, hasMetrics: Bool, isAdministered: Bool = false,
         _ authenticator: any Authenticator = AnonymousOnly(), listener: String = "", isLocal: Bool = true,
@@ -60,7 +61,7 @@ package enum Routes {
         return PreflightHandler(routing: routing)
     }
 
-    /// The handler of the administration socket, whose reactor keeps the ``AdminDesk``.
+    /// The handler of the administration socket; its reactor has the ``AdminDesk``.
     static func administrators() -> any DirectHandler {
         let gate = Gate(authenticator: AdministratorsOnly(), listener: "")
         var routing = common(gate)
@@ -96,11 +97,11 @@ package enum Routes {
         return routing
     }
 
-    /// The answer to a request that is refused, as the contract words it.
+    /// The response to a refused request, in the contract's words.
     package static func refusal(_ refusal: HTTPRefusal) -> OutgoingResponse {
         var fields = refusal.fields
         fields.append("Content-Type", "application/json")
-        // What is refused now may be there in a moment: no cache keeps the refusal.
+        // The request may succeed a moment later, so no cache may keep the refusal.
         fields.append("Cache-Control", "no-store")
         switch refusal.status {
         case 401: fields.append("WWW-Authenticate", #"Bearer realm="broker", error="invalid_token""#)

@@ -1,12 +1,12 @@
 internal import Synchronization
 internal import WSTransport
 
-/// What each reactor of the broker serves.
+/// Sets up what each reactor of the broker serves.
 struct Serving: Sendable {
     let group: ReactorGroup
     let order: any Order
     let sequencer: Sequencer
-    /// `nil`: it is by itself.
+    /// `nil` if the broker is not in a cluster.
     let cluster: ClusterNode?
     let store: any MessageStore
     let settings: Settings
@@ -19,15 +19,15 @@ struct Serving: Sendable {
     let audit: AuditLog
     let events: EventStream
     let quotas: Quotas
-    /// What holds at first.
+    /// The access rights at the start.
     let access: Access
     let checks: CredentialChecks
     /// One for each reactor.
     let counters: [ShardCounters]
 
-    /// Makes all that runs on a reactor.
+    /// Creates everything that runs on a reactor.
     ///
-    /// The reactor's own thread.
+    /// Called on the reactor's own thread.
     func begin(on reactor: Reactor) throws(Errno) {
         let shard = Shard(
             reactor: reactor, sequencer: sequencer, order: order, store: store, settings: settings,
@@ -70,7 +70,7 @@ struct Serving: Sendable {
                 ) { [certificates] name in certificates.context(of: number)?.isFor(name) ?? false }
                 let server = try HTTPListener(
                     on: reactor, listening: descriptor, isShared: isShared, handler: users(listener, at: address),
-                    // Both only rise.
+                    // Both numbers only increase.
                     revision: { [endpoints = shard.endpoints, certificates] in
                         endpoints.version + certificates.revision.load(ordering: .acquiring)
                     }
@@ -89,7 +89,7 @@ struct Serving: Sendable {
             }
         }
         try listeners.take(Listeners.admin, on: reactor) { (descriptor, _, _) throws(Errno) in
-            // On one reactor, as the socket is.
+            // On one reactor only, like the socket.
             cluster?.watch(from: shard)
             SystemTopics(shard, facts.figures, version: BrokerVersion.current) { [unowned shard] in
                 shard.configuration.systemTopics.interval?.nanoseconds
@@ -109,7 +109,7 @@ struct Serving: Sendable {
 }
 
 extension ReactorBackend {
-    /// What the configuration names.
+    /// The backend that the configuration names.
     init(_ backend: Settings.Reactors.Backend) {
         self =
             switch backend {
