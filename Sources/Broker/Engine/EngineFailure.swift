@@ -1,20 +1,20 @@
 package import WSTransport
 
-/// Why an engine, or one of its sentinels, does not do what it is asked to.
+/// Why an engine, or one of its sentinels, cannot do what was asked.
 package enum EngineFailure: Error, Equatable, Sendable, CustomStringConvertible {
-    /// There is no connection.
+    /// The connection could not be opened.
     case unreachable(ConnectError)
-    /// The server has refused a command.
+    /// The server refused a command.
     case refused(RESPError)
-    /// What came is no answer.
+    /// The bytes received are not a valid answer.
     case malformed(RESPMistake)
-    /// No answer came in time.
+    /// No answer arrived in time.
     case silent
-    /// The connection has ended.
+    /// The connection was closed.
     case closed
-    /// More waits for answers than may.
+    /// Too many commands wait for answers.
     case busy
-    /// The server cannot be used as it is; what to do, as a sentence.
+    /// The server cannot be used as it is; the value is a sentence that says what to do.
     case unfit(String)
 
     /// A phrase for people.

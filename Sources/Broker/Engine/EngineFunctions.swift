@@ -1,14 +1,14 @@
-/// The part of the log that runs in the engine: a library of functions in Lua, which the brokers load.
+/// The part of the log that runs in the engine: a library of Lua functions, which the brokers load.
 ///
-/// A name ends in its version. A library is never replaced in place: brokers of two versions may be connected.
+/// A name ends in the version. A library is never replaced under its name: brokers of two versions may be connected.
 package enum EngineFunctions {
     /// The library's name.
     package static let library = "broker1"
 
     /// The source of the library, for `FUNCTION LOAD`.
     ///
-    /// The keys come from the caller, have one hash tag, and are always the same four: `log` (a stream), `head` (a hash, one
-    /// key, so that it is there as a whole or not at all), `nodes` and `ready` (hashes).
+    /// The caller passes the keys, which share a hash tag and are always the same four: `log` (a stream), `head` (a
+    /// hash: one key, so that it exists as a whole or not at all), `nodes` and `ready` (hashes).
     package static let source = #"""
         #!lua name=broker1
         -- The term that this process takes records for, by the head's key. It is in no replica and no file: a replica
@@ -152,11 +152,11 @@ package enum EngineFunctions {
         redis.register_function('broker1_arm', finish)
         """#
 
-    /// What the library can do, by the names of its functions without their prefix.
+    /// The functions of the library; a name is that of the function without its prefix.
     package enum Function: String, Sendable {
         case append, hello, ready, offer, arm
 
-        /// How many of the keys it uses, in their order.
+        /// How many of the keys the function uses, in their order.
         fileprivate var keyCount: Int {
             switch self {
             case .append: 2

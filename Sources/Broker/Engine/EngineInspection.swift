@@ -1,12 +1,12 @@
-/// Whether an engine may keep a log: what is wrong with its settings, as a sentence that says what to set.
+/// Checks whether an engine may keep a log; the result is a sentence that says what to set.
 enum EngineInspection {
     private static let commands: [RESPCommand] = [
         ["INFO", "memory"], ["INFO", "persistence"], ["CONFIG", "GET", "save"],
     ]
 
-    /// Asks the primary; `then` gets why it may not, or why it does not say; `nil`: it may.
+    /// Asks the primary; `then` gets why it may not keep a log or why it did not answer, or `nil` if it may.
     ///
-    /// - Parameter needsPersistence: whether one that keeps nothing on disk is refused.
+    /// - Parameter needsPersistence: whether a server that keeps nothing on disk is refused.
     static func begin(_ link: EngineLink, needsPersistence: Bool, _ then: @escaping (EngineFailure?) -> Void) {
         var answers: [EngineLink.Answer] = []
         for command in commands {
@@ -26,7 +26,7 @@ enum EngineInspection {
                 return .unfit(
                     "The engine may evict the log (maxmemory-policy \(policy)): set maxmemory-policy noeviction in it.")
             }
-            // A service that does not show its settings looks after its disks by itself.
+            // A service that does not show its settings is trusted to persist its data.
             guard needsPersistence, persistence["aof_enabled"] == "0", case .success(let saving) = answers[2],
                 saving.elements?.last?.text == ""
             else { return nil }
@@ -48,12 +48,12 @@ enum EngineInspection {
 }
 
 extension EngineFunctions {
-    /// Sees to it that the primary has the library; `then` gets why it does not have it, or `nil`.
+    /// Loads the library into the primary if it is missing; `then` gets why the primary does not have it, or `nil`.
     static func provide(_ link: EngineLink, _ then: @escaping (EngineFailure?) -> Void) {
         link.ask(["FUNCTION", "LIST", "LIBRARYNAME", .text(library), "WITHCODE"]) { answer in
             do throws(EngineFailure) {
                 guard let found = code(in: try answer.get()) else { return load(link, then) }
-                // The server ends the text as it likes.
+                // The server may end the text with other line breaks.
                 let isSame = found.split(whereSeparator: \.isNewline) == source.split(whereSeparator: \.isNewline)
                 then(isSame ? nil : otherVersion)
             } catch {
@@ -70,7 +70,7 @@ extension EngineFunctions {
         link.ask(["FUNCTION", "LOAD", .text(source)]) { answer in
             switch answer {
             case .success: then(nil)
-            // Another broker was faster.
+            // Another broker has loaded it meanwhile.
             case .failure(.refused(let error)) where error.description.contains("already exists"): then(nil)
             case .failure(let failure): then(failure)
             }

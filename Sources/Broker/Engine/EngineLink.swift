@@ -2,41 +2,41 @@ package import WSTransport
 
 /// One connection to an engine, or to one of its sentinels: commands in a pipeline, and their answers in order.
 ///
-/// It is opened once, logs in, and ends with the first failure. What waits is bounded, and every command has an end: its
-/// answer, or why there is none. Runs on its reactor's thread.
+/// It is opened once, logs in, and ends with the first failure. The number of waiting commands is bounded, and each
+/// command gets its answer, or the reason why there is none. Runs on its reactor's thread.
 package final class EngineLink {
-    /// By what a server is entered.
+    /// The credentials and the security with which to connect.
     package struct Access: Sendable {
-        /// `nil`: the user `default`.
+        /// The user; `nil` for `default`.
         package var user: String?
-        /// `nil`: without logging in.
+        /// The password; `nil` to connect without login.
         package var password: String?
-        /// `nil`: without TLS.
+        /// The TLS settings; `nil` to connect without TLS.
         package var security: StreamOpening.Security?
-        /// What the server's lists of clients call the connection; without spaces.
+        /// The name of the connection in the server's lists of clients; it must not contain spaces.
         package var clientName = "broker"
 
         package init() {}
     }
 
-    /// How long and how much it waits for.
+    /// The limits of a link.
     package struct Limits: Sendable {
-        /// For the connection with its login, and for each answer, in nanoseconds.
+        /// The timeout for connecting and logging in, and for each answer, in nanoseconds.
         package var timeout: Int64 = 1_000_000_000
         /// How many commands may wait for their answers.
         package var maximumCommands = 1024
-        /// How much the server may leave untaken before the link ends, in bytes.
+        /// How many bytes may be unsent before the link ends.
         package var maximumUnsent = 64 << 20
-        /// Of one answer.
+        /// The limits of one answer.
         package var answers = RESPReader.Limits()
 
         package init() {}
     }
 
-    /// What the server says about itself.
+    /// The server's statement about itself.
     package struct Server: Equatable, Sendable {
         package let version: String
-        /// Whether it takes writes; a sentinel does, too, by its own account.
+        /// Whether it accepts writes; a sentinel says so, too.
         package let isPrimary: Bool
     }
 
@@ -56,7 +56,7 @@ package final class EngineLink {
 
     package let endpoint: Endpoint
     package private(set) var server: Server?
-    /// Called once when it ends after it was open, except by ``close()``.
+    /// Called once when the link ends after it was open, unless ``close()`` ended it.
     package var onEnd: ((EngineFailure) -> Void)?
 
     private let reactor: Reactor
@@ -66,7 +66,7 @@ package final class EngineLink {
     private var opened: ((Result<EngineLink, EngineFailure>) -> Void)?
     private var reader: RESPReader
     private var pending = Fifo<Pending>()
-    /// The deadline of the oldest of them.
+    /// The deadline of the oldest waiting command; `nil` if none waits.
     private var front: MonotonicTime?
 
     private init(_ endpoint: Endpoint, _ access: Access, _ limits: Limits, _ reactor: Reactor) {
@@ -102,7 +102,7 @@ package final class EngineLink {
         stream.maximumUnsent = limits.maximumUnsent
         stream.isSpared = true
         stream.driver = self
-        // RESP2: one form of answers for all versions; `HELLO` is also what says which version it is.
+        // RESP2: the same answers from all versions; `HELLO` also tells the version.
         var words: [RESPCommand.Word] = ["HELLO", "2"]
         if let password = access.password { words += ["AUTH", .text(access.user ?? "default"), .text(password)] }
         words += ["SETNAME", .text(access.clientName)]
@@ -142,9 +142,9 @@ package final class EngineLink {
 
     /// Sends a command at the end of the turn; `then` is called once, in a later turn or when the link ends.
     ///
-    /// A refusal by the server is a failure of that command alone.
+    /// If the server refuses it, only this command fails.
     ///
-    /// - Parameter patience: how long the answer may take, in nanoseconds; `nil`: as long as the limits say.
+    /// - Parameter patience: how long the answer may take, in nanoseconds; `nil` for the limit of the link.
     package func ask(_ command: RESPCommand, patience: Int64? = nil, _ then: @escaping (Answer) -> Void) {
         guard case .open(let stream) = phase else { return reactor.runSoon { then(.failure(.closed)) } }
         guard pending.count < limits.maximumCommands else { return reactor.runSoon { then(.failure(.busy)) } }
@@ -166,7 +166,7 @@ package final class EngineLink {
     }
 
     private func answered(_ value: RESPValue, on stream: StreamConnection) {
-        // Nothing is asked for that the server would say by itself.
+        // Nothing has been requested that the server would push.
         if case .push = value { return }
         guard let oldest = pending.popFirst() else { return end(.malformed(RESPMistake("an answer to nothing"))) }
         watch(pending.first?.deadline, on: stream)
@@ -177,9 +177,9 @@ package final class EngineLink {
         }
     }
 
-    // MARK: The end
+    // MARK: Ends
 
-    /// Ends it at once; what waits is told that it is closed.
+    /// Ends the link at once; waiting commands fail with ``EngineFailure/closed``.
     package func close() {
         onEnd = nil
         opened = nil
@@ -216,7 +216,7 @@ extension EngineLink: StreamDriver {
         let span = unsafe Span<UInt8>(_unsafeBytes: UnsafeRawBufferPointer(bytes))
         var offset = 0
         do throws(RESPMistake) {
-            // What an answer leads to may end it.
+            // Handling an answer may end the link.
             while let stream, let value = try reader.next(span, &offset) { answered(value, on: stream) }
         } catch {
             end(.malformed(error))
@@ -238,7 +238,7 @@ extension EngineLink: StreamDriver {
     package func overflowed() { end(.silent) }
 
     package func closed() {
-        // A certificate that is not accepted is told by the other side after our part of the handshake.
+        // The server reports a certificate that it rejects only after our part of the handshake.
         if let failure = stream?.tlsFailure { return end(.unreachable(.insecure(failure))) }
         end(.closed)
     }

@@ -2,25 +2,25 @@ package import WSTransport
 
 /// Keeps a link to the primary of an engine, or to a replica that follows it.
 ///
-/// It never stops trying: after each failure it looks for the way again, after a pause that grows. While there is a link, it
-/// looks whether that still leads where it should. Runs on its reactor's thread.
+/// Never gives up: after each failure it searches again, after a pause that grows. While a link is open, it checks
+/// regularly that the link still leads to the right server. Runs on its reactor's thread.
 package final class EngineRoute {
-    /// How the engine is found.
+    /// How to find the engine.
     package enum Place: Sendable {
-        /// At the first of these that has the role.
+        /// The first of these addresses whose server has the role.
         case addresses([Endpoint])
-        /// Where a majority of the sentinels says, which know its primary by the name.
+        /// The address that a majority of the sentinels gives for the primary with this name, or for its replicas.
         case sentinels([Endpoint], name: String, EngineLink.Access)
     }
 
-    /// What is looked for.
+    /// The role of the server to find.
     package enum Role: Sendable { case primary, replica }
 
-    /// What is told of it.
+    /// An event of the route.
     package enum Event {
-        /// There is a link; asking may begin.
+        /// A link is open; commands may be sent.
         case open(EngineLink)
-        /// There is none any more, or there was none; the next attempt follows by itself.
+        /// There is no link; the next attempt follows by itself.
         case failed(EngineFailure)
     }
 
@@ -40,17 +40,17 @@ package final class EngineRoute {
     private let report: (Event) -> Void
     private var phase = Phase.idle
     private var review: SentinelSurvey?
-    /// How many attempts have failed since there was a link.
+    /// How many attempts have failed since the last open link.
     private var failures = 0
-    /// Rises with each attempt, so that what belongs to an earlier one is known.
+    /// Increases with each attempt, to recognise callbacks of earlier ones.
     private var attempt = 0
 
     /// The first and the longest pause between attempts, in nanoseconds.
     private static let pauses: (Int64, Int64) = (50_000_000, 1_000_000_000)
-    /// How often a link is looked at, in nanoseconds.
+    /// How often an open link is checked, in nanoseconds.
     private static let pace: Int64 = 300_000_000
 
-    /// - Parameter report: called with what happens, never within a call of this route.
+    /// - Parameter report: called with each event, never within a call of this route's methods.
     package init(
         to role: Role, at place: Place, _ access: EngineLink.Access, _ limits: EngineLink.Limits = .init(),
         on reactor: Reactor, _ report: @escaping (Event) -> Void
@@ -59,13 +59,13 @@ package final class EngineRoute {
         (self.reactor, self.report) = (reactor, report)
     }
 
-    /// Begins; the first event comes in a later turn.
+    /// Starts; the first event comes in a later turn.
     package func start() {
         guard case .idle = phase else { return }
         look()
     }
 
-    /// Gives up the link that is open, for a reason that its user has found, and looks again.
+    /// Gives up the open link, for a reason that its user has found, and searches again.
     package func abandon(_ failure: EngineFailure) {
         guard case .open = phase else { return }
         let number = attempt
@@ -75,7 +75,7 @@ package final class EngineRoute {
         }
     }
 
-    /// Ends it and its link, without an event.
+    /// Stops the route and closes its link, without an event.
     package func stop() {
         leave()
         phase = .stopped
@@ -93,7 +93,7 @@ package final class EngineRoute {
         phase = .idle
     }
 
-    // MARK: The way there
+    // MARK: Search
 
     private func look() {
         switch place {
@@ -127,7 +127,7 @@ package final class EngineRoute {
         }
     }
 
-    /// - Parameter failure: why, if none of them is fit.
+    /// - Parameter failure: the failure to report if none of them is suitable.
     private func tryNext(of candidates: ArraySlice<Endpoint>, _ failure: EngineFailure) {
         guard let candidate = candidates.first else { return fail(failure) }
         let number = attempt
@@ -147,7 +147,7 @@ package final class EngineRoute {
         phase = .trying(link)
     }
 
-    /// - Parameter then: gets why the server is not what is looked for; `nil`: it is.
+    /// - Parameter then: gets why the server does not have the role, or `nil` if it has.
     private func askForRole(of link: EngineLink, _ then: @escaping (EngineFailure?) -> Void) {
         link.ask(["ROLE"]) { [role] answer in
             do throws(EngineFailure) { then(Self.objection(to: try answer.get(), as: role, link.endpoint)) } catch {
@@ -161,7 +161,7 @@ package final class EngineRoute {
         switch (words.first?.text, role) {
         case ("master", .primary): return nil
         case ("slave", .replica):
-            // host, port, then the state of its connection to the primary.
+            // The host, the port, then the state of the connection to the primary.
             return words.count > 3 && words[3].text == "connected" ? nil : noReplica
         case ("slave", .primary): return .unfit("\(endpoint) is a replica: name the primary, or its sentinels.")
         case ("master", .replica): return noReplica
@@ -187,7 +187,7 @@ package final class EngineRoute {
         let (first, longest) = Self.pauses
         let pause = min(longest, first << Int64(min(failures, 10)))
         failures += 1
-        // Not all brokers at once.
+        // Random, so that not all brokers try at once.
         reactor.run(afterNanoseconds: pause / 2 + Int64.random(in: 0...pause / 2)) { [weak self] in
             guard let self, number == attempt, case .idle = phase else { return }
             look()
@@ -197,7 +197,7 @@ package final class EngineRoute {
 
     // MARK: While it is open
 
-    /// Looks now and then whether the link leads where it should.
+    /// Checks regularly that the link still leads to the right server.
     private func lookAgain(_ link: EngineLink, _ number: Int) {
         reactor.run(afterNanoseconds: Self.pace) { [weak self] in
             guard let self, number == attempt else { return }

@@ -1,20 +1,21 @@
 package import WSTransport
 
-/// Where the processes of an engine are.
+/// The addresses of an engine's servers.
 package struct EngineAddresses: Equatable, Sendable {
     package let primary: Endpoint
-    /// Those that are up; whether one follows the primary it says itself, and sooner than the sentinels.
+    /// The replicas that are up; whether one follows the primary is asked of the replica, which knows it before the
+    /// sentinels.
     package let replicas: [Endpoint]
 }
 
-/// Asks all sentinels at once where the engine is; only what a majority of them says counts.
+/// Asks all sentinels at once for the engine's addresses; only an answer that a majority gives counts.
 ///
-/// A majority of those that are configured, not of those that answer: else the smaller side of a divided network would go on
-/// with a primary that the other side has replaced. Runs on its reactor's thread.
+/// A majority of the configured sentinels, not of those that answer: otherwise the smaller side of a divided network
+/// would continue with a primary that the other side has replaced. Runs on its reactor's thread.
 package final class SentinelSurvey {
     package typealias Completion = (Result<EngineAddresses, EngineFailure>) -> Void
 
-    /// What one sentinel says.
+    /// The answer of one sentinel.
     private struct Statement {
         let primary: Endpoint
         let replicas: [Endpoint]
@@ -32,11 +33,11 @@ package final class SentinelSurvey {
         (self.name, self.count, self.isSecure, self.completion) = (name, count, isSecure, completion)
     }
 
-    /// Begins; `completion` is called once, in a later turn, unless it is cancelled.
+    /// Starts; `completion` is called once, in a later turn, unless the survey is cancelled.
     ///
     /// - Parameters:
-    ///   - name: by which the sentinels know the primary.
-    ///   - isSecure: whether the engine, which they name without it, speaks TLS.
+    ///   - name: the name by which the sentinels know the primary.
+    ///   - isSecure: whether the engine uses TLS, which the sentinels' addresses do not tell.
     package static func begin(
         _ sentinels: [Endpoint], name: String, _ access: EngineLink.Access, isSecure: Bool = false,
         _ limits: EngineLink.Limits = .init(), on reactor: Reactor, _ completion: @escaping Completion
@@ -50,7 +51,7 @@ package final class SentinelSurvey {
         return survey
     }
 
-    /// Gives up, without calling `completion`.
+    /// Stops without calling `completion`.
     package func cancel() {
         completion = nil
         for link in links { link.close() }
@@ -91,7 +92,7 @@ package final class SentinelSurvey {
         concludeIfKnown()
     }
 
-    /// The address of which a sentinel gives host and port.
+    /// The endpoint made from the host and port that a sentinel gives.
     private func endpoint(_ words: [RESPValue]) -> Endpoint? {
         guard words.count == 2, let host = words[0].text, let port = words[1].integer.flatMap(UInt16.init(exactly:))
         else {
@@ -100,7 +101,7 @@ package final class SentinelSurvey {
         return .internet(host: host, port: port, isSecure: isSecure)
     }
 
-    /// The address of a replica, of which a sentinel says names and values; `nil`: it is not up.
+    /// The endpoint made from the names and values that a sentinel gives for a replica; `nil` if the replica is not up.
     private func replica(_ words: [RESPValue]) -> Endpoint? {
         var facts: [String: RESPValue] = [:]
         for place in stride(from: 0, to: words.count - 1, by: 2) {
