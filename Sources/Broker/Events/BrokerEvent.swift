@@ -90,7 +90,7 @@ package struct BrokerEvent: Sendable {
     /// The details, in the order in which they are shown.
     package private(set) var details: [(name: StaticString, value: Detail)] = []
 
-    /// Creates an event with the present time.
+    /// Creates an event with the current time.
     package init(_ kind: Kind) {
         self.kind = kind
         time = WallClock.unixMilliseconds

@@ -34,7 +34,7 @@ package final class EventStream: Sendable {
         var publish: Publish?
     }
 
-    /// The lines that were logged in the present window, by kind.
+    /// The lines that were logged in the current window, by kind.
     private struct Window {
         var lines = [Int](repeating: 0, count: BrokerEvent.Kind.allCases.count)
     }
@@ -91,20 +91,20 @@ package final class EventStream: Sendable {
         if isFirst { schedule() }
     }
 
-    /// Ends the window if it is over, and logs how many events were left out; call it every few seconds.
+    /// Ends the window if it is over, and logs how many events were left out; must be called every few seconds.
     package func look(now: MonotonicTime = .now) {
         let isOver = begun.withLock { begun in
             guard now.nanoseconds(since: begun) >= Int64(Self.window) * 1_000_000_000 else { return false }
             begun = now
             return true
         }
-        // Queued, so that events that are still waiting belong to the window.
+        // Queued, so that events that still wait belong to the window.
         if isOver { _ = pool.run { [self] in endWindow() } }
     }
 
-    /// Returns when all earlier events are handed on and the window has ended.
+    /// Waits until all earlier events are handed on and the window has ended.
     ///
-    /// Not for reactors.
+    /// Must not be called on a reactor.
     package func flush() {
         let done = Latch(count: 1)
         let isTaken = pool.run { [self] in
@@ -133,7 +133,7 @@ package final class EventStream: Sendable {
 
     private func schedule() {
         guard !pool.run({ [self] in handOn() }) else { return }
-        // No thread could be started, and perhaps none ever will.
+        // No thread could be started; there may be none later, either.
         state.withLock { state in
             state.isScheduled = false
             dropped.add(state.waiting.count, ordering: .relaxed)
