@@ -1,7 +1,7 @@
 internal import WSTransport
 
 extension Access {
-    /// What the configuration says about rights and credentials.
+    /// Access rights and credentials from the configuration.
     package convenience init(_ settings: Settings, users: UserTable, webTokens: JWTAuthority? = nil) {
         self.init(
             AccessRules(settings), users: users, options: AccessOptions(settings.access), webTokens: webTokens)
@@ -25,7 +25,7 @@ extension AccessOptions {
 }
 
 extension AccessRules {
-    /// What the configuration says about rights.
+    /// The rules from the configuration.
     convenience init(_ settings: Settings) {
         self.init(Self.anonymous(settings) + settings.access.rules.map { Self.rule($0, settings) })
     }
@@ -43,7 +43,7 @@ extension AccessRules {
         let access = settings.access
         let (publish, subscribe) = (access.anonymous.publishOnLoopback, access.anonymous.subscribeOnLoopback)
         let (publishBeyond, subscribeBeyond) = (access.publishBeyondLoopback, access.subscribeBeyondLoopback)
-        // Rules that look at where a client came in cost each new one a look.
+        // Rules whose condition is where a client came from need a check for each new client.
         guard publishBeyond != publish || subscribeBeyond != subscribe else {
             return [rule(isLocal: nil, publish, subscribe)]
         }
@@ -68,7 +68,7 @@ extension AccessRules {
         return rule
     }
 
-    /// The reader has checked them; one that could not be read would allow nothing.
+    /// The templates; the configuration's reader has checked them, and an invalid one would allow nothing.
     private static func templates(_ texts: [String], _ settings: Settings) -> [FilterTemplate] {
         texts.compactMap { try? FilterTemplate($0, limits: settings.topicLimits) }
     }

@@ -1,7 +1,7 @@
 package import WSTransport
 
 extension AuditTally {
-    /// That of a reactor.
+    /// The tally of a reactor.
     package convenience init(_ log: AuditLog, on reactor: Reactor) {
         self.init(log) { [unowned reactor] body in reactor.run(afterNanoseconds: 1_000_000_000, body) }
     }
@@ -47,7 +47,7 @@ extension AuditTally {
         }
         event.kind = credentials.kind
         event.address = peer?.description
-        // By the address: with other names each time, a stranger would fill the log.
+        // Counted by address: otherwise a stranger could fill the log with ever new names.
         let who = event.name == .authOK ? "\(event.user ?? "") \(event.token ?? "")" : ""
         count(Matter(event.name, of: 0, "\(peer?.host ?? "") \(credentials.kind) \(who)"), event)
     }
@@ -67,7 +67,7 @@ extension AuditTally {
             event.address = peer?.description
             return event
         }
-        // By the ban: a network has many addresses.
+        // Counted by ban: a banned network has many addresses.
         count(Matter(.ban("refused"), of: 0, ban.id), event())
     }
 
@@ -77,7 +77,7 @@ extension AuditTally {
 }
 
 extension Credentials {
-    /// As the audit log and the metrics name them.
+    /// The kind, as the audit log and the metrics name it.
     var kind: String {
         switch self {
         case .nothing: "anonymous"
@@ -91,7 +91,7 @@ extension Credentials {
         }
     }
 
-    /// Whose they are said to be, and the id of a token: never the secret.
+    /// The user that they claim, and the id of a token: never the secret.
     fileprivate var claimed: (user: String?, token: String?) {
         switch self {
         case .bearer(let text):
@@ -105,14 +105,15 @@ extension Credentials {
 }
 
 extension AuditTally.Matter {
-    /// What a client did, by its connection and its user: each request to follow a filter has a client of its own.
+    /// An act of a client, by its address with the port and its user: each request to follow a filter has a client of
+    /// its own.
     fileprivate init(_ name: AuditEvent.Name, _ client: Client, _ text: String = "") {
         self.init(name, "\(client.address) \(client.principal.user ?? "") \(text)")
     }
 }
 
 extension AuditEvent {
-    /// What a client did.
+    /// An event about an act of a client.
     package init(_ name: Name, _ client: Client, target: String, rule: String? = nil) {
         self.init(name, target: target)
         user = client.principal.user.map(Self.clip)
@@ -125,7 +126,7 @@ extension AuditEvent {
 }
 
 extension AuditLog.Place {
-    /// What the configuration says.
+    /// The place from the configuration.
     init(_ place: Settings.Log.Audit) {
         self =
             switch place {

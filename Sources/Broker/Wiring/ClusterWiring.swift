@@ -1,11 +1,11 @@
 internal import WSTransport
 
 extension RedisLog.Options {
-    /// What the settings of a cluster say; reads passwords and certificates.
+    /// The options from the settings of a cluster; reads passwords and certificates.
     ///
     /// - Parameters:
-    ///   - facts: what the others are told of this broker.
-    ///   - isCongested: whether the log is not to be read on.
+    ///   - facts: makes the facts that other brokers are told about this one.
+    ///   - isCongested: whether no more of the log should be read.
     package init(
         _ settings: Settings.Cluster, node: UInt64, facts: @escaping @Sendable () -> String = { "{}" },
         isCongested: @escaping @Sendable () -> Bool = { false }
@@ -70,7 +70,7 @@ extension RedisLog.Options {
     }
 }
 
-/// Why the settings of a cluster cannot be used: one sentence.
+/// Why the settings of a cluster cannot be used, as one sentence.
 package struct ClusterSettingsError: Error, CustomStringConvertible, Sendable {
     package let description: String
     init(_ description: String) { self.description = description }

@@ -1,7 +1,7 @@
 internal import Synchronization
 package import WSTransport
 
-/// Tells the audit log and the stream of events what one reactor sees.
+/// Reports the events of one reactor to the audit log and the event stream.
 ///
 /// Runs on its reactor's thread.
 final class Reporter: Witness {
@@ -133,7 +133,7 @@ final class Reporter: Witness {
 }
 
 extension BrokerEvent {
-    /// Takes over what tells a client from others.
+    /// Sets the fields that identify a client.
     package mutating func take(_ client: Client) {
         self.client = client.name
         user = client.principal.user
@@ -142,7 +142,7 @@ extension BrokerEvent {
 }
 
 extension EventStream {
-    /// Tells that something of an address without a client was refused.
+    /// Reports that a request without a client was refused.
     ///
     /// - Parameter reason: what refused it: `limit`, `ban`, `origin` or `host`.
     package func refused(_ peer: SocketAddress?, by reason: String, _ target: String) {
@@ -154,12 +154,12 @@ extension EventStream {
     }
 }
 
-/// Whether the store takes messages: the change of it is an event, not each message that it does not take.
+/// Watches whether the store takes messages; reports when that changes, not each message that fails.
 ///
-/// A store that is full takes removals all the same, so it has recovered when nothing has failed for ``calm``. The
+/// A full store still takes removals, so it counts as recovered only when nothing has failed for ``calm``. Runs on the
 /// store's thread.
 package final class StoreWatch: Sendable {
-    /// When a message failed last, and whether that was for want of room; `nil`: the store takes messages.
+    /// When a message last failed, and whether that was for want of room; `nil` while the store takes messages.
     private let failed = Mutex<(time: MonotonicTime, isFull: Bool)?>(nil)
     private let events: EventStream
     /// In nanoseconds.
@@ -167,7 +167,7 @@ package final class StoreWatch: Sendable {
 
     package init(_ events: EventStream) { self.events = events }
 
-    /// Looks at what became of messages.
+    /// Checks the result of a commit.
     package func look(at settlement: StoreThread.Settlement) {
         for case .limit(let name) in settlement.failed.lazy.map(\.error) { events.refused(nil, by: "limit", name) }
         let failure = settlement.failed.first { $0.error.isOfTheStore }
@@ -184,18 +184,19 @@ package final class StoreWatch: Sendable {
         }
     }
 
-    /// `nil`: it was not failing, or failed a moment ago.
+    /// `nil` if the store was not failing, or failed a moment ago.
     private static func recovery(of failed: inout (time: MonotonicTime, isFull: Bool)?) -> BrokerEvent.Kind? {
         guard let last = failed, MonotonicTime.now.nanoseconds(since: last.time) >= calm else { return nil }
         failed = nil
         return .storeRecovered
     }
 
-    /// Whether the store is failing so that a small write of the broker's own shows when it takes messages again, also if
-    /// nobody publishes: a full one takes that, and is full all the same.
+    /// Whether a small write would show that the store takes messages again, also if nobody publishes.
+    ///
+    /// Not for a full store, which takes a small write although it is full.
     package var isToBeTried: Bool { failed.withLock { $0?.isFull == false } }
 
-    /// The store has taken such a write.
+    /// Records that the store has taken such a write.
     package func tried() {
         let change = failed.withLock { $0?.isFull == false ? Self.recovery(of: &$0) : nil }
         if let change { events.tell(change) { _ in } }
@@ -203,6 +204,6 @@ package final class StoreWatch: Sendable {
 }
 
 extension StorageError {
-    /// Whether it is the store's own, and not a limit on what may be kept.
+    /// Whether it is an error of the store, not a limit on what may be kept.
     fileprivate var isOfTheStore: Bool { if case .limit = self { false } else { true } }
 }

@@ -2,7 +2,7 @@ internal import Cryptography
 internal import WSTransport
 
 extension JWTIssuer {
-    /// What the settings of an issuer say, but for its keys.
+    /// An issuer from its settings, without its keys.
     init(_ settings: Settings.Access.JWT) {
         self.init(settings.issuer, audience: settings.audience, algorithms: Set(settings.acceptedAlgorithms))
         leeway = settings.leeway.components.seconds
@@ -15,7 +15,7 @@ extension JWTIssuer {
 }
 
 extension JWTKeySource {
-    /// Where the settings of an issuer say that its keys are; reads a secret.
+    /// The source of an issuer's keys from its settings; reads a secret.
     init(_ settings: Settings.Access.JWT) throws(SecretError) {
         if let secret = settings.secret {
             self = .secret(try secret.read())

@@ -1,15 +1,15 @@
 package import WSTransport
 
-/// The settings of a reactor's broker, as they were read last.
+/// The current settings of a reactor's shard.
 private final class LiveSettings {
     var values: Settings
     init(_ values: Settings) { self.values = values }
 }
 
 extension Shard {
-    /// Makes a shard and what its endpoints have in common, by settings.
+    /// Makes a shard and the state that its endpoints share, from the settings.
     ///
-    /// - Parameter access: what holds at first; `nil`: what the settings say, without users.
+    /// - Parameter access: the access rights at the start; `nil` for those of the settings, without users.
     package convenience init(
         reactor: Reactor, sequencer: Sequencer, order: any Order, store: any MessageStore, settings: Settings,
         access: Access? = nil, counters: ShardCounters
@@ -22,17 +22,17 @@ extension Shard {
         reactor[EndpointState.self] = EndpointState(on: self, settings: EndpointSettings(settings))
     }
 
-    /// The settings as they were read last.
+    /// The current settings.
     package var configuration: Settings { reactor[LiveSettings.self]?.values ?? Settings() }
 
-    /// Takes over other settings, and has its sessions do so.
+    /// Applies new settings, also to the sessions.
     ///
-    /// - Parameter access: what holds from now on; `nil`: what the settings say, with the users that there are.
+    /// - Parameter access: the new access rights; `nil` for those of the settings, with the present users.
     package func adopt(_ settings: Settings, _ access: Access? = nil) {
         let old = configuration
         reactor[LiveSettings.self]?.values = settings
         reactor[AuditTally.self]?.hasAuthentications = settings.log.auditAuthentications == .all
-        // Before its sessions look at them.
+        // Before its sessions use them.
         endpoints.settings = EndpointSettings(settings)
         reactor[ListeningPost.self]?.takeOverSettings()
         if let access {
@@ -45,7 +45,7 @@ extension Shard {
 }
 
 extension ExchangeSettings {
-    /// What the configuration says about the exchange.
+    /// The settings of the exchange from the configuration.
     package init(_ settings: Settings) {
         self.init(
             limits: Limits(
@@ -66,7 +66,7 @@ extension ExchangeSettings {
 }
 
 extension KeyRules {
-    /// What the configuration says about keys.
+    /// The rules for keys from the configuration.
     package init(_ settings: Settings) {
         self.init()
         window = settings.publish.keyWindow.nanoseconds / 1_000_000
@@ -76,7 +76,7 @@ extension KeyRules {
 }
 
 extension HistoryRules {
-    /// The rules of a configuration, which the reader has checked.
+    /// The history rules of a configuration, which its reader has checked.
     package init(_ settings: Settings) {
         self.init(
             settings.history.compactMap { rule in
@@ -89,7 +89,7 @@ extension HistoryRules {
 }
 
 extension EndpointSettings {
-    /// What the configuration says about the ways in.
+    /// The settings of the endpoints from the configuration.
     init(_ settings: Settings) {
         self.init(
             socketOptions: WebSocketConnection.Options(WebSocketOptions(settings)),
@@ -102,7 +102,7 @@ extension EndpointSettings {
 }
 
 extension Quotas.Rules {
-    /// What the configuration says about addresses and users.
+    /// The limits of addresses and users from the configuration.
     init(_ limits: Settings.Limits) {
         self.init()
         countsLoopback = limits.countsLoopback

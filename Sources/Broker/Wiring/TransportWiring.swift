@@ -1,7 +1,7 @@
 package import WSTransport
 
 extension WebSocketOptions {
-    /// What the configuration says about sockets.
+    /// The options of WebSockets from the configuration.
     package init(_ settings: Settings) {
         self.init()
         maximumMessage = settings.limits.message
@@ -13,31 +13,31 @@ extension WebSocketOptions {
         setCompression(settings)
     }
 
-    /// A message has the time that a body has, in nanoseconds.
+    /// The time for a message, the same as for a body, in nanoseconds.
     private func timeout(ofMessages maximum: Int, _ settings: Settings) -> Int64 {
         settings.limits.handshakeTimeout.nanoseconds
             .addingReportingOverflow(Int64(maximum / 16_384) * 1_000_000_000).partialValue
     }
 
-    /// The same for sockets whose messages hold payloads within JSON, where the limit is the payload's.
+    /// The same for sockets whose messages contain payloads within JSON; the limit is that of the payload.
     ///
-    /// Base64 takes four bytes for three, and an escaped character of text two for one as a rule.
+    /// Base64 takes four bytes for three, and an escaped character of text usually two for one.
     init(objects settings: Settings) {
         self.init(settings)
         maximumMessage = 2 * settings.limits.message + 64 * 1024
         messageTimeout = timeout(ofMessages: maximumMessage, settings)
     }
 
-    /// The same for clients that have yet to say who they are.
+    /// The same for clients that have not authenticated yet.
     init(unauthenticated settings: Settings) {
         self.init(objects: settings)
         maximumMessage = Self.unauthenticatedMessage
     }
 
-    /// The most that a message of a client may have that has yet to say who it is, in bytes.
+    /// The maximum size of a message from a client that has not authenticated yet, in bytes.
     private static let unauthenticatedMessage = 16 << 10
 
-    /// The same for administrators: an answer may be long, and a request may carry a whole message.
+    /// The same for administrators: a response may be long, and a request may contain a whole message.
     init(administrators settings: Settings) {
         self.init(settings)
         maximumUnsent = Self.administratorsUnsent
@@ -46,7 +46,7 @@ extension WebSocketOptions {
         compression = nil
     }
 
-    /// The most that an administrator may leave unread, in bytes.
+    /// The maximum of unsent bytes for an administrator.
     private static let administratorsUnsent = 64 << 20
 
     private mutating func setCompression(_ settings: Settings) {
@@ -59,7 +59,7 @@ extension WebSocketOptions {
 }
 
 extension Settings.Limits.Memory {
-    /// In bytes; `nil`: unlimited.
+    /// The limit in bytes; `nil` means no limit.
     package var bytes: Int? {
         switch self {
         case .share(let percent): Machine.memory / 100 * percent
@@ -70,7 +70,7 @@ extension Settings.Limits.Memory {
 }
 
 extension HTTPSettings {
-    /// What the configuration says about HTTP connections.
+    /// The settings of HTTP connections from the configuration.
     package init(_ settings: Settings) {
         self.init()
         headTimeout = settings.limits.handshakeTimeout.nanoseconds
