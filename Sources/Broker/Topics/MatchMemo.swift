@@ -1,13 +1,14 @@
 internal import Synchronization
 
-/// Where the walk of a topic through a ``SubscriptionTree`` ends, if at few nodes: for a run of messages of that topic.
+/// The nodes where the walk of a topic through a ``SubscriptionTree`` ends, if they are few; for a run of messages of
+/// one topic.
 package struct TopicEnds {
     private static var most: Int { 8 }
 
-    /// The first ``count`` of them.
+    /// The nodes; only the first ``count`` are valid.
     private(set) var nodes = InlineArray<8, UInt32>(repeating: 0)
     let count: Int
-    /// The version of the tree for which they are valid.
+    /// The version of the tree for which the nodes are valid.
     let version: UInt64
 
     init?(_ found: ContiguousArray<UInt32>, version: UInt64) {
@@ -17,17 +18,17 @@ package struct TopicEnds {
     }
 }
 
-/// Remembers where the walks of the topics that were published to last end, until the tree changes.
+/// Remembers where the walks of the most recently published topics end, until the tree changes.
 ///
-/// From the third message on, one to such a topic makes no walk. Each topic has one place, and of those with the same place
-/// the last one stays. Topics are told by their strings, not by their bytes: those of one publisher are one string. Costly
-/// walks are left to ``MatchMemo``. Runs on the tree's thread.
+/// From the third message to such a topic on, no walk is made. Each topic has one place, and the last of those with the
+/// same place stays. Topics are compared by their strings' memory, not by their bytes: the topics of one publisher are
+/// one string. Costly walks are left to ``MatchMemo``. Runs on the tree's thread.
 final class EndsMemo {
     private enum State { case seen, known, unfit }
 
     private struct Place {
         var words: (UInt64, UInt64) = (0, 0)
-        /// The version of the tree for which the state holds.
+        /// The version of the tree for which the state is valid.
         var version = UInt64.max
         var state = State.unfit
         var ends: TopicEnds?
@@ -37,16 +38,16 @@ final class EndsMemo {
     /// The longest name that is kept, in bytes.
     private static var longest: Int { 1024 }
 
-    // Not checked for overlapping changes, which each message would pay: nothing that is called meanwhile knows them.
+    // Unchecked, because each message reads these, and nothing is called while one of them changes.
     @exclusivity(unchecked) private var places = ContiguousArray(repeating: Place(), count: count)
-    /// The names, so that no other string gets the memory of one of them.
+    /// The names, kept so that no other string gets their memory.
     @exclusivity(unchecked) private var names = ContiguousArray(repeating: "", count: count)
 
     init() {}
 
-    /// Where the walk of a topic ends; `nil`: that is not known yet, or is at too many nodes.
+    /// Where the walk of a topic ends; `nil` if that is not known yet, or there are too many nodes.
     ///
-    /// - Parameter walk: makes the walk, if the topic was asked for before.
+    /// - Parameter walk: makes the walk; called if the topic was asked for before.
     func ends(of topic: Topic, version: UInt64, _ walk: () -> TopicEnds?) -> TopicEnds? {
         let words = topic.name.words
         let place = Self.place(of: words)
@@ -64,7 +65,7 @@ final class EndsMemo {
         }
     }
 
-    /// Makes no other walk for a topic before the tree changes.
+    /// Records that no further walk should be made for a topic before the tree changes.
     func leave(_ topic: Topic) {
         let words = topic.name.words
         let place = Self.place(of: words)
@@ -90,7 +91,7 @@ final class EndsMemo {
 /// only for the first messages. Holds a bounded number of topics and nodes. Runs on the tree's thread.
 final class MatchMemo {
     private struct Place {
-        /// The hash of the last topic that was costly here.
+        /// The hash of the last topic with a costly walk at this place.
         var hash: Int
         var name = ""
         /// The version of the tree for which the nodes are valid.
@@ -100,14 +101,14 @@ final class MatchMemo {
 
     /// The minimum cost of a walk to remember, in visited nodes.
     static let minimumCost = 64
-    /// The maximum number of nodes of all topics together, four bytes each; with one more, all are forgotten.
+    /// The maximum number of nodes of all topics together, four bytes each; if it is exceeded, all are forgotten.
     static let maximumNodes = 1 << 18
     private static let count = 64
 
-    /// Empty until there is a costly topic, as in nearly every tree.
+    /// Empty until a topic has a costly walk, as in nearly every tree.
     private var places: [Place] = []
     private var nodeCount = 0
-    /// Whether there is any: one load costs less than reading what may be written.
+    /// Whether there are any: one atomic load costs less than reading the array.
     private let isUsed = Atomic<Bool>(false)
 
     private static func hash(_ name: Span<UInt8>) -> Int {
@@ -127,7 +128,7 @@ final class MatchMemo {
         return places[place].nodes
     }
 
-    /// Notes a costly walk; `true` if it is the second one and worth remembering.
+    /// Records a costly walk; returns `true` if it is the second one, so that it is worth remembering.
     func isWorthKeeping(_ name: Span<UInt8>) -> Bool {
         let hash = Self.hash(name)
         if places.isEmpty {
@@ -140,7 +141,7 @@ final class MatchMemo {
         return false
     }
 
-    /// Remembers the end of a walk that ``isWorthKeeping(_:)``.
+    /// Remembers the end of a walk for which ``isWorthKeeping(_:)`` was `true`.
     func keep(_ nodes: ContiguousArray<UInt32>, of name: String, version: UInt64) {
         let place = Self.hash(name.utf8Span.span) & (Self.count - 1)
         free(place)

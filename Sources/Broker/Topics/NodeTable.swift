@@ -8,26 +8,28 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         /// A level of a filter with wildcards, or the whole name of a filter without.
         var name: String
         var entries: ContiguousArray<Entry> = []
-        /// What tells the name from others: all of it where it is short; see ``NameHash/withMark(_:in:below:)``.
+        /// Distinguishes the name from others, a short one completely; see ``NameHash/withMark(_:in:below:)``.
         var mark: UInt64 = 0
-        /// ``none`` at the root and for whole names.
+        /// The parent's number; ``none`` for the root and for whole names.
         var parent: UInt32
-        /// The child `+`; from ``tails`` on the number of the ``TailSet`` that stands in its place, with that bit.
+        /// The child `+`; a value from ``tails`` on is the number of the ``TailSet`` in its place, with that bit.
         var single = NodeTable.none
         /// The child `#`.
         var rest = NodeTable.none
-        /// How many named children and ends of filters there are, `+` and `#` not among them; of a filter's end, which has
-        /// none, its place in the ``TailSet`` of its parent, with the bit ``tails``.
+        /// How many named children and ends of filters there are, without `+` and `#`.
+        ///
+        /// The end of a filter has none; for it, this is its place in the ``TailSet`` of its parent, with the bit
+        /// ``tails``.
         var children: UInt32 = 0
     }
 
-    /// The number of no node.
+    /// No node has this number.
     static var none: UInt32 { .max }
-    /// The `+` of a filter that are nodes; from the next one on its levels are one node, in a ``TailSet``.
+    /// How many `+` of a filter are nodes; the levels from the next `+` on are one node, in a ``TailSet``.
     ///
-    /// So the nodes that one topic visits are bounded: with two, by half the square of its levels for each of them.
+    /// This bounds the nodes that one topic visits: with two, by half the square of its levels for each of them.
     private static var singlesOfAPath: Int { 2 }
-    /// The bit of a ``TailSet``; no node has such a number.
+    /// Marks the number of a ``TailSet``; no node has a number with this bit.
     static var tails: UInt32 { 0x8000_0000 }
     /// The root of filters with wildcards.
     static var root: UInt32 { 0 }
@@ -36,12 +38,12 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
     private var free: ContiguousArray<UInt32> = []
     private var slots = ContiguousArray<UInt32>(repeating: .max, count: 16)
     private var occupied = 0
-    /// How many filters have their end in a ``TailSet``.
+    /// How many filters have their ends in a ``TailSet``.
     private(set) var tailCount = 0
     private var tailSets: ContiguousArray<TailSet> = []
     private var freeTailSets: ContiguousArray<UInt32> = []
     private let hash = NameHash()
-    /// Increases when a node on the way of a filter with wildcards is added or removed.
+    /// Increases when a node on the path of a filter with wildcards is added or removed.
     private(set) var version: UInt64 = 0
 
     subscript(node: UInt32) -> Node {
@@ -49,7 +51,7 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         _modify { yield &nodes[Int(node)] }
     }
 
-    /// What stands for the children `+` and `#` of a node.
+    /// The children `+` and `#` of a node, or what is in their places.
     @inline(__always)
     func wildcards(below node: UInt32) -> (single: UInt32, rest: UInt32) {
         let nodes = nodes.span
@@ -59,17 +61,17 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
     /// How many nodes are in use, without the root.
     var count: Int { nodes.count - free.count - 1 }
 
-    /// Whether there is any filter with a wildcard.
+    /// Whether any filter has a wildcard.
     var hasWildcards: Bool { isParent(NodeTable.root) }
 
     /// Passes `body` the filters' ends that match a topic from the level at `start` on; returns the cost, in steps.
     ///
-    /// - Parameter single: what stands in place of a node's child `+`, from ``tails`` on.
+    /// - Parameter single: the value in place of a node's child `+`, from ``tails`` on.
     func forEachTail(
         in single: UInt32, matching topic: TopicLevels, at start: Int, _ bytes: Span<UInt8>, _ body: (UInt32) -> Void
     ) -> Int {
         let set = Int(single & ~NodeTable.tails)
-        // Most topics have another number of levels, and need not be read for that.
+        // Most topics have another number of levels, and need not be parsed to find that out.
         if !topic.isRead {
             guard tailSets[set].mayHave(levels: bytes.levels(from: start)) else { return 1 }
             topic.read(bytes, hash)
@@ -116,7 +118,7 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         findOrInsert(name, below: NodeTable.none)
     }
 
-    /// The node at the end of a filter's levels, created with those above it if there is none.
+    /// The node at the end of a filter's levels, created with the nodes above it if there is none.
     mutating func insertWildcard(_ filter: String) -> UInt32 {
         var node = NodeTable.root
         var singles = 0
@@ -137,7 +139,7 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         return node
     }
 
-    /// The node of all levels from the third `+` on.
+    /// The node of all levels from the third `+` on, created if there is none.
     private mutating func insertTail(_ tail: String, below head: UInt32) -> UInt32 {
         let children = self[head].children
         let node = findOrInsert(tail, below: head)
@@ -155,9 +157,9 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         return UInt32(truncatingIfNeeded: tailSets.count - 1)
     }
 
-    /// Takes a node out of the ends below its parent; does nothing if it is a level.
+    /// Removes a node from the ends below its parent; does nothing if it is a level.
     private mutating func removeTail(_ node: UInt32, below head: UInt32) {
-        // No level begins so: where it is nothing but `+`, it is no named child.
+        // No level begins with `+`: a level that is just `+` is not a named child.
         guard self[node].name.utf8.first == TopicGrammar.plus else { return }
         let set = self[head].single & ~NodeTable.tails
         tailSets[Int(set)].remove(self[node].name, at: self[node].children & ~NodeTable.tails, hash)
@@ -262,7 +264,7 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         occupied -= 1
     }
 
-    /// Gives `body` each node that has entries, and how many.
+    /// Passes `body` each node that has entries, and their number.
     func forEachUsedNode(_ body: (UInt32, Int) -> Void) {
         for node in nodes.indices where !nodes[node].entries.isEmpty {
             body(UInt32(truncatingIfNeeded: node), nodes[node].entries.count)
@@ -282,11 +284,11 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
     }
 }
 
-/// The hash of a name below a node, eight bytes at a time.
+/// The hash of a name below a node, computed eight bytes at a time.
 ///
-/// Each step multiplies what there is by a secret number and folds the two halves of the product, so all bits of a name
-/// bear on all bits of the hash. Both secrets are `Hasher`'s, which are new in each process. `Hasher` itself would cost ten
-/// times as much for a short name.
+/// Each step multiplies the state by a secret number and folds the two halves of the product, so that all bits of a
+/// name affect all bits of the hash. Both secrets come from `Hasher`, with new values in each process. `Hasher` itself
+/// would cost ten times as much for a short name.
 struct NameHash {
     private let seed: UInt64
     private let factor: UInt64
@@ -306,8 +308,10 @@ struct NameHash {
         withMark(name, in: 0..<name.count, below: parent).hash
     }
 
-    /// The same of a part of a topic, and what tells it from others: all of a name that is shorter than eight bytes, and its
-    /// length above; of a longer one its length and its hash.
+    /// The hash of a part of a topic, and a mark that distinguishes it from others.
+    ///
+    /// The mark of a name shorter than eight bytes is all of the name, with its length above; that of a longer one is
+    /// its length and its hash.
     @inline(__always)
     func withMark(
         _ bytes: Span<UInt8>, in range: Range<Int>, below parent: UInt32

@@ -1,4 +1,4 @@
-/// What a tree holds for one subscription.
+/// The tree's entry for one subscription.
 package protocol TreeEntry {
     /// A small dense number, unique in the tree while the entry is in it, and reusable afterwards.
     var subscription: UInt32 { get }
@@ -14,13 +14,13 @@ package protocol TreeEntry {
 /// nothing. Named children of all nodes, and the whole names, are in one hash table (``NodeTable``), so a node needs no
 /// dictionary of its own.
 ///
-/// A node keeps its entries in one contiguous array: the caller gets it whole and loops over it. The place of each
-/// entry is kept by its subscription number; removing swaps the node's last entry into the gap. So insertion and
-/// removal cost the filter's levels, however many subscribers share the node, and a node that holds nothing more is
+/// A node keeps its entries in one contiguous array: the caller gets all of it and loops over it. The place of each
+/// entry is kept by its subscription number; removing an entry moves the node's last entry into its place. So insertion
+/// and removal cost the filter's levels, however many subscribers share the node, and a node that has nothing left is
 /// freed.
 ///
-/// The levels from a filter's third `+` on are not nodes, but are compared 64 filters at a time (``TailSet``): otherwise
-/// some thousand filters with many `+` would make a topic's walk visit nodes without end.
+/// The levels from a filter's third `+` on are not nodes, but are compared 64 filters at a time (``TailSet``):
+/// otherwise a few thousand filters with many `+` would make a topic's walk visit too many nodes.
 ///
 /// A costly walk is remembered by topic (``MatchMemo``), until a node with wildcards is added or removed.
 ///
@@ -34,15 +34,16 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
     private var table = NodeTable<Entry>()
     private let memo = MatchMemo()
     private let topicLevels = TopicLevels()
-    /// Where each subscription's entry is, by its number.
+    /// The place of each subscription's entry, by its number.
     private var places: ContiguousArray<Place> = []
 
     /// How many subscriptions there are.
     package private(set) var count = 0
-    /// Increases with each change, so that data derived from the tree can be recognised as out of date.
+    /// Increases with each change, so that data derived from the tree can be recognised as outdated.
     package private(set) var version: UInt64 = 0
 
-    /// How many nodes the filters take: one for each without wildcards, one for each distinct beginning of the others.
+    /// How many nodes the filters use: one for each filter without wildcards, one for each distinct beginning of the
+    /// others.
     package var nodeCount: Int { table.count }
 
     /// Makes a tree without subscriptions.
@@ -50,7 +51,7 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
 
     /// Adds a subscription; one of the same number is replaced.
     ///
-    /// - Returns: how many more filters there are now with more `+` than a topic's walk follows, each counted once.
+    /// - Returns: how many filters with more `+` than a topic's walk follows have been added, each counted once.
     @discardableResult
     package mutating func insert(_ entry: Entry, at filter: TopicFilter) -> Int {
         let forked = table.tailCount
@@ -84,7 +85,7 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         return removed
     }
 
-    /// Removes a subscription; returns how many fewer filters there are with more `+` than a topic's walk follows.
+    /// Removes a subscription; returns how many filters with more `+` than a topic's walk follows have been removed.
     package mutating func removeCounting(_ subscription: UInt32) -> Int {
         let forked = table.tailCount
         _ = remove(subscription)
@@ -145,20 +146,20 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         return cost
     }
 
-    /// Passes `body` the same, at nodes where the walk of `topic` has ended before; makes the walk where they are not known.
+    /// The same at the nodes where the walk of `topic` has ended before; makes the walk if they are not known.
     package func forEachMatch(of topic: Topic, at ends: TopicEnds?, _ body: (Span<Entry>) -> Void) -> Int {
         guard let ends, ends.version == version else { return forEachMatch(of: topic, body) }
         for index in 0..<ends.count { visit(ends.nodes[index], body) }
         return ends.count
     }
 
-    /// The one entry of the one node at which a walk has ended; `nil`: there are more or none, or that is not known.
+    /// The only entry at the only node where a walk has ended; `nil` if there are more or none, or that is not known.
     package func onlyEntry(at ends: TopicEnds) -> Entry? {
         guard ends.version == version, ends.count == 1, table[ends.nodes[0]].entries.count == 1 else { return nil }
         return table[ends.nodes[0]].entries[0]
     }
 
-    /// Where the walk of `topic` ends; `nil`: at more nodes than are remembered.
+    /// Where the walk of `topic` ends; `nil` if it ends at more nodes than are remembered.
     package func ends(of topic: Topic) -> TopicEnds? {
         let bytes = topic.name.utf8Span.span
         var nodes: ContiguousArray<UInt32> = []
@@ -211,7 +212,7 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         if named != NodeTable<Entry>.none { arrive(at: named, bytes, end, &cost, body) }
         guard seesWildcards else { return }
         let (single, rest) = table.wildcards(below: parent)
-        // At most nodes there is neither, and that is one look.
+        // Most nodes have neither, which one comparison finds out.
         guard single & rest != NodeTable<Entry>.none else { return }
         if single < NodeTable<Entry>.tails {
             arrive(at: single, bytes, end, &cost, body)
@@ -221,7 +222,7 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         visit(rest, body)
     }
 
-    /// Apart from the walk, whose every step would pay for it.
+    /// Separate from the walk, because otherwise each of its steps would cost more.
     @inline(never)
     private func followTails(
         _ tails: UInt32, _ bytes: Span<UInt8>, from start: Int, _ cost: inout Int, _ body: (Span<Entry>) -> Void

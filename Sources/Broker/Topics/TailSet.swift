@@ -1,27 +1,27 @@
-/// The ends of filters that have one beginning and several `+` after it, compared with a topic 64 at a time.
+/// The ends of filters that have the same beginning and several `+` after it, compared with a topic 64 at a time.
 ///
 /// In a trie each `+` is a fork: a topic's walk goes both ways, and many filters with many `+` make it visit nearly all
-/// nodes. Here 64 filters share one word, and a level of the topic leaves the bits of those filters that still match.
+/// nodes. Here 64 filters share one word, and each level of the topic clears the bits of the filters that do not match.
 /// A topic costs a step for each level and block, however the `+` are distributed.
 struct TailSet {
     private var blocks: ContiguousArray<TailBlock> = []
-    /// Blocks with room.
+    /// The blocks that have room.
     private var open: ContiguousArray<Int> = []
     /// How many filters there are.
     private(set) var count = 0
 
-    /// A bit for each number of levels that the ends there have been since it was empty may match, the last one for all
-    /// beyond.
+    /// A bit for each number of levels that some end may match, including removed ends as long as the set has not been
+    /// empty; the last bit is for all larger numbers.
     private var lengths: UInt64 = 0
 
-    /// Whether there may be a filter's end that matches so many levels.
+    /// Whether some end may match this many levels.
     func mayHave(levels: Int) -> Bool { lengths & Self.bit(ofLevels: levels) != 0 }
 
     private static func bit(ofLevels levels: Int) -> UInt64 { 1 &<< UInt64(min(levels, 63)) }
 
     private mutating func noteLength(of tail: String) {
         let levels = TopicGrammar.levels(of: tail)
-        // `#` is its parent's level and all below.
+        // `#` matches its parent's level and everything below it.
         let bit = Self.bit(ofLevels: levels.count)
         lengths |= levels.last == "#" ? ~(Self.bit(ofLevels: levels.count - 1) - 1) : bit
     }
@@ -78,7 +78,7 @@ private struct TailBlock {
         /// The filters that have a name here, by the name, in the order of the hashes.
         var names: ContiguousArray<Name> = []
 
-        /// The filters whose name here is a topic's.
+        /// The filters that have this name at this level.
         func filters(named name: Span<UInt8>, hash: UInt32) -> UInt64 {
             let names = names.span
             var (low, high) = (0, names.count)
@@ -116,7 +116,7 @@ private struct TailBlock {
     /// The node of each filter, by its bit.
     private(set) var nodes = ContiguousArray<UInt32>(repeating: .max, count: size)
     private var used: UInt64 = 0
-    /// One more than the longest filter has.
+    /// One more level than the longest filter has.
     private var levels: ContiguousArray<Level> = []
 
     var isFull: Bool { used == .max }
@@ -157,7 +157,7 @@ private struct TailBlock {
     func match(_ topic: TopicLevels, from first: Int, _ bytes: Span<UInt8>, _ steps: inout Int) -> UInt64 {
         let levels = levels.span
         var (alive, found, depth) = (used, UInt64(0), 0)
-        // A filter that is left has another level or ends here, so there are words for it.
+        // A filter that still matches has another level or ends here, so this level has words.
         while alive != 0, first &+ depth < topic.count {
             steps &+= 1
             found |= alive & levels[depth].rest
@@ -171,21 +171,21 @@ private struct TailBlock {
     }
 }
 
-/// The levels of the topic that is being looked up: where each begins and ends, and its hash.
+/// The levels of the topic that is being looked up: the range and the hash of each.
 ///
-/// Runs on the tree's thread; its memory is used again for each topic.
+/// Runs on the tree's thread; its memory is reused for each topic.
 final class TopicLevels {
     private var levels: ContiguousArray<(start: UInt32, end: UInt32, hash: UInt32)> = []
 
     private(set) var isRead = false
 
-    /// How many there are.
+    /// The number of levels.
     var count: Int { levels.count }
 
-    /// Forgets the topic, as another is looked up.
+    /// Discards the topic, because another one is looked up.
     func forget() { isRead = false }
 
-    /// Reads the topic, unless that was done since ``forget()``.
+    /// Parses the topic, unless that was done since ``forget()``.
     func read(_ bytes: Span<UInt8>, _ hash: NameHash) {
         guard !isRead else { return }
         isRead = true
@@ -198,7 +198,7 @@ final class TopicLevels {
         }
     }
 
-    /// The number of the level that begins at a byte.
+    /// The index of the level that begins at a byte.
     func level(at start: Int) -> Int {
         var level = 0
         while level < levels.count, Int(levels[level].start) < start { level &+= 1 }
@@ -208,6 +208,6 @@ final class TopicLevels {
     /// The hash of a level's name.
     func hash(of level: Int) -> UInt32 { levels[level].hash }
 
-    /// Where a level is in the topic's bytes.
+    /// The range of a level in the topic's bytes.
     func range(of level: Int) -> Range<Int> { Int(levels[level].start)..<Int(levels[level].end) }
 }

@@ -6,10 +6,10 @@ package struct Topic: Sendable {
     /// The whole name.
     package let name: String
 
-    /// Makes a topic from `name`; throws what is wrong with it.
+    /// Makes a topic from `name`; throws the first violation.
     package init(_ name: String, limits: TopicLimits = TopicLimits()) throws(TopicError) {
         var name = name
-        // A string from elsewhere may be stored in pieces; later comparisons need it contiguous.
+        // A string from elsewhere may not be contiguous; later comparisons need it to be.
         name.makeContiguousUTF8()
         try TopicGrammar.checkTopic(name.utf8Span.span, limits: limits)
         self.name = name
@@ -30,7 +30,7 @@ package struct Topic: Sendable {
 
     /// Whether it is `$SYS` or below it, which only the broker publishes to.
     package var isSystem: Bool {
-        // Hardly any topic is, and every publication checks it.
+        // Checked for every publication, and hardly any topic is reserved.
         isReserved && name.utf8.starts(with: "$SYS".utf8)
             && (name.utf8.count == 4 || name.utf8.dropFirst(4).first == TopicGrammar.slash)
     }

@@ -1,4 +1,4 @@
-/// What a subscriber asks for: a topic in which `+` stands for one level and a last `#` for the rest.
+/// A subscriber's filter: a topic in which `+` stands for one level, and a `#` at the end for the rest.
 ///
 /// MQTT 5.0 §4.7.1. `a/#` matches `a` too. A filter that begins with a wildcard matches no topic that begins with `$`
 /// (§4.7.2). Two filters are equal if their bytes are.
@@ -10,10 +10,10 @@ package struct TopicFilter: Sendable {
     /// Whether a leading wildcard also matches names that begin with `$`; never set for filters of clients.
     let includesReserved: Bool
 
-    /// Matches every topic, which no filter of a subscriber can.
+    /// Matches every topic; no subscriber can write such a filter.
     static let everything = TopicFilter(unchecked: "#", isLiteral: false, includesReserved: true)
 
-    /// Makes a filter from `name`; throws what is wrong with it.
+    /// Makes a filter from `name`; throws the first violation.
     package init(_ name: String, limits: TopicLimits = TopicLimits()) throws(TopicError) {
         var name = name
         name.makeContiguousUTF8()
@@ -34,7 +34,7 @@ package struct TopicFilter: Sendable {
         includesReserved = false
     }
 
-    /// Makes a filter from a name that was valid before.
+    /// Makes a filter from a name that has been checked before.
     init(unchecked name: String, isLiteral: Bool, includesReserved: Bool = false) {
         self.name = name
         self.isLiteral = isLiteral
@@ -80,7 +80,7 @@ extension TopicFilter {
         var filterOffset = 0
         var topicOffset = 0
         while true {
-            // Both offsets are at the beginning of a level, which may be empty and at the very end.
+            // Both offsets are at the beginning of a level, which may be empty and at the end.
             let wildcard = filterOffset < filter.count ? filter[filterOffset] : TopicGrammar.slash
             if wildcard == TopicGrammar.hash { return true }
             if wildcard == TopicGrammar.plus {
@@ -106,7 +106,7 @@ extension TopicFilter {
         }
     }
 
-    /// Whether it matches nothing but `$SYS` and what is below it.
+    /// Whether it matches only `$SYS` and topics below it.
     var isSystem: Bool {
         let name = name.utf8Span.span
         guard name.count >= 4, name[0] == TopicGrammar.dollar else { return false }
@@ -114,12 +114,12 @@ extension TopicFilter {
             && (name.count == 4 || name[4] == TopicGrammar.slash)
     }
 
-    /// Whether it matches nothing but `$cluster` and what is below it.
+    /// Whether it matches only `$cluster` and topics below it.
     var isPrivate: Bool { Topic.isPrivate(name.utf8Span.span) }
 
     /// Whether this filter matches every topic that `other` matches.
     ///
-    /// Exact, the rule about `$` included: `#` covers `+/a` but not `$SYS/a`; `+/#` covers `#`.
+    /// Exact, also for the rule about `$`: `#` covers `+/a` but not `$SYS/a`; `+/#` covers `#`.
     package func covers(_ other: TopicFilter) -> Bool {
         let mine = comparableLevels
         let theirs = other.comparableLevels
@@ -144,9 +144,9 @@ extension TopicFilter {
     }
 }
 
-// Whether several filters together match all that one filter matches is decided level by level. What is left of each of
-// the others after a level is looked at once for each name that one of them has there, and once for a name that none
-// has, which only wildcards match: `a/#` is covered by `a` and `a/+/#`, but not by `a` and `a/b/#`.
+// Whether several filters together match all topics that one filter matches is decided level by level. The rests of the
+// other filters after a level are compared once for each name that one of them has at that level, and once for a name
+// that none has, which only wildcards match: `a/#` is covered by `a` and `a/+/#`, but not by `a` and `a/b/#`.
 
 extension TopicFilter {
     /// Whether at least one of `others` matches each topic that this filter matches.
@@ -177,7 +177,7 @@ private struct Pattern {
         return rest
     }
 
-    /// The rest after a level of this name; `nil`: it does not match.
+    /// The rest after a level with this name; `nil` if it does not match.
     func after(_ name: [UInt8], isFirst: Bool) -> Pattern? {
         // MQTT-4.7.2-1.
         if beginsWithPlus { return isFirst && name.first == TopicGrammar.dollar ? nil : rest }

@@ -1,4 +1,4 @@
-/// The grammar that topics and filters share: one pass over the bytes that finds every violation.
+/// The grammar that topics and filters share: one pass over the bytes finds any violation.
 enum TopicGrammar {
     static let slash = UInt8(ascii: "/")
     static let plus = UInt8(ascii: "+")
@@ -23,7 +23,8 @@ enum TopicGrammar {
         try checkLevels(levels, limits: limits)
     }
 
-    /// How many slashes there are, where nothing but printable ASCII without wildcards is; eight bytes at a time.
+    /// The number of slashes, if there is nothing but printable ASCII without wildcards, eight bytes at a time;
+    /// otherwise `nil`.
     private static func slashesOfPlain(_ bytes: Span<UInt8>) -> Int? {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let highs: UInt64 = 0x8080_8080_8080_8080
@@ -31,13 +32,13 @@ enum TopicGrammar {
         var offset = 0
         while offset < bytes.count {
             let count = min(8, bytes.count &- offset)
-            // Spaces follow the last bytes.
+            // Pad with spaces after the last byte.
             let word = bytes.word(at: offset, count: count) | (ones &* 0x20) << UInt64(count * 8)
-            // Each term has the high bit of the bytes that qualify; above one that does, of others, too.
+            // Each term sets the high bit of the bytes that qualify; and perhaps of bytes above such a byte.
             let control = (word &- ones &* 0x20) | ((word ^ ones &* 0x7F) &- ones)
             let wildcard = ((word ^ ones &* UInt64(plus)) &- ones) | ((word ^ ones &* UInt64(hash)) &- ones)
             guard (word | control | wildcard) & highs == 0 else { return nil }
-            // Of ASCII the sum has the high bit of each byte that is none.
+            // For ASCII, the sum sets the high bit of each byte that is not a slash.
             let others = (word ^ ones &* UInt64(slash)) &+ ones &* 0x7F
             slashes &+= Int(truncatingIfNeeded: ((~others & highs) &>> 7 &* ones) &>> 56)
             offset &+= 8
@@ -45,7 +46,7 @@ enum TopicGrammar {
         return slashes
     }
 
-    /// Checks the bytes of a filter's name, which must be valid UTF-8, and returns whether it is without wildcards.
+    /// Checks the bytes of a filter's name, which must be valid UTF-8; returns whether it has no wildcards.
     static func checkFilter(_ bytes: Span<UInt8>, limits: TopicLimits) throws(TopicError) -> Bool {
         try checkLength(bytes.count, limits: limits)
         var levels = 1
@@ -108,21 +109,21 @@ enum TopicGrammar {
 
     /// Makes a string from unchecked bytes.
     static func decode(_ bytes: Span<UInt8>, limits: TopicLimits) throws(TopicError) -> String {
-        // Before decoding, to bound its cost.
+        // Checked before decoding, to bound its cost.
         try checkLength(bytes.count, limits: limits)
         let name = unsafe bytes.withUnsafeBufferPointer { unsafe String(validating: $0, as: UTF8.self) }
         guard let name else { throw .notUTF8 }
         return name
     }
 
-    /// Splits at slashes; by bytes, because to `String` a slash with a combining mark is a different character.
+    /// Splits at slashes; works on bytes, because to `String` a slash with a combining mark is another character.
     static func levels(of name: String) -> [Substring] {
         name.utf8.split(separator: slash, omittingEmptySubsequences: false).map(Substring.init)
     }
 }
 
 extension Hasher {
-    /// Feeds bytes as they are, without a terminator.
+    /// Feeds bytes without a terminator.
     mutating func combine(bytes: Span<UInt8>) {
         unsafe bytes.withUnsafeBufferPointer { unsafe combine(bytes: UnsafeRawBufferPointer($0)) }
     }

@@ -10,7 +10,7 @@ package struct TopicLimits: Sendable, Equatable {
     /// Whether a filter may have `$share` as its first level, which is reserved for shared subscriptions (MQTT 5.0 §4.8.2).
     var allowsShared = false
 
-    /// For names that were accepted before and are only referred to.
+    /// No limits, for names that have been accepted before.
     package static let none: TopicLimits = {
         var limits = TopicLimits(maximumBytes: .max, maximumLevels: .max, maximumWildcards: .max)
         limits.allowsShared = true

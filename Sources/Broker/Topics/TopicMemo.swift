@@ -1,7 +1,7 @@
-/// The topics that were published to last, so that another publication to one of them makes no string and reads no grammar.
+/// The most recently published topics, so that another publication to one of them makes no string and parses no name.
 ///
-/// Each name has one place, and of those with the same place the last one stays. Runs on one thread. An object, because a
-/// look at one place would copy all of a value.
+/// Each name has one place, and the last of those with the same place stays. Runs on one thread. A class, because
+/// reading one place of a structure would copy all of it.
 final class TopicMemo {
     private static var count: Int { 64 }
     /// The longest name that is kept, in bytes.
@@ -12,7 +12,7 @@ final class TopicMemo {
         var ends = Ends()
     }
 
-    /// The length of a name, and its bytes at both ends: all of them, if there are up to sixteen.
+    /// The length of a name, and its first and last bytes: all of them, if there are up to sixteen.
     private struct Ends: Equatable {
         var count = 0
         var first: UInt64 = 0
@@ -28,19 +28,19 @@ final class TopicMemo {
             last = name.word(at: count &- length, count: length)
         }
 
-        /// Topics of one kind differ there.
+        /// Topics of one kind differ in these bytes.
         var place: Int {
             let mixed = first &* 31 ^ last ^ UInt64(truncatingIfNeeded: count)
             return Int(truncatingIfNeeded: (mixed &* 0x9E37_79B9_7F4A_7C15) &>> 58) & (TopicMemo.count - 1)
         }
     }
 
-    // Not checked for overlapping changes, which each publication would pay: nothing is called while it changes.
+    // Unchecked, because each publication reads it, and nothing is called while it changes.
     @exclusivity(unchecked) private var known = ContiguousArray(repeating: Known(), count: count)
 
     init() {}
 
-    /// The topic of this name, where it is known.
+    /// The topic with this name, if it is known; otherwise `nil`.
     func topic(named name: Span<UInt8>) -> Topic? {
         guard !name.isEmpty, name.count <= Self.longest else { return nil }
         let ends = Ends(name)
