@@ -5,13 +5,13 @@ package struct JSONError: Error, Equatable, Sendable {
         /// The input ends inside a value.
         case unexpectedEnd
         case unexpectedByte(UInt8, expected: String)
-        /// Something follows the one value that the input should be.
+        /// Something follows the only value that the input may contain.
         case trailingBytes
         case malformedNumber
         case malformedEscape
         /// A `\u` escape names half a surrogate pair.
         case loneSurrogate
-        /// A string holds an unescaped byte below 0x20.
+        /// A string contains an unescaped byte below 0x20.
         case controlCharacter(UInt8)
         case notUTF8
         case tooDeep(maximum: Int)
@@ -40,7 +40,7 @@ extension JSONError: CustomStringConvertible {
 }
 
 extension JSONError.Reason: CustomStringConvertible {
-    /// What is wrong, without where.
+    /// What is wrong, without the place.
     package var description: String {
         switch self {
         case .unexpectedEnd: "the JSON ends too early"

@@ -1,4 +1,4 @@
-/// The name of a member that a reader asks for, prepared so that most members are told from it by two words.
+/// The name of a member that a reader looks for, prepared so that two words distinguish it from most others.
 package struct JSONName: ExpressibleByStringLiteral {
     private enum Text {
         case literal(StaticString)
@@ -8,21 +8,21 @@ package struct JSONName: ExpressibleByStringLiteral {
     private let text: Text
     let mark: Mark
 
-    /// The name of a member that the contract names.
+    /// The name of a member of the protocol.
     @inline(__always)
     package init(stringLiteral name: StaticString) {
         text = .literal(name)
         mark = unsafe Mark(name.utf8Start, count: name.utf8CodeUnitCount)
     }
 
-    /// A name that is known only now.
+    /// A name that is known only at run time.
     package init(_ name: String) {
         text = .string(name)
         let bytes = name.utf8Span.span
         mark = Mark(bytes, 0..<bytes.count)
     }
 
-    /// The name itself, for an error's text.
+    /// The name, for the text of an error.
     package var description: String {
         switch text {
         case .literal(let name): name.description
@@ -30,7 +30,7 @@ package struct JSONName: ExpressibleByStringLiteral {
         }
     }
 
-    /// Gives `body` the name's bytes.
+    /// Passes `body` the name's bytes.
     @inline(__always)
     func withBytes<Result>(_ body: (Span<UInt8>) -> Result) -> Result {
         switch text {
@@ -41,12 +41,12 @@ package struct JSONName: ExpressibleByStringLiteral {
         }
     }
 
-    /// How many bytes a name has, and its first eight; shorter ones have zeros after their end.
+    /// The length of a name and its first eight bytes; shorter names are padded with zeros.
     struct Mark: Equatable {
         let first: UInt64
         let count: Int
 
-        /// Whether it says all of a name.
+        /// Whether it contains the whole name.
         var isWhole: Bool { count <= 8 }
 
         @inline(__always)
@@ -65,7 +65,7 @@ package struct JSONName: ExpressibleByStringLiteral {
             first = bytes.word(at: range.lowerBound, count: min(count, 8))
         }
 
-        /// One of 64 bits, so that a set of names can tell at a glance that one is not among them.
+        /// One of 64 bits, by which a set of names can quickly exclude a name.
         var bit: UInt64 {
             let mixed = (first ^ UInt64(truncatingIfNeeded: count)) &* 0x9E37_79B9_7F4A_7C15
             return 1 &<< (mixed &>> 58)

@@ -10,12 +10,12 @@ package struct JSONObject: ~Escapable {
         let value: JSONValue.Extent
     }
 
-    /// The members, in their order.
+    /// The members, in order.
     struct Members {
         private var list: [Member] = []
-        /// The decoded names of those that have escapes, so that looking for them is cheap.
+        /// The decoded names of members whose names have escapes, so that searching for them is cheap.
         private var decoded: [(place: Int, name: [UInt8])] = []
-        /// A bit of each name.
+        /// The bits of all names.
         private var bits: UInt64 = 0
 
         init() { list.reserveCapacity(8) }
@@ -24,7 +24,7 @@ package struct JSONObject: ~Escapable {
 
         subscript(place: Int) -> Member { list[place] }
 
-        /// Adds a member; `false`: there is one of that name.
+        /// Adds a member; `false` if there is already one with that name.
         @inline(__always)
         mutating func append(_ name: JSONValue.Extent, _ value: JSONValue.Extent, in bytes: Span<UInt8>) -> Bool {
             if name.isEscaped { return appendEscaped(name, value, in: bytes) }
@@ -47,11 +47,11 @@ package struct JSONObject: ~Escapable {
             return true
         }
 
-        /// `false`: there is certainly no member of that name.
+        /// Whether a member may have that name; `false` means that none has.
         @inline(__always)
         func mayHave(_ mark: JSONName.Mark) -> Bool { bits & mark.bit != 0 }
 
-        /// The place of the member of that name; `nil` where there is none.
+        /// The index of the member with that name; `nil` if there is none.
         func place(of mark: JSONName.Mark, _ name: Span<UInt8>, in bytes: Span<UInt8>) -> Int? {
             guard mayHave(mark) else { return nil }
             for place in list.indices where list[place].mark == mark {
@@ -88,26 +88,26 @@ package struct JSONObject: ~Escapable {
         return try scanner.onlyObject()
     }
 
-    /// How many members there are.
+    /// The number of members.
     package var count: Int { members.count }
 
-    /// Where the object begins in the input, in bytes.
+    /// The offset of the object in the input, in bytes.
     package var offset: Int { range.lowerBound }
 
-    /// The object as it is written in the input.
+    /// The object as written in the input.
     package var rawBytes: Span<UInt8> {
         @_lifetime(copy self)
         get { input.extracting(range) }
     }
 
-    /// The member of that name, which may be `null`; `nil` if there is none.
+    /// The member with that name, which may be `null`; `nil` if there is none.
     @_lifetime(copy self)
     package func value(_ name: JSONName) -> JSONValue? {
         guard let extent = find(name) else { return nil }
         return JSONValue(bytes: input, extent: extent)
     }
 
-    /// The type of the member of that name; `nil` if there is none.
+    /// The type of the member with that name; `nil` if there is none.
     package func kind(of name: JSONName) -> JSONValue.Kind? { find(name)?.kind }
 
     /// The name of the member at `index`, which is below ``count``.
@@ -121,7 +121,7 @@ package struct JSONObject: ~Escapable {
         JSONValue(bytes: input, extent: members[index].value)
     }
 
-    /// The member where it is a string, not yet decoded.
+    /// The member's string, not yet decoded.
     @_lifetime(copy self)
     package func text(_ name: JSONName) throws(JSONError) -> JSONValue? {
         guard let value = present(name) else { return nil }
@@ -172,7 +172,7 @@ package struct JSONObject: ~Escapable {
         return try value.strings(member: name.description, atMost: maximum)
     }
 
-    /// The object that the member is.
+    /// The member's object.
     @_lifetime(copy self)
     package func object(_ name: JSONName) throws(JSONError) -> JSONObject? {
         guard let value = present(name) else { return nil }
@@ -187,7 +187,7 @@ package struct JSONObject: ~Escapable {
 
     @inline(__always)
     private func find(_ name: JSONName) -> JSONValue.Extent? {
-        // Most commands have few of the members that they may have.
+        // Most commands have few of the members that are allowed.
         members.mayHave(name.mark) ? findPresent(name) : nil
     }
 

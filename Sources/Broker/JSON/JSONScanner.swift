@@ -5,17 +5,17 @@
 package struct JSONScanner: ~Escapable {
     /// How deeply values may be nested by default; the outermost object is level 1.
     ///
-    /// The use of the stack grows with it.
+    /// The stack space used grows with it.
     package static let maximumDepth = 64
     /// How many members an object may have; the check for duplicates is quadratic in it.
     package static let maximumMembers = 256
 
     let bytes: Span<UInt8>
     let maximumDepth: Int
-    /// Where the next byte is read.
+    /// The offset of the next byte to read.
     package private(set) var offset: Int
 
-    /// Begins to read at `offset`.
+    /// Starts reading at `offset`.
     @_lifetime(copy bytes)
     package init(_ bytes: Span<UInt8>, from offset: Int = 0, maximumDepth: Int = JSONScanner.maximumDepth) {
         self.bytes = bytes
@@ -90,10 +90,10 @@ package struct JSONScanner: ~Escapable {
         }
     }
 
-    /// Enters an object that is not empty, after white space; `false`: there is none.
+    /// Enters an object that is not empty, after white space; `false` if there is none.
     ///
-    /// Its members are then read one by one: ``scanName()``, ``scanValue(depth:)``, ``hasAnotherMember()``. The caller sees to
-    /// their number and their names.
+    /// Its members are then read one by one: ``scanName()``, ``scanValue(depth:)``, ``hasAnotherMember()``. The caller
+    /// must check their number and names.
     mutating func entersObject() -> Bool {
         skipWhitespace()
         guard maximumDepth >= 1, skip(UInt8(ascii: "{")) else { return false }
@@ -101,7 +101,7 @@ package struct JSONScanner: ~Escapable {
         return next == UInt8(ascii: "\"")
     }
 
-    /// Goes on after a member's value: to the next member, or past the object's end.
+    /// Continues after a member's value: moves to the next member, or past the object's end.
     @inline(__always)
     mutating func hasAnotherMember() throws(JSONError) -> Bool {
         skipWhitespace()
@@ -122,7 +122,7 @@ package struct JSONScanner: ~Escapable {
         return name
     }
 
-    /// Reads a value nested in `depth` others.
+    /// Reads a value inside `depth` others.
     mutating func scanValue(depth: Int) throws(JSONError) -> JSONValue.Extent {
         let start = offset
         switch next {
@@ -151,8 +151,9 @@ package struct JSONScanner: ~Escapable {
         }
     }
 
-    /// Reads a value of the outermost object: a string without escapes or a short number in few steps, others as
-    /// ``scanValue(depth:)`` does.
+    /// Reads a value of the outermost object.
+    ///
+    /// A string without escapes and a short number take few steps; other values are read by ``scanValue(depth:)``.
     @inline(__always)
     mutating func scanPlainValue() throws(JSONError) -> JSONValue.Extent {
         let start = offset
@@ -168,10 +169,10 @@ package struct JSONScanner: ~Escapable {
         return JSONValue.Extent(range: start..<offset, kind: .number)
     }
 
-    /// Reads `true` or `false`; `nil`, with nothing read: there is neither.
+    /// Reads `true` or `false`; `nil` if there is neither, and then reads nothing.
     @inline(__always)
     mutating func scanBool() -> Bool? {
-        // At the end of an object there are five bytes at least.
+        // Inside an object, at least five bytes must follow.
         guard bytes.count &- offset >= 5 else { return nil }
         let word = bytes.word(at: offset, count: 5)
         if word &<< 32 == JSONName("true").mark.first &<< 32 {
@@ -268,13 +269,13 @@ package struct JSONScanner: ~Escapable {
         self.offset = offset
     }
 
-    /// The next byte; 0, which begins nothing, at the end.
+    /// The next byte; at the end 0, which no token begins with.
     @inline(__always)
     private var next: UInt8 { offset < bytes.count ? bytes[offset] : 0 }
 
     @inline(__always)
     mutating func skipWhitespace() {
-        // Most commands are written without.
+        // Most commands have no white space.
         if next <= 0x20 { skipMoreWhitespace() }
     }
 

@@ -66,8 +66,9 @@ extension JSONScanner {
 }
 
 extension Span where Element == UInt8 {
-    /// The first offset from `start` on that needs a look in a string: a quotation mark, a backslash, a control or a
-    /// byte of a longer scalar; `count` where there is none.
+    /// The first offset from `start` on with a byte that needs special treatment in a string; `count` if there is none.
+    ///
+    /// That is a quotation mark, a backslash, a control character or a byte of a longer scalar.
     func skipPlain(from start: Int) -> Int {
         guard start < count else { return count }
         return unsafe withUnsafeBufferPointer { bytes in
@@ -76,7 +77,7 @@ extension Span where Element == UInt8 {
         }
     }
 
-    /// Whether it has a line end.
+    /// Whether it contains a line end.
     var hasLineEnd: Bool {
         unsafe withUnsafeBufferPointer { bytes in
             guard let base = bytes.baseAddress else { return false }
@@ -84,16 +85,17 @@ extension Span where Element == UInt8 {
         }
     }
 
-    /// How long the number at `start` is, if it has a few digits and at most a point among them; 0: it may be another.
+    /// The length of the number at `start`, if it has a few digits and at most a point among them; 0 if it may be
+    /// longer.
     @inline(__always)
     func lengthOfShortNumber(at start: Int) -> Int {
         guard count &- start > 8 else { return 0 }
         let digits = word(at: start, count: 8) ^ 0x3030_3030_3030_3030
         let low: UInt64 = 0x7F7F_7F7F_7F7F_7F7F
-        // The high bit of each byte that is no digit, and then of each that is neither a digit nor the first point.
+        // The high bit of each byte that is not a digit, and then of each that is neither a digit nor the first point.
         let others = ((digits & low) &+ 0x7676_7676_7676_7676 | digits) & ~low
         let whole = others.trailingZeroBitCount
-        // No digit, or a zero before another one.
+        // There is no digit, or a zero is followed by another digit.
         guard whole > 8, whole < 64, whole == 15 || UInt8(truncatingIfNeeded: digits) != 0 else { return 0 }
         var length = whole &>> 3
         if UInt8(truncatingIfNeeded: digits &>> UInt64(whole &- 7)) == UInt8(ascii: ".") ^ 0x30 {
@@ -101,33 +103,33 @@ extension Span where Element == UInt8 {
             guard all < 8, all &- length > 1 else { return 0 }
             length = all
         }
-        // What may continue it is left to the other reader.
+        // A number that may continue is left to the other reader.
         let following = self[start &+ length] | 0x20
         return following == UInt8(ascii: "e") || following == UInt8(ascii: ".") ? 0 : length
     }
 
-    /// The same among the next eight bytes; `start`, or what follows them, where it is not known.
+    /// The same within the next eight bytes; `start`, or the offset after them, if that is not known.
     @inline(__always)
     func skipPlainWord(from start: Int) -> Int {
         guard count &- start >= 8 else { return start }
         let word = unsafe UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: start, as: UInt64.self))
-        // Where there is none, 64 zeros are the length of the word.
+        // If there is none, 64 trailing zeros are the length of the word.
         return start &+ Self.special(word).trailingZeroBitCount / 8
     }
 
-    /// The high bit of the lowest byte of `word` that needs a look in a string; those above it may be wrong.
+    /// The high bit of the lowest byte of `word` that needs special treatment; those of bytes above it may be wrong.
     @inline(__always)
     private static func special(_ word: UInt64) -> UInt64 {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let quotes = word ^ (ones &* UInt64(UInt8(ascii: "\"")))
         let backslashes = word ^ (ones &* UInt64(UInt8(ascii: "\\")))
-        // Each term has the high bit of the bytes that qualify. A borrow may set it falsely, but only above one that does.
+        // Each term sets the high bit of the bytes that qualify. A borrow may also set it, but only above such a byte.
         return (word | (quotes &- ones) | (backslashes &- ones) | (word &- ones &* 0x20)) & Self.highBits
     }
 
     private static var highBits: UInt64 { 0x8080_8080_8080_8080 }
 
-    /// The length of the scalar at `start`, in bytes; 0 where there is no well-formed one (Unicode 3.9, table 3-7).
+    /// The length of the scalar at `start`, in bytes; 0 if there is no well-formed one (Unicode 3.9, table 3-7).
     func scalarLength(at start: Int) -> Int {
         let first = self[start]
         if first < 0x80 { return 1 }
@@ -154,7 +156,7 @@ extension Span where Element == UInt8 {
         return unit
     }
 
-    /// The decoded bytes of a string; `range` is its inside and has been scanned.
+    /// The decoded bytes of a string; `range` is between its quotation marks and has been scanned.
     func unescaped(_ range: Range<Int>) -> [UInt8] {
         var decoded: [UInt8] = []
         decoded.reserveCapacity(range.count)

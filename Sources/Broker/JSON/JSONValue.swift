@@ -1,4 +1,4 @@
-/// One JSON value in its place in the input: validated, not yet decoded.
+/// One JSON value at its place in the input: validated, not yet decoded.
 ///
 /// Valid as long as the bytes it was read from.
 package struct JSONValue: ~Escapable {
@@ -17,7 +17,7 @@ package struct JSONValue: ~Escapable {
         /// Whether a string has escapes.
         var isEscaped = false
 
-        /// What is between a string's quotation marks.
+        /// The range between a string's quotation marks.
         var inside: Range<Int> { range.lowerBound + 1..<range.upperBound - 1 }
     }
 
@@ -42,10 +42,10 @@ package struct JSONValue: ~Escapable {
     /// The value's type.
     package var kind: Kind { extent.kind }
 
-    /// Where the value begins in the input, in bytes.
+    /// The offset of the value in the input, in bytes.
     package var offset: Int { extent.range.lowerBound }
 
-    /// The value as it is written in the input, a string with its quotation marks.
+    /// The value as written in the input, a string with its quotation marks.
     package var rawBytes: Span<UInt8> {
         @_lifetime(copy self)
         get { input.extracting(extent.range) }
@@ -66,11 +66,11 @@ package struct JSONValue: ~Escapable {
     /// The decoded string of a value that is known to be one.
     var text: String {
         if extent.isEscaped { return String(decoding: input.unescaped(extent.inside), as: UTF8.self) }
-        // The scanner has looked at the bytes.
+        // The scanner has checked the bytes.
         return unsafe String(copying: UTF8Span(unchecked: input.extracting(extent.inside)))
     }
 
-    /// Whether it is a string that says `word`.
+    /// Whether it is a string equal to `word`.
     package func says(_ word: JSONName) -> Bool {
         guard kind == .string else { return false }
         if extent.isEscaped { return text == word.description }
@@ -169,7 +169,7 @@ package struct JSONValue: ~Escapable {
         JSONError(.wrongKind(member: member, expected: expected, found: kind), at: offset)
     }
 
-    /// A scanner at the value's beginning; its depth was checked when the whole was read.
+    /// A scanner at the beginning of the value; its depth was checked when the whole input was read.
     @_lifetime(copy self)
     private func scanner() -> JSONScanner {
         JSONScanner(input, from: offset, maximumDepth: .max)

@@ -11,7 +11,7 @@
 /// writer.endObject()
 /// ```
 package struct JSONWriter {
-    /// What has been written.
+    /// The bytes written so far.
     package private(set) var bytes: [UInt8]
     private var needsComma = false
 
@@ -26,13 +26,13 @@ package struct JSONWriter {
         bytes.reserveCapacity(count)
     }
 
-    /// Clears what has been written and keeps the capacity.
+    /// Clears the bytes and keeps the capacity.
     package mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)
         needsComma = false
     }
 
-    /// Takes out what has been written, as a line.
+    /// Takes the bytes written so far, as a line.
     package mutating func takeLine() -> [UInt8] {
         var line: [UInt8] = []
         swap(&line, &bytes)
@@ -60,7 +60,7 @@ package struct JSONWriter {
         needsComma = false
     }
 
-    /// Writes a name, with what is around it; returns how much.
+    /// Writes a name and the characters around it; returns how many bytes.
     @inline(__always)
     private static func put(_ name: StaticString, hasComma: Bool, at place: UnsafeMutablePointer<UInt8>) -> Int {
         var count = 0
@@ -76,7 +76,7 @@ package struct JSONWriter {
         return count
     }
 
-    /// Appends what `body` writes at the place it is given, at most `capacity` bytes; it returns how many.
+    /// Appends what `body` writes to the given place, at most `capacity` bytes; `body` returns how many.
     @inline(__always)
     private mutating func write(atMost capacity: Int, _ body: (UnsafeMutablePointer<UInt8>) -> Int) {
         bytes.append(addingCapacity: capacity) { output in
@@ -87,7 +87,7 @@ package struct JSONWriter {
         }
     }
 
-    /// Writes the beginning of an object, up to a member's value, as it is.
+    /// Writes the beginning of an object, up to a member's value, unchanged.
     package mutating func begin(object text: StaticString) {
         separate()
         append(text)
@@ -151,7 +151,7 @@ package struct JSONWriter {
         append(digits.span, first..<40)
     }
 
-    /// How many digits a number has in decimal.
+    /// The number of decimal digits of a value.
     static func digitCount(_ value: UInt64) -> Int {
         var (count, limit) = (1, UInt64(10))
         while count < 20, value >= limit {
@@ -161,7 +161,7 @@ package struct JSONWriter {
         return count
     }
 
-    /// Writes a number in decimal, two digits at a time; returns how many.
+    /// Writes a number in decimal, two digits at a time; returns the number of digits.
     @inline(__always)
     static func put(_ value: UInt64, at place: UnsafeMutablePointer<UInt8>) -> Int {
         var digits = InlineArray<20, UInt8>(repeating: 0)
@@ -185,7 +185,7 @@ package struct JSONWriter {
 
     @inline(__always)
     private static func putPair(_ pair: UInt64, at place: UnsafeMutablePointer<UInt8>) {
-        // Of numbers below 100 this is a tenth.
+        // For numbers below 100 this is a tenth.
         let tens = (pair &* 205) &>> 11
         unsafe place[0] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: tens)
         unsafe place[1] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: pair &- tens &* 10)
@@ -213,7 +213,7 @@ package struct JSONWriter {
         bytes.append(UInt8(ascii: "\""))
     }
 
-    /// Writes a string that has nothing to escape.
+    /// Writes a string without characters to escape.
     private mutating func plainString(_ value: Span<UInt8>) {
         let hasComma = needsComma
         unsafe write(atMost: value.count + 3) { place in
@@ -241,11 +241,11 @@ package struct JSONWriter {
         bytes.append(UInt8(ascii: "\""))
     }
 
-    /// Writes what another writer has written.
+    /// Appends the output of another writer.
     ///
-    /// - Parameter needsComma: whether a member that follows needs one.
+    /// - Parameter needsComma: whether a following member needs a comma.
     package mutating func splice(_ part: [UInt8], needsComma: Bool) {
-        // Making room for nothing would write to the empty array that all threads share.
+        // Reserving no bytes would write to the empty array that all threads share.
         guard !part.isEmpty else {
             self.needsComma = needsComma
             return
@@ -259,7 +259,7 @@ package struct JSONWriter {
         self.needsComma = needsComma
     }
 
-    /// Writes bytes that are already one JSON value.
+    /// Writes bytes that are one JSON value.
     package mutating func raw(_ value: Span<UInt8>) {
         separate()
         append(value, 0..<value.count)
@@ -297,7 +297,7 @@ package struct JSONWriter {
         bool(value)
     }
 
-    /// Writes a member that is already a JSON value.
+    /// Writes a member whose value is written JSON.
     package mutating func member(_ name: StaticString, raw value: Span<UInt8>) {
         self.name(name)
         raw(value)
