@@ -1,10 +1,10 @@
-/// JSON as MessagePack: in one pass, without building a tree.
+/// Converts JSON to MessagePack in one pass, without building a tree.
 ///
-/// Integers that fit in 64 bits stay integers; other numbers become float64, which is what JavaScript makes of them.
+/// Integers that fit in 64 bits stay integers; other numbers become float64, as in JavaScript.
 extension PackedWriter {
-    /// Writes the one value that JSON says.
+    /// Writes the one value that `json` contains.
     ///
-    /// Returns `false`, and writes nothing, if it is not JSON, or nested more deeply than ``maximumDepth``.
+    /// Returns `false`, and writes nothing, if it is not JSON, or is nested more deeply than ``maximumDepth``.
     package mutating func value(json: Span<UInt8>) -> Bool {
         let start = bytes.count
         var offset = 0
@@ -68,7 +68,7 @@ extension PackedWriter {
         return true
     }
 
-    /// A string, a number or a word, as the scanner reads it.
+    /// A string, a number or a word, read by the JSON scanner.
     private mutating func takeScalar(_ json: Span<UInt8>, _ offset: inout Int) -> Bool {
         var scanner = JSONScanner(json, from: offset)
         guard let extent = try? scanner.scanValue(depth: 0) else { return false }
@@ -86,7 +86,7 @@ extension PackedWriter {
             }
         case .number:
             if let number = try? value.integer(as: UInt64.self) {
-                // A zero with a sign is none of the integers.
+                // A zero with a sign is not an integer.
                 if number == 0, json[extent.range.lowerBound] == UInt8(ascii: "-") {
                     double(-0.0)
                 } else {

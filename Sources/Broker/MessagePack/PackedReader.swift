@@ -1,17 +1,17 @@
-/// What is wrong with MessagePack.
+/// An error in MessagePack input.
 package struct PackedError: Error, Equatable, CustomStringConvertible {
-    /// What, as a phrase.
+    /// A phrase that says what is wrong.
     package let text: String
-    /// The offset of the item that is wrong, in bytes.
+    /// The offset of the wrong item, in bytes.
     package let offset: Int
 
     package var description: String { "\(text) (at byte \(offset))" }
 }
 
-/// Reads a command of `broker.v1.msgpack`: as the JSON that means the same, so that both have one meaning.
+/// Converts a command of `broker.v1.msgpack` to the equivalent JSON, so that both have one meaning.
 ///
-/// One map whose keys are strings, with what JSON has. `data` may be bytes, and is then told as base64 with its `encoding`.
-/// In one pass, without building a tree; its use of the stack is bounded by the depth.
+/// The command is one map whose keys are strings, with the types of JSON. `data` may also be bytes, which become base64
+/// with its `encoding`. Works in one pass, without building a tree; its use of the stack is bounded by the depth.
 package struct PackedReader: ~Escapable {
     private let bytes: Span<UInt8>
     private var offset = 0
@@ -36,9 +36,9 @@ package struct PackedReader: ~Escapable {
         return reader.writer.bytes
     }
 
-    /// Reads an item nested in `depth` others.
+    /// Reads an item inside `depth` others.
     ///
-    /// - Parameter isCommand: whether it is the command, or the farewell in it: then its `data` may be bytes.
+    /// - Parameter isCommand: whether it is the command, or the farewell in it; then its `data` may be bytes.
     private mutating func value(depth: Int, isCommand: Bool = false) throws(PackedError) {
         let start = offset
         let first = try byte()
@@ -116,7 +116,7 @@ package struct PackedReader: ~Escapable {
         return bytes[offset - 1]
     }
 
-    /// A number of so many bytes, at most eight, big-endian.
+    /// Reads a number of `width` bytes, at most eight, big-endian.
     private mutating func number(_ width: Int) throws(PackedError) -> UInt64 {
         guard bytes.count - offset >= width else { throw PackedError(text: "it ends too early", offset: bytes.count) }
         var number: UInt64 = 0
@@ -127,7 +127,8 @@ package struct PackedReader: ~Escapable {
         return number
     }
 
-    /// A size of so many bytes; each counted item takes a byte, so more than are left are refused at once.
+    /// Reads a size of `width` bytes; each counted item takes at least a byte, so a size above what is left is refused
+    /// at once.
     private mutating func count(_ width: Int) throws(PackedError) -> Int {
         let count = try number(width)
         guard count <= UInt64(bytes.count - offset) else {

@@ -1,9 +1,9 @@
 /// Writes MessagePack onto an array of bytes, front to back.
 ///
-/// Maps and arrays are begun without their sizes, which are written at their ends: a map of members takes one byte for it,
-/// those that come of JSON two more. Not the encoder of WSTransportCoding, which encodes types and brings Foundation along.
+/// Maps and arrays begin without their sizes, which are written at the end: a map of members needs one byte for it,
+/// those made from JSON two more. Not the encoder of WSTransportCoding, which encodes types and needs Foundation.
 package struct PackedWriter {
-    /// What has been written.
+    /// The bytes written so far.
     package private(set) var bytes: [UInt8] = []
 
     package init() {}
@@ -11,7 +11,7 @@ package struct PackedWriter {
     /// Makes a writer with room for `count` bytes.
     package init(capacity count: Int) { bytes.reserveCapacity(count) }
 
-    /// Clears what has been written and keeps the capacity.
+    /// Clears the bytes and keeps the capacity.
     package mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
 
     // MARK: Values
@@ -31,7 +31,7 @@ package struct PackedWriter {
         }
     }
 
-    /// The same for one that may be negative.
+    /// The same for an integer that may be negative.
     package mutating func integer(_ value: Int64) {
         let bits = UInt64(bitPattern: value)
         switch value {
@@ -121,11 +121,11 @@ package struct PackedWriter {
             bytes[place + 2] = UInt8(truncatingIfNeeded: count)
             return
         }
-        // Hardly any has so many that its size needs two bytes more.
+        // Hardly any container has so many items that its size needs two more bytes.
         let size = (0..<4).map { UInt8(truncatingIfNeeded: count >> (24 - 8 * $0)) }
         bytes.replaceSubrange(place..<place + 3, with: [isMap ? 0xDF : 0xDD] + size)
     }
 
-    /// Forgets what was written from a place on.
+    /// Removes everything written from a place on.
     mutating func goBack(to place: Int) { bytes.removeSubrange(place...) }
 }
