@@ -1,17 +1,17 @@
 internal import COpenSSL
 
-/// OpenSSL could not do what it was asked for: no memory, no such algorithm, a parameter that it refuses.
+/// An error of OpenSSL: no memory, an unknown algorithm, or a parameter that it refuses.
 package struct CryptographyError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// OpenSSL's words.
+    /// OpenSSL's message.
     package let reason: String
 
-    /// What went wrong, as OpenSSL says it.
+    /// The error, in OpenSSL's words.
     package var description: String { "OpenSSL: \(reason)" }
 
-    /// An error for people.
+    /// Makes an error with a text for people.
     package init(_ reason: String) { self.reason = reason }
 
-    /// The error of the call that has just failed; the thread's queue of errors is empty afterwards.
+    /// The error of the call that has just failed; empties the thread's queue of errors.
     static func last(_ otherwise: StaticString) -> CryptographyError {
         defer { ERR_clear_error() }
         let code = ERR_peek_error()
@@ -22,8 +22,8 @@ package struct CryptographyError: Error, Equatable, Sendable, CustomStringConver
     }
 }
 
-/// OpenSSL's library of algorithms.
+/// The OpenSSL library.
 enum Library {
-    /// Set up to free nothing when the program ends: a thread may be at work then.
+    /// Whether it is initialised; it frees nothing when the program ends, because a thread may still be using it.
     static let isReady = OPENSSL_init_crypto(tls_init_no_atexit, nil) == 1
 }

@@ -1,14 +1,14 @@
 internal import WSTransport
 
-/// The few forms of ASN.1 that keys and signatures need, as DER (X.690).
+/// The few ASN.1 types that keys and signatures need, as DER (X.690).
 enum DER {
-    /// A sequence of parts that are encoded already.
+    /// A sequence of encoded parts.
     static func sequence(_ parts: [UInt8]...) -> [UInt8] { tagged(0x30, parts.flatMap { $0 }) }
 
     /// A bit string of whole bytes.
     static func bits(_ bytes: [UInt8]) -> [UInt8] { tagged(0x03, [0] + bytes) }
 
-    /// A number that is not negative, of its bytes, the highest first.
+    /// An integer that is not negative, from its bytes, the highest first.
     static func integer(_ bytes: some Collection<UInt8>) -> [UInt8] {
         let digits = bytes.drop { $0 == 0 }
         guard let first = digits.first else { return [0x02, 1, 0] }
@@ -26,7 +26,7 @@ enum DER {
         return [tag, 0x80 | UInt8(size.count)] + size + content
     }
 
-    /// The two numbers of an ECDSA signature, each as `size` bytes; `nil`: it is none, or one of them is longer.
+    /// The two numbers of an ECDSA signature, each as `size` bytes; `nil` if `der` is not one, or a number is longer.
     static func numbers(ofSignature der: [UInt8], size: Int) -> [UInt8]? {
         // Neither is longer than 49 bytes, so each length is one byte.
         guard der.count >= 2, der[0] == 0x30, Int(der[1]) == der.count - 2 else { return nil }
@@ -57,13 +57,13 @@ enum DER {
     static let ed25519: [UInt8] = [0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70]
 }
 
-/// The blocks of a PEM file (RFC 7468).
+/// A block of a PEM file (RFC 7468).
 struct PEMBlock: Equatable {
-    /// Such as `PUBLIC KEY`.
+    /// The label, such as `PUBLIC KEY`.
     let label: String
     let bytes: [UInt8]
 
-    /// All blocks of a text; what stands between them is left out.
+    /// All blocks of a text; text between them is ignored.
     static func all(in text: String) throws(KeyError) -> [PEMBlock] {
         var blocks: [PEMBlock] = []
         var open: (label: Substring, body: String)?

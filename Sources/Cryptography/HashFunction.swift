@@ -1,6 +1,6 @@
 internal import COpenSSL
 
-/// A hash function of the SHA-2 family (FIPS 180-4), and what is built on it.
+/// A hash function of the SHA-2 family (FIPS 180-4), with HMAC and PBKDF2.
 ///
 /// Any thread.
 package enum HashFunction: Sendable, Hashable {
@@ -8,7 +8,7 @@ package enum HashFunction: Sendable, Hashable {
     case sha384
     case sha512
 
-    /// Bytes of a digest.
+    /// The size of a digest, in bytes.
     package var digestSize: Int {
         switch self {
         case .sha256: 32
@@ -29,7 +29,7 @@ package enum HashFunction: Sendable, Hashable {
         return digest
     }
 
-    /// The SHA-256 of a message as four numbers, for what is looked up by it often: nothing is allocated for them.
+    /// The SHA-256 of a message as four numbers, for frequent look-ups: nothing is allocated.
     package static func sha256Words(
         of message: Span<UInt8>
     ) throws(CryptographyError) -> (UInt64, UInt64, UInt64, UInt64) {
@@ -63,11 +63,11 @@ package enum HashFunction: Sendable, Hashable {
         return code
     }
 
-    /// A key made of a password (PBKDF2, RFC 8018 §5.2).
+    /// A key derived from a password (PBKDF2, RFC 8018 §5.2).
     ///
     /// - Parameters:
-    ///   - count: how many bytes the key has.
-    ///   - iterations: how much it costs; 1 at least.
+    ///   - count: the size of the key, in bytes.
+    ///   - iterations: the number of iterations, at least 1.
     package func stretch(
         _ password: Span<UInt8>, salt: Span<UInt8>, iterations: Int, count: Int
     ) throws(CryptographyError) -> [UInt8] {
@@ -99,9 +99,9 @@ package enum HashFunction: Sendable, Hashable {
         return fetched
     }
 
-    /// OpenSSL's implementation, fetched once: fetching costs more than the digest of a token.
+    /// OpenSSL's implementation, fetched once, because fetching costs more than the digest of a token.
     @safe struct Implementation: Sendable {
-        // Never changed, and never freed.
+        // Never changed and never freed.
         nonisolated(unsafe) let handle: OpaquePointer
 
         static let sha256 = Implementation("SHA256")
@@ -118,9 +118,9 @@ package enum HashFunction: Sendable, Hashable {
     }
 }
 
-/// `count` bytes that OpenSSL writes; `nil`: it failed.
+/// `count` bytes written by OpenSSL; `nil` if that failed.
 ///
-/// - Parameter write: given where to write, answers whether it has written all of them.
+/// - Parameter write: writes to the given address, and returns whether it has written all bytes.
 func filled(_ count: Int, _ write: (UnsafeMutablePointer<UInt8>) -> Bool) -> [UInt8]? {
     guard count > 0 else { return [] }
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, written in

@@ -1,6 +1,6 @@
 internal import COpenSSL
 
-/// A key as OpenSSL has it: public, or with its private half.
+/// A key in OpenSSL's representation: a public key, or one with its private half.
 ///
 /// Any thread: nothing changes it after `init`.
 @safe final class OpenSSLKey: Sendable {
@@ -40,7 +40,8 @@ internal import COpenSSL
         unsafe self.init(handle)
     }
 
-    /// What OpenSSL reads of all of `der`: with something after it, two readers might see two things.
+    /// The object that OpenSSL reads from all of `der`: with trailing bytes, two readers might see two different
+    /// objects.
     private static func read(
         _ der: [UInt8], _ parse: (UnsafeMutablePointer<UnsafePointer<UInt8>?>, Int) -> OpaquePointer?,
         _ free: (OpaquePointer?) -> Void
@@ -58,9 +59,9 @@ internal import COpenSSL
         }
     }
 
-    // MARK: What it is
+    // MARK: Properties
 
-    /// Its public half as DER; empty: it cannot be written.
+    /// Its public half as DER; empty if it cannot be encoded.
     var subjectPublicKeyInfo: [UInt8] {
         defer { ERR_clear_error() }
         let count = unsafe i2d_PUBKEY(handle, nil)
@@ -71,7 +72,7 @@ internal import COpenSSL
         }
     }
 
-    /// Its kind, where it is one that is used here.
+    /// The kind of the key; throws if it is not one that is used here.
     func kind() throws(KeyError) -> VerificationKey.Kind {
         switch unsafe EVP_PKEY_get_base_id(handle) {
         case EVP_PKEY_RSA: return .rsa
@@ -92,7 +93,7 @@ internal import COpenSSL
 
     var bitCount: Int { Int(unsafe EVP_PKEY_get_bits(handle)) }
 
-    /// That of RSA; `nil`: it has none of 8 bytes at most.
+    /// The public exponent of an RSA key; `nil` if there is none, or it is longer than 8 bytes.
     var exponent: UInt64? {
         defer { ERR_clear_error() }
         var number: OpaquePointer?
@@ -104,7 +105,7 @@ internal import COpenSSL
         return UInt64(unsafe BN_get_word(number))
     }
 
-    /// Whether its numbers can be a key: a point of the curve, a modulus without small factors.
+    /// Whether its numbers can be a key: a point on the curve, a modulus without small factors.
     var isConsistent: Bool {
         defer { ERR_clear_error() }
         guard let context = unsafe EVP_PKEY_CTX_new_from_pkey(nil, handle, nil) else { return false }
@@ -112,12 +113,12 @@ internal import COpenSSL
         return unsafe EVP_PKEY_public_check(context) == 1
     }
 
-    // MARK: Signatures, as OpenSSL has them
+    // MARK: Signatures in OpenSSL's encoding
 
-    /// Whether a signature is that of a message.
+    /// Whether a signature is valid for a message.
     func verifies(_ signature: Span<UInt8>, of message: Span<UInt8>, by algorithm: SignatureAlgorithm) -> Bool {
         defer { ERR_clear_error() }
-        // RFC 8017 §8.1.2, §8.2.2: as many octets as the modulus, which OpenSSL does not insist on for PSS.
+        // RFC 8017 §8.1.2, §8.2.2: it has as many octets as the modulus; OpenSSL does not check that for PSS.
         guard algorithm.kind != .rsa || signature.count == Int(unsafe EVP_PKEY_get_size(handle)) else { return false }
         guard let context = unsafe EVP_MD_CTX_new() else { return false }
         defer { unsafe EVP_MD_CTX_free(context) }
@@ -158,7 +159,7 @@ internal import COpenSSL
         return Array(signature.prefix(count))
     }
 
-    /// `nil`: the algorithm hashes by itself.
+    /// `nil` if the algorithm does its own hashing.
     private func function(of algorithm: SignatureAlgorithm) throws(CryptographyError) -> OpaquePointer? {
         guard let hash = algorithm.hash else { return nil }
         return unsafe try hash.implementation().handle

@@ -1,14 +1,14 @@
 internal import COpenSSL
 internal import WSTransport
 
-/// A password as it is stored: a method, its parameters, a salt and what the method makes of the password.
+/// A password in stored form: a method, its parameters, a salt and the hash.
 ///
-/// Each has its own parameters, so those of new passwords can be raised at any time. Any thread.
+/// Each hash has its own parameters, so those for new passwords can be raised at any time. Any thread.
 package struct PasswordHash: Sendable, Hashable {
     private enum Method: Hashable {
         case scrypt(Scrypt)
         case argon2id(Argon2)
-        /// PBKDF2 with SHA-512, as mosquitto stores it.
+        /// PBKDF2 with SHA-512, in mosquitto's format.
         case mosquitto(iterations: Int)
     }
 
@@ -16,9 +16,9 @@ package struct PasswordHash: Sendable, Hashable {
     private let salt: [UInt8]
     private let hash: [UInt8]
 
-    /// A hash of a password with a new salt, by scrypt.
+    /// Hashes a password with a new salt, with scrypt.
     ///
-    /// Takes as long as ``Scrypt/standard`` says, so call it on no reactor.
+    /// Takes as long as ``Scrypt/standard`` says, so do not call it on a reactor.
     package static func make(
         for password: String, cost: Scrypt = .standard
     ) throws(CryptographyError) -> PasswordHash {
@@ -27,7 +27,7 @@ package struct PasswordHash: Sendable, Hashable {
         return PasswordHash(method: .scrypt(cost), salt: salt, hash: hash)
     }
 
-    /// One that no password is known for, to compare with where there is no user: it costs as much as any other.
+    /// A hash that matches no known password, to compare with if there is no such user; it costs as much as any other.
     package static func ofNobody(cost: Scrypt = .standard) throws(CryptographyError) -> PasswordHash {
         PasswordHash(method: .scrypt(cost), salt: try Secret.random(16), hash: try Secret.random(32))
     }
@@ -38,9 +38,9 @@ package struct PasswordHash: Sendable, Hashable {
         self.hash = hash
     }
 
-    /// Whether it is that of a password.
+    /// Whether it is the hash of a password.
     ///
-    /// Takes as long as its parameters say, so call it on no reactor.
+    /// Takes as long as its parameters say, so do not call it on a reactor.
     package func matches(_ password: String) throws(CryptographyError) -> Bool {
         let bytes = password.utf8Span.span
         let made =
@@ -53,7 +53,7 @@ package struct PasswordHash: Sendable, Hashable {
         return Secret.areEqual(made.span, hash.span)
     }
 
-    /// Whether guessing passwords costs an attacker much less than with the parameters of new ones.
+    /// Whether guessing the password costs an attacker much less than with the parameters for new passwords.
     package var isWeak: Bool {
         switch method {
         case .scrypt(let cost):
@@ -65,7 +65,7 @@ package struct PasswordHash: Sendable, Hashable {
 
     // MARK: Text
 
-    /// How it is written in a file: a PHC string, or mosquitto's.
+    /// Its form in a file: a PHC string, or mosquitto's format.
     package var text: String {
         switch method {
         case .scrypt(let cost):
@@ -80,7 +80,7 @@ package struct PasswordHash: Sendable, Hashable {
         "\(Base64.encode(salt, alphabet: .unpadded))$\(Base64.encode(hash, alphabet: .unpadded))"
     }
 
-    /// Why a text is no password hash; it repeats nothing of the text.
+    /// Why a text is not a password hash; it contains nothing of the text.
     package struct FormatError: Error, Equatable, Sendable, CustomStringConvertible {
         /// A phrase that says what is expected.
         package let description: String
@@ -88,7 +88,7 @@ package struct PasswordHash: Sendable, Hashable {
         init(_ description: String) { self.description = description }
     }
 
-    /// Reads what a file says.
+    /// Parses the form in a file.
     package init(parsing text: String) throws(FormatError) {
         let parts = text.split(separator: "$", omittingEmptySubsequences: false)
         guard parts.count >= 2, parts[0].isEmpty else {
@@ -138,7 +138,7 @@ package struct PasswordHash: Sendable, Hashable {
         return iterations
     }
 
-    /// The values of a list such as `ln=15,r=8,p=3`, which has exactly these names.
+    /// The values of a list such as `ln=15,r=8,p=3`, which must have exactly these names; otherwise `nil`.
     private static func numbers(_ text: Substring, _ names: String...) -> [Int]? {
         let parts = text.split(separator: ",", omittingEmptySubsequences: false)
         guard parts.count == names.count else { return nil }
@@ -152,7 +152,7 @@ package struct PasswordHash: Sendable, Hashable {
         return values
     }
 
-    /// A number as it is written in one way only.
+    /// Parses a number in its only valid form; `nil` for anything else.
     private static func number(_ text: Substring) -> Int? {
         guard 1...9 ~= text.utf8.count, text.utf8.allSatisfy({ 0x30...0x39 ~= $0 }), text == "0" || text.first != "0"
         else { return nil }
@@ -160,14 +160,14 @@ package struct PasswordHash: Sendable, Hashable {
     }
 }
 
-/// What a computation of Argon2id costs (RFC 9106 §3.1), where OpenSSL has it.
+/// The cost of an Argon2id computation (RFC 9106 §3.1), if OpenSSL has it.
 struct Argon2: Sendable, Hashable {
-    /// KiB.
+    /// In KiB.
     let memory: Int
     let passes: Int
     let lanes: Int
 
-    /// `nil`: a computation would take more than 128 MiB, or more than 1 GiB in all passes.
+    /// `nil` if a computation would take more than 128 MiB, or more than 1 GiB in all passes together.
     init?(memory: Int, passes: Int, lanes: Int) {
         guard 1...16 ~= lanes, 8 * lanes...128 * 1024 ~= memory, 1...1000 ~= passes, memory * passes <= 1 << 20 else {
             return nil
@@ -177,7 +177,7 @@ struct Argon2: Sendable, Hashable {
         self.lanes = lanes
     }
 
-    /// Whether the linked OpenSSL has it, as 3.2 and later do.
+    /// Whether the linked OpenSSL has it; versions from 3.2 on do.
     static var isAvailable: Bool {
         guard Library.isReady, let function = unsafe EVP_KDF_fetch(nil, "ARGON2ID", nil) else {
             ERR_clear_error()
@@ -217,7 +217,7 @@ struct Argon2: Sendable, Hashable {
         return key
     }
 
-    // OpenSSL keeps the names as they are given, so they must stay where they are.
+    // OpenSSL keeps the pointers to the names, so they must stay valid.
 
     private static func octets(_ name: StaticString, _ bytes: UnsafeRawBufferPointer) -> OSSL_PARAM {
         unsafe OSSL_PARAM_construct_octet_string(

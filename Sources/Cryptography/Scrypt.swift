@@ -1,17 +1,17 @@
 internal import COpenSSL
 
-/// What a computation of scrypt costs (RFC 7914 §2).
+/// The cost of a scrypt computation (RFC 7914 §2).
 package struct Scrypt: Sendable, Hashable {
     /// The logarithm of the cost N.
     package let logarithm: Int
     /// The block size r; a computation needs 128 · N · r bytes of memory.
     package let blockSize: Int
-    /// The parallelisation p; OpenSSL computes one after the other.
+    /// The parallelisation p; OpenSSL makes these computations one after the other.
     package let parallelism: Int
 
-    /// `nil`: a computation would take more than 128 MiB, or more than 2²² blocks of 128 bytes in all.
+    /// `nil` if a computation would take more than 128 MiB, or more than 2²² blocks of 128 bytes in all.
     ///
-    /// What an administrator writes into a file must not stop the broker.
+    /// Limited, because a value that an administrator writes into a file must not stop the broker.
     package init?(logarithm: Int, blockSize: Int, parallelism: Int) {
         guard 1...20 ~= logarithm, 1...64 ~= blockSize, 1...64 ~= parallelism,
             // RFC 7914 §2: N < 2^(128 * r / 8).
@@ -27,20 +27,20 @@ package struct Scrypt: Sendable, Hashable {
         self.parallelism = parallelism
     }
 
-    /// That of new passwords: 32 MiB, and some 0.3 s of a processor.
+    /// The cost for new passwords: 32 MiB, and about 0.3 s of a processor.
     package static let standard = Scrypt(unchecked: 15, 8, 3)
 
-    /// Bytes that a computation takes.
+    /// The memory that a computation takes, in bytes.
     package var memory: Int { 128 * blockSize << logarithm }
 
-    /// A key made of a password.
+    /// A key derived from a password.
     ///
-    /// - Parameter count: how many bytes the key has.
+    /// - Parameter count: the size of the key, in bytes.
     package func stretch(
         _ password: Span<UInt8>, salt: Span<UInt8>, count: Int
     ) throws(CryptographyError) -> [UInt8] {
         guard Library.isReady, count > 0 else { throw CryptographyError("there is no scrypt") }
-        // OpenSSL counts the blocks of all p computations and some working memory to it.
+        // OpenSSL counts the blocks of all p computations and some working memory.
         let limit = UInt64(memory + 128 * blockSize * (parallelism + 2) + 4096)
         let key = unsafe password.withUnsafeBytes { password in
             unsafe salt.withUnsafeBufferPointer { salt in

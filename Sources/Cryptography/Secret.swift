@@ -1,6 +1,6 @@
 internal import COpenSSL
 
-/// Bytes that nobody can guess, and the comparison that reveals nothing of them.
+/// Random bytes that cannot be guessed, and a comparison in constant time.
 ///
 /// Any thread.
 package enum Secret {
@@ -15,9 +15,9 @@ package enum Secret {
         return bytes
     }
 
-    /// Whether two secrets are the same.
+    /// Whether two secrets are equal.
     ///
-    /// The time it takes depends on how long they are, and on nothing else.
+    /// The time it takes depends only on their length.
     package static func areEqual(_ one: Span<UInt8>, _ other: Span<UInt8>) -> Bool {
         guard one.count == other.count else { return false }
         return unsafe one.withUnsafeBytes { one in

@@ -1,6 +1,6 @@
-/// How a JSON Web Token is signed, by the names of RFC 7518 §3.1 and RFC 8037 §3.1.
+/// The algorithm of a JSON Web Token's signature, by the names of RFC 7518 §3.1 and RFC 8037 §3.1.
 ///
-/// `none` does not exist here.
+/// `none` is not among them.
 package enum SignatureAlgorithm: String, CaseIterable, Sendable, Hashable {
     case hs256 = "HS256"
     case hs384 = "HS384"
@@ -15,7 +15,7 @@ package enum SignatureAlgorithm: String, CaseIterable, Sendable, Hashable {
     case es384 = "ES384"
     case edDSA = "EdDSA"
 
-    /// What kind of key it takes; no other kind will do.
+    /// The only kind of key that it accepts.
     package var kind: VerificationKey.Kind {
         switch self {
         case .hs256, .hs384, .hs512: .secret
@@ -26,7 +26,7 @@ package enum SignatureAlgorithm: String, CaseIterable, Sendable, Hashable {
         }
     }
 
-    /// What the message is hashed with; `nil`: the algorithm does it itself.
+    /// The hash function for the message; `nil` if the algorithm does its own hashing.
     var hash: HashFunction? {
         switch self {
         case .hs256, .rs256, .ps256, .es256: .sha256
@@ -40,7 +40,7 @@ package enum SignatureAlgorithm: String, CaseIterable, Sendable, Hashable {
     var isPSS: Bool { self == .ps256 || self == .ps384 || self == .ps512 }
 }
 
-/// Why bytes or a file are no key that can be used; it repeats nothing of them.
+/// Why bytes or a file are not a usable key; it contains nothing of them.
 package struct KeyError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A phrase for people.
     package let description: String

@@ -5,19 +5,19 @@ package struct SigningKey: Sendable {
         case pair(OpenSSLKey)
     }
 
-    /// What it is.
+    /// The kind of the key.
     package let kind: VerificationKey.Kind
     private let material: Material
 
-    /// A secret, of 32 bytes at least.
+    /// Makes a key from a secret of at least 32 bytes.
     package init(secret: [UInt8]) throws(KeyError) {
-        // The same conditions.
+        // The same conditions apply.
         _ = try VerificationKey(secret: secret)
         kind = .secret
         material = .secret(secret)
     }
 
-    /// The private key of a PEM file, not encrypted.
+    /// Makes a key from the private key of a PEM file, which must not be encrypted.
     package init(pem text: String) throws(KeyError) {
         // `openssl ecparam -genkey` writes the curve before the key.
         let blocks = try PEMBlock.all(in: text).filter { $0.label != "EC PARAMETERS" }
@@ -29,7 +29,7 @@ package struct SigningKey: Sendable {
         material = .pair(key)
     }
 
-    /// The algorithm to sign with where no other is asked for.
+    /// The algorithm to sign with by default.
     package var algorithm: SignatureAlgorithm {
         switch kind {
         case .secret: .hs256
@@ -40,7 +40,7 @@ package struct SigningKey: Sendable {
         }
     }
 
-    /// The signature of a message as a token has it.
+    /// The signature of a message, as encoded in a token.
     package func sign(
         _ message: Span<UInt8>, by algorithm: SignatureAlgorithm
     ) throws(CryptographyError) -> [UInt8] {

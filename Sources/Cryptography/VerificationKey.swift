@@ -1,10 +1,10 @@
 internal import COpenSSL
 
-/// A key that tells whether a JSON Web Token was signed by the one that it is from.
+/// A key that verifies the signatures of JSON Web Tokens.
 ///
-/// What algorithms it takes is a property of the key; a token has no say in it. Any thread.
+/// The key determines which algorithms are accepted, not the token. Any thread.
 package struct VerificationKey: Sendable {
-    /// What a key is, which decides what it can verify.
+    /// The kind of a key, which determines what it can verify.
     package enum Kind: Sendable, Hashable {
         /// A secret that both sides know.
         case secret
@@ -20,18 +20,18 @@ package struct VerificationKey: Sendable {
     }
 
     package let kind: Kind
-    /// A number that another key hardly has; it is another one in each process.
+    /// A hash that another key is unlikely to have; it differs in each process.
     package let mark: Int
     private let material: Material
 
-    /// Whether it verifies what an algorithm has signed.
+    /// Whether it verifies signatures of an algorithm.
     package func fits(_ algorithm: SignatureAlgorithm) -> Bool { algorithm.kind == kind }
 
-    // MARK: Making
+    // MARK: Creating
 
-    /// A secret, of 32 bytes at least (RFC 7518 §3.2).
+    /// Makes a key from a secret of at least 32 bytes (RFC 7518 §3.2).
     ///
-    /// What is a key of another kind is refused: one that everybody knows would be taken for a secret.
+    /// A key of another kind is refused: a public key, which anyone may know, must not be used as a secret.
     package init(secret: [UInt8]) throws(KeyError) {
         guard secret.count >= 32 else { throw KeyError("a secret has 32 bytes at least") }
         guard !secret.contains("-----BEGIN ".utf8) else { throw KeyError("a PEM file is no secret") }
@@ -41,7 +41,8 @@ package struct VerificationKey: Sendable {
         material = .secret(secret)
     }
 
-    /// Whether bytes are a public key or a certificate as DER, a key of SSH, or a JSON Web Key, which others know.
+    /// Whether bytes are a public key or a certificate as DER, an SSH key, or a JSON Web Key, all of which others may
+    /// know.
     private static func isPublicKey(_ bytes: [UInt8]) -> Bool {
         let text = bytes.drop { " \t\r\n".utf8.contains($0) }
         if text.first == UInt8(ascii: "{"), bytes.contains("\"kty\"".utf8) { return true }
@@ -54,17 +55,18 @@ package struct VerificationKey: Sendable {
     /// An RSA key, of 2,048 to 8,192 bits.
     ///
     /// - Parameters:
-    ///   - modulus: its bytes, the highest first.
-    ///   - exponent: likewise; odd, above 2, and 8 bytes at most, or a check would take long.
+    ///   - modulus: the bytes of the modulus, the highest first.
+    ///   - exponent: those of the exponent; it must be odd, above 2, and at most 8 bytes long, or verifying would take
+    ///     long.
     package init(modulus: [UInt8], exponent: [UInt8]) throws(KeyError) {
-        // Before OpenSSL computes with it.
+        // Checked before OpenSSL computes with them.
         guard modulus.drop(while: { $0 == 0 }).count <= 1024 else { throw KeyError.size }
         guard exponent.drop(while: { $0 == 0 }).count <= 8 else { throw KeyError.exponent }
         let numbers = DER.sequence(DER.integer(modulus), DER.integer(exponent))
         try self.init(subjectPublicKeyInfo: DER.sequence(DER.rsaEncryption, DER.bits(numbers)))
     }
 
-    /// A point of P-256 or P-384, of whole coordinates (RFC 7518 §6.2.1.2).
+    /// Makes a key from a point of P-256 or P-384, with coordinates of full length (RFC 7518 §6.2.1.2).
     package init(x: [UInt8], y: [UInt8], on kind: Kind) throws(KeyError) {
         let (size, curve) =
             switch kind {
@@ -78,7 +80,7 @@ package struct VerificationKey: Sendable {
         try self.init(subjectPublicKeyInfo: DER.sequence(curve, DER.bits([0x04] + x + y)))
     }
 
-    /// An Ed25519 key, of 32 bytes.
+    /// Makes an Ed25519 key from its 32 bytes.
     package init(ed25519: [UInt8]) throws(KeyError) {
         guard ed25519.count == 32 else { throw KeyError("an Ed25519 key has 32 bytes") }
         try self.init(subjectPublicKeyInfo: DER.sequence(DER.ed25519, DER.bits(ed25519)))
@@ -96,9 +98,9 @@ package struct VerificationKey: Sendable {
         material = .pair(key)
     }
 
-    /// The public keys of a PEM file, those of certificates among them; 32 at most.
+    /// The public keys of a PEM file, including those of certificates; at most 32.
     ///
-    /// A certificate is only a wrapping here: neither its dates nor its authority are looked at.
+    /// A certificate is only a container here: neither its dates nor its authority are checked.
     package static func all(pem text: String) throws(KeyError) -> [VerificationKey] {
         var keys: [VerificationKey] = []
         for block in try PEMBlock.all(in: text) {
@@ -117,7 +119,7 @@ package struct VerificationKey: Sendable {
 
     // MARK: Verifying
 
-    /// Whether a signature is that of a message: `false` also where the algorithm is for keys of another kind.
+    /// Whether a signature is valid for a message; `false` also if the algorithm is for keys of another kind.
     package func verifies(
         _ signature: Span<UInt8>, of message: Span<UInt8>, by algorithm: SignatureAlgorithm
     ) -> Bool {
@@ -142,14 +144,15 @@ package struct VerificationKey: Sendable {
 }
 
 extension OpenSSLKey {
-    /// Two numbers above zero, one after the other, each of exactly `size` bytes (RFC 7518 §3.4).
+    /// Verifies a signature of two numbers above zero, one after the other, each of exactly `size` bytes (RFC 7518
+    /// §3.4).
     fileprivate func verifiesPoint(
         _ signature: Span<UInt8>, size: Int, of message: Span<UInt8>, by algorithm: SignatureAlgorithm
     ) -> Bool {
         guard signature.count == 2 * size else { return false }
         let bytes = signature.indices.map { signature[$0] }
         let (first, second) = (bytes[..<size], bytes[size...])
-        // OpenSSL looks, too; the one that did not became famous (CVE-2022-21449).
+        // OpenSSL checks this, too; an implementation that did not became famous (CVE-2022-21449).
         guard first.contains(where: { $0 != 0 }), second.contains(where: { $0 != 0 }) else { return false }
         return verifies(DER.sequence(DER.integer(first), DER.integer(second)).span, of: message, by: algorithm)
     }
@@ -161,20 +164,21 @@ extension KeyError {
 }
 
 extension OpenSSLKey {
-    /// Refuses what is too weak, too slow, or no key at all.
+    /// Refuses a key that is too weak, too slow, or invalid.
     fileprivate func check(_ kind: VerificationKey.Kind) throws(KeyError) {
         if kind == .rsa {
             guard 2048...8192 ~= bitCount else { throw .size }
             guard let exponent, exponent > 2, exponent % 2 == 1 else { throw .exponent }
         }
-        // OpenSSL looks at none of Ed25519.
+        // OpenSSL checks nothing of an Ed25519 key.
         let isGood = kind == .ed25519 ? !Ed25519.isWeak(subjectPublicKeyInfo.suffix(32)) : isConsistent
         guard isGood else { throw KeyError("the numbers of the key do not fit together") }
     }
 }
 
 private enum Ed25519 {
-    /// The y of the points of small order: for a key that is one of them everybody can sign (RFC 8032 §5.1.3, §8).
+    /// The y coordinates of the points of small order: anyone can sign for a key that is one of them (RFC 8032 §5.1.3,
+    /// §8).
     ///
     /// 0, 1, −1, and the two of order 8; the lowest byte first.
     private static let weak: [[UInt8]] = [
@@ -191,11 +195,11 @@ private enum Ed25519 {
         ],
     ]
 
-    /// Whether it is a point of small order, or a number that is not reduced, which is another form of a key.
+    /// Whether it is a point of small order, or its number is not reduced, which would be a second form of a key.
     static func isWeak(_ bytes: ArraySlice<UInt8>) -> Bool {
         var y = Array(bytes)
         guard y.count == 32 else { return true }
-        // The sign of x.
+        // Clear the sign of x.
         y[31] &= 0x7F
         let isReduced = y[0] < 0xED || y[31] < 0x7F || y[1..<31].contains { $0 < 0xFF }
         return !isReduced || weak.contains(y)
