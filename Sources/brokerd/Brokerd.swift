@@ -3,7 +3,7 @@ internal import Broker
 internal import Logging
 internal import WSTransport
 
-/// The server's command line: options, signals, the end.
+/// The server's command line: options, signals, shutdown.
 @main
 struct Brokerd: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -110,7 +110,7 @@ struct Brokerd: ParsableCommand {
         _ broker: Broker, _ signals: inout SignalSet, _ sink: LogSink, _ supervisor: Supervisor?
     ) {
         var level = broker.logThreshold.state()
-        // Half the time in which the service manager wants a sign of life.
+        // Half the interval in which the service manager expects a sign of life.
         let pause = supervisor?.watchdog.map { max(1, Int($0 / 2_000_000_000)) } ?? 2
         while true {
             let signal = signals.wait(seconds: min(2, pause))
@@ -155,10 +155,10 @@ struct Brokerd: ParsableCommand {
         }
     }
 
-    /// Says that an administrator has chosen a level, or that its time is over.
+    /// Logs that an administrator has set a level, or that its time is over.
     private static func tell(of new: LogThreshold.State, before old: inout LogThreshold.State, _ log: Logger) {
         guard new != old else { return }
-        // One that was short may be over before it is seen here.
+        // A short period may be over before it is noticed here.
         if new.choices != old.choices, let last = new.last {
             log.warning("an administrator has set the log level", metadata: ["level": "\(last)"])
         }

@@ -7,7 +7,7 @@ struct LineLogHandler: LogHandler {
     var metadata: Logger.Metadata = [:]
     private let format: Settings.Log.Format
     private let threshold: LogThreshold
-    /// A logger's own; `nil`: that of the threshold, as it is at each line.
+    /// The logger's own level; `nil` to use that of the threshold, as it is for each line.
     private var ownLevel: Logger.Level?
 
     init(_ format: Settings.Log.Format, _ threshold: LogThreshold) {
@@ -65,7 +65,7 @@ struct LineLogHandler: LogHandler {
         return String(decoding: writer.bytes, as: UTF8.self)
     }
 
-    /// A logger that writes the lines that the threshold lets pass.
+    /// Makes a logger that writes the lines that pass the threshold.
     static func logger(_ format: Settings.Log.Format, _ threshold: LogThreshold) -> Logger {
         Logger(label: "brokerd") { _ in LineLogHandler(format, threshold) }
     }

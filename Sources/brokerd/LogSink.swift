@@ -10,13 +10,13 @@ final class LogSink: Sendable {
 
     init(_ log: Logger) { current = Mutex(log) }
 
-    /// Where lines go from now on.
+    /// The logger for lines from now on.
     var log: Logger {
         get { current.withLock { $0 } }
         set { current.withLock { $0 = newValue } }
     }
 
-    /// Writes a line of the broker's.
+    /// Writes a line from the broker.
     func write(_ entry: Journal.Entry) {
         let level: Logger.Level =
             switch entry.level {

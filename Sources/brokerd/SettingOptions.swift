@@ -1,16 +1,16 @@
 internal import ArgumentParser
 internal import Broker
 
-/// What the command line says about settings.
+/// The settings options of the command line.
 struct SettingOptions: Sendable {
     let config: String?
     let listen: [String]
     let dataDir: String?
     let logLevel: String?
 
-    /// The settings of the file, overridden by the environment, and both by the command line.
+    /// Reads the settings: the file, overridden by the environment, and both overridden by the command line.
     ///
-    /// - Parameter given: instead of what the file says; `nil`: the file as it is now.
+    /// - Parameter given: the content to use in place of the file; `nil`: the file as it is now.
     func read(_ given: GivenConfiguration?) throws -> Settings {
         let environment = ConfigurationEnvironment.ofProcess()
         var settings =
@@ -42,7 +42,7 @@ struct SettingOptions: Sendable {
         return settings
     }
 
-    /// The same, for administrators that ask what another file would change.
+    /// The source of these settings, also for administrators that ask what another file would change.
     var source: SettingsSource {
         SettingsSource(file: config) { [self] (given) throws(ConfigurationErrors) in
             do {
@@ -50,7 +50,7 @@ struct SettingOptions: Sendable {
             } catch let errors as ConfigurationErrors {
                 throw errors
             } catch {
-                // The command line was right at the start.
+                // The command line was valid at the start.
                 let message = "\(error)"
                 throw ConfigurationErrors(
                     errors: [ConfigurationError(file: "command line", line: 0, column: 0, key: "", message: message)])
