@@ -37,7 +37,7 @@ package enum Base64 {
     /// Appends the text for `bytes`.
     static func append(_ bytes: Span<UInt8>, _ alphabet: Alphabet = .standard, to text: inout [UInt8]) {
         let (characters, groups) = (alphabet.characters, (bytes.count &+ 2) / 3)
-        // Put together apart, as each character that is appended to an array costs several times as much.
+        // Built in temporary memory, because appending single characters to an array costs several times as much.
         unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: groups &* 4) { room in
             let character = { (bits: UInt32) in unsafe characters.utf8Start[Int(bits & 0x3F)] }
             var (index, count) = (0, 0)
@@ -95,7 +95,7 @@ package enum Base64 {
         return bytes
     }
 
-    /// How many bytes the characters of a padded text of the standard alphabet stand for; `nil` where they stand for none.
+    /// How many bytes the characters of a padded text in the standard alphabet encode; `nil` if they are not valid.
     package static func byteCount(_ characters: Span<UInt8>) -> Int? {
         guard characters.count % 4 == 0 else { return nil }
         var count = characters.count
@@ -104,7 +104,7 @@ package enum Base64 {
         let isBase64 = unsafe characters.withUnsafeBufferPointer { unsafe head_base64($0.baseAddress, count) == count }
         guard isBase64 else { return nil }
         let last = count > 0 ? value(of: characters[count &- 1], .standard) ?? 0 : 0
-        // What is left of the last character's bits is zero.
+        // The unused bits of the last character must be zero.
         let left: UInt8 = count % 4 == 2 ? 0x0F : count % 4 == 3 ? 0x03 : 0
         return last & left == 0 ? count * 3 / 4 : nil
     }

@@ -1,4 +1,4 @@
-/// Where a request's body ends (RFC 9112 §6).
+/// How a request's body ends (RFC 9112 §6).
 package enum BodyFraming: Equatable, Sendable {
     /// There is no body, or an empty one: the next byte belongs to the next request.
     case none
@@ -22,7 +22,7 @@ package enum BodyFraming: Equatable, Sendable {
             return .chunked
         }
         guard fields.has(.contentLength) else { return .none }
-        // §6.3 would allow the same length again, but two lengths show that a message was put together from two.
+        // §6.3 would allow the same length again, but two lengths show that a message was combined from two.
         guard fields.count(of: .contentLength) == 1 else { throw .badRequest("Content-Length: two lengths") }
         let count = try number(fields.bytes(ofFirst: .contentLength))
         return count == 0 ? .none : .length(count)

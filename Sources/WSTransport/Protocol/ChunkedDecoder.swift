@@ -25,10 +25,10 @@ package struct ChunkedDecoder: Sendable {
     private var remaining = 0
     private var overhead = 0
 
-    /// How many bytes of the present chunk are still to come; 0 before its size has been read.
+    /// How many bytes of the current chunk are still to come; 0 before its size has been read.
     package var announced: Int { expectation == .size ? 0 : remaining }
 
-    /// A decoder before the first chunk.
+    /// Makes a decoder before the first chunk.
     package init() {}
 
     /// Whether the body is complete.

@@ -1,17 +1,17 @@
 /// A cookie as a server has set it (RFC 6265).
 package struct Cookie: Hashable, Sendable {
-    /// Where a cookie comes from, or where a request goes.
+    /// The origin of a cookie, or the target of a request.
     package struct Scope: Hashable, Sendable {
-        /// In small letters; an IPv6 address without brackets.
+        /// In lower case; an IPv6 address without brackets.
         package let host: String
-        /// Whether `host` is a numeric address, which has no domains above it.
+        /// Whether `host` is a numeric address, which has no parent domains.
         package let isAddress: Bool
         /// The path without its query, percent-encoded.
         package let path: String
-        /// Whether TLS is spoken.
+        /// Whether it uses TLS.
         package let isSecure: Bool
 
-        /// A scope made of these parts.
+        /// Makes a scope from its parts.
         package init(host: String, isAddress: Bool, path: String, isSecure: Bool) {
             self.host = host
             self.isAddress = isAddress
@@ -27,21 +27,21 @@ package struct Cookie: Hashable, Sendable {
 
     package let name: String
     package let value: String
-    /// The host, or the parent domain, that it is for; in small letters.
+    /// The host, or the parent domain, that it is for; in lower case.
     package let domain: String
-    /// Whether it is sent to this exact host only.
+    /// Whether it is sent only to exactly this host.
     package let isHostOnly: Bool
     package let path: String
-    /// Whether it is sent over TLS only.
+    /// Whether it is sent only over TLS.
     package let isSecure: Bool
-    /// In Unix seconds; `nil`: as long as its keeper likes.
+    /// In Unix seconds; `nil` if the owner of the jar decides.
     package let expires: Int64?
 
-    /// Reads a `Set-Cookie` of an answer from `scope`, at `now` in Unix seconds; `nil` if it sets none (RFC 6265 §5.2,
-    /// §5.3).
+    /// Parses a `Set-Cookie` of a response from `scope`, at `now` in Unix seconds; `nil` if it sets no cookie (RFC 6265
+    /// §5.2, §5.3).
     ///
-    /// A cookie that is to be deleted is returned expired. There is no list of public suffixes: a domain without a dot
-    /// is refused, but `co.uk` is not recognised as one.
+    /// A cookie that must be deleted is returned as expired. There is no list of public suffixes: a domain without a
+    /// dot is refused, but `co.uk` is not recognised as one.
     package init?(parsing text: String, from scope: Scope, now: Int64) {
         guard text.utf8.allSatisfy(\.isFieldCharacter) else { return nil }
         let parts = text.utf8.split(separator: UInt8(ascii: ";"), omittingEmptySubsequences: false)
@@ -66,7 +66,7 @@ package struct Cookie: Hashable, Sendable {
         }
         // RFC 6265bis §5.7: a cookie set without TLS must not replace one that was set over TLS.
         guard scope.isSecure || !isSecure else { return nil }
-        // A domain without a dot is shared by hosts that are unrelated, unless it is the host's whole name.
+        // A domain without a dot is shared by unrelated hosts, unless it is the whole name of the host.
         isHostOnly = domain.isEmpty || (domain == scope.host && (scope.isAddress || !domain.contains(".")))
         guard isHostOnly || (domain.contains(".") && Self.isHost(scope, within: domain)) else { return nil }
         let lowered = name.lowercasedASCII()
@@ -124,7 +124,7 @@ package struct Cookie: Hashable, Sendable {
     private static func seconds(_ text: String) -> Int64? {
         let digits = text.utf8.first == UInt8(ascii: "-") ? text.utf8.dropFirst() : text.utf8[...]
         guard !digits.isEmpty, digits.allSatisfy(\.isDigit) else { return nil }
-        // More digits than fit mean for ever, or long ago.
+        // A number with too many digits means the far future, or the past.
         return Int64(text) ?? (digits.count == text.utf8.count ? .max : .min)
     }
 }

@@ -35,7 +35,7 @@ enum CookieDate {
         }
     }
 
-    /// `8:49:37`, each one or two digits; what follows the last is ignored.
+    /// `8:49:37`, one or two digits each; anything after the last is ignored.
     private static func time(_ token: Substring.UTF8View.SubSequence) -> [Int]? {
         let parts = token.split(separator: UInt8(ascii: ":"), maxSplits: 2, omittingEmptySubsequences: false)
         guard parts.count == 3 else { return nil }

@@ -28,7 +28,7 @@ public struct CompressionOptions: Sendable, Equatable {
         self.clientWindowBits = clientWindowBits
     }
 
-    /// A value without sense; `nil`: there is none.
+    /// An invalid value; `nil` if there is none.
     var problem: String? {
         if !(1...9).contains(level) {
             "level: \(level) is not from 1 to 9"
@@ -42,7 +42,7 @@ public struct CompressionOptions: Sendable, Equatable {
     }
 }
 
-/// What both sides have agreed on (RFC 7692 §7.1).
+/// The parameters that both sides have agreed on (RFC 7692 §7.1).
 package struct DeflateParameters: Equatable, Sendable {
     /// The extension's name.
     static let name = "permessage-deflate"
@@ -53,9 +53,9 @@ package struct DeflateParameters: Equatable, Sendable {
     package var serverNoContextTakeover = false
     /// Whether the client compresses each message by itself.
     package var clientNoContextTakeover = false
-    /// The window bits of what the server sends; `nil`: not limited, 15.
+    /// The window bits of the server's messages; `nil` if not limited: 15.
     package var serverWindowBits: Int?
-    /// The window bits of what the client sends; `nil`: not limited, 15.
+    /// The window bits of the client's messages; `nil` if not limited: 15.
     package var clientWindowBits: Int?
 
     /// No parameters.
@@ -73,7 +73,7 @@ package struct DeflateParameters: Equatable, Sendable {
 
     // MARK: Server
 
-    /// The agreement on the first of `offers` that can be honoured, or `nil` if there is none (RFC 7692 §5.1).
+    /// The agreement on the first of `offers` that is acceptable; `nil` if there is none (RFC 7692 §5.1).
     ///
     /// A parameter that is unknown, illegal or given twice declines its offer.
     package static func accept(
@@ -89,11 +89,11 @@ package struct DeflateParameters: Equatable, Sendable {
         guard let asked = Readout(offer, isOffer: true) else { return nil }
         var agreed = asked.parameters
         agreed.serverNoContextTakeover = agreed.serverNoContextTakeover || options.serverNoContextTakeover
-        // §7.1.1.2: the server may ask for it although the client did not.
+        // §7.1.1.2: the server may require this although the client did not offer it.
         agreed.clientNoContextTakeover = agreed.clientNoContextTakeover || options.clientNoContextTakeover
         if asked.parameters.serverWindowBits != nil || options.serverWindowBits < windowBits.upperBound {
             let bits = min(asked.parameters.serverWindowBits ?? windowBits.upperBound, options.serverWindowBits)
-            // zlib makes no raw stream with a window of 8 bits, and an answer must not exceed what was asked for.
+            // zlib makes no raw stream with a window of 8 bits, and an answer must not exceed the requested bits.
             guard Deflater.windowBits.contains(bits) else { return nil }
             agreed.serverWindowBits = bits
         }
@@ -108,7 +108,7 @@ package struct DeflateParameters: Equatable, Sendable {
 
     // MARK: Client
 
-    /// What a client with these options offers, as written in the header field.
+    /// The offer of a client with these options, as written in the header field.
     package static func offer(_ options: CompressionOptions) -> String {
         var asked = DeflateParameters()
         asked.serverNoContextTakeover = options.serverNoContextTakeover
@@ -118,7 +118,7 @@ package struct DeflateParameters: Equatable, Sendable {
         return asked.fieldValue + (asked.clientWindowBits == nil ? "; client_max_window_bits" : "")
     }
 
-    /// The agreement in a server's answer to ``offer(_:)``, or `nil` if the RFC does not allow it (§7.1).
+    /// The agreement in a server's answer to ``offer(_:)``; `nil` if the RFC does not allow it (§7.1).
     package static func check(
         _ answer: NegotiatedExtension, offered options: CompressionOptions
     ) -> DeflateParameters? {
@@ -128,7 +128,7 @@ package struct DeflateParameters: Equatable, Sendable {
         if options.serverWindowBits < windowBits.upperBound {
             guard let bits = agreed.serverWindowBits, bits <= options.serverWindowBits else { return nil }
         }
-        // §7.1.1.2, §7.1.2.2: what the offer said about our own side was a hint that we keep anyway.
+        // §7.1.1.2, §7.1.2.2: the offer's parameters for our own side were a hint, which we keep in any case.
         agreed.clientNoContextTakeover = agreed.clientNoContextTakeover || options.clientNoContextTakeover
         if options.clientWindowBits < windowBits.upperBound {
             agreed.clientWindowBits = min(agreed.clientWindowBits ?? windowBits.upperBound, options.clientWindowBits)
@@ -137,14 +137,14 @@ package struct DeflateParameters: Equatable, Sendable {
     }
 }
 
-/// The parameters of one offer or answer, each legal and given once.
+/// The parameters of one offer or answer; each must be legal and occur once.
 private struct Readout {
     var parameters = DeflateParameters()
     /// Whether `client_max_window_bits` is present, with or without a value.
     var namesClientWindowBits = false
 
     init?(_ read: NegotiatedExtension, isOffer: Bool) {
-        // There are four legal names, so few are looked through.
+        // There are four legal names, so few parameters are compared.
         for (place, parameter) in read.parameters.enumerated() {
             guard !read.parameters[..<place].contains(where: { $0.name == parameter.name }) else { return nil }
             switch (parameter.name, parameter.value) {

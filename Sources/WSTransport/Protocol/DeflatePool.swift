@@ -1,4 +1,4 @@
-/// zlib's memory, lent to the connections of one thread for as long as a message takes.
+/// zlib's memory, lent to the connections of one thread while they handle a message.
 ///
 /// Keeps at most one inflater and two deflaters, 350 KiB, however many connections there are.
 @safe package final class DeflatePool {
@@ -6,9 +6,9 @@
 
     /// zlib's output, before it is copied to its destination.
     let scratch: UnsafeMutableRawBufferPointer
-    /// What may be inflated in one turn of the thread, in bytes, before the next message waits for the next turn.
+    /// How much may be inflated in one turn of the thread, in bytes, before the next message waits for the next turn.
     ///
-    /// 1 MiB takes about a millisecond, and 1 KiB on the wire is enough for it.
+    /// Inflating 1 MiB takes about a millisecond, and needs only 1 KiB on the wire.
     package static let inflatedPerTurn = 2 << 20
 
     private var turn: Int64 = 0
@@ -17,36 +17,36 @@
     private var wideDeflater: Deflater?
     private var narrowDeflater: Deflater?
 
-    /// An empty pool.
+    /// Makes an empty pool.
     package init() {
         unsafe scratch = .allocate(byteCount: Self.scratchCount, alignment: 16)
     }
 
     deinit { unsafe scratch.deallocate() }
 
-    /// So many more bytes have been inflated.
+    /// Counts inflated bytes.
     func countInflated(_ count: Int) { inflated += count }
 
-    /// Whether another message may be inflated in this turn, which is told by its time.
+    /// Whether another message may be inflated in this turn, which is identified by its time.
     func mayInflate(inTurn turn: Int64) -> Bool {
         if turn != self.turn { (self.turn, inflated) = (turn, 0) }
         return inflated < Self.inflatedPerTurn
     }
 
-    /// An inflater for any window; `nil` when memory ran out.
+    /// An inflater for any window; `nil` if memory ran out.
     func takeInflater() -> Inflater? {
         if let spare = spareInflater.take() { return spare }
         return Inflater(windowBits: DeflateParameters.windowBits.upperBound)
     }
 
-    /// Takes back an inflater after its message ended without an error.
+    /// Takes back an inflater whose message ended without an error.
     func putBack(_ inflater: consuming Inflater) { spareInflater = consume inflater }
 
     /// A message compressed by itself, to be sent with RSV1; `nil` if that saves nothing, or memory ran out.
     ///
     /// `windowBits` from 9 to 15, `level` from 1 to 9.
     package func deflate(_ message: UnsafeRawBufferPointer, windowBits: Int, level: Int) -> [UInt8]? {
-        // A message refers to nothing before its own beginning, so a small one needs no wide window.
+        // A message has no references before its own beginning, so a small one needs no wide window.
         let needed = max(Deflater.windowBits.lowerBound, Int.bitWidth - message.count.leadingZeroBitCount)
         let isWide = windowBits == DeflateParameters.windowBits.upperBound && needed > Self.narrowWindowBits
         let bits = isWide ? windowBits : min(windowBits, Self.narrowWindowBits)
@@ -68,6 +68,6 @@
         return isSuitable ? kept.take() : Deflater(windowBits: windowBits, level: level)
     }
 
-    /// Enough for messages up to 4 KiB, and faster to reset than the widest.
+    /// Enough for messages up to 4 KiB, and faster to reset than the widest window.
     private static let narrowWindowBits = 12
 }

@@ -1,8 +1,8 @@
 internal import CZlib
 
-/// Compresses messages for one window size (RFC 7692 §7.2.1).
+/// Compresses messages with one window size (RFC 7692 §7.2.1).
 ///
-/// Holds 256 KiB with a window of 15 bits, 4 KiB with one of 9. The corresponding C type is `z_stream`.
+/// Uses 256 KiB with a window of 15 bits, 4 KiB with one of 9. The corresponding C type is `z_stream`.
 @safe struct Deflater: ~Copyable {
     /// The window bits for which zlib makes raw streams; it refuses 8.
     static let windowBits = 9...15
@@ -12,7 +12,7 @@ internal import CZlib
     let windowBits: Int
     let level: Int
 
-    /// `windowBits` within ``windowBits``, `level` from 1 to 9; `nil` outside these, or when memory ran out.
+    /// `windowBits` within ``windowBits``, `level` from 1 to 9; `nil` for other values, or if memory ran out.
     init?(windowBits: Int, level: Int) {
         guard Self.windowBits.contains(windowBits), (1...9).contains(level) else { return nil }
         let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
@@ -36,11 +36,11 @@ internal import CZlib
         unsafe stream.deallocate()
     }
 
-    /// Appends `message`, compressed, to `bytes`, which may be used unchanged as the payload of a frame with RSV1.
+    /// Appends `message`, compressed, to `bytes`; the result is the payload of a frame with RSV1.
     ///
     /// - Parameters:
     ///   - keepsContext: the next message may refer to this one.
-    ///   - isLast: whether this is the message's end; otherwise the next call continues it.
+    ///   - isLast: whether the message ends here; otherwise the next call continues it.
     /// - Returns: whether it succeeded; if not, memory ran out, and the deflater must not be used again.
     mutating func deflate(
         _ message: UnsafeRawBufferPointer, keepsContext: Bool, isLast: Bool = true,
@@ -61,7 +61,7 @@ internal import CZlib
             guard unsafe feed(part, flush, scratch, &bytes) else { return false }
         } while unsafe !rest.isEmpty
         guard isLast else { return true }
-        // §7.2.1: the peer adds the empty block with which a flush ends.
+        // §7.2.1: leave out the empty block at the end of a flush, which the peer adds.
         guard bytes.count >= start + 4, bytes.suffix(4).elementsEqual(Inflater.tail) else { return false }
         bytes.removeLast(4)
         return keepsContext ? true : unsafe deflateReset(stream) == Z_OK

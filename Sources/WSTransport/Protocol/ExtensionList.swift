@@ -2,13 +2,13 @@
 package struct NegotiatedExtension: Equatable, Sendable {
     /// One of its parameters.
     package struct Parameter: Equatable, Sendable {
-        /// As it was written.
+        /// As written.
         package let name: String
-        /// Without quotes; `nil` if it has none.
+        /// Without quotes; `nil` if there is none.
         package let value: String?
     }
 
-    /// As it was written.
+    /// As written.
     package let name: String
     /// In order; a name may occur twice.
     package let parameters: [Parameter]
@@ -25,13 +25,13 @@ package struct NegotiatedExtension: Equatable, Sendable {
         return all
     }
 
-    /// What most browsers offer, read already.
+    /// The parsed form of what most browsers offer.
     private static let usualOffer = [
         NegotiatedExtension(
             name: DeflateParameters.name, parameters: [Parameter(name: "client_max_window_bits", value: nil)])
     ]
 
-    /// Whether a list is as most browsers write that.
+    /// Whether a list is the one that most browsers send.
     private static func isUsualOffer(_ value: Span<UInt8>) -> Bool {
         let text: StaticString = "permessage-deflate; client_max_window_bits"
         let count = text.utf8CodeUnitCount
@@ -39,7 +39,7 @@ package struct NegotiatedExtension: Equatable, Sendable {
         let (own, other) = unsafe (value.bytes, UnsafeRawPointer(text.utf8Start))
         var index = 0
         while index < count {
-            // The last word begins where it ends with the text.
+            // The last comparison overlaps, so that it ends with the text.
             let place = min(index, count &- 8)
             guard
                 unsafe own.unsafeLoadUnaligned(fromByteOffset: place, as: UInt64.self)
@@ -50,7 +50,7 @@ package struct NegotiatedExtension: Equatable, Sendable {
         return true
     }
 
-    /// Whether what `fields` name is not malformed: those of most browsers are found so without a list.
+    /// Whether the extensions in `fields` are well-formed; makes no list for the offer that most browsers send.
     static func isList(in fields: HeaderFields) -> Bool {
         var isSound = true
         fields.forEachValue(of: .webSocketExtensions) { value in
@@ -62,7 +62,7 @@ package struct NegotiatedExtension: Equatable, Sendable {
         return isSound
     }
 
-    /// Those that `fields` name, as ``list(_:)``.
+    /// The extensions in `fields`, as in ``list(_:)``.
     static func list(in fields: HeaderFields) -> [NegotiatedExtension]? {
         var all: [NegotiatedExtension] = []
         var isSound = true
@@ -130,7 +130,7 @@ private struct ExtensionReader: ~Escapable {
         }
     }
 
-    /// The quoted text has to be a token, too.
+    /// The quoted text must be a token, too.
     private mutating func readQuoted() -> String? {
         var value: [UInt8] = []
         while index < bytes.count, bytes[index] != UInt8(ascii: "\"") {

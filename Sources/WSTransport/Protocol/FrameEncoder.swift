@@ -1,6 +1,6 @@
-/// Frames as bytes (RFC 6455 §5.2).
+/// Encodes frames (RFC 6455 §5.2).
 ///
-/// A server passes no masking key, a client a fresh one for every frame.
+/// A server passes no masking key, a client a new one for every frame.
 package enum FrameEncoder {
     /// The longest possible header, in bytes.
     package static let maximumHeaderLength = FrameHeader.maximumByteCount
@@ -9,7 +9,7 @@ package enum FrameEncoder {
     /// The longest reason of a CLOSE, in bytes: a control payload less the code.
     package static let maximumReason = 123
 
-    /// The length of the header before `payloadLength` bytes, in bytes: 2 to 14.
+    /// The length of the header of a frame with this payload, in bytes: 2 to 14.
     package static func headerLength(payloadLength: Int, isMasked: Bool = false) -> Int {
         let unmasked = payloadLength < 126 ? 2 : payloadLength < 65_536 ? 4 : 10
         return isMasked ? unmasked + 4 : unmasked
@@ -17,8 +17,8 @@ package enum FrameEncoder {
 
     /// Writes a header to the start of `bytes` and returns its length, in bytes.
     ///
-    /// `bytes` must hold ``headerLength(payloadLength:isMasked:)`` bytes; 0 comes back, and nothing is written, where
-    /// it does not. `isCompressed` sets RSV1, which only the first frame of a message may have (RFC 7692 §6.1).
+    /// `bytes` must have room for ``headerLength(payloadLength:isMasked:)`` bytes; otherwise nothing is written, and
+    /// the result is 0. `isCompressed` sets RSV1, which only the first frame of a message may have (RFC 7692 §6.1).
     @discardableResult
     package static func writeHeader(
         _ opcode: Opcode, isFinal: Bool = true, isCompressed: Bool = false, payloadLength: Int,
@@ -85,7 +85,7 @@ package enum FrameEncoder {
         }
     }
 
-    /// A whole frame.
+    /// Makes a whole frame.
     package static func frame(_ opcode: Opcode, _ payload: [UInt8], maskingKey: MaskingKey? = nil) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(headerLength(payloadLength: payload.count, isMasked: true) + payload.count)

@@ -1,20 +1,20 @@
 /// The first 2 to 14 bytes of a frame (RFC 6455 §5.2).
 package struct FrameHeader: Equatable, Sendable {
-    /// The longest header there is, in bytes.
+    /// The length of the longest header, in bytes.
     static let maximumByteCount = 14
 
-    /// Of the frame, which for a fragment is not the message's.
+    /// The opcode of the frame; that of a fragment is not the message's.
     package var opcode: Opcode
     /// Whether it is the last frame of its message.
     package var isFinal: Bool
-    /// Whether the message that begins here is compressed: RSV1 (RFC 7692 §6).
+    /// Whether the message that begins with this frame is compressed: RSV1 (RFC 7692 §6).
     package var isCompressed = false
-    /// The peer's key; zero, which changes nothing, where the frame is not masked.
+    /// The peer's key; zero, which changes nothing, if the frame is not masked.
     package var maskingKey: MaskingKey
     /// The payload's length, in bytes.
     package var payloadLength: Int
 
-    /// What the bytes at hand amount to.
+    /// The result of reading a header.
     package enum Reading: Equatable {
         case incomplete
         case whole(FrameHeader, byteCount: Int)
@@ -23,9 +23,9 @@ package struct FrameHeader: Equatable, Sendable {
 
     /// Reads the header at the start of `bytes`.
     ///
-    /// A violation is found at its first byte, so however the header is cut the answer is the same.
+    /// A violation is reported at its first byte, so the result does not depend on how the header is cut.
     ///
-    /// `allowsCompression`: permessage-deflate was agreed upon, so the first frame of a message may have RSV1.
+    /// `allowsCompression`: permessage-deflate is in use, so the first frame of a message may have RSV1.
     package static func read(
         _ bytes: UnsafeRawBufferPointer, isMasked mustBeMasked: Bool, allowsCompression: Bool = false
     ) -> Reading {

@@ -2,12 +2,12 @@ internal import CZlib
 
 /// The content coding `gzip` (RFC 1952), for bodies that are made once and sent often.
 package enum Gzip {
-    /// Compresses `bytes` as far as zlib can, and blocks while it works.
+    /// Compresses `bytes` as far as zlib can, and blocks meanwhile.
     ///
-    /// - Returns: `nil` when memory ran out.
+    /// - Returns: `nil` if memory ran out.
     package static func compressed(_ bytes: [UInt8]) -> [UInt8]? {
         var stream = unsafe z_stream()
-        // 16 more window bits ask for gzip's frame.
+        // 16 more window bits select the gzip format.
         let status = unsafe deflateInit2_(
             &stream, Z_BEST_COMPRESSION, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY, ZLIB_VERSION,
             Int32(MemoryLayout<z_stream>.size))

@@ -1,11 +1,11 @@
-/// Dates as HTTP writes them, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
+/// Dates in the form that HTTP uses, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
 package enum HTTPDate {
     private static let weekdays = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
     private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
     /// The years 0001 to 9999, the range of four digits.
     private static let range: ClosedRange<Int64> = -62_135_596_800...253_402_300_799
 
-    /// The text for a time in Unix seconds; a time outside the years 1 to 9999 is taken as the nearest inside.
+    /// The text for a time in Unix seconds; a time outside the years 1 to 9999 is replaced by the nearest one inside.
     package static func format(unixSeconds: Int64) -> String {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(29)
@@ -13,7 +13,7 @@ package enum HTTPDate {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Appends the text of ``format(unixSeconds:)`` to `bytes`: each answer has one.
+    /// Appends the text of ``format(unixSeconds:)`` to `bytes`; used for each response.
     package static func append(unixSeconds: Int64, to bytes: inout [UInt8]) {
         let seconds = min(max(unixSeconds, range.lowerBound), range.upperBound)
         let days = Int(seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400)
@@ -35,7 +35,7 @@ package enum HTTPDate {
         bytes.append(" GMT")
     }
 
-    /// Appends the name of that number, of names of three letters each.
+    /// Appends one of several names of three letters each.
     private static func append(names: StaticString, _ number: Int, to bytes: inout [UInt8]) {
         for place in 3 * number..<3 * number + 3 where place < names.utf8CodeUnitCount {
             bytes.append(unsafe names.utf8Start[place])
@@ -50,7 +50,7 @@ package enum HTTPDate {
         }
     }
 
-    /// The Unix seconds of `text`; `nil` for anything but a valid date in exactly this form.
+    /// The Unix seconds of `text`; `nil` if it is not a valid date in exactly this form.
     package static func parse(_ text: String) -> Int64? {
         let bytes = Array(text.utf8)
         guard bytes.count == 29, let year = number(bytes[12..<16]), let day = number(bytes[5..<7]),
@@ -59,7 +59,7 @@ package enum HTTPDate {
             year >= 1, hour < 24, minute < 60, second < 60, day >= 1
         else { return nil }
         let seconds = unixSeconds(year: year, month: month + 1, day: day, hour: hour, minute: minute, second: second)
-        // Weekday, separators and the month's length are right if the same text comes out again.
+        // Weekday, separators and the month's length are right if formatting gives the same text again.
         return format(unixSeconds: seconds) == text ? seconds : nil
     }
 
@@ -92,12 +92,12 @@ package enum HTTPDate {
         "Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday",
     ]
 
-    /// The Unix seconds of a date of the Gregorian calendar, whose parts are in their ranges.
+    /// The Unix seconds of a date in the Gregorian calendar, whose parts are in their ranges.
     static func unixSeconds(year: Int, month: Int, day: Int, hour: Int, minute: Int, second: Int) -> Int64 {
         Int64(dayNumber(year, month, day)) * 86_400 + Int64(hour * 3_600 + minute * 60 + second)
     }
 
-    /// Days since 1970-01-01 of a date of the Gregorian calendar.
+    /// The days since 1970-01-01 of a date in the Gregorian calendar.
     ///
     /// Years are counted from March, so that the leap day is the last of its year; 400 years have 146,097 days.
     private static func dayNumber(_ year: Int, _ month: Int, _ day: Int) -> Int {

@@ -1,17 +1,17 @@
 internal import CSIMD
 
-/// Heads of HTTP/1.1, read strictly: what two readers could understand in two ways is refused (RFC 9112).
+/// Parses heads of HTTP/1.1 strictly: anything that two parsers could understand differently is refused (RFC 9112).
 ///
-/// Line ends are CRLF, a field is one line, and neither a control character nor a byte beyond ASCII stands where the
-/// grammar has none, so nothing gets past a proxy in front in another shape than it has here.
+/// Line ends are CRLF, a field is one line, and control characters and bytes beyond ASCII are refused wherever the
+/// grammar has none. So a proxy in front cannot have read the head differently.
 package enum HTTPHeadParser {
-    /// The most field lines a head may have.
+    /// The maximum number of field lines in a head.
     package static let maximumFieldCount = 128
 
-    /// Reads a request's head from the start of `input`.
+    /// Parses a request's head at the start of `input`.
     ///
-    /// Returns the head and its length, in bytes, or `nil` until more bytes come; then call it again with all bytes
-    /// from the start. `maximumHeadSize`, in bytes, holds for the head with its empty line.
+    /// Returns the head and its length, in bytes, or `nil` if more bytes are needed; then call it again with all bytes
+    /// from the start. `maximumHeadSize`, in bytes, applies to the head with its empty line.
     package static func parse(
         _ input: UnsafeRawBufferPointer, maximumHeadSize: Int
     ) throws(HTTPParseError) -> (head: HTTPRequestHead, byteCount: Int)? {
@@ -22,7 +22,7 @@ package enum HTTPHeadParser {
         }
     }
 
-    /// Reads a response's head from the start of `input`, as ``parse(_:maximumHeadSize:)`` a request's.
+    /// Parses a response's head at the start of `input`, as ``parse(_:maximumHeadSize:)`` does for a request.
     package static func parseResponse(
         _ input: UnsafeRawBufferPointer, maximumHeadSize: Int
     ) throws(HTTPParseError) -> (head: HTTPResponseHead, byteCount: Int)? {
@@ -31,12 +31,12 @@ package enum HTTPHeadParser {
         }
     }
 
-    /// Gives `read` the lines of the head that begins at `start`; `nil` where it is not whole yet.
+    /// Passes `read` the lines of the head that begins at `start`; `nil` if the head is not complete yet.
     private static func withLines<Head>(
         of input: UnsafeRawBufferPointer, from start: Int, _ maximumHeadSize: Int,
         _ read: (inout HTTPHeadLines) throws(HTTPParseError) -> Head
     ) throws(HTTPParseError) -> Head? {
-        // The first line, and one field more than there may be.
+        // The first line, and one field more than allowed.
         try unsafe withUnsafeTemporaryAllocation(of: UInt32.self, capacity: maximumFieldCount + 2) {
             (ends) throws(HTTPParseError) -> Head? in
             guard var lines = try unsafe HTTPHeadLines(whole: input, from: start, maximumHeadSize, ends) else {
@@ -57,7 +57,7 @@ package enum HTTPHeadParser {
         guard first > line.lowerBound, lines.allSatisfy(line.lowerBound..<first, \.isTokenCharacter) else {
             throw .badRequest("request line: method")
         }
-        // A target is a URI without fragment; those are of visible ASCII only.
+        // A target is a URI without fragment; URIs consist of visible ASCII.
         guard lines.allSatisfy(first + 1..<second, { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "#") }) else {
             throw .badRequest("request line: target")
         }
@@ -78,7 +78,7 @@ package enum HTTPHeadParser {
             pathStart: pathStart)
     }
 
-    /// §4: `HTTP/1.1 101 Switching Protocols`, whose reason may be absent.
+    /// §4: `HTTP/1.1 101 Switching Protocols`, in which the reason may be missing.
     private static func responseHead(_ lines: inout HTTPHeadLines) throws(HTTPParseError) -> HTTPResponseHead {
         let range = lines.next() ?? 0..<0
         let parts = lines.bytes(range).split(separator: .space, maxSplits: 2, omittingEmptySubsequences: false)
@@ -132,7 +132,7 @@ package enum HTTPHeadParser {
 
     /// §3.2: one Host in HTTP/1.1, and never two.
     ///
-    /// - Parameter start: where the lines of the fields begin.
+    /// - Parameter start: the offset of the first field line.
     private static func checkHost(
         _ fields: HeaderFields, from start: Int, of lines: borrowing HTTPHeadLines, versionMinor: Int
     ) throws(HTTPParseError) {
@@ -142,13 +142,13 @@ package enum HTTPHeadParser {
             guard versionMinor == 0 else { throw .badRequest("no Host") }
             return
         }
-        // What is not where it came was not UTF-8, and is no host.
+        // A value that has moved was not UTF-8, and is not a host.
         guard value.upperBound <= lines.end - start,
             lines.isHostAndPort(start + value.lowerBound..<start + value.upperBound)
         else { throw .badRequest("Host") }
     }
 
-    /// §3.2: a path, a whole URI whose authority takes the place of the Host's (§3.2.2), or `*` for OPTIONS.
+    /// §3.2: a path, a whole URI whose authority replaces `Host` (§3.2.2), or `*` for OPTIONS.
     private static func startOfPath(
         of target: String, method: String
     ) throws(HTTPParseError) -> (start: String.Index, authority: String?) {
@@ -170,13 +170,13 @@ package enum HTTPHeadParser {
         return (end, String(authority))
     }
 
-    /// The fields that can be read in the first bytes of a head that is refused or not whole; others are left out.
+    /// The fields that can be parsed in the first bytes of a head that is refused or incomplete; others are left out.
     ///
-    /// For what an answer owes those who get it, and for nothing else.
+    /// Only for deciding what a response to such a request must contain.
     package static func legibleFields(_ input: UnsafeRawBufferPointer) -> HeaderFields {
         var fields: HeaderFields = [:]
         let bytes = unsafe Array(input)
-        // What the last line would have gone on to say is not known.
+        // The last line may be incomplete.
         let lines = bytes.split(separator: .lineFeed, omittingEmptySubsequences: false).dropFirst().dropLast()
         for line in lines.prefix(maximumFieldCount) {
             let line = line.last == .carriageReturn ? line.dropLast() : line
@@ -191,7 +191,7 @@ package enum HTTPHeadParser {
         return fields
     }
 
-    /// UTF-8 as it is; other bytes beyond ASCII, which HTTP leaves open, as Latin-1.
+    /// UTF-8 unchanged; other bytes beyond ASCII, which HTTP leaves undefined, as Latin-1.
     private static func text(_ bytes: ArraySlice<UInt8>) -> String {
         if let text = String(validating: bytes, as: UTF8.self) { return text }
         var scalars = String.UnicodeScalarView()
@@ -200,21 +200,21 @@ package enum HTTPHeadParser {
     }
 }
 
-/// The lines of a head that is known to be whole, without their CRLF, up to the empty one.
+/// The lines of a head that is known to be complete, without their CRLF, up to the empty one.
 @safe private struct HTTPHeadLines: ~Copyable {
     private let input: UnsafeRawBufferPointer
     /// The offset after the empty line.
     let end: Int
-    /// Where the next line begins.
+    /// The offset of the next line.
     private(set) var position: Int
-    /// Where the lines end, as far as there is room.
+    /// The offsets of the ends of the lines, as far as there is room.
     private let ends: UnsafeMutableBufferPointer<UInt32>
     private var count = 0
     private var number = 0
-    /// Whether all of it is of ASCII.
+    /// Whether all of it is ASCII.
     let isASCII: Bool
 
-    /// A range without lines.
+    /// A range without line ends.
     init(_ input: UnsafeRawBufferPointer, _ range: Range<Int>) {
         unsafe self.input = input
         unsafe ends = UnsafeMutableBufferPointer(start: nil, count: 0)
@@ -223,9 +223,9 @@ package enum HTTPHeadParser {
         isASCII = true
     }
 
-    /// The lines of the head that begins at `start`; `nil` where it is not whole yet.
+    /// The lines of the head that begins at `start`; `nil` if the head is not complete yet.
     ///
-    /// - Parameter ends: room for where they end; later ones are left out.
+    /// - Parameter ends: room for the offsets of the line ends; further ones are left out.
     init?(
         whole input: UnsafeRawBufferPointer, from start: Int, _ maximumHeadSize: Int,
         _ ends: UnsafeMutableBufferPointer<UInt32>
@@ -263,7 +263,7 @@ package enum HTTPHeadParser {
 
     subscript(index: Int) -> UInt8 { unsafe input[index] }
 
-    /// Whether the bytes at `index` are `text`, as it is written.
+    /// Whether the bytes at `index` are exactly `text`.
     @inline(__always)
     func says(_ text: StaticString, at index: Int) -> Bool {
         guard end - index >= text.utf8CodeUnitCount else { return false }
@@ -275,7 +275,7 @@ package enum HTTPHeadParser {
 
     /// RFC 9110 §7.2: a name or an address, IPv6 in brackets, then perhaps a port.
     func isHostAndPort(_ range: Range<Int>) -> Bool {
-        // Most are words between dots.
+        // Most host names are words between dots.
         var rest = unsafe input.endOfWord(range)
         while rest < range.upperBound, self[rest] == UInt8(ascii: ".") {
             rest = unsafe input.endOfWord(rest &+ 1..<range.upperBound)
@@ -301,15 +301,15 @@ package enum HTTPHeadParser {
         return self[rest] == UInt8(ascii: ":") && allSatisfy(rest + 1..<range.upperBound, \.isDigit)
     }
 
-    /// Where the first byte of `range` is that no token has; its end where there is none.
+    /// The offset of the first byte of `range` that is not allowed in a token; the end of `range` if there is none.
     func endOfToken(_ range: Range<Int>) -> Int {
-        // Most are of letters and hyphens.
+        // Most tokens consist of letters and hyphens.
         var index = unsafe input.endOfWord(range)
         while index < range.upperBound, self[index].isTokenCharacter { index &+= 1 }
         return index
     }
 
-    /// Where `byte` is in `range` first; its end where it is not.
+    /// The offset of the first `byte` in `range`; the end of `range` if there is none.
     func place(of byte: UInt8, in range: Range<Int>) -> Int {
         unsafe input.firstPlace(of: byte, from: range.lowerBound, to: range.upperBound)
     }
@@ -324,7 +324,7 @@ package enum HTTPHeadParser {
     @inline(__always)
     func value(after colon: Int, to end: Int) -> Range<Int> {
         let start = colon &+ 2
-        // Most have one space before them and none after.
+        // Most values have one space before them and none after.
         if start < end, self[start &- 1] == .space, self[start] > .space, self[end &- 1] > .space { return start..<end }
         return trimmingWhitespace(colon &+ 1..<end)
     }
@@ -338,13 +338,13 @@ package enum HTTPHeadParser {
 
     func bytes(_ range: Range<Int>) -> [UInt8] { unsafe Array(UnsafeRawBufferPointer(rebasing: input[range])) }
 
-    /// Of bytes that are known to be ASCII, and so are not looked at again.
+    /// The text of bytes that are known to be ASCII, and so are not checked again.
     func text(_ range: Range<Int>) -> String {
         let bytes = unsafe UnsafeRawBufferPointer(rebasing: input[range])
         return unsafe String(copying: UTF8Span(unchecked: bytes.bindMemory(to: UInt8.self).span))
     }
 
-    /// The method, without memory for most.
+    /// The method; allocates nothing for most methods.
     func method(_ range: Range<Int>) -> String {
         switch range.count {
         case 3 where says("GET", at: range.lowerBound): "GET"
@@ -357,18 +357,18 @@ package enum HTTPHeadParser {
         unsafe input.isASCII(range) || UTF8Validator.isValid(UnsafeRawBufferPointer(rebasing: input[range]))
     }
 
-    /// Fields with the bytes of the lines that are left, of which it takes those that are like most.
+    /// Fields with the bytes of the remaining lines; takes the lines at their beginning that have the usual form.
     mutating func takePlainFields() -> HeaderFields {
         let (start, first, isASCII) = (position, number, isASCII)
         var taken = 0
-        // One more than there may be is left to be refused.
+        // One line more than allowed is left, to be refused.
         let most = min(count &- first, HTTPHeadParser.maximumFieldCount)
         let ends = unsafe self.ends
         let text = unsafe UnsafeRawBufferPointer(rebasing: input[start..<end])
         let limit = unsafe input.count &- start
         let fields = unsafe HeaderFields(text, count: most) { (room, index) in
             guard isASCII, most > 0, let base = text.baseAddress, let from = ends.baseAddress else { return 0 }
-            // There are `count` ends, all of them before `end`, which is within the input; `limit` is the rest of that.
+            // There are `count` ends, all before `end`, which is within the input; `limit` is the rest of the input.
             taken = unsafe head_read_fields(
                 base.assumingMemoryBound(to: UInt8.self), limit, start, from + first, most, room.baseAddress, &index)
             return taken

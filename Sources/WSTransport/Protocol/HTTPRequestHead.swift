@@ -1,16 +1,17 @@
 /// A request without its body (RFC 9112 §3).
 ///
-/// An object, because many look at it, and each would copy all of it.
+/// A class, because it has many users, and each would copy all of a structure.
 package final class HTTPRequestHead: Sendable {
-    /// The method, as it was written: methods are case-sensitive.
+    /// The method, as written: methods are case-sensitive.
     package let method: String
-    /// The request target, as it was written.
+    /// The request target, as written.
     package let target: String
-    /// The path, still percent-encoded: the target before `?`, and after the authority where the target is a whole URI.
+    /// The path, still percent-encoded: the target before `?`, without scheme and authority if the target is a whole
+    /// URI.
     ///
     /// `*` for `OPTIONS *`.
     package let path: String
-    /// What follows the first `?`, still percent-encoded; `nil` where there is none.
+    /// Everything after the first `?`, still percent-encoded; `nil` if there is none.
     package let query: String?
     /// The version's second number: 0 or 1.
     package let versionMinor: Int
@@ -19,11 +20,11 @@ package final class HTTPRequestHead: Sendable {
     /// The authority of a target that is a whole URI.
     private let authority: String?
 
-    /// The host that it asks for, perhaps with a port: the authority if the target is a whole URI, whatever `Host` says
+    /// The requested host, perhaps with a port: the authority if the target is a whole URI, whatever `Host` says
     /// (§3.2.2).
     package var host: String? { authority ?? fields.first(.host) }
 
-    /// A head made of these parts, with path and query taken from `target`.
+    /// Makes a head from its parts, with path and query taken from `target`.
     package convenience init(method: String, target: String, versionMinor: Int = 1, fields: HeaderFields) {
         self.init(
             method: method, target: target, versionMinor: versionMinor, fields: fields, authority: nil,
@@ -56,7 +57,7 @@ package final class HTTPRequestHead: Sendable {
         self.authority = authority
     }
 
-    /// Whether the client wants to send further requests on this connection (RFC 9112 §9.3).
+    /// Whether the client may send further requests on this connection (RFC 9112 §9.3).
     package var keepsAlive: Bool {
         if fields.hasToken(HTTPWord("close"), in: .connection) { return false }
         return versionMinor >= 1 || fields.hasToken(HTTPWord("keep-alive"), in: .connection)

@@ -1,15 +1,15 @@
 internal import CSIMD
 
-/// A field's name or a token that is written in the source, of letters, digits and hyphens: found without a string.
+/// A field name or token written in the source, of letters, digits and hyphens, which is found without making a string.
 ///
-/// Large and small letters are the same.
+/// Upper and lower case are the same.
 package struct HTTPWord: Sendable {
     private let text: StaticString
-    /// How long it is, and its first and last letters, so that most others are told from it at a glance.
+    /// Its length, and its first and last letters, to distinguish it quickly from most others.
     let mark: UInt32
-    /// Which of the names that are asked for most it is: ``HeaderFields`` finds those without a search.
+    /// Its number among the names that are looked up most; ``HeaderFields`` finds those without a search.
     let number: Int32
-    /// The bit that small letters have; digits and hyphens have it, too.
+    /// The bit that lower-case letters have set; digits and hyphens have it set, too.
     private static var smallBits: UInt64 { 0x2020_2020_2020_2020 }
 
     @inline(__always)
@@ -23,7 +23,7 @@ package struct HTTPWord: Sendable {
         mark = unsafe Self.mark(count, text.utf8Start[0], text.utf8Start[count &- 1])
     }
 
-    /// The mark of a name of so many bytes that begins and ends so.
+    /// The mark of a name with this length, first and last byte.
     @inline(__always)
     static func mark(_ count: Int, _ first: UInt8, _ last: UInt8) -> UInt32 {
         head_mark(count, first, last)
@@ -31,8 +31,8 @@ package struct HTTPWord: Sendable {
 
     /// Whether the bytes of `range` are this word.
     ///
-    /// What differs only in the bit of small letters is the same letter: of what is no letter only control characters differ
-    /// so from a digit or a hyphen, and there are none in a field.
+    /// Bytes that differ only in the lower-case bit count as the same letter. Besides letters, only control characters
+    /// differ in that bit from a digit or a hyphen, and a field has none.
     @inline(__always)
     func isWritten(in bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
         let count = text.utf8CodeUnitCount
@@ -42,7 +42,7 @@ package struct HTTPWord: Sendable {
         var index = 0
         if count >= 8 {
             while index < count {
-                // The last word begins where it ends with the text.
+                // The last comparison overlaps, so that it ends with the text.
                 let place = min(index, count &- 8)
                 let one = unsafe raw.unsafeLoadUnaligned(fromByteOffset: start &+ place, as: UInt64.self)
                 let other = unsafe own.loadUnaligned(fromByteOffset: place, as: UInt64.self)

@@ -1,12 +1,12 @@
 /// The client's side (RFC 6455 §4.1).
 extension Handshake {
-    /// Why a server's answer does not open the connection, in the order of the checks.
+    /// Why a server's response does not open the connection, in the order of the checks.
     package enum ResponseError: Error, Equatable, Sendable {
-        /// Another status than 101.
+        /// A status other than 101.
         case status(Int)
         /// No `Upgrade`.
         case missingUpgrade
-        /// An `Upgrade` to something else.
+        /// An `Upgrade` to another protocol.
         case invalidUpgrade
         /// `Connection` does not name `upgrade`.
         case invalidConnection
@@ -37,11 +37,11 @@ extension Handshake {
         }
     }
 
-    /// What a correct answer establishes.
+    /// The result of a correct handshake.
     package struct Agreement: Equatable, Sendable {
-        /// The subprotocol that the server chose; `nil`: none.
+        /// The subprotocol that the server chose; `nil` if none.
         package let subprotocol: String?
-        /// How messages are compressed; `nil`: not at all.
+        /// How messages are compressed; `nil` if they are not.
         package let compression: DeflateParameters?
     }
 
@@ -51,7 +51,7 @@ extension Handshake {
         return Base64.encode((0..<16).map { _ in UInt8(truncatingIfNeeded: generator.next() as UInt64) })
     }
 
-    /// The request that asks for a WebSocket.
+    /// Makes the request for a WebSocket.
     ///
     /// `host` is the value of `Host`, with the port unless it is the scheme's; `path` includes the query and is
     /// already percent-encoded. `Origin` is omitted if `origin` is `nil` or empty. `compression` is offered, unless
@@ -77,10 +77,10 @@ extension Handshake {
         return bytes
     }
 
-    /// What the server's answer establishes, once it is found correct (RFC 6455 §4.1).
+    /// Checks the server's response, and returns what it establishes (RFC 6455 §4.1).
     ///
     /// `offered` are the subprotocols of the request, `compression` is what
-    /// ``request(host:path:key:origin:subprotocols:compression:fields:)`` offered; `nil`: no extension was.
+    /// ``request(host:path:key:origin:subprotocols:compression:fields:)`` offered; `nil` if it offered no extension.
     package static func checkResponse(
         _ head: HTTPResponseHead, key: String, offered: [String] = [], compression: CompressionOptions? = nil
     ) throws(ResponseError) -> Agreement {

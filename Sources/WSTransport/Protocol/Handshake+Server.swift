@@ -1,13 +1,13 @@
 /// The server's side (RFC 6455 §4.2).
 extension Handshake {
-    /// What a client asks for: a head, whose fields are sound, and what is made of them for those that ask.
+    /// A client's request for a WebSocket: a checked head, and values derived from its fields when needed.
     package struct Request: Equatable, Sendable {
         private let head: HTTPRequestHead
         fileprivate var fields: HeaderFields { head.fields }
 
         fileprivate init(_ head: HTTPRequestHead) { self.head = head }
 
-        /// `Sec-WebSocket-Key`, as it came.
+        /// `Sec-WebSocket-Key`, as received.
         package var key: String { fields.first(.webSocketKey) ?? "" }
 
         /// The subprotocols offered, in the client's order of preference, each once.
@@ -21,10 +21,10 @@ extension Handshake {
         /// The extensions offered, in the client's order of preference.
         package var extensions: [NegotiatedExtension] { NegotiatedExtension.list(in: fields) ?? [] }
 
-        /// `Origin`, sent by browsers: the page's origin; `nil` if the field is absent.
+        /// `Origin`, which browsers send: the page's origin; `nil` if the field is absent.
         package var origin: String? { fields.first(.origin) }
 
-        /// The agreement on permessage-deflate with the first offer that `options` can honour; `nil`: none.
+        /// The agreement on permessage-deflate with the first offer that `options` accept; `nil` if there is none.
         package func deflateParameters(_ options: CompressionOptions) -> DeflateParameters? {
             fields.has(.webSocketExtensions) ? DeflateParameters.accept(extensions, options) : nil
         }
@@ -50,7 +50,7 @@ extension Handshake {
             }
         }
 
-        /// The header fields that belong in the answer.
+        /// The header fields for the response.
         package var fields: HeaderFields {
             switch self {
             case .notUpgrade: ["Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"]
@@ -60,7 +60,7 @@ extension Handshake {
             }
         }
 
-        /// A sentence for the answer's body.
+        /// A sentence for the body of the response.
         package var reason: String {
             switch self {
             case .notUpgrade: "this is a WebSocket endpoint"
@@ -76,7 +76,7 @@ extension Handshake {
         head.fields.hasToken(HTTPWord("websocket"), in: .upgrade)
     }
 
-    /// The handshake in `head`, once it is found complete and correct (RFC 6455 §4.2.1).
+    /// Checks the handshake in `head` for completeness and correctness (RFC 6455 §4.2.1).
     package static func check(_ head: HTTPRequestHead) throws(Refusal) -> Request {
         let fields = head.fields
         guard isUpgrade(head) else { throw .notUpgrade }
@@ -114,10 +114,10 @@ extension Handshake {
         return Request(head)
     }
 
-    /// The answer that opens the connection: a head of status 101 (RFC 6455 §4.2.2).
+    /// Makes the response that opens the connection: a head with status 101 (RFC 6455 §4.2.2).
     ///
-    /// `subprotocol` is one of those offered, or `nil`; `compression` is what an offer was accepted with; `fields`
-    /// are added as they are.
+    /// `subprotocol` is one of those offered, or `nil`; `compression` is the agreement with which an offer was
+    /// accepted; `fields` are added unchanged.
     package static func response(
         to request: Request, subprotocol: String? = nil, compression: DeflateParameters? = nil,
         fields: HeaderFields = [:]
@@ -139,7 +139,7 @@ extension Handshake {
 }
 
 extension [UInt8] {
-    /// Appends what the key in a request's fields is answered with.
+    /// Appends the answer to the key in a request's fields.
     fileprivate mutating func append(accept asked: HeaderFields) {
         let key = asked.bytes(ofFirst: .webSocketKey)
         let digest = Handshake.acceptDigest(for: key)

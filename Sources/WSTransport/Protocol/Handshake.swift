@@ -1,9 +1,9 @@
 /// The opening handshake, both sides (RFC 6455 §4).
 package enum Handshake {
-    /// The only version there is (RFC 6455 §4.1).
+    /// The only version of the protocol (RFC 6455 §4.1).
     static let version = "13"
 
-    /// What the peer must derive from `key` to show that it speaks WebSocket (RFC 6455 §4.2.2).
+    /// The text that the peer must derive from `key` to show that it speaks WebSocket (RFC 6455 §4.2.2).
     package static func acceptKey(for key: String) -> String {
         let digest = acceptDigest(for: key.utf8Span.span)
         var text: [UInt8] = []
@@ -13,7 +13,7 @@ package enum Handshake {
 
     /// The bytes of ``acceptKey(for:)``.
     static func acceptDigest(for key: Span<UInt8>) -> InlineArray<20, UInt8> {
-        // That of every client that keeps to the protocol.
+        // The length that every conforming client uses.
         if key.count == 24 { return SHA1.acceptDigest(for: key) }
         var message = unsafe key.withUnsafeBufferPointer { unsafe Array($0) }
         message.append("258EAFA5-E914-47DA-95CA-C5AB0DC85B11")

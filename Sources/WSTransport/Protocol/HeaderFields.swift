@@ -1,6 +1,6 @@
 internal import CSIMD
 
-/// The name by which this package knows ``HeaderFields``.
+/// The name of ``HeaderFields`` within this package.
 package typealias HTTPFields = HeaderFields
 
 /// The header fields of a message, in order; names are compared without regard to case (RFC 9110 §5).
@@ -19,7 +19,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         }
     }
 
-    /// Where a line's parts lie in ``bytes``: no more than 4 GiB of them.
+    /// The ranges of a line's parts in ``bytes``, which has at most 4 GiB.
     private typealias Line = head_field
 
     @inline(__always)
@@ -28,16 +28,16 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         return HTTPWord.mark(range.count, bytes[range.lowerBound], bytes[range.upperBound &- 1])
     }
 
-    /// The lines as they came, of which strings are made for those that ask: UTF-8.
+    /// The lines as received, in UTF-8; strings are made of them on request.
     ///
-    /// Where the parts of a head's lines lie is in the same piece of memory, from ``tableStart`` on.
+    /// The ranges of the lines of a head are in the same piece of memory, from ``tableStart`` on.
     private var bytes: [UInt8] = []
     private var tableStart = 0
-    /// How many lines of a head there are; 0: all lines are in ``added``.
+    /// The number of lines of a head; 0 if all lines are in ``added``.
     private var tableCount = 0
-    /// Where the parts of lines lie that were added one by one.
+    /// The ranges of lines that were added one by one.
     private var added: [Line] = []
-    /// Most fields that are asked for are not there, which is known at once.
+    /// Tells at once that a field is absent, as most fields that are looked up are.
     private var index = head_index()
 
     /// Creates a collection without fields.
@@ -56,7 +56,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         let stride = MemoryLayout<head_field>.stride
         let start = (text.count &+ 3) & ~3
         var (found, written) = (head_index(), 0)
-        // Copied from there, as an array whose elements are written in place is allocated at twice the price.
+        // Copied from temporary memory, because allocating an array to write its elements in place costs twice as much.
         bytes = unsafe withUnsafeTemporaryAllocation(byteCount: start &+ count &* stride, alignment: 4) { room in
             unsafe room.copyMemory(from: text)
             for place in text.count..<start { unsafe room[place] = 0 }
@@ -67,7 +67,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         (tableStart, tableCount, index) = (start, written, found)
     }
 
-    /// Where a line's parts lie.
+    /// The ranges of a line's parts.
     @inline(__always)
     private func line(_ place: Int) -> Line {
         guard tableCount > 0 else { return added[place] }
@@ -75,7 +75,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         return unsafe bytes.span.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: head_field.self)
     }
 
-    /// Has all lines in ``added``, so that there can be more.
+    /// Moves all lines to ``added``, so that more can be added.
     private mutating func unpack() {
         guard tableCount > 0 else { return }
         added = (0..<tableCount).map { line($0) }
@@ -178,12 +178,12 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         appendLine(name: name, value: start..<bytes.count)
     }
 
-    /// Not checked once more: all that is added was a string, or has been found to be UTF-8.
+    /// Not validated again: everything added was a string, or has been found to be UTF-8.
     private func text(_ range: Range<Int>) -> String {
         unsafe String(copying: UTF8Span(unchecked: bytes.span.extracting(range)))
     }
 
-    /// The place of the first line of this name from `start` on; `nil` where there is none.
+    /// The index of the first line with this name from `start` on; `nil` if there is none.
     private func place(of name: Span<UInt8>, from start: Int = 0) -> Int? {
         let mark = Self.mark(of: name, 0..<name.count)
         guard index.marks & head_mark_bit(mark) != 0 else { return nil }
@@ -197,13 +197,13 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         return nil
     }
 
-    /// Whether the bytes of `range`, as many as those of `text`, are the same apart from the case of letters.
+    /// Whether the bytes of `range`, as many as those of `text`, are equal to them, ignoring the case of letters.
     @inline(__always)
     private func isSame(_ range: Range<Int>, _ text: Span<UInt8>) -> Bool {
         let own = bytes.span.extracting(range)
         let (raw, wanted) = unsafe (own.bytes, text.bytes)
         var index = 0
-        // Most are written alike.
+        // Most names are written in the same case.
         while text.count &- index >= 8, own.count &- index >= 8,
             unsafe raw.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
                 == wanted.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
@@ -218,7 +218,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         return true
     }
 
-    /// The place of the first line of a name that is written in the source; `nil` where there is none.
+    /// The index of the first line with a name that is written in the source; `nil` if there is none.
     @inline(__always)
     private func place(of name: HTTPWord) -> Int? {
         guard name.number < head_other else { return search(name, from: 0) }
@@ -227,7 +227,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         return first < 255 ? first &- 1 : search(name, from: 254)
     }
 
-    /// The same after a place where there is one.
+    /// The same after the index of such a line.
     @inline(__always)
     private func place(of name: HTTPWord, after place: Int) -> Int? {
         if name.number < head_other, index.repeated &>> UInt32(name.number) & 1 == 0 { return nil }
@@ -246,26 +246,26 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         return nil
     }
 
-    /// The place of the only line of this name, `nil` where there is none or more than one.
+    /// The index of the only line with this name; `nil` if there is none or more than one.
     @inline(__always)
     private func place(ofOnly name: HTTPWord) -> Int? {
         guard let place = place(of: name), self.place(of: name, after: place) == nil else { return nil }
         return place
     }
 
-    /// The value of the first line of this name, `nil` where there is none.
+    /// The value of the first line with this name; `nil` if there is none.
     package func first(_ name: HTTPWord) -> String? { place(of: name).map { text(line($0).value) } }
 
-    /// Where the value of the first line of this name lies in the bytes of all lines; `nil` where there is none.
+    /// The range of the value of the first line with this name, in the bytes of all lines; `nil` if there is none.
     func range(ofFirst name: HTTPWord) -> Range<Int>? { place(of: name).map { line($0).value } }
 
-    /// The bytes of the value of the first line of this name; none where there is none.
+    /// The bytes of the value of the first line with this name; empty if there is none.
     @_lifetime(borrow self)
     package func bytes(ofFirst name: HTTPWord) -> Span<UInt8> {
         bytes.span.extracting(place(of: name).map { line($0).value } ?? 0..<0)
     }
 
-    /// The value of the only line of this name, `nil` where there is none or more than one.
+    /// The value of the only line with this name; `nil` if there is none or more than one.
     package func only(_ name: HTTPWord) -> String? {
         place(ofOnly: name).map { text(line($0).value) }
     }
@@ -273,7 +273,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     /// Whether a line has this name.
     package func has(_ name: HTTPWord) -> Bool { place(of: name) != nil }
 
-    /// Whether the value of the first line of a name is `word`, in either case.
+    /// Whether the value of the first line with a name is `word`, in upper or lower case.
     func says(_ word: HTTPWord, in name: HTTPWord) -> Bool {
         place(of: name).map { word.isWritten(in: bytes.span, line($0).value) } ?? false
     }
@@ -302,7 +302,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         let first = unsafe UInt32(prefix.utf8Start[0] | 0x20)
         for place in indices {
             let line = line(place)
-            // Most begin with another letter, which their marks show.
+            // The mark shows for most names that they begin with another letter.
             guard line.mark &>> 8 & 0xFF == first, line.name.count >= prefix.utf8CodeUnitCount else { continue }
             var index = 0
             while index < prefix.utf8CodeUnitCount,
@@ -343,7 +343,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         return values
     }
 
-    /// Gives `body` the value of each line of this name, in their order, until it returns `false`.
+    /// Passes `body` the value of each line with this name, in order, until it returns `false`.
     package func forEachValue(of name: HTTPWord, _ body: (Span<UInt8>) -> Bool) {
         var next = place(of: name)
         while let place = next {
@@ -362,7 +362,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         return elements
     }
 
-    /// Whether the list of a name's lines has `token`, in large or small letters.
+    /// Whether the list in a name's lines contains `token`, in upper or lower case.
     package func hasToken(_ token: HTTPWord, in name: HTTPWord) -> Bool {
         var next = place(of: name)
         while let place = next {
@@ -380,7 +380,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         return false
     }
 
-    /// The element of a list that begins at `start`, and where it ends: at a comma, or at `last`.
+    /// The element of a list that begins at `start`, and its end: a comma, or `last`.
     @inline(__always)
     private func element(from start: Int, to last: Int) -> (trimmed: Range<Int>, end: Int) {
         var end = start
@@ -421,23 +421,23 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     /// A control character in a value is written as a space, so that no value ends its line.
     public func write(to output: inout [UInt8]) {
         if isEmpty { return }
-        // Put together apart, as each part that is appended to an array costs several times as much.
+        // Built in temporary memory, because appending single parts to an array costs several times as much.
         unsafe withUnsafeTemporaryAllocation(byteCount: writtenCount, alignment: 1) { room in
             unsafe write(into: room)
             unsafe output.append(contentsOf: room)
         }
     }
 
-    /// How many bytes the field lines have when they are written.
+    /// The size of the field lines as written, in bytes.
     var writtenCount: Int {
         var size = 0
         for place in indices { size &+= line(place).name.count &+ line(place).value.count &+ 4 }
         return size
     }
 
-    /// Writes the field lines as ``write(to:)``.
+    /// Writes the field lines, as ``write(to:)`` does.
     ///
-    /// - Parameter room: of ``writtenCount`` bytes.
+    /// - Parameter room: has ``writtenCount`` bytes.
     func write(into room: UnsafeMutableRawBufferPointer) {
         var offset = 0
         unsafe bytes.withUnsafeBytes { bytes in
@@ -468,7 +468,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         place &+= range.count
     }
 
-    /// Replaces what is not allowed in a line that has been written.
+    /// Replaces characters that are not allowed in a line, after it has been written.
     @inline(never)
     private static func mend(
         _ room: UnsafeMutableRawBufferPointer, _ name: Range<Int>, _ valueCount: Int, endingAt end: Int

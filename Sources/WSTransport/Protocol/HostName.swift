@@ -2,7 +2,7 @@
 package struct HostAndPort: Equatable {
     /// In lower case; an IPv6 address keeps its brackets.
     package let host: String
-    /// `nil`: none.
+    /// `nil` if there is none.
     package var port: UInt16?
 
     /// Reads `host` or `host:port`; `nil` for anything else.
@@ -25,12 +25,12 @@ package struct HostAndPort: Equatable {
         guard !host.isEmpty, host.utf8.allSatisfy(allowed) else { return nil }
     }
 
-    /// The same without an optional trailing dot.
+    /// The same without a trailing dot, if there is one.
     package var withoutRoot: HostAndPort? {
         host.hasSuffix(".") ? HostAndPort(String(host.dropLast())) : self
     }
 
-    /// Whether it is an address instead of a name.
+    /// Whether it is an address, not a name.
     package var isAddress: Bool {
         if host.hasPrefix("[") { return true }
         let parts = host.split(separator: ".", omittingEmptySubsequences: false)

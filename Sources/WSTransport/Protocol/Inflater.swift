@@ -15,12 +15,12 @@ internal import CZlib
     /// Whether any byte of the message has arrived.
     private var hasBegun = false
 
-    /// `windowBits` from 8 to 15; `nil` outside these, or when memory ran out.
+    /// `windowBits` from 8 to 15; `nil` for other values, or if memory ran out.
     init?(windowBits: Int) {
         guard DeflateParameters.windowBits.contains(windowBits) else { return nil }
         let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
         unsafe stream.initialize(to: z_stream())
-        // Some versions of zlib compress with 9 bits when asked for 8; a larger window reads both.
+        // Some versions of zlib compress with 9 bits when asked for 8; the larger window can read both.
         let bits = -Int32(max(9, windowBits))
         let status = unsafe inflateInit2_(stream, bits, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
         guard status == Z_OK else {
@@ -37,7 +37,7 @@ internal import CZlib
 
     /// Appends the inflated `piece` of a message; `nil` if it was valid.
     ///
-    /// `message` is the message so far and grows to `limit` bytes, and by one more byte if the limit is
+    /// `message` is the message so far; it grows to at most `limit` bytes, and by one more byte if the limit is
     /// exceeded. After a violation the inflater must not be used again.
     mutating func inflate(
         _ piece: UnsafeRawBufferPointer, limit: Int, scratch: UnsafeMutableRawBufferPointer, to message: inout [UInt8]
@@ -53,13 +53,13 @@ internal import CZlib
         return nil
     }
 
-    /// Ends a message of which all pieces have arrived.
+    /// Ends a message after all its pieces have been inflated.
     ///
-    /// - Parameter keepsContext: the next message may refer to this one.
+    /// - Parameter keepsContext: whether the next message may refer to this one.
     mutating func finish(
         limit: Int, keepsContext: Bool, scratch: UnsafeMutableRawBufferPointer, to message: inout [UInt8]
     ) -> ProtocolViolation? {
-        // A sender that ended the stream omitted no block; and no bytes at all are an empty message.
+        // A sender that ended the stream omitted no block, and an input without bytes is an empty message.
         if hasBegun, !isAtStreamEnd {
             let violation = unsafe Self.tail.withUnsafeBytes { tail in
                 unsafe feed(tail, limit, scratch, &message)
@@ -83,23 +83,23 @@ internal import CZlib
         unsafe stream.pointee.avail_in = UInt32(truncatingIfNeeded: part.count)
         while true {
             if isAtStreamEnd, unsafe stream.pointee.avail_in > 0 {
-                // §7.2.3.4: another stream follows in the same message, and may still refer to what came before.
+                // §7.2.3.4: another stream follows in the same message, and may refer to data before it.
                 guard unsafe inflateResetKeep(stream) == Z_OK else { return .noMemoryToInflate }
                 isAtStreamEnd = false
             }
-            // One byte more than is allowed shows that there is more.
+            // One byte above the limit shows that there is more.
             let room = min(scratch.count, max(0, limit &- message.count) &+ 1)
             unsafe stream.pointee.next_out = scratch.bindMemory(to: UInt8.self).baseAddress
             unsafe stream.pointee.avail_out = UInt32(truncatingIfNeeded: room)
             let status = unsafe CZlib.inflate(stream, Z_SYNC_FLUSH)
             let left = unsafe Int(stream.pointee.avail_out)
             unsafe message.append(contentsOf: scratch[..<(room &- left)])
-            // Before the status: how far zlib read past the limit depends on how the input was cut.
+            // Checked before the status, because how far zlib read past the limit depends on how the input was cut.
             guard message.count <= limit else { return .messageTooBig }
             switch status {
             case Z_OK: break
             case Z_STREAM_END: isAtStreamEnd = true
-            // No progress was possible: the input is used up.
+            // No progress was possible: all input has been used.
             case Z_BUF_ERROR: return nil
             case Z_MEM_ERROR: return .noMemoryToInflate
             default: return .compressedData

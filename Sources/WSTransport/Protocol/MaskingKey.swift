@@ -1,12 +1,12 @@
-/// The 4 bytes a client's payload is masked with (RFC 6455 §5.3).
+/// The 4 bytes with which a client's payload is masked (RFC 6455 §5.3).
 package struct MaskingKey: Hashable, Sendable {
     /// The key's bytes, the first one in the lowest 8 bits.
     package var word: UInt32
 
-    /// The key whose first byte stands in the lowest 8 bits of `word`.
+    /// Makes a key whose first byte is in the lowest 8 bits of `word`.
     package init(word: UInt32) { self.word = word }
 
-    /// A key made of these bytes, in the order of the wire.
+    /// Makes a key from its bytes, in the order of the wire.
     package init(_ first: UInt8, _ second: UInt8, _ third: UInt8, _ fourth: UInt8) {
         word = UInt32(first) | UInt32(second) << 8 | UInt32(third) << 16 | UInt32(fourth) << 24
     }
@@ -22,13 +22,13 @@ package struct MaskingKey: Hashable, Sendable {
         [0, 8, 16, 24].map { shift in UInt8(truncatingIfNeeded: word >> shift) }
     }
 
-    /// The key for what follows after `count` bytes of the payload.
+    /// The key for the payload after its first `count` bytes.
     package func advanced(by count: Int) -> MaskingKey {
         let shift = UInt32(truncatingIfNeeded: count & 3) &* 8
         return MaskingKey(word: word &>> shift | word &<< ((32 &- shift) & 31))
     }
 
-    /// Masks or unmasks `payload`, whose first byte meets the key's first byte.
+    /// Masks or unmasks `payload`, starting with the key's first byte.
     package func apply(to payload: UnsafeMutableRawBufferPointer) {
         guard let base = payload.baseAddress, word != 0 else { return }
         let wide = (UInt64(word) << 32 | UInt64(word)).littleEndian

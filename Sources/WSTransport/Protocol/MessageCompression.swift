@@ -1,19 +1,19 @@
 /// permessage-deflate on one connection, both directions (RFC 7692 §7.2).
 ///
-/// Holds zlib's memory between messages only for a side that keeps its context; everything else that a message
-/// needs is borrowed from the thread's ``DeflatePool``.
+/// Keeps zlib's memory between messages only for a side that keeps its context; for everything else it borrows from the
+/// thread's ``DeflatePool``.
 package final class MessageCompression {
-    /// What was agreed on.
+    /// The parameters agreed on.
     package let parameters: DeflateParameters
     private let options: CompressionOptions
     private let pool: DeflatePool
     private let isServer: Bool
     private var deflater: Deflater?
-    /// That of a message of which a part has been sent.
+    /// The deflater of a message of which a part has been sent.
     private var partDeflater: Deflater?
     private var inflater: Inflater?
 
-    /// This side of the agreement; `pool` belongs to the connection's thread.
+    /// One side of the agreement; `pool` belongs to the connection's thread.
     package init(
         _ parameters: DeflateParameters, role: WebSocketMachine.Role, options: CompressionOptions, pool: DeflatePool
     ) {
@@ -25,7 +25,7 @@ package final class MessageCompression {
 
     // MARK: Sending
 
-    /// The window bits of what this side sends, 8 to 15.
+    /// The window bits of the messages that this side sends, 8 to 15.
     private var ownWindowBits: Int {
         (isServer ? parameters.serverWindowBits : parameters.clientWindowBits)
             ?? DeflateParameters.windowBits.upperBound
@@ -40,9 +40,9 @@ package final class MessageCompression {
         ownNoContextTakeover && Deflater.windowBits.contains(ownWindowBits) ? ownWindowBits : nil
     }
 
-    /// The payload to send with RSV1 instead of `message`; `nil`: send `message` as it is.
+    /// The payload to send with RSV1 in place of `message`; `nil` to send `message` as it is.
     package func deflate(_ message: UnsafeRawBufferPointer) -> [UInt8]? {
-        // §7.1.2.2: zlib has no window of 8 bits, but no message has to be compressed.
+        // §7.1.2.2: zlib has no window of 8 bits, but compression is optional for each message.
         guard message.count >= options.minimum, Deflater.windowBits.contains(ownWindowBits) else { return nil }
         guard !ownNoContextTakeover else {
             return unsafe pool.deflate(message, windowBits: ownWindowBits, level: options.level)
@@ -52,7 +52,7 @@ package final class MessageCompression {
         }
         var bytes: [UInt8] = []
         let isDone = unsafe own.deflate(message, keepsContext: true, scratch: pool.scratch, to: &bytes)
-        // The peer's window does not contain a message that failed, so the next one begins with an empty window.
+        // The peer's window does not contain a message that failed, so the next one starts with an empty window.
         guard isDone else { return nil }
         deflater = consume own
         return bytes
@@ -60,14 +60,14 @@ package final class MessageCompression {
 
     /// A part of a message that is sent in several frames.
     enum Part {
-        /// Sent as it is, as the whole message is.
+        /// Sent uncompressed, like the whole message.
         case plain
         case compressed([UInt8])
-        /// Memory ran out in the middle of the message.
+        /// Memory ran out within the message.
         case failed
     }
 
-    /// Compresses the next part; all of a message are compressed, or none.
+    /// Compresses the next part; all parts of a message are compressed, or none.
     func deflatePart(_ part: [UInt8], isFirst: Bool, isLast: Bool) -> Part {
         if isFirst, Deflater.windowBits.contains(ownWindowBits) {
             partDeflater = deflater.take() ?? Deflater(windowBits: ownWindowBits, level: options.level)
@@ -93,12 +93,12 @@ package final class MessageCompression {
         isServer ? parameters.clientNoContextTakeover : parameters.serverNoContextTakeover
     }
 
-    /// Whether more may be inflated in this turn of the thread, by all its connections together.
+    /// Whether more may be inflated in this turn of the thread, over all its connections.
     func mayInflate(inTurn turn: Int64) -> Bool { pool.mayInflate(inTurn: turn) }
 
     /// Appends the inflated piece of a message to `message`; `nil` if it was valid.
     ///
-    /// `message` is the message so far, and grows to at most `limit` bytes and one.
+    /// `message` is the message so far; it grows to at most `limit` bytes, and by one more if the limit is exceeded.
     func inflate(
         _ piece: UnsafeRawBufferPointer, isLast: Bool, limit: Int, to message: inout [UInt8]
     ) -> ProtocolViolation? {

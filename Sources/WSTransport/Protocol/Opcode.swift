@@ -8,7 +8,7 @@ public struct Opcode: RawRepresentable, Hashable, Sendable {
     /// The opcode in the low 4 bits of `rawValue`.
     public init(rawValue: UInt8) { self.rawValue = rawValue & 0x0F }
 
-    /// A continuation of the present message.
+    /// A continuation of the current message.
     public static let continuation = Opcode(rawValue: 0)
     /// A text message in UTF-8, or its first fragment.
     public static let text = Opcode(rawValue: 1)

@@ -3,19 +3,19 @@
 /// A request without `Origin` does not come from a browser, and every policy accepts it.
 public struct OriginPolicy: Sendable {
     private let decide: @Sendable (Page) -> Decision
-    /// The rules; empty: the policy is a function.
+    /// The rules; empty if the policy is a function.
     package let rules: [Rule]
 
-    /// A page that sends a request, and where it sends it to.
+    /// A page that sends a request, and the target of the request.
     package struct Page: Sendable {
-        /// `Origin` and `Host`, as they were sent.
+        /// `Origin` and `Host`, as received.
         let origin: String
         let host: String?
-        /// Whether the request came by TLS.
+        /// Whether the request came over TLS.
         ///
-        /// A page that did may always ask a server that did not: a proxy in front has ended its TLS.
+        /// A page from `https` is accepted also without TLS, because a proxy in front may have terminated it.
         let isSecure: Bool
-        /// `http` or `https`, if a trusted proxy says which one the page's browser has used.
+        /// The page's scheme, `http` or `https`, as a trusted proxy reports it; `nil` if none does.
         let scheme: String?
 
         package init(origin: String, host: String?, isSecure: Bool, scheme: String? = nil) {
@@ -26,7 +26,7 @@ public struct OriginPolicy: Sendable {
         }
     }
 
-    /// What a policy says of a page.
+    /// The decision about a page.
     package enum Decision: Sendable {
         case refused
         case allowed
@@ -40,13 +40,13 @@ public struct OriginPolicy: Sendable {
         decide = { isAllowed($0.origin, $0.host) ? .allowed : .refused }
     }
 
-    /// A page may come in if a rule allows it.
+    /// Makes a policy that accepts a page if a rule does.
     package init(_ rules: [Rule]) {
         self.rules = rules
         decide = { page in
             let allowing = rules.filter { $0.allows(page) }
             if allowing.isEmpty { return .refused }
-            // A list that lets in all of localhost does not mean that each of its pages acts with its reader's credentials.
+            // A list that accepts all of localhost does not let each page there act with its reader's credentials.
             return allowing.contains(where: \.isExact) ? .allowedWithCredentials : .allowed
         }
     }
@@ -67,12 +67,12 @@ public struct OriginPolicy: Sendable {
         OriginPolicy(origins.compactMap { $0 == "null" ? Rule.null : Rule.Pattern($0).map(Rule.pattern) })
     }
 
-    /// What the policy says of a page.
+    /// The decision about a page.
     package func decision(on page: Page) -> Decision { decide(page) }
 
-    /// Whether the policy lets in pages of exactly this origin, which may then act with their reader's cookie.
+    /// Whether the policy accepts pages of exactly this origin, so that they may act with their reader's cookie.
     ///
-    /// Not so where a rule lets in many origins, such as all of localhost.
+    /// Not if a rule accepts many origins, such as all of localhost.
     package func allowsExactly(_ page: Page) -> Bool { rules.contains { $0.allowsExactly(page) } }
 
     func allows(_ origin: String?, host: String?) -> Bool {
@@ -101,12 +101,12 @@ extension OriginPolicy {
             package let scheme: String
             /// The hosts.
             package let host: HostPattern
-            /// `nil`: the scheme's own port.
+            /// `nil` for the scheme's default port.
             package let port: UInt16?
         }
 
-        /// Reads `same-origin`, `same-host`, `any`, `null`, or a pattern such as `https://*.example.com`; `nil`: `text` is
-        /// none of these.
+        /// Parses `same-origin`, `same-host`, `any`, `null`, or a pattern such as `https://*.example.com`; `nil` if
+        /// `text` is none of these.
         package init?(_ text: String) {
             switch text {
             case "same-origin": self = .sameOrigin
@@ -135,7 +135,8 @@ extension OriginPolicy {
 
         /// Whether a page may connect.
         ///
-        /// On loopback all names are one host, and a developer's page comes from another port than the server's.
+        /// All names of loopback count as one host, and a developer's page often comes from another port than the
+        /// server's.
         package func allows(_ page: Page) -> Bool {
             switch self {
             case .any: return true

@@ -5,10 +5,10 @@ package enum PercentCoding {
     /// `+` stays a plus.
     package static func decode(_ text: String) -> String? { decode(text, plus: UInt8(ascii: "+")) }
 
-    /// The same of a part of a text.
+    /// The same for a part of a text.
     package static func decode(_ text: Substring) -> String? { decode(String(text)) }
 
-    /// The names and values of a query, in their order; `nil` where one of them cannot be decoded.
+    /// The names and values of a query, in order; `nil` if one of them cannot be decoded.
     ///
     /// `+` becomes a space. A name without `=` has an empty value; empty pairs are omitted.
     package static func decodeQuery(_ query: String) -> [(name: String, value: String)]? {
@@ -23,15 +23,15 @@ package enum PercentCoding {
         return pairs
     }
 
-    /// `text` as one segment of a path or one part of a query: all but unreserved characters are escaped, `/` too.
+    /// Encodes `text` as one segment of a path or one part of a query: escapes all but unreserved characters, also `/`.
     package static func encode(_ text: String) -> String { encode(text, keeping: nil) }
 
-    /// `text` as a path: as ``encode(_:)``, but `/` stays.
+    /// Encodes `text` as a path: as ``encode(_:)``, but keeps `/`.
     package static func encodePath(_ text: String) -> String { encode(text, keeping: UInt8(ascii: "/")) }
 
     private static func decode(_ text: String, plus: UInt8) -> String? {
         let bytes = text.utf8Span.span
-        // Most have nothing to decode.
+        // Most texts have nothing to decode.
         var index = 0
         while index < bytes.count, bytes[index] != UInt8(ascii: "%"), bytes[index] != UInt8(ascii: "+") { index &+= 1 }
         if index == bytes.count { return text }

@@ -1,4 +1,4 @@
-/// What the peer did wrong, and the close code for it (RFC 6455 §7.1.7).
+/// A peer's violation of the protocol, and the close code for it (RFC 6455 §7.1.7).
 package struct ProtocolViolation: Equatable, Sendable {
     /// The code of the CLOSE that ends the connection.
     let code: CloseCode

@@ -2,7 +2,7 @@ internal import CSIMD
 
 /// SHA-1 (RFC 3174), which the opening handshake requires.
 ///
-/// It protects nothing: apart from the handshake, use it only to name things that are compared in full afterwards.
+/// Provides no security: apart from the handshake, use it only to name things that are compared in full afterwards.
 package enum SHA1 {
     /// The digest of `message`: 20 bytes.
     package static func digest(of message: [UInt8]) -> [UInt8] {
@@ -13,7 +13,7 @@ package enum SHA1 {
             mix(bytes.extracting(offset..<offset &+ 64), into: &state)
             offset &+= 64
         }
-        // A byte and the length follow, and zeros between them up to a whole block.
+        // Padding follows: a byte, zeros, and the length at the end of a whole block.
         var rest = InlineArray<128, UInt8>(repeating: 0)
         var count = 0
         while offset &+ count < bytes.count {
@@ -45,9 +45,9 @@ package enum SHA1 {
         }
     }
 
-    /// The digest of a WebSocket's key and the text that the protocol adds to it (RFC 6455 §4.2.2).
+    /// The digest of a WebSocket's key and the text that the protocol appends to it (RFC 6455 §4.2.2).
     ///
-    /// - Parameter key: as the client sent it, of 24 bytes.
+    /// - Parameter key: the key as the client sent it, 24 bytes.
     static func acceptDigest(for key: Span<UInt8>) -> InlineArray<20, UInt8> {
         precondition(key.count == 24, "a key of another length")
         var digest = InlineArray<20, UInt8>(repeating: 0)

@@ -8,7 +8,7 @@ extension UInt8 {
     /// Whether it is `0` to `9`.
     var isDigit: Bool { self >= 0x30 && self <= 0x39 }
 
-    /// Whether it is a letter of ASCII.
+    /// Whether it is an ASCII letter.
     var isLetter: Bool { (self | 0x20) >= 0x61 && (self | 0x20) <= 0x7A }
 
     /// Whether it is allowed in a method, field name or list element: `tchar`.
@@ -18,7 +18,7 @@ extension UInt8 {
         isIn(0x03FF_6CFA_0000_0000, 0x57FF_FFFF_C7FF_FFFE)
     }
 
-    /// Whether its bit is set: of those below 64 in `low`, of those below 128 in `high`.
+    /// Whether its bit is set: in `low` if it is below 64, in `high` if it is below 128.
     @inline(__always)
     private func isIn(_ low: UInt64, _ high: UInt64) -> Bool {
         let bits = self < 0x40 ? low : self < 0x80 ? high : 0
@@ -34,10 +34,10 @@ extension UInt8 {
         isIn(0x2FFF_6FF2_0000_0000, 0x47FF_FFFE_AFFF_FFFE)
     }
 
-    /// Itself, or the small letter if it is a capital one of ASCII.
+    /// The lower-case letter if it is an upper-case ASCII letter; otherwise itself.
     var lowercasedASCII: UInt8 { self >= 0x41 && self <= 0x5A ? self | 0x20 : self }
 
-    /// The value of a hexadecimal digit, `nil` for anything else.
+    /// The value of a hexadecimal digit; `nil` for other characters.
     var hexadecimalValue: UInt8? {
         switch self {
         case 0x30...0x39: self &- 0x30
@@ -55,7 +55,7 @@ extension StringProtocol {
             && utf8.elementsEqual(other.utf8) { $0 == $1 || $0.lowercasedASCII == $1.lowercasedASCII }
     }
 
-    /// A copy with the capital letters of ASCII made small.
+    /// A copy with upper-case ASCII letters made lower case.
     func lowercasedASCII() -> String {
         String(decoding: utf8.map(\.lowercasedASCII), as: UTF8.self)
     }
@@ -65,7 +65,7 @@ extension StringProtocol {
 }
 
 extension BidirectionalCollection<UInt8> {
-    /// Itself without leading and trailing spaces and tabs (RFC 9110 §5.6.3).
+    /// A copy without leading and trailing spaces and tabs (RFC 9110 §5.6.3).
     func trimmingWhitespace() -> SubSequence {
         let isBlack = { (byte: UInt8) in byte != .space && byte != .tab }
         guard let start = firstIndex(where: isBlack), let last = lastIndex(where: isBlack) else {

@@ -1,19 +1,19 @@
 internal import CSIMD
 
-/// Whether bytes that come in pieces are UTF-8 (RFC 3629; RFC 6455 §8.1).
+/// Validates UTF-8 that arrives in pieces (RFC 3629; RFC 6455 §8.1).
 ///
-/// It holds how many continuation bytes are due and between which bounds the next one must lie, so that an
-/// error is found at the first byte that rules out every valid text: after `ED` at `A0` already. Vector instructions
-/// take what is valid, where the machine has them; what they leave is looked at byte by byte, and so is every fault.
+/// It stores how many continuation bytes are missing and the bounds of the next one, so that an error is found at the
+/// first byte that rules out every valid text: after `ED` already at `A0`. Vector instructions, if the machine has
+/// them, skip valid text; the rest, and every error, is examined byte by byte.
 package struct UTF8Validator: Sendable {
     private var due: UInt8 = 0
     private var lowest: UInt8 = 0x80
     private var highest: UInt8 = 0xBF
 
-    /// A validator that has seen nothing.
+    /// Makes a validator before the first piece.
     package init() {}
 
-    /// Whether what came so far ends with a whole character.
+    /// Whether the bytes so far end with a whole character.
     package var isComplete: Bool { due == 0 }
 
     /// Whether all of `bytes` is UTF-8.
@@ -24,8 +24,7 @@ package struct UTF8Validator: Sendable {
 
     /// Takes the next piece.
     ///
-    /// Returns `false` as soon as it is certain that no continuation could make the text valid; the validator is
-    /// of no further use then.
+    /// Returns `false` as soon as no continuation could make the text valid; the validator must not be used after that.
     package mutating func append(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let base = bytes.baseAddress else { return true }
         var start = 0
@@ -33,7 +32,7 @@ package struct UTF8Validator: Sendable {
             guard unsafe step(base.load(fromByteOffset: start, as: UInt8.self)) else { return false }
             start &+= 1
         }
-        // Most text is ASCII. Of what is not, a few bytes are looked at sooner than a vector is filled.
+        // Most text is ASCII. A few other bytes are examined sooner than a vector is filled.
         start = unsafe Self.endOfASCII(base, from: start, count: bytes.count)
         if bytes.count &- start >= 24 {
             start &+= unsafe utf8_sound(base.assumingMemoryBound(to: UInt8.self) + start, bytes.count &- start)
@@ -77,7 +76,7 @@ package struct UTF8Validator: Sendable {
         return index
     }
 
-    /// Skips sequences of 2 to 4 bytes that lie whole before `count`; `false`: one of them is invalid.
+    /// Skips sequences of 2 to 4 bytes that are complete before `count`; returns `false` if one of them is invalid.
     ///
     /// Stops before ASCII and before a sequence that `count` might cut.
     private static func skipWholeSequences(_ base: UnsafeRawPointer, _ index: inout Int, count: Int) -> Bool {
@@ -91,13 +90,13 @@ package struct UTF8Validator: Sendable {
             } else if lead < 0xF0 {
                 guard word & 0xC0_C000 == 0x80_8000 else { return false }
                 let scalar = (lead & 0x0F) << 12 | (word >> 8 & 0x3F) << 6 | (word >> 16 & 0x3F)
-                // Below U+0800 it is too long, and U+D800–DFFF are surrogates.
+                // Below U+0800 the sequence is too long, and U+D800–DFFF are surrogates.
                 guard scalar >= 0x800, scalar & 0xF800 != 0xD800 else { return false }
                 index &+= 3
             } else {
                 guard lead < 0xF5, word & 0xC0C0_C000 == 0x8080_8000 else { return false }
                 let top = (lead & 0x07) << 2 | (word >> 12 & 0x03)
-                // Below U+10000 it is too long, and Unicode ends at U+10FFFF.
+                // Below U+10000 the sequence is too long, and Unicode ends at U+10FFFF.
                 guard top >= 1, top <= 0x10 else { return false }
                 index &+= 4
             }

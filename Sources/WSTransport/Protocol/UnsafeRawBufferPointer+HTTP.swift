@@ -1,11 +1,11 @@
 internal import CSIMD
 
-/// Searches of a head's bytes, eight at a time: heads are looked at more than once, by everyone who connects.
+/// Searches in a head's bytes, eight at a time: every connection's heads are searched several times.
 extension UnsafeRawBufferPointer {
     private static var ones: UInt64 { 0x0101_0101_0101_0101 }
     private static var highBits: UInt64 { 0x8080_8080_8080_8080 }
 
-    /// Where the first byte of `range` is that is no letter, digit or hyphen; it may be there where it is not known.
+    /// The offset of the first byte of `range` that is not a letter, digit or hyphen, or an earlier offset.
     @inline(__always)
     func endOfWord(_ range: Range<Int>) -> Int {
         var index = range.lowerBound
@@ -18,7 +18,7 @@ extension UnsafeRawBufferPointer {
         return index
     }
 
-    /// Where the first control character of `range` is (HTAB among them); its end where there is none.
+    /// The offset of the first control character in `range` (including HTAB); the end of `range` if there is none.
     func firstControlCharacter(_ range: Range<Int>) -> Int {
         var index = range.lowerBound
         while index < range.upperBound, let base = baseAddress {
@@ -31,7 +31,7 @@ extension UnsafeRawBufferPointer {
         return range.upperBound
     }
 
-    /// The first place from `start` on, before `end`, of `byte`; `end` where there is none.
+    /// The offset of the first `byte` from `start` on, before `end`; `end` if there is none.
     func firstPlace(of byte: UInt8, from start: Int, to end: Int) -> Int {
         unsafe firstPlace(from: start, to: end) { word in
             let difference = unsafe word ^ (Self.ones &* UInt64(byte))
@@ -39,13 +39,14 @@ extension UnsafeRawBufferPointer {
         }
     }
 
-    /// Whether all bytes of `range` are of ASCII.
+    /// Whether all bytes of `range` are ASCII.
     func isASCII(_ range: Range<Int>) -> Bool {
         unsafe firstPlace(from: range.lowerBound, to: range.upperBound) { unsafe $0 & Self.highBits }
             == range.upperBound
     }
 
-    /// - Parameter marks: sets the highest bit of each byte that is looked for; of those behind the first it may err.
+    /// - Parameter marks: sets the highest bit of each matching byte; the bits of bytes after the first match may be
+    ///   wrong.
     @inline(__always)
     private func firstPlace(from start: Int, to end: Int, marks: (UInt64) -> UInt64) -> Int {
         var index = start
@@ -56,12 +57,12 @@ extension UnsafeRawBufferPointer {
             index &+= 8
         }
         if index < end, index &+ 8 <= count {
-            // What the word has of the bytes after the end does not count.
+            // Bytes of the word after the end do not count.
             let word = unsafe UInt64(littleEndian: loadUnaligned(fromByteOffset: index, as: UInt64.self))
             return Swift.min(end, index &+ marks(word).trailingZeroBitCount / 8)
         }
         while index < end {
-            // The others of the word are letters; only the first counts.
+            // The other bytes of the word are letters; only the first one counts.
             if marks(UInt64(unsafe self[index]) | 0x4141_4141_4141_4100) & 0x80 != 0 { return index }
             index &+= 1
         }

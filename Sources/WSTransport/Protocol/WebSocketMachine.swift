@@ -1,32 +1,31 @@
 /// One side of a WebSocket connection after its handshake: bytes in, events out (RFC 6455).
 ///
-/// It knows no socket, clock or thread. Frames are unmasked where they lie; a message that lies whole in one
-/// input is reported as a range of it and never copied. What an input cuts is kept inside: at most a header, a
-/// control payload of 125 bytes, and the message under way up to its limit. An idle machine holds no memory
-/// beyond its own.
+/// It knows no socket, clock or thread. Frames are unmasked in place; a message that is complete in one input is
+/// reported as a range of it and never copied. Data that an input cuts is kept: at most a header, a control payload of
+/// 125 bytes, and the message under way up to its limit. An idle machine holds no memory beyond its own.
 package struct WebSocketMachine: ~Copyable {
     /// Which side of the connection this is: the client masks, the server must not (RFC 6455 §5.1).
     package enum Role: Sendable { case server, client }
 
-    /// How far the closing handshake has come (RFC 6455 §7.1).
+    /// The state of the closing handshake (RFC 6455 §7.1).
     package enum State: Equatable, Sendable {
         /// Messages flow both ways.
         case open
-        /// Our CLOSE is sent, the peer's is due; nothing else of what comes is reported.
+        /// Our CLOSE has been sent, the peer's is expected; nothing else from the peer is reported.
         case closing
-        /// The handshake is complete or the peer failed; whatever still comes is discarded.
+        /// The handshake is complete or the peer failed; further input is discarded.
         case closed
     }
 
-    /// Where the bytes of an event are.
+    /// The place of an event's bytes.
     package enum Payload: Equatable, Sendable {
         /// A range of the input, unmasked in place.
         case input(Range<Int>)
-        /// Bytes that came in several inputs or fragments.
+        /// Bytes that arrived in several inputs or fragments.
         case assembled([UInt8])
     }
 
-    /// What the peer's bytes amount to.
+    /// An event in the peer's bytes.
     package enum Event: Equatable, Sendable {
         /// A whole message; the opcode is `.text`, and the payload valid UTF-8, or `.binary`.
         case message(Opcode, Payload)
@@ -40,43 +39,43 @@ package struct WebSocketMachine: ~Copyable {
         case pong(Payload)
         /// The peer's CLOSE: send `reply`, then close.
         ///
-        /// `code` is `nil` where the body was empty (to be reported as 1005); `reply` is empty where ours went first.
+        /// `code` is `nil` if the body was empty (to be reported as 1005); `reply` is empty if our CLOSE was first.
         case close(code: CloseCode?, reason: String, reply: [UInt8])
         /// The peer violated the protocol or a limit: send `frame`, then close.
         ///
-        /// `frame` is a CLOSE with the same code and reason; it is empty where ours was sent before.
+        /// `frame` is a CLOSE with the same code and reason; it is empty if our CLOSE was sent before.
         case failed(CloseCode, reason: String, frame: [UInt8])
     }
 
-    /// How far the closing handshake has come.
+    /// The state of the closing handshake.
     package private(set) var state = State.open
 
     private let role: Role
-    // Between the role and what needs 8 bytes there is room for it.
+    // There is padding for it between the role and properties of 8 bytes.
     private let maximumFragments: Int32
-    /// In bytes, over all fragments; of a message under way what is still to come is held against it.
+    /// In bytes, over all fragments; a change also applies to the rest of a message under way.
     var maximumMessageSize: Int
-    /// permessage-deflate, where it was agreed upon.
+    /// permessage-deflate, if it was agreed on.
     private let compression: MessageCompression?
     private let makeMaskingKey: @Sendable () -> MaskingKey
 
-    /// The header under way, where an input ended inside it.
+    /// The header under way, if an input ended within it.
     private var partialHeader = InlineArray<14, UInt8>(repeating: 0)
     private var partialHeaderCount: UInt8 = 0
 
-    /// Whether the header of a frame was read whose payload is not complete.
+    /// Whether the header of a frame has been read and its payload is not complete.
     private var isInFrame = false
     private var isFinal = false
-    /// Whether a message that is not whole in one input is handed over as it comes, and not kept.
+    /// Whether a message that is not complete in one input is handed over in parts as it arrives, and not kept.
     ///
-    /// The limit of a message's size then holds for each frame, and for what one input is inflated to.
+    /// The limit of a message's size then applies to each frame, and to the inflated size of one input.
     var handsOverParts = false
     private var frameOpcode = Opcode.continuation
     /// The key for the next byte of the payload.
     private var frameKey = MaskingKey(word: 0)
     private var frameRemaining = 0
 
-    /// The kind of the message under way; `.continuation` where there is none.
+    /// The kind of the message under way; `.continuation` if there is none.
     private var messageOpcode = Opcode.continuation
     private var fragmentCount: Int32 = 0
     /// Whether that message is compressed.
@@ -85,12 +84,11 @@ package struct WebSocketMachine: ~Copyable {
     private var assembled: [UInt8] = []
     private var control: [UInt8] = []
 
-    /// A machine for a connection whose handshake is done.
+    /// Makes a machine for a connection after its handshake.
     ///
-    /// `maximumMessageSize` is in bytes, over all fragments; exactly as many are allowed. `maximumFragments` bounds the
-    /// frames of one message. A compressed message is inflated as it comes, and its limit is that of what it
-    /// amounts to. `makeMaskingKey` is asked once for every frame that a client's machine makes, and never
-    /// by a server's.
+    /// `maximumMessageSize` is in bytes, over all fragments; exactly as many are allowed. `maximumFragments` limits the
+    /// frames of one message. A compressed message is inflated as it arrives, and its limit applies to the inflated
+    /// size. `makeMaskingKey` is called once for every frame that a client's machine makes, and never for a server's.
     package init(
         role: Role, maximumMessageSize: Int, maximumFragments: Int = 1 << 20, compression: MessageCompression? = nil,
         makeMaskingKey: @escaping @Sendable () -> MaskingKey = MaskingKey.random
@@ -107,10 +105,10 @@ package struct WebSocketMachine: ~Copyable {
         isInFrame || partialHeaderCount > 0 || messageOpcode != .continuation
     }
 
-    /// Whether the message of the last `.message` event came compressed, until the next input is read.
+    /// Whether the message of the last `.message` event was compressed; valid until the next input is read.
     package var messageWasCompressed: Bool { isCompressed }
 
-    /// The bytes kept from earlier inputs.
+    /// How many bytes of earlier inputs are kept.
     package var bufferedBytes: Int { assembled.count &+ control.count &+ Int(partialHeaderCount) }
 
     /// What they take of the memory, in bytes.
