@@ -17,34 +17,35 @@ struct Backlog: ~Copyable {
         }
     }
 
-    /// A piece that goes before others.
+    /// Whether a piece goes before others.
     private enum Urgency { case none, urgent, replaceable }
 
     private struct Piece {
         var bytes: Bytes
-        /// When it came, for the limit of age.
+        /// When it was added, for the limit of age.
         let since: MonotonicTime
-        /// Above 0: it is a single frame.
+        /// Other than `none`, it is a single frame.
         var urgency = Urgency.none
     }
 
     private var pieces: [Piece] = []
     private var first = 0
-    /// How much of the first piece is sent, in bytes.
+    /// How much of the first piece has been sent, in bytes.
     private var sentOfFirst = 0
-    /// How much of the first piece is the rest of a frame that ``truncate(frameCount:)`` left, in bytes.
+    /// How much of the first piece is the rest of a frame that ``truncate(frameCount:)`` has kept, in bytes.
     private var restOfFirst = 0
-    /// Everything not yet sent, in bytes.
+    /// All unsent bytes.
     private(set) var byteCount = 0
 
     var isEmpty: Bool { byteCount == 0 }
 
-    /// When the oldest unsent piece came; `nil` when there is none.
+    /// When the oldest unsent piece was added; `nil` if there is none.
     var oldest: MonotonicTime? { isEmpty ? nil : pieces[first].since }
 
-    /// Appends a segment, of which `sent` bytes have been sent already; only the first of all may say so.
+    /// Appends a segment, of which `sent` bytes have been sent already; more than 0 is allowed only if the backlog is
+    /// empty.
     ///
-    /// - Parameter counters: count the memory that it holds.
+    /// - Parameter counters: count the memory that the backlog holds.
     mutating func append(
         _ chunk: FrameChunk, offset: Int, count: Int, sent: Int = 0, now: MonotonicTime,
         counters: ReactorCounters? = nil
@@ -113,7 +114,7 @@ struct Backlog: ~Copyable {
                 unsafe vectors.append(iovec(iov_base: address, iov_len: count - skip))
             case .copied(let bytes):
                 keep.append(bytes)
-                // The array is held by `pieces` and `keep` and is not changed, so its storage stays where it is.
+                // `pieces` and `keep` hold the array, and nothing changes it, so its storage does not move.
                 unsafe bytes.withUnsafeBytes { bytes in
                     let address = unsafe UnsafeMutableRawPointer(mutating: bytes.baseAddress)
                     unsafe vectors.append(
@@ -163,10 +164,10 @@ struct Backlog: ~Copyable {
         return before - byteCount
     }
 
-    /// Inserts a frame before all that have not begun, so that it does not wait for them.
+    /// Inserts a frame before all frames that have not begun, so that it does not wait for them.
     ///
     /// - Parameters:
-    ///   - isReplaceable: it replaces the last such frame that has not begun.
+    ///   - isReplaceable: whether it replaces the last replaceable frame that has not begun.
     ///   - frameCount: as for ``truncate(frameCount:)``.
     mutating func insertAhead(
         _ frame: [UInt8], isReplaceable: Bool, now: MonotonicTime, frameCount: (UnsafeRawBufferPointer) -> Int
@@ -185,16 +186,16 @@ struct Backlog: ~Copyable {
             }
             place += 1
         }
-        // The others have waited for as long as before.
+        // It gets the time of the oldest piece, because the others have still waited as long.
         let piece = Piece(
             bytes: .copied(frame), since: oldest ?? now, urgency: isReplaceable ? .replaceable : .urgent)
         pieces.insert(piece, at: place)
         byteCount += frame.count
     }
 
-    /// The offset in the first piece at which the partly sent frame ends; 0: no frame is partly sent.
+    /// The offset in the first piece at which the partly sent frame ends; 0 if no frame is partly sent.
     ///
-    /// A piece begins with a frame's header: `sentOfFirst` counts what was sent, nothing is cut off.
+    /// A piece begins with a frame's header: `sentOfFirst` counts the sent bytes, which are not removed.
     private func endOfBegun(_ frameCount: (UnsafeRawBufferPointer) -> Int) -> Int {
         var end = restOfFirst
         unsafe withBytes(of: pieces[first].bytes) { bytes in
@@ -231,10 +232,10 @@ struct Backlog: ~Copyable {
 }
 
 extension Reactor {
-    /// A connection has not taken all that it was sent.
+    /// Records that a connection has not taken everything that it was sent.
     func isLagging(_ slot: UInt32) { lagging.insert(slot) }
 
-    /// What connections have been sent and have not taken, in bytes: of all, and of the one with the most.
+    /// The bytes that connections have been sent and have not taken: of all together, and of the one with the most.
     package func pendingBytes() -> (all: Int, largest: Int) {
         var (all, largest) = (0, 0)
         lagging = lagging.filter { slot in
@@ -246,7 +247,7 @@ extension Reactor {
         return (all, largest)
     }
 
-    /// Adds how long it takes from `began` until this turn's bytes are sent, in microseconds, to a histogram; one a turn.
+    /// Adds the time from `began` until this turn's bytes are sent, in microseconds, to a histogram; once a turn.
     package func measure(since began: MonotonicTime, in histogram: Histogram) {
         unsafe measuring = histogram
         measuringSince = began

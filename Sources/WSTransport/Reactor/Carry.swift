@@ -1,14 +1,14 @@
-/// Bytes that have arrived and that a driver has not taken yet, in order.
+/// Received bytes that a driver has not taken yet, in order.
 ///
-/// Nothing more is read while the driver may continue with these, so they are at most the unfinished item with which a
-/// reading began (a head, a line) and one reading. Runs on the reactor's thread.
+/// Nothing more is read while the driver may continue with these. So there are at most one unfinished item (a head, a
+/// line) and one read. Runs on the reactor's thread.
 final class Carry {
     private var bytes: [UInt8]
-    /// How many of them have been taken, from the first on.
+    /// How many bytes have been taken, from the front.
     private var taken = 0
     private let counters: ReactorCounters
 
-    /// - Parameter counters: count its memory as long as it exists.
+    /// - Parameter counters: count its memory while it exists.
     init(_ bytes: UnsafeRawBufferPointer, _ counters: ReactorCounters) {
         self.bytes = unsafe Array(bytes)
         self.counters = counters
@@ -19,19 +19,19 @@ final class Carry {
 
     var isEmpty: Bool { taken == bytes.count }
 
-    /// Its memory, in bytes.
+    /// The size of its memory, in bytes.
     var capacity: Int { bytes.capacity }
 
     func append(_ more: UnsafeRawBufferPointer) {
         compact()
         let before = capacity
         defer { counters.heldBytes.add(capacity - before) }
-        // Exactly: growth by halves would be kept for as long as the peer makes its driver wait.
+        // Exactly that much: geometric growth would be kept for as long as the peer makes its driver wait.
         bytes.reserveCapacity(bytes.count + more.count)
         unsafe bytes.append(contentsOf: more)
     }
 
-    /// Passes everything that is not taken to `take`, which returns how much it takes.
+    /// Passes all bytes that have not been taken to `take`, which returns how many it takes.
     func hand(to take: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
         var count = 0
         unsafe bytes.withUnsafeMutableBytes {
@@ -41,7 +41,7 @@ final class Carry {
         return count
     }
 
-    /// Releases the memory of what has been taken if it is more than the rest, so that the total cost is small.
+    /// Releases the memory of taken bytes if they are more than the rest, so that the total cost stays small.
     func trim() {
         if taken > bytes.count / 2 { compact() }
     }

@@ -1,50 +1,51 @@
-/// What a listener asks and does about each connection before anything is read, whatever protocol is spoken.
+/// What a listener checks and does for each connection before anything is read, whatever the protocol.
 ///
-/// `Refusal` is what the protocol's driver tells a client that is refused.
+/// `Refusal` is what the protocol's driver tells a refused client.
 package struct Entrance<Refusal> {
-    /// Called for each connection; a refusal is told by the driver, or resets the connection if many are being refused.
+    /// Called for each connection; the driver sends a returned refusal, or the connection is reset if many are being
+    /// refused.
     package var admit: (SocketAddress?) -> Refusal? = { _ in nil }
-    /// Whether a client is not wanted at all: its connection is reset, whatever there is room for.
+    /// Whether a client is banned: its connection is reset, even if there is room.
     package var isShutOut: (SocketAddress?) -> Bool = { _ in false }
-    /// Whether a peer is a proxy that says by a PROXY header which client it stands for, as all here have to; `nil`: no
-    /// header is expected.
+    /// Whether a peer is a trusted proxy, which must send a PROXY header that names its client; `nil` if no header is
+    /// expected.
     package var isProxy: ((SocketAddress?) -> Bool)?
-    /// How long such a header may take, in nanoseconds.
+    /// How long such a header may take to arrive, in nanoseconds.
     package var proxyPatience: Int64 = 10_000_000_000
-    /// Descriptors from this number on are reserved; connections that get one are reset, or refused.
+    /// Descriptors from this number on are reserved; connections that get one are reset or refused.
     package var firstReservedDescriptor = Int32.max
-    /// What a client is told whose connection got a reserved descriptor; `nil`: nothing, its connection is reset.
+    /// The refusal for a client whose connection got a reserved descriptor; `nil`: its connection is reset.
     package var refuseReserved: (_ descriptor: Int32, SocketAddress?) -> Refusal? = { _, _ in nil }
     /// Whether its connections stay open when memory is short.
     package var isSpared = false
-    /// Asked for each admitted connection, at once: what is called when it has ended; `nil`: nothing.
+    /// Called at once for each admitted connection; returns a function to call when it has ended, or `nil`.
     package var ending: (SocketAddress?) -> (() -> Void)? = { _ in nil }
-    /// Unsent bytes that the kernel may hold for one connection; `nil`: no limit of ours.
+    /// The maximum of unsent bytes that the kernel may hold for one connection; `nil`: not limited here.
     package var maximumUnsentInKernel: Int?
     /// The context for TLS; `nil`: no TLS.
     package var tls: TLSContext?
-    /// The answer to a client that does not speak TLS if TLS is expected.
+    /// The response to a client that does not speak TLS although TLS is expected.
     package var plainAnswer: [UInt8] = []
 
-    /// Everybody may come in.
+    /// Admits every client.
     package init() {}
 
     /// How many connections of a reactor may be open only to be told why they are refused.
     private var maximumRefused: Int { 16 }
 
-    /// Decides about a connection that was accepted.
+    /// Decides what to do with an accepted connection.
     ///
-    /// The reactor's thread, in ``Reactor/listen(on:isShared:welcome:)``.
+    /// Called on the reactor's thread, in ``Reactor/listen(on:isShared:welcome:)``.
     ///
-    /// - Parameter makeDriver: gets the connection, and the refusal that it is to tell.
-    /// - Returns: what makes the driver; `nil`: the connection is reset.
+    /// - Parameter makeDriver: gets the connection, and the refusal that it must send, if any.
+    /// - Returns: a function that makes the driver; `nil`: the connection is reset.
     func welcome(
         _ descriptor: Int32, from peer: SocketAddress?, counters: ReactorCounters,
         _ makeDriver: @escaping (StreamConnection, Refusal?) -> any StreamDriver
     ) -> ((StreamConnection) -> any StreamDriver)? {
         guard descriptor < firstReservedDescriptor else {
             counters.refusedForDescriptors.add(1)
-            // A proxy's client is not known yet.
+            // The client behind a proxy is not known yet.
             guard isProxy == nil, !isShutOut(peer), counters.refusedOpen.current < maximumRefused,
                 let refusal = refuseReserved(descriptor, peer)
             else { return nil }

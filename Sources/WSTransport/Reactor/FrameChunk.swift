@@ -1,13 +1,13 @@
 /// Encoded bytes, shared by all connections that send them.
 ///
-/// Runs on the reactor's thread. Bytes below ``used`` never change while anybody but the arena holds the chunk,
-/// and they stay at one address for life, so the kernel may be handed pointers into it.
+/// Runs on the reactor's thread. Bytes below ``used`` never change while anything but the arena holds the chunk, and
+/// they never move, so the kernel may be given pointers into it.
 @safe package final class FrameChunk {
     let base: UnsafeMutableRawPointer
     let capacity: Int
-    /// How much is written, in bytes.
+    /// How many bytes have been written.
     fileprivate(set) var used = 0
-    /// Where its memory is counted, because a connection holds it that has not sent its bytes.
+    /// Counts its memory while a connection holds it that has not sent its bytes.
     private var counters: ReactorCounters?
 
     init(capacity: Int) {
@@ -15,7 +15,7 @@
         unsafe base = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
     }
 
-    /// A separate chunk for bytes of another one.
+    /// A separate chunk with a copy of bytes from another one.
     convenience init(copying bytes: UnsafeRawBufferPointer) {
         self.init(capacity: bytes.count)
         unsafe UnsafeMutableRawBufferPointer(start: base, count: capacity).copyMemory(from: bytes)
@@ -27,7 +27,7 @@
         unsafe base.deallocate()
     }
 
-    /// Counts its memory as held, once for all holders, until it is reused or ends.
+    /// Counts its memory as held, once for all holders, until the chunk is reused or released.
     func count(in counters: ReactorCounters) {
         guard self.counters == nil else { return }
         self.counters = counters
@@ -45,7 +45,7 @@
     }
 }
 
-/// Where in this turn's chunks some frames lie.
+/// The place of some frames in this turn's chunks.
 @usableFromInline package struct Segment: Sendable {
     @usableFromInline var chunk: UInt32
     @usableFromInline var offset: UInt32
@@ -60,18 +60,17 @@
     }
 }
 
-/// The bytes that one loop turn encodes, in lanes.
+/// The bytes that one turn encodes, in lanes.
 ///
-/// Frames of one lane lie one after the other, so a connection that gets several frames of a lane in a row needs
-/// one `send` of one piece for all of them. Its owner makes a lane for each wire form; lane 0 is for bytes that only one
-/// connection gets.
-/// At the end of the turn the chunks are used again, but for those that a slow connection still holds.
+/// Frames of one lane are contiguous, so a connection that gets several frames of a lane in a row needs one `send` of
+/// one piece for all of them. The owner makes a lane for each wire form; lane 0 is for bytes that only one connection
+/// gets. At the end of the turn the chunks are reused, except those that a slow connection still holds.
 struct FrameArena: ~Copyable {
     private static let chunkCapacity = 64 * 1024
 
     /// This turn's chunks; a ``Segment`` names them by index.
     private(set) var chunks: ContiguousArray<FrameChunk> = []
-    /// The chunk of a lane, which holds in one turn only: so the end of a turn need not look at all lanes.
+    /// The current chunk of a lane, valid in one turn only, so that the end of a turn need not visit all lanes.
     private struct Current {
         var turn: UInt64 = 0
         var chunk: UInt32 = 0
@@ -82,13 +81,13 @@ struct FrameArena: ~Copyable {
     private var turn: UInt64 = 1
     private var spare: [FrameChunk] = []
 
-    /// A lane that is not used yet.
+    /// Returns a new lane.
     mutating func makeLane() -> Int {
         current.append(Current())
         return current.count - 1
     }
 
-    /// Makes room for `count` bytes in `lane`, lets `body` fill them, and returns where they are.
+    /// Makes room for `count` bytes in `lane`, lets `body` fill them, and returns their place.
     mutating func encode(lane: Int, count: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void) -> Segment {
         let current = current[lane]
         if current.turn == turn {
@@ -112,7 +111,7 @@ struct FrameArena: ~Copyable {
             chunk: index, offset: UInt32(truncatingIfNeeded: offset), count: UInt32(truncatingIfNeeded: count))
     }
 
-    /// A chunk for a lane that has none with that much room.
+    /// Adds a chunk for a lane without that much room.
     private mutating func addChunk(lane: Int, room: Int) -> UInt32 {
         let chunk: FrameChunk
         if room <= Self.chunkCapacity, let last = spare.popLast() {
@@ -126,7 +125,7 @@ struct FrameArena: ~Copyable {
         return index
     }
 
-    /// Forgets the turn's segments and keeps a few chunks for the next.
+    /// Discards the turn's segments and keeps a few chunks for the next turn.
     mutating func endTurn() {
         guard !chunks.isEmpty else { return }
         turn &+= 1

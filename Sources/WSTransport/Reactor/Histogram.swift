@@ -2,7 +2,7 @@
 package final class Histogram: Sendable {
     /// The content of a histogram, at approximately one moment.
     package struct Reading: Equatable, Sendable {
-        /// For each step, how many were no larger; the last: how many there were.
+        /// For each step, how many values were no larger; the last entry: how many there were.
         package var counts: [Int] = []
         package var sum = 0
 
@@ -17,10 +17,10 @@ package final class Histogram: Sendable {
 
     /// The steps' upper bounds, rising.
     package let bounds: [Int]
-    /// Those of the first step, which nearly all are in some histograms.
+    /// The counter of the first step, which nearly all values are in for some histograms.
     private let first = Counter()
     private let lowest: Int
-    /// Those of the other steps, and those beyond.
+    /// The counters of the other steps, and of larger values.
     private let others: [Box]
     private let sum = Counter()
 
@@ -30,7 +30,7 @@ package final class Histogram: Sendable {
         others = bounds.map { _ in Box() }
     }
 
-    /// Counts one.
+    /// Counts a value.
     @inline(__always)
     package func add(_ value: Int) {
         sum.add(value)
@@ -54,7 +54,7 @@ package final class Histogram: Sendable {
     }
 }
 
-/// An array holds no value that cannot be copied.
+/// A class, because an array cannot hold a value that cannot be copied.
 private final class Box: Sendable {
     let value = Counter()
 }

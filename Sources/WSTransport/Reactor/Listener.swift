@@ -52,7 +52,7 @@ package final class Listener {
     func ready() {
         acceptSome()
         guard isShared, isWatched else { return }
-        // The kernel wakes the listener that has waited longest: after its turn it goes to the end of the queue.
+        // The kernel wakes the listener that has waited longest; after its turn it goes to the end of the queue.
         reactor.unwatch(raw)
         isWatched = false
         do throws(Errno) { try resume() } catch { takeRest() }
@@ -81,11 +81,11 @@ package final class Listener {
 
     private func take(_ accepted: consuming FileDescriptor, _ peer: SocketAddress?) {
         reactor.counters.accepted.add(1)
-        // Counted as open while it is checked, so that two reactors never both admit the last one.
+        // Counted as open during the check, so that two reactors never both admit the last one.
         reactor.counters.connections.add(1)
         guard let makeDriver = welcome(accepted.rawValue, peer) else {
             reactor.counters.connections.add(-1)
-            // A reset: nothing of it is left, here or in the kernel.
+            // Reset on close, so that nothing of it remains, here or in the kernel.
             return Socket.setResetOnClose(accepted.rawValue)
         }
         if peer?.path == nil { Socket.setNoDelay(accepted.rawValue) }
@@ -93,7 +93,7 @@ package final class Listener {
         connection.driver = makeDriver(connection)
     }
 
-    /// Out of descriptors: the kernel keeps the rest in its queue until some are free again.
+    /// Pauses because descriptors have run out; the kernel keeps further connections in its queue.
     private func takeRest() {
         reactor.counters.acceptPauses.add(1)
         if isWatched { reactor.unwatch(raw) }
@@ -103,17 +103,18 @@ package final class Listener {
 }
 
 extension Reactor {
-    /// Listens on `descriptor`, a socket that other reactors may share; each accepted one becomes a connection whose driver
-    /// `makeDriver` makes.
+    /// Listens on `descriptor`, a socket that other reactors may share.
+    ///
+    /// Each accepted connection gets a driver from `makeDriver`.
     package func listen(
         on descriptor: consuming FileDescriptor, isShared: Bool = false,
         makeDriver: @escaping (StreamConnection) -> any StreamDriver
     ) throws(Errno) -> Listener { try listen(on: descriptor, isShared: isShared) { _, _ in makeDriver } }
 
-    /// The same, with connections that may be refused.
+    /// The same, but may refuse connections.
     ///
-    /// - Parameter welcome: called for each descriptor and peer; returns what makes the driver; `nil`: it is reset at
-    ///   once.
+    /// - Parameter welcome: called for each descriptor and peer; returns a function that makes the driver, or `nil` to
+    ///   reset the connection.
     package func listen(
         on descriptor: consuming FileDescriptor, isShared: Bool = false,
         welcome: @escaping (Int32, SocketAddress?) -> ((StreamConnection) -> any StreamDriver)?

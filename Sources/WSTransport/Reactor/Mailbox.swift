@@ -19,12 +19,12 @@ public import Synchronization
     /// - Parameter wakeup: called on the poster's thread when the mailbox stops being empty.
     package init(wakeup: @escaping @Sendable () -> Void) { self.wakeup = wakeup }
 
-    /// Adds a element.
+    /// Adds an element.
     ///
     /// Any thread.
     ///
-    /// - Parameter waking: `false` where the poster is the reactor itself and drains the mailbox in this very turn.
-    /// - Returns: `false` when the mailbox is closed, so that nobody will read the element.
+    /// - Parameter waking: `false` if the caller is the reactor itself and drains the mailbox in this turn.
+    /// - Returns: `false` if the mailbox is closed, so that the element is never read.
     @inlinable @discardableResult
     package func post(_ element: Element, waking: Bool = true) -> Bool {
         let (isTaken, wasEmpty) = pending.withLock { pending in
@@ -37,10 +37,10 @@ public import Synchronization
         return isTaken
     }
 
-    /// Whether something was posted and not taken yet.
+    /// Whether there are elements to take.
     var hasElements: Bool { isOccupied.load(ordering: .acquiring) }
 
-    /// Takes everything posted so far; if there is nothing it costs one load.
+    /// Takes all elements; costs one load if there are none.
     @inlinable package func drain() -> [Element] {
         guard isOccupied.load(ordering: .acquiring) else { return [] }
         return pending.withLock { pending in
@@ -50,7 +50,7 @@ public import Synchronization
         }
     }
 
-    /// Takes everything posted so far into an array, whose memory is used for the next elements if it has none now.
+    /// Takes all elements into an array, whose memory is reused for the next elements if the mailbox has none now.
     @inlinable package func drain(into elements: inout [Element]) {
         guard isOccupied.load(ordering: .acquiring) else { return }
         guard elements.isEmpty else { return elements.append(contentsOf: drain()) }
@@ -60,7 +60,7 @@ public import Synchronization
         }
     }
 
-    /// Closes it; returns the last elements.
+    /// Closes the mailbox; returns the remaining elements.
     func close() -> [Element] {
         pending.withLock { pending in
             pending.isClosed = true

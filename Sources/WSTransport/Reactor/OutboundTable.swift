@@ -1,15 +1,16 @@
-/// What fan-out and the turn's sends need to know about a connection: 24 bytes, contiguous for all
-/// connections of a reactor.
+/// The state of a connection that fan-out and the turn's sends need: 24 bytes, contiguous for all connections of a
+/// reactor.
 @usableFromInline
 struct OutboundSlot {
-    /// Where the newest bytes of this turn end: the flags in the two highest bits, then the number of the chunk plus one,
-    /// then the offset in the lower half; but for the flags 0: there are none yet.
+    /// The end of the newest bytes of this turn; without its flags, 0 if there are none.
+    ///
+    /// The flags are in the two highest bits, then the number of the chunk plus one, then the offset in the lower half.
     @usableFromInline var tail: UInt64
-    /// Where the bytes of this turn begin, in the same chunk.
+    /// The beginning of the bytes of this turn, in the same chunk.
     @usableFromInline var start: UInt32
-    /// The socket to which the bytes may be sent without asking the connection; -1: it must be asked.
+    /// The socket that the bytes may be sent to without asking the connection; -1: the connection must be asked.
     @usableFromInline var descriptor: Int32
-    /// The mark of the newest message that was considered for it, for when several filters match.
+    /// The mark of the newest message that was considered for it, in case several filters match.
     @usableFromInline var mark: UInt64
 
     /// The part of ``tail`` that is a position.
@@ -24,9 +25,9 @@ struct OutboundSlot {
 }
 
 extension Segment {
-    /// Its beginning as a ``OutboundSlot/tail`` without flags.
+    /// Its beginning in the form of ``OutboundSlot/tail``, without flags.
     @inlinable package var head: UInt64 { UInt64(chunk &+ 1) &<< 32 | UInt64(offset) }
-    /// Its end as a ``OutboundSlot/tail`` without flags.
+    /// Its end in the form of ``OutboundSlot/tail``, without flags.
     @inlinable package var tail: UInt64 { head &+ UInt64(count) }
 }
 
@@ -34,19 +35,19 @@ extension Segment {
 @usableFromInline package struct OutboundFlags: OptionSet, Sendable {
     @usableFromInline package let rawValue: UInt32
     @usableFromInline package init(rawValue: UInt32) { self.rawValue = rawValue }
-    /// Closed, or closing: accepts nothing more.
+    /// Closed or closing: accepts nothing more.
     package static let inert = OutboundFlags(rawValue: 1)
-    /// Its session wants to see each message itself (a snapshot is under way).
+    /// Its session must check each message itself, as during a snapshot.
     package static let held = OutboundFlags(rawValue: 2)
 
-    /// Its place in a ``OutboundSlot/tail``.
+    /// The flags' place in ``OutboundSlot/tail``.
     @usableFromInline var bits: UInt64 { UInt64(rawValue) << 62 }
 }
 
-/// The outbound state of every connection of one reactor, by slot number, and the list of those with something to send.
+/// The outbound state of all connections of one reactor, by slot number, and the list of those with something to send.
 ///
-/// This is the hot structure of fan-out: appending a shared frame to a connection is a dozen instructions.
-/// Runs on the reactor's thread.
+/// The most performance-critical structure of fan-out: appending a shared frame to a connection takes about a dozen
+/// instructions. Runs on the reactor's thread.
 @safe struct OutboundTable: ~Copyable {
     private var slots: UnsafeMutablePointer<OutboundSlot>
     private var dirty: UnsafeMutablePointer<UInt32>
@@ -86,7 +87,7 @@ extension Segment {
         unsafe newSlots.update(from: slots, count: capacity)
         let newDirty = UnsafeMutablePointer<UInt32>.allocate(capacity: larger)
         unsafe newDirty.update(from: dirty, count: dirtyCount.pointee)
-        // A connection may open while the list that was put aside is being sent to.
+        // A connection may open while the list that was put aside is being processed.
         let newFlushing = UnsafeMutablePointer<UInt32>.allocate(capacity: larger)
         unsafe newFlushing.update(from: flushing, count: capacity)
         unsafe slots.deallocate()
@@ -110,10 +111,12 @@ extension Segment {
 
     func clearFlags(_ flags: OutboundFlags, of slot: UInt32) { unsafe slots[Int(slot)].tail &= ~flags.bits }
 
-    /// Sets the socket to which a turn's bytes may be sent without asking the connection; -1: it must be asked.
+    /// Sets the socket that a turn's bytes may be sent to without asking the connection; -1: the connection must be
+    /// asked.
     func setDescriptor(_ descriptor: Int32, of slot: UInt32) { unsafe slots[Int(slot)].descriptor = descriptor }
 
-    /// Replaces the newest segment by `segment` and returns it; the connection itself keeps and sends it.
+    /// Replaces the newest segment by `segment`, and returns the old one; the connection itself must keep and send
+    /// that.
     func replaceNewest(of slot: UInt32, with segment: Segment) -> Segment? {
         let place = unsafe slots + Int(slot)
         let older = unsafe place.pointee.segment
@@ -131,7 +134,7 @@ extension Segment {
         return segment
     }
 
-    /// Removes a slot whose segment is dropped early from the list, which has room for each slot once.
+    /// Removes a slot from the list, because its segment is dropped early; the list has room for each slot only once.
     private func unlist(_ slot: UInt32) {
         let count = unsafe dirtyCount.pointee
         for index in 0..<count where unsafe dirty[index] == slot {
@@ -143,7 +146,7 @@ extension Segment {
 
     func newest(of slot: UInt32) -> Segment? { unsafe slots[Int(slot)].segment }
 
-    /// Forgets this turn's newest segment, of a slot that is not in the list any more.
+    /// Discards this turn's newest segment of a slot that is no longer in the list.
     func dropNewest(of slot: UInt32) { unsafe slots[Int(slot)].tail &= ~OutboundSlot.position }
 
     func newestCount(of slot: UInt32) -> Int { unsafe Int(slots[Int(slot)].segment?.count ?? 0) }
@@ -166,20 +169,21 @@ extension Segment {
     /// Changes the list put aside at `index`.
     func keepTaken(_ slot: UInt32, at index: Int) { unsafe flushing[index] = slot }
 
-    /// What a connection itself must do about its bytes.
+    /// Bytes that a connection must handle itself.
     struct Remainder {
         let slot: UInt32
         let segment: Segment
-        /// How much of it the socket has taken, in bytes; negative: unknown, so nothing can be sent any more.
+        /// How many of its bytes the socket has taken; negative: unknown, so nothing more can be sent.
         let sent: Int
     }
 
     /// Sends by `ring` to the connections put aside, except those that must be asked.
     ///
     /// - Parameters:
-    ///   - rest: gets what sockets did not take.
-    ///   - chunks: those that the segments name.
-    /// - Returns: how many must be asked; they remain at the list's beginning, for ``sendDirectly(from:to:chunks:)``.
+    ///   - rest: gets the segments that sockets did not take completely.
+    ///   - chunks: the chunks that the segments name.
+    /// - Returns: how many must be asked; they stay at the beginning of the list, for
+    ///   ``sendDirectly(from:to:chunks:)``.
     func send(
         _ count: Int, by ring: inout SendRing, chunks: borrowing ContiguousArray<FrameChunk>, rest: inout [Remainder]
     ) -> Int {
@@ -233,8 +237,8 @@ extension Segment {
     /// Sends to the connections put aside from `index` on, up to the first that must be asked or takes only a part.
     ///
     /// - Parameters:
-    ///   - index: moves behind the connections that are done, the one returned among them.
-    ///   - chunks: those that the segments name.
+    ///   - index: is moved after the connections that are done, including the returned one.
+    ///   - chunks: the chunks that the segments name.
     func sendDirectly(
         from index: inout Int, to count: Int, chunks: borrowing ContiguousArray<FrameChunk>
     ) -> Remainder? {
@@ -287,7 +291,7 @@ extension Segment {
         unsafe self.dirtyCount = dirtyCount
     }
 
-    /// Appends `segment` to the connection in `slot`; `false` if it does not continue what the turn has for it.
+    /// Appends `segment` to the connection in `slot`; `false` if it does not follow the bytes that the turn has for it.
     @inlinable @inline(__always)
     package func append(_ segment: Segment, to slot: UInt32) -> Bool {
         let place = unsafe slots + Int(slot)
@@ -304,23 +308,23 @@ extension Segment {
         return true
     }
 
-    /// Whether the connection in `slot` has had bytes up to `tail` in this turn, and nothing keeps it from more.
+    /// Whether the bytes of the connection in `slot` in this turn end at `tail`, and no flag is set.
     @inlinable @inline(__always)
     package func ends(with tail: UInt64, _ slot: UInt32) -> Bool { unsafe slots[Int(slot)].tail == tail }
 
-    /// What ``offer(_:to:)`` found.
+    /// The result of ``offer(_:to:)``.
     package enum Offer {
-        /// The connection has it now.
+        /// The connection has got the segment.
         case taken
-        /// It had it already.
+        /// The connection had the segment already.
         case known
-        /// It does not continue what the turn has for it.
+        /// The segment does not follow the bytes that the turn has for the connection.
         case apart
         /// The connection must be asked, or accepts nothing.
         case refused
     }
 
-    /// Appends a segment, given by its two ends, if nothing prevents it: the inner loop of fan-out.
+    /// Appends a segment, given by its two ends, if nothing prevents that: the inner loop of fan-out.
     @inlinable @inline(__always)
     package func extend(_ slot: UInt32, from head: UInt64, to tail: UInt64) -> Bool {
         let place = unsafe slots + Int(slot)
@@ -335,7 +339,8 @@ extension Segment {
         return true
     }
 
-    /// Appends `segment`, which no other message shares, to the connection in `slot`, once, unless it is flagged.
+    /// Appends `segment`, which no other message shares, to the connection in `slot`, unless it has it already or a
+    /// flag is set.
     package func offer(_ segment: Segment, to slot: UInt32) -> Offer {
         if extend(slot, from: segment.head, to: segment.tail) { return .taken }
         let tail = unsafe slots[Int(slot)].tail
@@ -343,7 +348,7 @@ extension Segment {
         return tail == segment.tail ? .known : .apart
     }
 
-    /// Whether `segment` is the newest that the connection has of this turn.
+    /// Whether `segment` is the newest that the connection has in this turn.
     package func hasNewest(_ segment: Segment, of slot: UInt32) -> Bool {
         unsafe slots[Int(slot)].tail & OutboundSlot.position == segment.tail
     }
@@ -352,11 +357,11 @@ extension Segment {
     @inlinable @inline(__always)
     package func isPlain(_ slot: UInt32) -> Bool { unsafe slots[Int(slot)].tail <= OutboundSlot.position }
 
-    /// Whether this connection has had `mark`, or a higher one.
+    /// Whether this connection has got `mark`, or a higher one.
     @inlinable @inline(__always)
     package func hasMark(_ mark: UInt64, of slot: UInt32) -> Bool { unsafe slots[Int(slot)].mark >= mark }
 
-    /// Whether `mark` is new to this connection, which has had lower ones only; afterwards it is not.
+    /// Whether `mark` is higher than the connection's; sets it if so.
     @inlinable @inline(__always)
     package func takeMark(_ mark: UInt64, of slot: UInt32) -> Bool {
         if hasMark(mark, of: slot) { return false }

@@ -1,30 +1,30 @@
-/// What a proxy says before anything else about the client that it stands for: HAProxy's PROXY protocol, versions 1 and 2.
+/// What a proxy sends first about the client that it connects for: HAProxy's PROXY protocol, versions 1 and 2.
 ///
 /// Source: https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
 package enum ProxyHeader {
-    /// Why bytes are no header.
+    /// Why bytes are not a header.
     package enum Mistake: Error, Equatable, Sendable {
         case malformed
         /// It is longer than ``maximumLength``.
         case tooLong
     }
 
-    /// A header, and how many bytes it takes.
+    /// A header, and its length in bytes.
     package struct Found: Equatable, Sendable {
-        /// The client; `nil`: the proxy speaks for itself, or does not know.
+        /// The client; `nil` if the proxy connects for itself, or does not know.
         package let source: SocketAddress?
         package let byteCount: Int
     }
 
-    /// The most bytes of a header, those that are skipped among them.
+    /// The maximum length of a header, including the bytes that are skipped.
     package static let maximumLength = 536
-    /// The most bytes of a line of version 1, its end among them.
+    /// The maximum length of a line of version 1, including its end.
     private static let maximumLine = 107
 
     private static let word = Array("PROXY ".utf8)
     private static let signature: [UInt8] = [13, 10, 13, 10, 0, 13, 10, 81, 85, 73, 84, 10]
 
-    /// Reads the header that `bytes` begin with; `nil`: more bytes are needed.
+    /// Reads the header at the start of `bytes`; `nil` if more bytes are needed.
     package static func parse(_ bytes: UnsafeRawBufferPointer) throws(Mistake) -> Found? {
         guard let first = unsafe bytes.first else { return nil }
         return first == word[0] ? try unsafe parseLine(bytes) : try unsafe parseBinary(bytes)
@@ -50,7 +50,7 @@ package enum ProxyHeader {
         let text = unsafe String(decoding: bytes[..<end], as: UTF8.self)
         let words = text.split(separator: " ", omittingEmptySubsequences: false)
         guard words.count >= 2 else { throw .malformed }
-        // What follows is to be ignored: it may be anything.
+        // The rest of the line must be ignored.
         if words[1] == "UNKNOWN" { return Found(source: nil, byteCount: end + 2) }
         guard words.count == 6, ["TCP4", "TCP6"].contains(words[1]) else { throw .malformed }
         let isFour = words[1] == "TCP4"
@@ -77,7 +77,7 @@ package enum ProxyHeader {
         guard command == 0x20 || command == 0x21 else { throw .malformed }
         guard bytes.count > begin + 1 else { return nil }
         let family = unsafe bytes[begin + 1]
-        // Where the proxy speaks for itself, the family may be anything.
+        // If the proxy connects for itself, the family may be anything.
         let least: Int
         switch family {
         case 0x00: least = 0
@@ -85,7 +85,7 @@ package enum ProxyHeader {
         case 0x21: least = 36
         case 0x31: least = 216
         default:
-            // Datagrams come by no stream.
+            // Datagrams cannot arrive by a stream.
             guard command == 0x20 else { throw .malformed }
             least = 0
         }
@@ -97,7 +97,7 @@ package enum ProxyHeader {
         guard bytes.count >= whole else { return nil }
         guard command == 0x21 else { return Found(source: nil, byteCount: whole) }
         let body = unsafe UnsafeRawBufferPointer(rebasing: bytes[(begin + 4)..<whole])
-        // What follows the addresses (TLVs) is skipped.
+        // Anything after the addresses (TLVs) is skipped.
         let source: SocketAddress? =
             switch family {
             case 0x11:

@@ -1,4 +1,4 @@
-/// The first driver of a connection that a proxy has made: it waits for the proxy's header, then lets the client in.
+/// The first driver of a connection from a proxy: it waits for the proxy's header, then lets the client in.
 ///
 /// The header comes before TLS. Runs on the reactor's thread.
 final class ProxyPreface: StreamDriver {
@@ -7,7 +7,8 @@ final class ProxyPreface: StreamDriver {
 
     /// - Parameters:
     ///   - patience: how long the header may take, in nanoseconds.
-    ///   - enter: makes the driver that follows, when the stream's peer is the client; `nil`: the client is refused.
+    ///   - enter: makes the next driver, after the stream's peer has been set to the client; `nil`: the client is
+    ///     refused.
     init(_ stream: StreamConnection, patience: Int64, _ enter: @escaping (StreamConnection) -> (any StreamDriver)?) {
         self.stream = stream
         self.enter = enter
@@ -25,7 +26,8 @@ final class ProxyPreface: StreamDriver {
                 return bytes.count
             }
             stream.driver = driver
-            // What follows is encrypted, and not for the driver to see; where it is not, the driver gets it as it came.
+            // Bytes after the header are encrypted if there is TLS, and must not reach the driver; otherwise the driver
+            // gets them unchanged.
             guard let tls = stream.tls else { return found.byteCount }
             let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[found.byteCount...])
             if unsafe !rest.isEmpty { unsafe stream.received(rest, through: tls) }

@@ -7,34 +7,34 @@ internal import Synchronization
 /// Not `Sendable`: everything here runs on the reactor's own thread. Other threads reach it through a ``Mailbox``,
 /// or through its ``Remote``.
 ///
-/// A turn of its loop: wait; let each ready connection take its bytes; deadlines; mailboxes; the owner's
-/// ``endOfTurn`` work, which is where fan-out happens; then one send for each connection with something to send.
+/// A turn of its loop: wait; let each ready connection take its bytes; deadlines; mailboxes; the owner's ``endOfTurn``
+/// work, in which fan-out happens; then one send for each connection with something to send.
 @safe package final class Reactor {
     package let index: Int
-    // Where other modules may change a stored property, each look at it is checked for a change that is under way, by
-    // about 80 instructions. So what every message looks at is stored privately, here and in other classes of the way
-    // of a message.
+    // If other modules could change a stored property, each access would be checked for exclusivity, in about 80
+    // instructions. So properties that every message reads are stored privately, here and in other classes that
+    // messages pass through.
     private var turnBegan = MonotonicTime.now
-    /// The time this turn began.
+    /// The time at which this turn began.
     package var now: MonotonicTime { turnBegan }
-    /// Work to do before the turn's bytes are sent; returns `true` to be called once more.
+    /// Work to do before the turn's bytes are sent; a closure returns `true` to be called once more.
     package var endOfTurn: [() -> Bool] {
         get { unsafe endWork }
         set { unsafe endWork = newValue }
     }
     @exclusivity(unchecked) private var endWork: [() -> Bool] = []
-    /// Objects by their types: a few, so that looking through them is what costs least.
+    /// Objects by their types; so few that a linear search costs least.
     @exclusivity(unchecked) private var drawer: [(type: ObjectIdentifier, object: AnyObject)] = []
     /// The few connections from which something is overdue, by slot.
     var watches: [UInt32: PeerWatch] = [:]
     private var isTurnNeeded = false
     package let counters: ReactorCounters
     package let remote: Remote
-    /// The pipe for the TLS of its connections; made for the first of them.
+    /// The pipe for the TLS of its connections; made on first use.
     private(set) lazy var tlsPipe = TLSPipe()
 
-    /// From how many connections with something to send, or to read, on one call for all of them costs less than one
-    /// for each.
+    /// The minimum number of connections to send to, or read from, by one call for all of them, which then costs less
+    /// than one for each.
     ///
     /// Measured for sends: at 2 both cost the same, at 4 the ring 12 % less, at 64 and more 20 to 30 %.
     package var ringMinimum: Int {
@@ -44,14 +44,14 @@ internal import Synchronization
     private var leastForRing = 4
 
     private let epoll: Epoll
-    /// `nil`: there is none, and each connection has its own `send`.
+    /// `nil` if there is none, and each connection has its own `send`.
     private var ring: SendRing?
-    /// Whether the thread that runs the turns is to make one.
+    /// Whether a ring must still be made, on the thread that runs the turns.
     private var needsRing: Bool
-    /// `nil`: there is none, and each connection has its own `read`.
+    /// `nil` if there is none, and each connection has its own `read`.
     @exclusivity(unchecked) var receiveRing: ReceiveRing?
-    // Each message looks at these a few times, and each look would be checked by 80 instructions for a change that is under way.
-    // There is none: neither of them calls anything that knows the reactor.
+    // Unchecked, because each message reads these several times, and each check would take 80 instructions. No
+    // exclusivity can be violated: neither of them calls anything that knows the reactor.
     @exclusivity(unchecked) private var arena = FrameArena()
     @exclusivity(unchecked) private var outbound = OutboundTable()
     @exclusivity(unchecked) var sealed = SealedSends()
@@ -59,35 +59,35 @@ internal import Synchronization
     @exclusivity(unchecked) private var generations: [UInt32] = []
     @exclusivity(unchecked) private var freeSlots: [UInt32] = []
     @exclusivity(unchecked) private var released: [StreamConnection] = []
-    /// Gets how long what was begun at ``measuringSince`` took until this turn's bytes were sent; `nil`: nothing is measured.
+    /// Gets the time from ``measuringSince`` until this turn's bytes are sent; `nil` if nothing is measured.
     @exclusivity(unchecked) var measuring: Histogram?
     var measuringSince = MonotonicTime(nanoseconds: 0)
-    /// The slots of those that have not taken all that they were sent, or have done so since this was last looked at.
+    /// The slots of connections that have not taken everything they were sent, or have only since the last look.
     var lagging: Set<UInt32> = []
-    // What is taken out of these is called afterwards.
+    // Unchecked, because what is taken out of these is called only afterwards.
     @exclusivity(unchecked) private var wheel = TimerWheel(now: .now)
     @exclusivity(unchecked) private var soon: [() -> Void] = []
     @exclusivity(unchecked) private var later: [(time: MonotonicTime, body: () -> Void)] = []
     @exclusivity(unchecked) var listeners: [Listener] = []
-    /// How many connections brought their first bytes in this turn.
+    /// How many connections have delivered their first bytes in this turn.
     private var newcomers = 0
     private let readBytes: UnsafeMutableRawBufferPointer
     private let events: UnsafeMutableBufferPointer<epoll_event>
     private var isStopping = false
 
-    /// How many connections may bring their first bytes in one turn; the kernel reports the others again in the next.
+    /// How many connections may deliver their first bytes in one turn; the kernel reports the others again in the next.
     ///
     /// A handshake takes about 50 µs, and events come in the order in which sockets became ready. Without a limit
     /// the other clients would wait for a whole rush of newcomers; with it they wait for 1 to 2 ms.
     static let newcomersPerTurn = 32
-    /// How many connections' deadlines one turn looks at; the others' are due in the next, which does not wait.
+    /// How many connections' deadlines one turn handles; the others are handled in the next, which does not wait.
     ///
     /// A PING takes about 6 µs of the kernel's time and an eviction 12 µs, and clients that connected together are due
     /// together.
     package static let deadlinesPerTurn = 128
     private static let wakeupToken = UInt64.max
     static let listenerToken: UInt64 = 1 << 63
-    /// How often one turn looks for tasks that its own tasks have posted.
+    /// How often one turn checks for tasks that its own tasks have posted.
     private static let drainRounds = 8
 
     package init(
@@ -108,21 +108,21 @@ internal import Synchronization
         unsafe events.deallocate()
     }
 
-    /// An object that a part of the program keeps with the reactor, one of each class; `nil`: none.
+    /// An object that a part of the program keeps with the reactor, one of each class; `nil` if there is none.
     ///
-    /// Tasks from other threads find there the object they need.
+    /// Tasks from other threads find the object they need here.
     package subscript<Object: AnyObject>(_ type: Object.Type) -> Object? {
         get {
             let wanted = ObjectIdentifier(type)
             let drawer = unsafe drawer
             for place in drawer.indices where drawer[place].type == wanted {
-                // It was put there as such.
+                // It was stored with that type.
                 return unsafe unsafeDowncast(drawer[place].object, to: Object.self)
             }
             return nil
         }
         set {
-            // In one step: what is taken out may look for others as it ends.
+            // Replaced in one step: an object that is released may look for others.
             var objects = unsafe drawer.filter { $0.type != ObjectIdentifier(type) }
             if let newValue { objects.append((ObjectIdentifier(type), newValue)) }
             unsafe drawer = objects
@@ -138,12 +138,12 @@ internal import Synchronization
         while !isStopping { turn() }
         for connection in unsafe connections { connection?.reset() }
         disposeReleased()
-        // Tasks that were posted before are run; later ones are refused.
+        // Tasks posted earlier are run; later ones are refused.
         for task in remote.tasks.close() { task(self) }
-        // Much of what it holds refers to it, and no other thread may touch that.
+        // Many of the objects that it holds refer to it, and no other thread may use those.
         unsafe drawer = []
         unsafe (soon, later, endOfTurn) = ([], [], [])
-        // Here, and not when the last reference goes: closing a ring interrupts the threads that have used it.
+        // Closed here, not with the last reference: closing a ring interrupts the threads that have used it.
         ring = nil
         unsafe receiveRing = nil
     }
@@ -160,7 +160,7 @@ internal import Synchronization
         do throws(Errno) {
             count = try unsafe epoll.wait(events, milliseconds: patience(from: end))
         } catch {
-            // EBADF, EINVAL, EFAULT: the epoll set itself is gone, so this thread cannot serve any more.
+            // EBADF, EINVAL, EFAULT: the epoll set itself is unusable, so this thread cannot serve any more.
             isStopping = true
         }
         turnBegan = .now
@@ -171,7 +171,7 @@ internal import Synchronization
         runTurn(tasks)
     }
 
-    /// The part of a turn that follows the sockets' events.
+    /// The part of a turn after the sockets' events.
     private func runTurn(_ tasks: [() -> Void]) {
         for id in unsafe wheel.advance(to: now, atMost: Self.deadlinesPerTurn) {
             connection(in: id)?.deadlinePassed()
@@ -179,14 +179,14 @@ internal import Synchronization
         runDueTasks()
         if !tasks.isEmpty { for task in tasks { task() } }
         if remote.tasks.hasElements { for task in remote.tasks.drain() { task(self) } }
-        // Tasks that run here post what they send: it is sent in this same turn.
+        // Tasks that run here post what they send, which is sent in this turn.
         for _ in 0..<Self.drainRounds where remote.takeOwnTasks() {
             for task in remote.tasks.drain() { task(self) }
         }
         isTurnNeeded = false
         var again = false
         for work in unsafe endWork where work() { again = true }
-        // A connection that is disposed of may have a last word for others, and its bytes lie in this turn's arena.
+        // A connection that is disposed of may send last bytes to others, and those are in this turn's arena.
         repeat {
             flush()
             disposeReleased()
@@ -207,7 +207,7 @@ internal import Synchronization
         return milliseconds
     }
 
-    /// When the first of `tasks` is due, without a copy of any: each turn asks.
+    /// When the first of `tasks` is due; does not copy any task, because each turn calls this.
     private func timeOfNext(_ tasks: [(time: MonotonicTime, body: () -> Void)]) -> MonotonicTime? {
         var first: MonotonicTime?
         for place in tasks.indices where first.map({ tasks[place].time < $0 }) ?? true { first = tasks[place].time }
@@ -248,7 +248,7 @@ internal import Synchronization
         }
     }
 
-    /// Returns how many remain for individual calls.
+    /// Returns how many remain for separate calls.
     private func flushByRing(_ count: Int) -> Int {
         guard var ring = ring.take() else { return count }
         var rest: [OutboundTable.Remainder] = []
@@ -265,7 +265,7 @@ internal import Synchronization
         return left
     }
 
-    /// If the kernel has no memory for one, each connection has its own call.
+    /// If the kernel has no memory for a ring, each connection has its own calls.
     private func makeRing() {
         needsRing = false
         ring = try? SendRing()
@@ -287,10 +287,10 @@ internal import Synchronization
 
     /// Makes the next turn begin without waiting.
     ///
-    /// For work that is left to ``endOfTurn``, which may come up while the turn's bytes are sent.
+    /// For work in ``endOfTurn`` that may arise while the turn's bytes are sent.
     package func needsTurn() { isTurnNeeded = true }
 
-    /// Ends ``run()`` after this turn; what is still connected is reset.
+    /// Ends ``run()`` after this turn; open connections are reset.
     package func stop() { isStopping = true }
 
     // MARK: Tasks
@@ -300,7 +300,7 @@ internal import Synchronization
 
     /// Runs `body` after `nanoseconds`.
     ///
-    /// For the few tasks of the program, not for connections.
+    /// For the few timers of the program, not for connections.
     package func run(afterNanoseconds nanoseconds: Int64, _ body: @escaping () -> Void) {
         unsafe later.append((MonotonicTime.now.advanced(byNanoseconds: nanoseconds), body))
     }
@@ -316,7 +316,7 @@ internal import Synchronization
 
     /// Takes over a connected (or connecting) socket.
     ///
-    /// - Parameter isCounted: it is among ``ReactorCounters/connections`` already.
+    /// - Parameter isCounted: whether it is already counted in ``ReactorCounters/connections``.
     package func adopt(
         _ descriptor: consuming FileDescriptor, peer: SocketAddress?, isConnecting: Bool = false,
         isCounted: Bool = false
@@ -337,12 +337,12 @@ internal import Synchronization
         return connection
     }
 
-    /// Those whose clients have shown certificates.
+    /// The connections whose clients have presented certificates.
     package var certifiedConnections: [StreamConnection] {
         unsafe connections.compactMap { $0?.hasClientCertificate ?? false ? $0 : nil }
     }
 
-    /// The connections that hold memory and may be ended for it, with its size in bytes.
+    /// The connections that use memory and may be closed to free it, with the size of that memory in bytes.
     package func holders() -> [(connection: StreamConnection, bytes: Int)] {
         unsafe connections.compactMap { connection in
             guard let connection, connection.isOpen, !connection.isSpared else { return nil }
@@ -351,7 +351,7 @@ internal import Synchronization
         }
     }
 
-    /// Ends every connection whose driver has nothing under way.
+    /// Finishes every connection whose driver has nothing under way.
     package func finishIdleConnections() {
         for case let connection? in unsafe connections where connection.driver?.isIdle ?? false { connection.finish() }
     }
@@ -387,7 +387,7 @@ internal import Synchronization
 
     // MARK: Sending
 
-    /// A lane for bytes that several connections are sent, above 0; see ``FrameArena``.
+    /// A new lane for bytes that several connections are sent, above 0; see ``FrameArena``.
     package func makeLane() -> Int { unsafe arena.makeLane() }
 
     /// Encodes `count` bytes that several connections may be sent this turn.
@@ -419,26 +419,26 @@ internal import Synchronization
 
     func chunk(of segment: Segment) -> FrameChunk { unsafe arena.chunks[Int(segment.chunk)] }
 
-    /// Of a connection's newest segment of this turn.
+    /// The size of a connection's newest segment of this turn, in bytes.
     func turnBytes(of slot: UInt32) -> Int { unsafe outbound.newestCount(of: slot) }
 
     func hasTurnSegment(of slot: UInt32) -> Bool { unsafe outbound.hasNewest(of: slot) }
 
-    /// The newest of this turn, of a connection put aside.
+    /// The newest segment of this turn, of a connection put aside.
     func turnSegment(of slot: UInt32) -> Segment? { unsafe outbound.newest(of: slot) }
 
-    /// Forgets the newest of this turn, of a connection put aside.
+    /// Discards the newest segment of this turn, of a connection put aside.
     func dropTurnSegment(of slot: UInt32) { unsafe outbound.dropNewest(of: slot) }
 
-    /// The connection at `index` of those put aside.
+    /// The slot at `index` of the list put aside.
     func takenSlot(_ index: Int) -> UInt32 { unsafe outbound.takenSlot(index) }
 
-    /// Moves a connection put aside to `index`, where the list has been read.
+    /// Moves a slot of the list put aside to `index`, where the list has already been read.
     func keepTaken(_ slot: UInt32, at index: Int) { unsafe outbound.keepTaken(slot, at: index) }
 
     func takeTurnSegment(of slot: UInt32) -> Segment? { unsafe outbound.takeNewest(of: slot) }
 
-    /// Sets the socket to which a turn's bytes go without asking the connection; -1: ask it.
+    /// Sets the socket that a turn's bytes are sent to without asking the connection; -1: ask it.
     func setDescriptor(_ descriptor: Int32, of slot: UInt32) { unsafe outbound.setDescriptor(descriptor, of: slot) }
 
     /// Sets flags that keep fan-out from using the fast path for a connection.
@@ -449,7 +449,7 @@ internal import Synchronization
 }
 
 extension Reactor {
-    /// A slot may have been reused, even within one batch of events: the generation tells.
+    /// The connection with a token; its generation is compared, because a slot may be reused within a batch of events.
     func connection(of token: UInt64) -> StreamConnection? {
         guard let connection = connection(in: UInt32(truncatingIfNeeded: token)),
             connection.generation == UInt32(token >> 32)
@@ -457,7 +457,7 @@ extension Reactor {
         return connection
     }
 
-    /// Lets all connections that one wait found ready take what has arrived.
+    /// Lets all connections that one wait reported ready take the bytes that have arrived.
     ///
     /// Connections that are only readable are read by one call for many of them, if there are many.
     func dispatch(_ events: UnsafeBufferPointer<epoll_event>) {
@@ -485,7 +485,7 @@ extension Reactor {
         return connection
     }
 
-    /// Reads first, then hands over: a driver may end, pause or finish another connection whose bytes have been read.
+    /// Reads all of them first: a driver may end, pause or finish another connection whose bytes have been read.
     private func read(by ring: inout ReceiveRing) {
         for place in 0..<ring.run() {
             // Slots are reused only at the end of a turn.

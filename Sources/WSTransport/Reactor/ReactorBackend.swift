@@ -1,15 +1,15 @@
-/// How a reactor sends what a turn has produced, and reads what has arrived.
+/// How a reactor sends the bytes of a turn, and reads the bytes that have arrived.
 ///
-/// It waits by epoll in either case.
+/// It waits with epoll in either case.
 package enum ReactorBackend: Sendable {
-    /// The one that measures better, if the kernel supports it.
+    /// The faster one by measurement, if the kernel supports it.
     case auto
-    /// A `send` and a `read` for each connection.
+    /// One `send` and one `read` for each connection.
     case epoll
     /// One call for many connections.
     case ioUring
 
-    /// Whether a reactor is to make a ring.
+    /// Whether a reactor should make a ring.
     var wantsRing: Bool {
         switch (self, SendRing.availability) {
         case (.epoll, _), (_, .failure): false
@@ -18,7 +18,7 @@ package enum ReactorBackend: Sendable {
         }
     }
 
-    /// Why this one cannot be used here; `nil`: it can.
+    /// Why this backend cannot be used here; `nil` if it can.
     package var obstacle: String? {
         if case .ioUring = self, case .failure(let failure) = SendRing.availability { failure.description } else { nil }
     }

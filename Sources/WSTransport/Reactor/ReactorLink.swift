@@ -2,12 +2,12 @@ internal import Synchronization
 
 /// A handle to an object on a reactor, for use on other threads.
 package struct ReactorLink: Sendable {
-    /// `nil`: there is no reactor.
+    /// `nil` if there is no reactor.
     let remote: Remote?
     private let number: UInt64
     private static let last = Atomic<UInt64>(0)
 
-    /// A handle without an object.
+    /// Makes a handle without an object.
     package init(remote: Remote?) {
         self.remote = remote
         number = Self.last.wrappingAdd(1, ordering: .relaxed).newValue
@@ -15,17 +15,17 @@ package struct ReactorLink: Sendable {
 
     /// Binds `object` to this handle, until ``release(on:)``.
     ///
-    /// The reactor's thread.
+    /// Called on the reactor's thread.
     package func bind(_ object: AnyObject, on reactor: Reactor) { reactor.linkedObjects.byNumber[number] = object }
 
     /// Releases the object.
     ///
-    /// The reactor's thread.
+    /// Called on the reactor's thread.
     package func release(on reactor: Reactor) { reactor.linkedObjects.byNumber[number] = nil }
 
-    /// Removes and returns the object; `nil`: there is none (any more).
+    /// Removes and returns the object; `nil` if there is none (any more).
     ///
-    /// The reactor's thread.
+    /// Called on the reactor's thread.
     package func take<Object: AnyObject>(_ type: Object.Type, on reactor: Reactor) -> Object? {
         reactor.linkedObjects.byNumber.removeValue(forKey: number) as? Object
     }
@@ -63,7 +63,7 @@ extension Reactor {
     }
 }
 
-/// What a task waits for and several parties may answer: the first answer counts, and the task's cancellation is one.
+/// Waits in a task for an answer that several sources may give; the first one counts, and cancellation is one.
 ///
 /// Any thread.
 final class FirstAnswer<Value: Sendable>: Sendable {
@@ -75,7 +75,7 @@ final class FirstAnswer<Value: Sendable>: Sendable {
 
     private let state = Mutex(State.new)
 
-    /// Waits for the answer that `ask` has arranged for; throws `CancellationError` where the task is cancelled before.
+    /// Waits for the answer that `ask` arranges; throws `CancellationError` if the task is cancelled first.
     static func wait(_ ask: (FirstAnswer) -> Void) async throws -> Value {
         let answer = FirstAnswer()
         return try await withTaskCancellationHandler {

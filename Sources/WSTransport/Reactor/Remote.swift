@@ -3,13 +3,13 @@ internal import Synchronization
 
 /// Access to a reactor for other threads, which can post tasks to it and wake it.
 ///
-/// Outlives the reactor. Tasks of Swift's concurrency may have it as their executor: they then run on the reactor's
-/// thread, between its turns' events and its sends.
+/// Outlives the reactor. Swift tasks may use it as their executor: they then run on the reactor's thread, between its
+/// turns' events and its sends.
 package final class Remote: Sendable, TaskExecutor {
     let tasks: Mailbox<@Sendable (Reactor) -> Void>
     private let wakeup: Wakeup
     private let hasOwnTasks = Atomic<Bool>(false)
-    /// The thread that runs the reactor; 0: none does.
+    /// The thread that runs the reactor; 0 if none does.
     private let thread = Atomic<UInt>(0)
 
     private final class Wakeup: Sendable {
@@ -27,18 +27,18 @@ package final class Remote: Sendable, TaskExecutor {
     ///
     /// Any thread.
     ///
-    /// - Returns: `false` when the reactor has ended; `task` is not run then.
+    /// - Returns: `false` if the reactor has ended; then `task` is not run.
     @discardableResult
     package func run(_ task: @escaping @Sendable (Reactor) -> Void) -> Bool {
-        // The reactor looks into its mailbox before it waits, so its own thread need not wake it.
+        // The reactor checks its mailbox before it waits, so its own thread need not wake it.
         guard isCurrentThread else { return tasks.post(task) }
         hasOwnTasks.store(true, ordering: .relaxed)
         return tasks.post(task, waking: false)
     }
 
-    /// Whether the reactor's own thread has posted tasks since it was last asked.
+    /// Whether the reactor's own thread has posted tasks since the last call.
     ///
-    /// The reactor's thread.
+    /// Called on the reactor's thread.
     func takeOwnTasks() -> Bool { hasOwnTasks.exchange(false, ordering: .relaxed) }
 
     /// Ends the reactor's wait.
@@ -56,7 +56,7 @@ package final class Remote: Sendable, TaskExecutor {
     /// Whether the caller is on the reactor's thread.
     package var isCurrentThread: Bool { thread.load(ordering: .relaxed) == UInt(pthread_self()) }
 
-    /// Runs a part of a task on the reactor's thread; on the process's own executor when the reactor has ended.
+    /// Runs a part of a Swift task on the reactor's thread; on the process's own executor if the reactor has ended.
     package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         let isPosted = run { [self] _ in unsafe job.runSynchronously(on: asUnownedTaskExecutor()) }

@@ -1,18 +1,18 @@
-/// What one turn sends over TLS: the ciphertext of many connections, for one call to the kernel.
+/// The ciphertext that one turn sends over TLS, for many connections and one call to the kernel.
 ///
-/// A session encrypts what its connection has of the turn into this room, and the ring sends from it. Nothing here outlives
-/// the call: what a socket does not take goes to the connection's ``TLSFilter``. A socket's number is never kept where
-/// fan-out could send to it, which would be in the clear.
-/// Runs on the reactor's thread.
+/// A session encrypts its connection's bytes of the turn into this memory, and the ring sends from it. Nothing here
+/// outlives the call: bytes that a socket does not take go to the connection's ``TLSFilter``. The socket of such a
+/// connection is never stored where fan-out could send to it, which would be in plain text. Runs on the reactor's
+/// thread.
 @safe struct SealedSends: ~Copyable {
-    /// A connection's part of the room.
+    /// A connection's part of the memory.
     struct Part {
         let slot: UInt32
         let offset: Int
         let count: Int
     }
 
-    /// Large enough for several full records, small enough for the processor's cache, in bytes.
+    /// Large enough for several full records, small enough for the processor's cache; in bytes.
     static let capacity = 128 * 1024
 
     /// `nil` until the first connection with TLS: most reactors need none.
@@ -22,10 +22,10 @@
 
     deinit { unsafe bytes?.deallocate() }
 
-    /// Whether a record of full size has room.
+    /// Whether there is room for a record of full size.
     var hasRoom: Bool { Self.capacity - used >= TLSFilter.maximumSealed }
 
-    /// Adds the ciphertext that a connection sends; `false`: it has no room.
+    /// Adds ciphertext for a connection; `false` if there is no room.
     mutating func add(_ ciphertext: UnsafeRawBufferPointer, of slot: UInt32) -> Bool {
         guard let source = ciphertext.baseAddress, Self.capacity - used >= ciphertext.count else { return false }
         let base = unsafe bytes ?? .allocate(byteCount: Self.capacity, alignment: 64)
@@ -36,7 +36,7 @@
         return true
     }
 
-    /// The ciphertext of a part from its byte `start` on, until ``removeAll()``.
+    /// The ciphertext of a part from its byte `start` on, valid until ``removeAll()``.
     func bytes(of part: Part, from start: Int = 0) -> UnsafeRawBufferPointer {
         guard let bytes = unsafe bytes, start < part.count else {
             return unsafe UnsafeRawBufferPointer(start: nil, count: 0)
@@ -44,7 +44,7 @@
         return unsafe UnsafeRawBufferPointer(start: bytes + part.offset + start, count: part.count - start)
     }
 
-    /// Makes room after everything was sent or taken back.
+    /// Makes room after everything has been sent or taken back.
     mutating func removeAll() {
         used = 0
         parts.removeAll(keepingCapacity: true)
@@ -52,9 +52,9 @@
 }
 
 extension Reactor {
-    /// Sends by `ring` to the first `count` connections put aside, where TLS can encrypt what they have at once.
+    /// Sends by `ring` to the first `count` connections put aside, if TLS can encrypt their bytes at once.
     ///
-    /// - Returns: how many are left; they are at the list's beginning.
+    /// - Returns: how many are left; they are at the beginning of the list.
     func sendSealed(_ count: Int, by ring: inout SendRing) -> Int {
         var left = 0
         for index in 0..<count {
@@ -68,7 +68,7 @@ extension Reactor {
                 continue
             }
             dropTurnSegment(of: slot)
-            // Otherwise it has no room here, and waits in the filter.
+            // Otherwise there was no room, and it waits in the filter.
             guard let part = unsafe sealed.parts.last, part.slot == slot else { continue }
             let bytes = unsafe sealed.bytes(of: part)
             guard let start = bytes.baseAddress else { continue }
@@ -87,7 +87,7 @@ extension Reactor {
             else {
                 continue
             }
-            // Nobody may be sent the same bytes twice; an error occurs again when the connection sends.
+            // No peer may be sent the same bytes twice; an error occurs again when the connection sends.
             if result == SendRing.unknown {
                 connection.reset()
             } else {

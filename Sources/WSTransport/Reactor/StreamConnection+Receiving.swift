@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// Why a connection is not read; it is read again when none of these is left.
+/// Reasons not to read a connection; it is read again when none is left.
 package struct ReadingPause: OptionSet, Sendable {
     package let rawValue: UInt8
 
@@ -8,17 +8,17 @@ package struct ReadingPause: OptionSet, Sendable {
 
     /// Its user asked for it.
     package static let user = ReadingPause(rawValue: 1 << 0)
-    /// The peer has not taken the answers to what it sent.
+    /// The peer has not taken the responses to what it sent.
     package static let unsent = ReadingPause(rawValue: 1 << 1)
-    /// It has had its part of a turn, and more to do with what arrived.
+    /// It has used up its share of a turn, and received bytes are left to process.
     package static let turn = ReadingPause(rawValue: 1 << 2)
     /// Its publications wait for other reactors.
     package static let congestion = ReadingPause(rawValue: 1 << 3)
-    /// All connections together have had as much inflated as one turn is for.
+    /// All connections together have inflated as much as is allowed in one turn.
     package static let inflating = ReadingPause(rawValue: 1 << 4)
-    /// Its client is being found out.
+    /// Its client is being authenticated.
     package static let authentication = ReadingPause(rawValue: 1 << 5)
-    /// Whatever it is.
+    /// Any of the reasons.
     package static let any: ReadingPause = [.user, .unsent, .turn, .congestion, .inflating, .authentication]
 }
 
@@ -26,12 +26,12 @@ package struct ReadingPause: OptionSet, Sendable {
 extension StreamConnection {
     /// Stops reading; the peer notices by its own unsent bytes.
     ///
-    /// Bytes that have arrived wait. The kernel is told when some come meanwhile: most pauses are over before.
+    /// Bytes that have arrived wait. The kernel is told only when more arrive, because most pauses end before.
     package func pauseReading(for reason: ReadingPause = .user) { pauses.insert(reason) }
 
     package var isReadingPaused: Bool { !pauses.isEmpty }
 
-    /// Whether `reason` is among those for which it is not read.
+    /// Whether `reason` is one of those for which it is not read.
     package func isReadingPaused(for reason: ReadingPause) -> Bool { !pauses.isDisjoint(with: reason) }
 
     /// Resumes reading if no other reason remains; waiting bytes are handed over in the next turn, before more are
@@ -59,12 +59,13 @@ extension StreamConnection {
     }
 
     func becameReadable(hasHungUp: Bool) {
-        // Its driver gets earlier bytes in this same turn.
+        // Its driver gets the earlier bytes in this turn.
         if isHandOverDue { return }
         if !pauses.isEmpty || sawEnd || tls?.isAway ?? false {
             // A connection that was paused may be readable: keep waiting until it can send.
             guard hasHungUp else { return watch() }
-            // A hang-up is reported even without reading, and would spin the loop. What the kernel holds is read later.
+            // A hang-up is reported even without reading, and would make the loop spin. The bytes in the kernel are
+            // read later.
             isDetached = true
             reactor.unwatch(rawDescriptor)
             return
@@ -81,31 +82,31 @@ extension StreamConnection {
         unsafe received(UnsafeMutableRawBufferPointer(rebasing: space[..<count]))
     }
 
-    /// What was read, none at the end.
+    /// Takes the bytes that were read; none at the end of the stream.
     func received(_ bytes: UnsafeMutableRawBufferPointer) {
         guard unsafe !bytes.isEmpty else { return ended() }
         let reactor = reactor
         received = reactor.now
         reactor.countReceived(bytes.count)
         guard ending == .none else { return }
-        // Paused after its bytes were read: they wait.
+        // Paused after the bytes were read: keep them.
         if !pauses.isEmpty || isHandOverDue { return unsafe keep(UnsafeRawBufferPointer(bytes)) }
         if let tls { unsafe received(UnsafeRawBufferPointer(bytes), through: tls) } else { unsafe handOver(bytes) }
     }
 
-    /// `EAGAIN` is no failure.
+    /// Ends the connection, unless the error is `EAGAIN`.
     func failedToRead(_ error: Errno) {
         if error == .wouldBlock, !isBroken { return }
         broke()
         if ending == .none { ended() }
     }
 
-    /// Puts bytes after those that wait.
+    /// Appends bytes to those that wait.
     private func keep(_ bytes: UnsafeRawBufferPointer) {
         if let carry { unsafe carry.append(bytes) } else { carry = unsafe Carry(bytes, reactor.counters) }
     }
 
-    /// Passes what has arrived to the driver, after what it left before.
+    /// Passes received bytes to the driver, after those that it has left.
     func handOver(_ bytes: UnsafeMutableRawBufferPointer) {
         if let carry {
             unsafe carry.append(UnsafeRawBufferPointer(bytes))
@@ -128,12 +129,12 @@ extension StreamConnection {
         handOverAgain(after: taken)
     }
 
-    /// A driver that took something and is not paused gets the rest again: it may have been replaced.
+    /// Passes the rest again to a driver that took something and is not paused; it may have been replaced.
     private func handOverAgain(after taken: Int) {
         if taken > 0, pauses.isEmpty { handOverSoon() }
     }
 
-    /// Nothing more will come: the driver is told after it has had everything before.
+    /// Handles the end of the stream; the driver is told after it has got everything before.
     func ended() {
         sawEnd = true
         if isHandOverDue || !pauses.isEmpty, ending == .none {

@@ -1,9 +1,9 @@
 extension StreamConnection {
-    /// Puts a server's TLS between the socket and the driver; `false` when memory has run out.
+    /// Puts a server's TLS between the socket and the driver; `false` if memory has run out.
     ///
-    /// Call it before the first byte. The driver is not called until there is plaintext.
+    /// Must be called before the first byte. The driver is not called until there is plaintext.
     ///
-    /// - Parameter plainAnswer: the answer to a peer that begins with plain text; empty: OpenSSL's alert.
+    /// - Parameter plainAnswer: the response to a peer that starts with plain text; empty: OpenSSL's alert.
     package func secure(asServer context: TLSContext, plainAnswer: [UInt8]) -> Bool {
         guard let session = TLSSession(server: context, pipe: reactor.tlsPipe) else { return false }
         tls = TLSFilter(session, isClient: false, plainAnswer: plainAnswer)
@@ -11,12 +11,12 @@ extension StreamConnection {
         return true
     }
 
-    /// Puts a client's TLS between the socket, which is connected, and the driver, and begins its handshake; `false` when
-    /// `host` cannot be verified, or memory has run out.
+    /// Puts a client's TLS between the connected socket and the driver, and begins its handshake; `false` if `host`
+    /// cannot be verified, or memory has run out.
     ///
-    /// ``StreamDriver/drained()`` is called when the server is verified to be `host`.
+    /// ``StreamDriver/drained()`` is called after the server has been verified to be `host`.
     ///
-    /// - Parameter port: tickets are kept for `host` and it; `nil`: none are.
+    /// - Parameter port: identifies the tickets to use and keep, together with `host`; `nil`: none.
     package func secure(asClient context: TLSContext, host: String, port: UInt16?) -> Bool {
         let session = TLSSession(client: context, host: host, pipe: reactor.tlsPipe, port: port)
         guard let session else { return false }
@@ -28,7 +28,7 @@ extension StreamConnection {
         return true
     }
 
-    /// Encrypts what it has of this turn into `room`; `false`: it must be asked to send.
+    /// Encrypts the bytes that it has in this turn into `room`; `false` if it must be asked to send.
     func seal(_ newest: Segment, into room: inout SealedSends) -> Bool {
         guard let tls, isOpen, !isBroken, unsafe segments.isEmpty && backlog.isEmpty else { return false }
         let plaintext = unsafe reactor.chunk(of: newest).bytes(from: Int(newest.offset), count: Int(newest.count))
@@ -37,7 +37,7 @@ extension StreamConnection {
         return true
     }
 
-    /// Keeps the end of what ``seal(_:into:)`` gave, which the socket did not take.
+    /// Keeps the end of the output of ``seal(_:into:)`` that the socket did not take.
     func takeBackSealed(_ bytes: UnsafeRawBufferPointer) {
         guard isOpen, !isBroken, let tls else { return }
         unsafe tls.takeBack(bytes, since: reactor.now)
@@ -48,13 +48,13 @@ extension StreamConnection {
     /// Whether its TLS handshake is complete.
     package var isSecured: Bool { tls?.isEstablished ?? false }
 
-    /// The version of TLS that was agreed upon, such as `TLSv1.3`; `nil`: none yet.
+    /// The negotiated version of TLS, such as `TLSv1.3`; `nil` if there is none yet.
     package var tlsVersion: String? { tls?.isEstablished ?? false ? tls?.session?.version : nil }
 
-    /// The error that ended its TLS; `nil`: none, or no TLS.
+    /// The error that ended its TLS; `nil` if there is none, or no TLS.
     package var tlsFailure: TLSError? { tls?.session?.failure }
 
-    /// Decrypts what has arrived: the driver gets the plaintext, the peer the answers of TLS.
+    /// Decrypts received bytes: the driver gets the plaintext, the peer TLS's responses.
     func received(_ bytes: UnsafeRawBufferPointer, through tls: TLSFilter) {
         if unsafe tls.isPlain(bytes) {
             reactor.counters.tlsFailures.add(1)
@@ -65,13 +65,13 @@ extension StreamConnection {
         }
         guard tls.isEstablished, let session = tls.session else { return unsafe shakeHands(bytes, tls) }
         let plaintext = unsafe session.receive(bytes)
-        // Bytes for the peer wait until the driver has had its plaintext, which may be the last.
+        // Output for the peer waits until the driver has got its plaintext, which may be the last.
         tls.keepOutput()
         if unsafe !plaintext.isEmpty { unsafe handOver(plaintext) }
         finishReceiving(through: tls)
     }
 
-    /// Lets the pool continue the handshake: the work of a certificate's key would make the other connections wait.
+    /// Lets the pool continue the handshake: the work with a certificate's key would delay the other connections.
     private func shakeHands(_ bytes: UnsafeRawBufferPointer, _ tls: TLSFilter) {
         guard unsafe tls.shakeHands(bytes, of: self) else {
             reactor.counters.tlsRefused.add(1)
@@ -81,7 +81,7 @@ extension StreamConnection {
         watch()
     }
 
-    /// The pool has finished its part.
+    /// Continues after the pool has finished its step.
     func shookHands(_ offload: TLSOffload) {
         guard let tls, tls.isAway else { return }
         var plaintext = tls.takeBack(offload)
@@ -113,11 +113,12 @@ extension StreamConnection {
             reactor.counters.tlsFailures.add(1)
             if let failure = tls.session?.failure { reactor[TLSFailureWatch.self]?.report("\(failure)", peer) }
         }
-        // A stranger may still read the alert; nobody waits for one that was known.
+        // A peer that is not established yet may still read the alert; an established one does not wait for it.
         if tls.isEstablished || tls.isClient { close() } else { finish() }
     }
 
-    /// Tells the peer that nothing more is sent; `false` while that waits for the socket, or when the connection broke.
+    /// Announces to the peer that nothing more is sent; `false` while that waits for the socket, or if the connection
+    /// broke.
     func sayClose(through tls: TLSFilter) -> Bool {
         tls.session?.close()
         guard flushBacklog() else { return false }
@@ -127,19 +128,19 @@ extension StreamConnection {
     }
 }
 
-/// What is told of the clients of a reactor that did not get through TLS.
+/// Is told of clients of a reactor whose TLS handshake failed.
 final class TLSFailureWatch {
     let report: (_ reason: String, SocketAddress?) -> Void
     init(_ report: @escaping (_ reason: String, SocketAddress?) -> Void) { self.report = report }
 }
 
 extension StreamConnection {
-    /// The peer's certificate; `nil`: it has shown none.
+    /// The peer's certificate; `nil` if it has presented none.
     package var peerCertificate: TLSPeerCertificate? { tls?.session?.peerCertificate }
 
-    /// Whether it is a server's, and its client has shown a certificate.
+    /// Whether it is a server's connection whose client has presented a certificate.
     var hasClientCertificate: Bool { tls.map { !$0.isClient && $0.session?.hasPeerCertificate ?? false } ?? false }
 
-    /// Why its client's certificate, which was accepted, would not be now; `nil`: it would, or there is none.
+    /// Why its client's certificate, which was accepted, would no longer be; `nil` if it would, or there is none.
     package var certificateObjection: String? { hasClientCertificate ? tls?.session?.objection : nil }
 }

@@ -5,12 +5,12 @@ internal import Glibc
 /// Runs on the reactor's thread.
 package final class StreamConnection {
     package unowned let reactor: Reactor
-    /// Its place in the reactor's tables, as long as it lives.
+    /// Its index in the reactor's tables, as long as it exists.
     package let slot: UInt32
     let generation: UInt32
-    // Not checked for overlapping changes, which each read would pay: no call on it knows the connection.
+    // Unchecked, because no call on it knows the connection, and each read would be checked.
     @exclusivity(unchecked) private var descriptor: FileDescriptor?
-    /// The client; where a proxy has said who that is, not the proxy.
+    /// The client's address, also if the connection comes from a proxy that has named it.
     package var peer: SocketAddress? { client }
     private var client: SocketAddress?
     private var speaker: (any StreamDriver)?
@@ -19,60 +19,60 @@ package final class StreamConnection {
         set { speaker = newValue }
     }
 
-    /// The most that may stay unsent before ``StreamDriver/overflowed()``, in bytes.
+    /// The maximum of unsent bytes, after which ``StreamDriver/overflowed()`` is called.
     ///
-    /// Looked at when something is added to a backlog: up to so many bytes may wait then, and as many more be added by
-    /// one turn, so that a peer is not ended by one large message more.
+    /// Checked when bytes are added to a backlog: that many may wait then, and one turn may add as many more, so that
+    /// one large message does not end the connection.
     package var maximumUnsent: Int {
         get { mostUnsent }
         set { mostUnsent = newValue }
     }
     private var mostUnsent = Int.max
-    /// Whether it was refused at the door, and so takes nobody's place.
+    /// Whether it was refused when it was accepted, so that it does not count as a client.
     var isRefused = false {
         didSet { if isRefused != oldValue { reactor.counters.refusedOpen.add(isRefused ? 1 : -1) } }
     }
-    /// Whether it stays when memory is short.
+    /// Whether it stays open when memory is short.
     package var isSpared = false
-    /// Called once when the connection is gone, whatever its driver was.
+    /// Called once when the connection has ended, whatever its driver was.
     package var onClosed: (() -> Void)?
-    /// When the last byte came.
+    /// When the last byte was received.
     package var lastReceived: MonotonicTime { received }
     var received: MonotonicTime
 
-    /// What ended it, where the system said so.
+    /// The system's error that ended it, if there was one.
     package internal(set) var failure: Errno?
-    /// TLS between the socket and the driver; `nil`: there is none.
+    /// TLS between the socket and the driver; `nil` if there is none.
     var tls: TLSFilter?
 
-    /// `nil`: its driver has taken all that came.
+    /// `nil` if its driver has taken all received bytes.
     var carry: Carry?
-    // Each message looks at its count, and the look would be checked for a change that is under way: sending calls nothing back.
+    // Unchecked, because each message reads its count, and sending calls nothing back.
     @exclusivity(unchecked) var backlog = Backlog()
-    /// What this turn has brought before its newest segment.
-    // Each message looks at it, too.
+    /// The segments of this turn before the newest one.
+    // Unchecked for the same reason.
     @exclusivity(unchecked) var segments: [Segment] = []
-    /// Why it is not read.
+    /// The reasons why it is not read.
     var pauses: ReadingPause = []
     var isHandling = false
-    /// Whether ``carry`` is given to the driver once more, in the next turn; nothing is read until then.
+    /// Whether ``carry`` is passed to the driver again in the next turn; nothing is read until then.
     var isHandOverDue = false
     var sawEnd = false
-    /// The end has come, but bytes that came before it are still to be handed over.
+    /// Whether the end has arrived, and bytes before it are still to be handed over.
     var isEndDue = false
-    /// Whether it has had as much to read at once as a ``ReceiveRing`` has room for, or more.
+    /// Whether its last read filled the room of a ``ReceiveRing``, or more.
     var isBulky = false
-    /// Whether its first bytes were looked at; `true` from the start of one that connects.
+    /// Whether its first bytes have been read; `true` from the start for an outgoing connection.
     var hasBegun = false
-    /// Not watched at all: the peer has hung up while nobody reads.
+    /// Whether it is not watched at all, because the peer hung up while reading was paused.
     var isDetached = false
-    /// Whether no other connection is given the ``slot`` after this one's end, until ``giveUpSlot()``.
+    /// Whether no other connection gets the ``slot`` after this one has ended, until ``giveUpSlot()``.
     package var keepsSlot = false
     private var watched: Epoll.Events = []
 
     enum Ending { case none, flushing, lingering, closed }
     private(set) var ending = Ending.none
-    /// The socket takes nothing more; what its peer sent before that is still handed over.
+    /// Whether the socket accepts nothing more; bytes that the peer sent before are still handed over.
     package var isBroken: Bool { hasBroken }
     var hasBroken = false
 
@@ -87,13 +87,13 @@ package final class StreamConnection {
         received = reactor.now
     }
 
-    /// Whether it takes bytes to send.
+    /// Whether it accepts bytes to send.
     package var isOpen: Bool { ending == .none }
 
     /// Bytes given to ``send(_:)`` that the socket has not taken yet, without those of this turn.
     package var unsentBytes: Int { unsafe isBroken ? 0 : backlog.byteCount + (tls?.unsentBytes ?? 0) }
 
-    /// What it holds of the memory, in bytes: what came and waits, and what it has not taken, shared with others or
+    /// The memory that it uses, in bytes: received bytes that wait, and unsent bytes, whether shared with others or
     /// not.
     package var heldBytes: Int { unsentBytes + (carry?.capacity ?? 0) + (driver?.heldBytes ?? 0) }
 
@@ -104,7 +104,7 @@ package final class StreamConnection {
     }
     private var isPatient = false
     private(set) var lastProgress = MonotonicTime(nanoseconds: 0)
-    /// How long the oldest unsent byte has waited, in nanoseconds; 0 when there is none.
+    /// How long the oldest unsent byte has waited, in nanoseconds; 0 if there is none.
     package var unsentAge: Int64 {
         guard let oldest = unsafe tls?.unsentSince ?? backlog.oldest else { return 0 }
         return reactor.now.nanoseconds(since: toleratesLag ? max(oldest, lastProgress) : oldest)
@@ -122,17 +122,18 @@ package final class StreamConnection {
     /// A number that no other open connection of its reactor has.
     package var token: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
 
-    /// Takes over what a proxy says about the client.
+    /// Sets the client's address, which a proxy has named.
     func appear(as client: SocketAddress) { self.client = client }
 
     // MARK: Sending
 
-    /// Keeps an older segment of this turn, which the newest one does not continue.
+    /// Keeps an older segment of this turn, which the newest one does not follow.
     func putApart(_ segment: Segment) { unsafe segments.append(segment) }
 
-    /// Sends what the turn has brought.
+    /// Sends the bytes of this turn.
     ///
-    /// `newest` is the last of it; `already` is how much of that the socket has taken, 0 where there is more before it.
+    /// `newest` is the last segment; `already` is how many of its bytes the socket has taken, 0 if there are segments
+    /// before it.
     func flushTurn(_ newest: Segment, sent already: Int = 0) {
         guard ending != .closed, !isBroken else {
             unsafe segments = []
@@ -152,16 +153,15 @@ package final class StreamConnection {
             for segment in unsafe segments { appendToBacklog(segment) }
             unsafe segments.removeAll(keepingCapacity: false)
             appendToBacklog(newest)
-            // Several segments go out by one `sendmsg` over the backlog, which is its whole use for a connection that
-            // keeps up.
+            // Several segments are sent by one `sendmsg` over the backlog, which a connection that keeps up uses only
+            // for this.
             if wasEmpty, !flushBacklog() { return }
             if !hasUnsent { return finishIfFlushed() }
         }
         watch()
         reactor.isLagging(slot)
         guard ending == .none else { return }
-        // A connection that kept up may fall behind by what one turn brings; then it is given nothing more if it is
-        // patient.
+        // One turn may make a connection fall behind that kept up; if it is patient, it gets nothing more then.
         guard !wasEmpty else { return driver?.fellBehind() ?? () }
         let counted = unsentBytes - min(unsentBytes - before, maximumUnsent)
         if counted > maximumUnsent, !toleratesLag { driver?.overflowed() }
@@ -173,7 +173,7 @@ package final class StreamConnection {
             counters: reactor.counters)
     }
 
-    /// The bytes taken; -1 when the connection broke.
+    /// Returns the number of bytes taken; -1 if the connection broke.
     private func trySend(_ chunk: FrameChunk, offset: Int, count: Int) -> Int {
         do throws(Errno) {
             switch unsafe descriptor {
@@ -190,7 +190,7 @@ package final class StreamConnection {
         }
     }
 
-    /// `false` when the connection broke.
+    /// `false` if the connection broke.
     func flushBacklog() -> Bool {
         if isBroken { return false }
         let unsent = unsentBytes
@@ -210,7 +210,7 @@ package final class StreamConnection {
 
     // MARK: The socket's events
 
-    /// What the socket has, as far as there is space; `nil`: it is closed.
+    /// Reads what the socket has, up to the size of `space`; `nil` if it is closed.
     func read(into space: UnsafeMutableRawBufferPointer) throws(Errno) -> Int? {
         switch unsafe descriptor {
         case .some(let descriptor): try unsafe descriptor.read(into: space)
@@ -222,7 +222,7 @@ package final class StreamConnection {
         guard flushBacklog() else { return }
         watch()
         guard !hasUnsent else { return }
-        // A driver has nothing to do with the bytes of a TLS handshake.
+        // A driver does not care about the bytes of a TLS handshake.
         if tls?.isEstablished ?? true { driver?.drained() }
         finishIfFlushed()
     }
@@ -230,7 +230,7 @@ package final class StreamConnection {
     func watch() {
         guard ending != .closed else { return }
         var wanted: Epoll.Events = []
-        // While bytes wait that are handed over in a moment, it stays as it is: they are often followed by a pause.
+        // While bytes wait for the next turn, leave the events unchanged: a pause often follows.
         let mayRead = isHandOverDue ? watched.contains(.readable) : true
         if mayRead, pauses.isEmpty, !sawEnd, !(tls?.isAway ?? false) { wanted.insert(.readable) }
         // Plaintext that waits for the end of a TLS handshake does not wait for the socket.
@@ -250,9 +250,9 @@ package final class StreamConnection {
         reactor.watch(rawDescriptor, for: events, token: token, isNew: true)
     }
 
-    // MARK: Deadlines and the end
+    // MARK: Deadlines and closing
 
-    /// Calls ``StreamDriver/deadlinePassed()`` at `deadline` or up to 0.1 s later; `nil`: not any more.
+    /// Calls ``StreamDriver/deadlinePassed()`` at `deadline` or up to 0.1 s later; `nil` cancels that.
     package func setDeadline(_ deadline: MonotonicTime?) {
         guard ending == .none, !isBroken else { return }
         reactor.setDeadline(deadline, of: slot)
@@ -267,9 +267,9 @@ package final class StreamConnection {
         }
     }
 
-    /// Sends what is unsent, then closes in an orderly way: the peer gets everything, and its own end is waited for.
+    /// Sends the unsent bytes, then closes in order: the peer gets everything, and its own end is awaited.
     ///
-    /// - Parameter patience: how long that may take, in nanoseconds; a peer that goes on taking bytes has longer.
+    /// - Parameter patience: how long that may take, in nanoseconds; longer for a peer that keeps taking bytes.
     package func finish(patience: Int64 = 2_000_000_000) {
         guard ending == .none else { return }
         if isBroken { return reset() }
@@ -290,7 +290,7 @@ package final class StreamConnection {
         Socket.shutDownSending(rawDescriptor)
     }
 
-    /// Closes at once; what is unsent is lost, and the peer sees a reset.
+    /// Closes at once; unsent bytes are lost, and the peer sees a reset.
     package func reset() {
         guard ending != .closed else { return }
         Socket.setResetOnClose(rawDescriptor)
@@ -305,13 +305,13 @@ package final class StreamConnection {
         reactor.release(self)
     }
 
-    /// Lets another connection have the slot that this one ``keepsSlot``.
+    /// Makes the slot available again that this one ``keepsSlot``.
     package func giveUpSlot() {
         keepsSlot = false
         if reactor.connection(in: slot) !== self { reactor.free(slot) }
     }
 
-    /// The last step, at the end of the turn: the slot is free afterwards, unless this ``keepsSlot``.
+    /// The last step, at the end of the turn: then the slot is free, unless this ``keepsSlot``.
     func dispose() {
         isRefused = false
         peerWatch = nil
@@ -320,7 +320,7 @@ package final class StreamConnection {
         unsafe backlog = Backlog()
         let driver = driver
         self.driver = nil
-        // It may ask what the socket has carried.
+        // The driver may still ask how much the socket has carried.
         driver?.closed()
         unsafe descriptor = nil
         tls?.abandon()
@@ -342,23 +342,24 @@ extension StreamConnection {
     /// Sends `bytes` at the end of the turn.
     package func send(_ bytes: [UInt8]) { unsafe bytes.withUnsafeBytes { unsafe send($0) } }
 
-    /// The socket took everything of this turn: next time it is sent to without asking this connection.
+    /// Called when the socket has taken everything of this turn: next time it is sent to without asking this
+    /// connection.
     func tookAll() {
         if isOpen, tls == nil { reactor.setDescriptor(rawDescriptor, of: slot) }
         finishIfFlushed()
     }
 }
 
-// MARK: The end
+// MARK: Closing
 
 extension StreamConnection {
-    /// Where the peer has connected to; asks the system.
+    /// The address that the peer has connected to; asks the system.
     package var localAddress: SocketAddress? { Socket.localAddress(rawDescriptor) }
 
-    /// The process at the other end, where it is on this machine; asks the system.
+    /// The process at the other end, if it is on this machine; asks the system.
     package var peerCredentials: (pid: Int32, uid: UInt32, gid: UInt32)? { Socket.peerCredentials(rawDescriptor) }
 
-    /// Runs `body` as well when the connection is gone.
+    /// Also runs `body` when the connection has ended.
     func onEnd(_ body: @escaping () -> Void) {
         let before = onClosed
         onClosed = {
@@ -369,7 +370,7 @@ extension StreamConnection {
 }
 
 extension StreamConnection {
-    /// The kernel's reports about its socket.
+    /// Handles the kernel's events of its socket.
     func ready(_ events: Epoll.Events) {
         hasBegun = true
         if ending == .closed { return }
@@ -384,9 +385,10 @@ extension StreamConnection {
         }
     }
 
-    /// The socket accepts nothing more: what came before is handed over, for a limited time, then it is reset.
+    /// Handles a socket that accepts nothing more: received bytes are handed over, for a limited time, then it is
+    /// reset.
     ///
-    /// Our TCP has told the peer that it arrived.
+    /// Our TCP has acknowledged those bytes to the peer.
     func broke() {
         guard ending == .none, !sawEnd || isEndDue else { return reset() }
         guard !isBroken else { return }
@@ -394,25 +396,25 @@ extension StreamConnection {
         unsafe segments = []
         unsafe backlog = Backlog()
         reactor.setFlags(.inert, of: slot)
-        // Nothing is unsent any more: a connection that was not read until its answers were out is read now.
+        // Nothing is unsent any more, so a connection whose reading waited for that is read again.
         reactor.runSoon { [weak self] in
             if let self, ending == .none { driver?.drained() }
         }
         reactor.setDeadline(reactor.now.advanced(byNanoseconds: Self.patienceWhenBroken), of: slot)
     }
 
-    /// How long the driver of a broken connection may take to read what came, in nanoseconds.
+    /// How long the driver of a broken connection may take to read the received bytes, in nanoseconds.
     private static let patienceWhenBroken: Int64 = 5_000_000_000
 
     /// Whether it may be read together with others, before any of them is handed over.
     ///
-    /// Not its first bytes, which only a few connections may bring in a turn. Not TLS: if it is paused meanwhile, its
-    /// bytes wait encrypted.
+    /// Not for its first bytes, which only a few connections may deliver in a turn. Not with TLS: if it is paused
+    /// meanwhile, its bytes must wait encrypted.
     var readsByRing: Bool {
         hasBegun && !isReadingPaused && !isHandOverDue && !sawEnd && !isBulky && tls == nil && ending != .closed
     }
 
-    /// What was read when ``readsByRing`` said so; since then it may have been ended or paused.
+    /// Takes bytes that were read because of ``readsByRing``; since then it may have been ended or paused.
     func receivedByRing(_ bytes: UnsafeMutableRawBufferPointer) {
         // The rest is read in the next turn, with a larger buffer.
         isBulky = bytes.count == ReceiveRing.room
@@ -425,16 +427,16 @@ extension StreamConnection {
     /// Bytes given to ``send(_:)`` that the socket has not taken yet, including those of this turn.
     package var bufferedBytes: Int { bufferedBytes(on: reactor) }
 
-    /// The same for those that know its reactor.
+    /// The same for callers that have its reactor.
     func bufferedBytes(on reactor: Reactor) -> Int {
         var count = unsentBytes + reactor.turnBytes(of: slot)
         for segment in unsafe segments { count += Int(segment.count) }
         return count
     }
 
-    /// Drops what is unsent, except the frame that is partly sent, to make room for a last frame.
+    /// Drops the unsent bytes, except the frame that is partly sent, to make room for a last frame.
     ///
-    /// - Parameter frameCount: the length of the frame with which the bytes begin.
+    /// - Parameter frameCount: returns the length of the frame with which the bytes begin.
     package func dropUnsent(frameCount: (UnsafeRawBufferPointer) -> Int) {
         unsafe segments = []
         _ = reactor.takeTurnSegment(of: slot)
@@ -446,15 +448,15 @@ extension StreamConnection {
     /// Requires a backlog that consists of frames.
     ///
     /// - Parameters:
-    ///   - isReplaceable: it replaces the last such frame, if that has not begun either.
-    ///   - frameCount: the length of the frame with which the bytes begin.
+    ///   - isReplaceable: whether it replaces the last replaceable frame, if that has not begun either.
+    ///   - frameCount: returns the length of the frame with which the bytes begin.
     package func sendAhead(
         _ frame: [UInt8], isReplaceable: Bool, frameCount: (UnsafeRawBufferPointer) -> Int
     ) {
         guard isOpen else { return }
         unsafe backlog.insertAhead(frame, isReplaceable: isReplaceable, now: reactor.now, frameCount: frameCount)
         guard unsentBytes > maximumUnsent else { return }
-        // Not within the caller's own work.
+        // Not during the caller's own work.
         reactor.runSoon { [weak self] in
             guard let self, isOpen, unsentBytes > maximumUnsent else { return }
             driver?.overflowed()

@@ -1,10 +1,10 @@
-/// What speaks a protocol over a ``StreamConnection``.
+/// Handles the protocol of a ``StreamConnection``.
 ///
-/// Every call comes on the reactor's thread.
+/// All methods are called on the reactor's thread.
 package protocol StreamDriver: AnyObject {
-    /// Takes bytes that came, and says how many of them; the rest comes again with what follows.
+    /// Takes received bytes, and returns how many; the rest is passed again with the next ones.
     ///
-    /// The bytes may be changed in place and are valid during the call only.
+    /// The bytes may be changed in place, and are valid only during the call.
     func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int
 
     /// The peer will send nothing more.
@@ -15,22 +15,23 @@ package protocol StreamDriver: AnyObject {
 
     /// The socket took less than it was given, after it had taken everything before.
     ///
-    /// ``drained()`` follows when it has caught up, ``overflowed()`` when more is added than may wait; neither where it ends first.
+    /// ``drained()`` follows when it has caught up, ``overflowed()`` if more is added than may wait; neither if the
+    /// connection ends first.
     func fellBehind()
 
-    /// Everything unsent has been sent, after there had been a backlog.
+    /// Everything has been sent, after there had been a backlog.
     func drained()
 
     /// More is unsent than ``StreamConnection/maximumUnsent`` allows.
     func overflowed()
 
-    /// The connection is gone; nothing more is called.
+    /// The connection has ended; nothing more is called.
     func closed()
 
-    /// Whether nothing is under way, so that a server that stops may end the connection.
+    /// Whether nothing is under way, so that a server that stops may close the connection.
     var isIdle: Bool { get }
 
-    /// What it keeps of what it has taken, as the beginning of a message, in bytes of memory.
+    /// The memory of received bytes that it keeps, such as the beginning of a message, in bytes.
     var heldBytes: Int { get }
 }
 

@@ -1,34 +1,34 @@
 internal import Glibc
 
-/// TLS between a socket and what is to be sent on it.
+/// TLS between a socket and the bytes to send on it.
 ///
-/// Encrypts only what the socket is ready for: at most one record's ciphertext waits here, and everything behind it
-/// stays plaintext, shared with other connections, in the ``Backlog``, where a frame can still be dropped.
-/// Runs on the reactor's thread.
+/// Encrypts only as much as the socket is ready for: at most one record's ciphertext waits here. Everything after it
+/// stays plaintext, shared with other connections, in the ``Backlog``, from which a frame can still be dropped. Runs on
+/// the reactor's thread.
 final class TLSFilter {
-    /// `nil` while a thread of the pool shakes hands for it.
+    /// `nil` while a thread of the pool has it for the handshake.
     private(set) var session: TLSSession?
-    /// That of the reactor.
+    /// The pipe of the reactor.
     private let pipe: TLSPipe
-    /// The part that the pool has.
+    /// The step that the pool is performing.
     private var offload: TLSOffload?
-    /// The plaintext answer to a peer that does not speak TLS; empty: none.
+    /// The plaintext response to a peer that does not speak TLS; empty if there is none.
     let plainAnswer: [UInt8]
     let isClient: Bool
     private var hasHeard = false
     private var ciphertext: [UInt8] = []
     private var sentOfCiphertext = 0
-    /// Since when the oldest ciphertext has waited; `nil`: none waits.
+    /// When the oldest waiting ciphertext was added; `nil` if none waits.
     private(set) var unsentSince: MonotonicTime?
 
-    /// How much a peer may make us answer, below the protocol, without reading it, in bytes.
+    /// The maximum of responses below the application protocol that a peer may leave unread, in bytes.
     static let maximumCiphertext = 64 * 1024
-    /// The plaintext of a record (RFC 8446 §5.1), which is encrypted at once, in bytes.
+    /// The size of a record's plaintext (RFC 8446 §5.1), which is encrypted at once, in bytes.
     private static let record = 16 * 1024
-    /// The most ciphertext of one record's plaintext, with room for what TLS itself has to say, in bytes.
+    /// The maximum size of the ciphertext of one record's plaintext, with room for TLS's own records, in bytes.
     static let maximumSealed = record + 2048
 
-    /// A server's filter waits for its peer; a client's must be started.
+    /// Makes a filter; a server's waits for its peer, a client's must be started.
     init(_ session: TLSSession, isClient: Bool, plainAnswer: [UInt8] = []) {
         self.session = session
         pipe = session.pipe
@@ -38,12 +38,12 @@ final class TLSFilter {
 
     var isEstablished: Bool { session?.isEstablished ?? false }
 
-    /// Whether the pool is handling the handshake, so that nothing more can be accepted for now.
+    /// Whether the pool is performing the handshake, so that nothing more can be accepted for now.
     var isAway: Bool { offload != nil }
 
     var hasUnsent: Bool { !ciphertext.isEmpty }
 
-    /// Ciphertext that the socket has not taken, in bytes.
+    /// The ciphertext that the socket has not taken, in bytes.
     var unsentBytes: Int { ciphertext.count - sentOfCiphertext }
 
     /// Begins a client's handshake.
@@ -52,7 +52,7 @@ final class TLSFilter {
         keepOutput()
     }
 
-    /// Gives the session, with what has arrived for its handshake, to the pool; `false` if that has too much to do.
+    /// Passes the session, with bytes for its handshake, to the pool; `false` if the pool has too much to do.
     func shakeHands(_ bytes: UnsafeRawBufferPointer, of connection: StreamConnection) -> Bool {
         guard let session else { return false }
         let offload = unsafe TLSOffload(session, bytes, connection: connection.token, home: connection.reactor.remote)
@@ -72,17 +72,17 @@ final class TLSFilter {
         return plaintext
     }
 
-    /// The handshake is no longer awaited.
+    /// Tells the pool that the handshake is no longer needed.
     func abandon() { offload?.abandon() }
 
-    /// Whether `bytes`, the first ones, are plain text rather than TLS; called once.
+    /// Whether the first bytes are plain text, not TLS; called once.
     func isPlain(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard !hasHeard, let first = unsafe bytes.first else { return false }
         hasHeard = true
         return !plainAnswer.isEmpty && 0x41...0x5A ~= first
     }
 
-    /// Sends `bytes` as they are.
+    /// Sends `bytes` unencrypted.
     func sendPlain(_ bytes: [UInt8]) { ciphertext += bytes }
 
     /// Encrypts and sends as much of `plaintext` as the socket takes, in whole records; returns how much that is.
@@ -100,7 +100,8 @@ final class TLSFilter {
         return taken
     }
 
-    /// Encrypts all of `plaintext` into `room`, or keeps its ciphertext where that has no room; `false`: it has taken nothing.
+    /// Encrypts all of `plaintext` into `room`, or keeps the ciphertext if there is no room; `false` if nothing was
+    /// taken.
     func seal(
         _ plaintext: UnsafeRawBufferPointer, of slot: UInt32, into room: inout SealedSends, now: MonotonicTime
     ) -> Bool {
@@ -119,7 +120,7 @@ final class TLSFilter {
         unsentSince = unsentSince ?? since
     }
 
-    /// Sends ciphertext, then what `backlog` holds, as far as the socket takes it; always `true`.
+    /// Sends the waiting ciphertext, then the backlog, as far as the socket takes it; always returns `true`.
     func flush(
         _ backlog: inout Backlog, to socket: borrowing FileDescriptor, now: MonotonicTime
     ) throws(Errno) -> Bool {
@@ -134,7 +135,7 @@ final class TLSFilter {
         return true
     }
 
-    /// Sends what waits, then the session's new output; what the socket does not take waits.
+    /// Sends waiting ciphertext, then the session's new output; the rest waits.
     private func sendOutput(to socket: borrowing FileDescriptor, since: MonotonicTime) throws(Errno) {
         var result = Result<Int, Errno>.success(0)
         if hasUnsent {
@@ -148,7 +149,7 @@ final class TLSFilter {
                 sentOfCiphertext = 0
             }
         } else {
-            // Cleared on every path: other sessions use the same pipe.
+            // Cleared on every path, because other sessions use the same pipe.
             defer { pipe.clearOutput() }
             unsafe pipe.withOutput { bytes in
                 unsafe result = Self.send(bytes, to: socket)
@@ -168,7 +169,7 @@ final class TLSFilter {
         }
     }
 
-    /// Fetches the session's output before another session uses the pipe.
+    /// Copies the session's output before another session uses the pipe.
     func keepOutput() {
         ciphertext += pipe.output
         pipe.clearOutput()

@@ -1,18 +1,18 @@
 internal import Synchronization
 
-/// What the threads of the pool do for a connection: one step of a TLS handshake, whose keys and certificates take
-/// longer than a reactor's other connections should wait.
+/// One step of a TLS handshake, performed by a thread of the pool: keys and certificates take longer than a reactor's
+/// other connections should wait.
 ///
-/// The session goes along: from ``run(_:)`` until its connection has taken it back, nobody else touches it.
+/// The session goes with it: from ``run(_:)`` until its connection has taken it back, nothing else uses it.
 @safe final class TLSOffload: Sendable {
-    /// The most connections that may wait for a thread, of the whole process.
+    /// The maximum number of connections waiting for a thread, in the whole process.
     static let maximumWaiting = 16_384
 
-    /// As many threads as processors, which a storm of clients takes only as far as the reactors leave them.
+    /// As many threads as processors; they run at low priority, so the reactors come first when many clients connect.
     private static let pool = WorkerPool(
         name: "tls-handshake", maximumThreads: Machine.processors, maximumWaiting: maximumWaiting, isModest: true)
 
-    // Used on one thread at a time: the letters between them come after what they tell of.
+    // Used by one thread at a time: the messages between the threads order the accesses.
     nonisolated(unsafe) let session: TLSSession
     private let input: [UInt8]
     private let connection: UInt64
@@ -20,7 +20,7 @@ internal import Synchronization
     private let isAbandoned = Atomic<Bool>(false)
     private let result = Mutex<(output: [UInt8], plaintext: [UInt8])>(([], []))
 
-    /// Takes `input`, which has come for `session` of a connection of the reactor that `home` leads to.
+    /// Takes `input`, which has arrived for `session`, a session of a connection on the reactor of `home`.
     init(_ session: TLSSession, _ input: UnsafeRawBufferPointer, connection: UInt64, home: Remote) {
         unsafe self.session = session
         self.input = unsafe Array(input)
@@ -28,7 +28,7 @@ internal import Synchronization
         self.home = home
     }
 
-    /// Has the pool go on with the handshake, and come back to the connection; `false` where too many wait already.
+    /// Lets the pool continue the handshake and return to the connection; `false` if too many wait already.
     static func run(_ offload: TLSOffload) -> Bool {
         pool.run {
             offload.step()
@@ -39,10 +39,10 @@ internal import Synchronization
         }
     }
 
-    /// The connection is gone: the step need not be taken.
+    /// Records that the connection has ended, so that the step need not be performed.
     func abandon() { isAbandoned.store(true, ordering: .relaxed) }
 
-    /// What was put out for the network, and the plaintext that followed the handshake.
+    /// The output for the network, and the plaintext that followed the handshake.
     var product: (output: [UInt8], plaintext: [UInt8]) { result.withLock { $0 } }
 
     private func step() {

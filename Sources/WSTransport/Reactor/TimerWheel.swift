@@ -1,9 +1,9 @@
 /// One deadline for each connection, set and found in constant time.
 ///
-/// Time is cut into ticks of 100 ms; a deadline hangs in the bucket of its tick, modulo the number of buckets, in a
-/// doubly linked list threaded through one array of nodes (16 bytes a connection). Advancing looks only at the buckets
-/// that came due, and waiting only at those that hold something. A deadline further away than one round (102 s) is met early, found not due and left for its round.
-/// A connection that lives sets its deadline once an interval, not once a byte.
+/// Time is divided into ticks of 100 ms; a deadline is in the bucket of its tick, modulo the number of buckets, in a
+/// doubly linked list threaded through one array of nodes (16 bytes a connection). Advancing visits only the buckets
+/// that are due, and waiting only those that are not empty. A deadline further away than one round (102 s) is visited
+/// early, found not due and left for its round. A live connection sets its deadline once an interval, not once a byte.
 @safe struct TimerWheel: ~Copyable {
     static let tick: Int64 = 100_000_000
     private static let bucketCount = 1024
@@ -12,7 +12,7 @@
     private struct Node {
         var next = TimerWheel.none
         var previous = TimerWheel.none
-        /// In ticks; 0: not set.
+        /// In ticks; 0 if not set.
         var deadline: Int64 = 0
     }
 
@@ -25,7 +25,7 @@
 
     init(now: MonotonicTime) { currentTick = now.nanoseconds / Self.tick }
 
-    /// Sets the deadline of `id`, in place of an earlier one; it fires at `deadline` or up to a tick later.
+    /// Sets the deadline of `id`, replacing an earlier one; it fires at `deadline` or up to a tick later.
     mutating func set(_ id: UInt32, at deadline: MonotonicTime) {
         while nodes.count <= Int(id) { nodes.append(Node()) }
         cancel(id)
@@ -39,7 +39,7 @@
         count += 1
     }
 
-    /// Forgets the deadline of `id`, if it has one.
+    /// Removes the deadline of `id`, if it has one.
     mutating func cancel(_ id: UInt32) {
         guard Int(id) < nodes.count, nodes[Int(id)].deadline != 0 else { return }
         let node = nodes[Int(id)]
@@ -57,7 +57,7 @@
 
     /// Advances to `now` and returns the connections whose deadlines have passed; these are no longer set.
     ///
-    /// If there are more than `limit`, the rest is for the next call, and ``millisecondsToNextTick(from:)`` is 0.
+    /// If there are more than `limit`, the rest is left for the next call, and ``millisecondsToNextTick(from:)`` is 0.
     mutating func advance(to now: MonotonicTime, atMost limit: Int = .max) -> [UInt32] {
         let target = now.nanoseconds / Self.tick
         guard target > currentTick else { return [] }
@@ -88,19 +88,19 @@
         return due
     }
 
-    /// Milliseconds until the next tick with a deadline; 0: it has passed; `nil`: nothing is set.
+    /// Milliseconds until the next tick with a deadline; 0 if it has passed; `nil` if no deadline is set.
     func millisecondsToNextTick(from now: MonotonicTime) -> Int32? {
         guard count > 0 else { return nil }
         let next = (currentTick + 1 + distanceToOccupied()) * Self.tick
         return Int32(clamping: max(0, (next - now.nanoseconds + 999_999) / 1_000_000))
     }
 
-    /// The distance of the first bucket that is not empty from that of the next tick; one must not be empty.
+    /// The distance of the first bucket that is not empty from the bucket of the next tick; there must be one.
     private func distanceToOccupied() -> Int64 {
         let first = Int(truncatingIfNeeded: currentTick &+ 1) & (Self.bucketCount - 1)
         let before: UInt64 = (1 &<< UInt64(first & 63)) &- 1
         let words = occupied.span
-        // The first word is searched twice: first from the bucket on, at last the part before it.
+        // The first word is searched twice: first from the bucket on, and at last the part before it.
         for step in 0...words.count {
             let bits = words[(first &>> 6 &+ step) & (Self.bucketCount / 64 - 1)]
             let wanted = bits & (step == 0 ? ~before : step == words.count ? before : ~0)
