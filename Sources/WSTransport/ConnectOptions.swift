@@ -34,8 +34,8 @@ public struct ConnectOptions: Sendable {
     public var closeTimeout: Duration = .seconds(5)
     /// How an unresponsive server is detected; `nil` to disable this.
     public var keepAlive: KeepAlive? = KeepAlive()
-    /// Whether messages are handed over while they come, see ``WebSocket/receiveInParts()``, so that a large one is never
-    /// whole in memory.
+    /// Whether messages are delivered in parts as they arrive, see ``WebSocket/receiveInParts()``, so that a large one is
+    /// never in memory as a whole.
     ///
     /// Listeners for messages are then not called; ``WebSocket/receive()`` collects up to 64 MiB, and drops the rest of a
     /// message whose wait is cancelled.
@@ -77,7 +77,7 @@ public struct ConnectOptions: Sendable {
         self.maximumUnsent = maximumUnsent
     }
 
-    /// An option without sense, besides those that a request cannot have; `nil`: there is none.
+    /// An invalid option, other than those that a request cannot have; `nil` if there is none.
     private var problem: String? {
         if maximumRedirects < 0 {
             "maximumRedirects: \(maximumRedirects) is below 0"
@@ -88,7 +88,7 @@ public struct ConnectOptions: Sendable {
         }
     }
 
-    /// Options that both roles share.
+    /// The options that both roles share.
     var limits: SocketCore.Limits {
         SocketCore.Limits(held: maximumHeld, unsent: maximumUnsent, receivesParts: receivesParts)
     }
@@ -104,7 +104,7 @@ public struct ConnectOptions: Sendable {
 
     /// The options, as the client's internal options.
     ///
-    /// Throws ``ConnectError/invalidOption(_:)`` for values without sense.
+    /// Throws ``ConnectError/invalidOption(_:)`` for invalid values.
     func client() throws(ConnectError) -> ClientOptions {
         if let problem { throw .invalidOption(problem) }
         var options = ClientOptions()
@@ -130,9 +130,9 @@ public struct ConnectOptions: Sendable {
     }
 }
 
-/// What both roles have.
+/// The checks of options that both roles share.
 enum SocketOptions {
-    /// A value without sense; `nil`: there is none.
+    /// An invalid value; `nil` if there is none.
     static func problem(
         _ compression: CompressionOptions?, _ maxPayload: Int, _ keepAlive: KeepAlive?, _ closeTimeout: Duration,
         _ maximumHeld: Int, _ maximumUnsent: Int

@@ -20,8 +20,8 @@ public struct UpgradeOptions: Sendable {
     public var keepAlive: KeepAlive? = KeepAlive()
     /// The time limit for a closing handshake.
     public var closeTimeout: Duration = .seconds(5)
-    /// Whether messages are handed over while they come, see ``WebSocket/receiveInParts()``, so that a large one is never
-    /// whole in memory.
+    /// Whether messages are delivered in parts as they arrive, see ``WebSocket/receiveInParts()``, so that a large one
+    /// is never in memory as a whole.
     ///
     /// Listeners for messages are then not called; ``WebSocket/receive()`` collects up to 64 MiB, and drops the rest of a
     /// message whose wait is cancelled.
@@ -82,7 +82,7 @@ public struct UpgradeOptions: Sendable {
         self.slowReaders = slowReaders
     }
 
-    /// An option without sense; `nil`: there is none.
+    /// An invalid option; `nil` if there is none.
     var problem: String? {
         if let bad = protocols.first(where: { !$0.isToken }) {
             "protocols: \"\(bad)\" is no name of a subprotocol"

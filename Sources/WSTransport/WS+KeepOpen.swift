@@ -85,7 +85,7 @@ extension WS {
 }
 
 extension WebSocket {
-    /// Whether it has ended in a way that another connection may mend.
+    /// Whether it has ended in a way that another connection may fix.
     fileprivate var isLost: Bool {
         guard let end = closeEvent else { return false }
         switch end.cause {

@@ -51,7 +51,7 @@ extension WS {
     }
 
     private static func opened(_ make: () -> WebSocket) async throws(ConnectError) -> WebSocket {
-        // A socket connects as soon as it is made.
+        // A socket starts to connect as soon as it is made.
         if Task.isCancelled { throw .cancelled }
         let socket = make()
         await withTaskCancellationHandler {
@@ -160,12 +160,12 @@ extension WebSocketURL {
 }
 
 extension WS {
-    /// Connects, and returns the connection's bytes.
+    /// Connects, and returns a stream of the connection's bytes.
     package static func stream(to address: SocketAddress) async throws(HandshakeError) -> any ByteStream {
         let remote: Remote
         do throws(Errno) { remote = try ClientReactor.shared.get() } catch { throw .unreachable("\(error)") }
-        // Often the reactor answers before it is awaited. Swift's runtime orders that by its own
-        // atomics, which the thread sanitizer does not know; it knows the lock.
+        // The reactor often answers before its answer is awaited. Swift's runtime orders that by its own atomics, which
+        // the thread sanitizer does not know; it does know the lock.
         let answer = Mutex<Result<ConnectionStream, ConnectError>>(.failure(.cancelled))
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             remote.run { reactor in
@@ -183,7 +183,7 @@ extension WS {
         do throws(ConnectError) { return try answer.withLock { $0 }.get() } catch { throw HandshakeError(error) }
     }
 
-    /// Keeps an attempt alive until it is done.
+    /// Keeps an attempt alive until it is finished.
     private final class Box {
         var dial: ClientDial?
     }

@@ -64,9 +64,9 @@ private struct Opening: Sendable {
     let accept: Acceptance
     /// `nil`: nobody asks for it.
     let request: ServerRequest?
-    /// Told of what a closure throws.
+    /// Is told of errors that a closure throws.
     let report: (@Sendable (any Error, ServerRequest) -> Void)?
-    /// Those of the server.
+    /// The server's tasks.
     let tasks: HandlerTasks?
 
     init(
@@ -124,7 +124,8 @@ extension SocketCore {
         state.withLock { $0.observation = observation }
     }
 
-    /// A server's closure threw `error`: closes the socket, and reports what is not simply its end.
+    /// Handles an error that a server's closure threw: closes the socket, and reports the error unless it is the
+    /// socket's end.
     fileprivate func failed(_ error: any Error, _ report: (any Error) -> Void) {
         let isOver = state.withLock { $0.readyState != .open }
         fail(.internalError)
@@ -156,7 +157,8 @@ private struct AcceptingHandler: DirectHandler, CheckedHandler {
     func handle(_ exchange: HTTPExchange) {
         guard let authorize = options.authorize else { return upgrade.handle(exchange) }
         do throws(HTTPRefusal) {
-            // Before the client's identity is asked for: a token for one use is not used up by what is no handshake.
+            // Checked before the client is authenticated, so that a token for one use is not used up by an invalid
+            // handshake.
             _ = try HTTPExchange.checkHandshake(exchange.request.head)
             try check(exchange.request.head)
         } catch {

@@ -63,7 +63,7 @@ extension WebSocketMessage {
     }
 }
 
-/// Feeds a protocol machine with the frames of one message, and with no byte of the next.
+/// Feeds a protocol machine with the frames of one message, without reading a byte of the next.
 private struct FrameReader: ~Copyable {
     /// A header, and the bytes it was read from.
     struct Head {
@@ -77,7 +77,7 @@ private struct FrameReader: ~Copyable {
     private let isMasked: Bool
     private static let piece = 64 * 1024
 
-    /// The role that receives such frames.
+    /// Makes a reader for frames of the other role.
     init(maximumSize: Int, isMasked: Bool) {
         var parameters = DeflateParameters()
         parameters.serverNoContextTakeover = true

@@ -32,7 +32,7 @@ public final class WebSocketMessage: HandlerMessage {
         var params: [String] = []
         var lastError = ""
         var isEnded = false
-        /// `nil`: there is none yet.
+        /// `nil` if there is none yet.
         var body: [UInt8]?
         var position = 0
         var stream: (any ByteStream)?
@@ -77,7 +77,7 @@ public final class WebSocketMessage: HandlerMessage {
         write(bytes)
     }
 
-    /// A message that a connection received.
+    /// Makes a message that a connection received.
     convenience init(_ type: Opcode, _ body: [UInt8], masked: Bool, compress: Bool, stream: (any ByteStream)?) {
         self.init(
             State(
@@ -204,7 +204,7 @@ extension WebSocketMessage {
     /// Its type and its whole body.
     var content: (Opcode, [UInt8]) { state.withLock { ($0.type, $0.body ?? []) } }
 
-    /// The whole body; `nil`: there is none yet.
+    /// The whole body; `nil` if there is none yet.
     package var bodyIfAny: [UInt8]? { state.withLock { $0.body } }
 
     /// The size of the body in bytes; 0 if there is none.

@@ -73,7 +73,7 @@ public final class HTTPServer: Sendable {
             return settings
         }
 
-        /// Puts the observer where connections find it.
+        /// Stores the observer where connections find it.
         fileprivate func settle(on reactor: Reactor) {
             guard let observer else { return }
             reactor[ObserverPost.self] = ObserverPost(observer)
@@ -99,7 +99,7 @@ public final class HTTPServer: Sendable {
         let reactors: ReactorGroup
         let tasks: HandlerTasks
         let sockets: ListeningSockets
-        /// Where it listens, with the port that the kernel chose.
+        /// The address it listens on, with the port that the kernel chose.
         let address: SocketAddress
     }
 
@@ -175,7 +175,7 @@ public final class HTTPServer: Sendable {
         }
     }
 
-    /// Throws for values without sense.
+    /// Throws for invalid values.
     private func check() throws(StartError) {
         let problem =
             if options.reactors < 0 {
@@ -279,7 +279,7 @@ public final class HTTPServer: Sendable {
         await Self.wait(patience) { serving.tasks.others > 0 }
     }
 
-    /// Waits as long as `isBusy`, for `patience` at most, or until the task is cancelled.
+    /// Waits while `isBusy`, for at most `patience`, or until the task is cancelled.
     private static func wait(_ patience: Duration, while isBusy: () -> Bool) async {
         let deadline = ContinuousClock.now + patience
         while isBusy(), ContinuousClock.now < deadline, !Task.isCancelled {
@@ -287,7 +287,7 @@ public final class HTTPServer: Sendable {
         }
     }
 
-    /// Accepts no more, and ends what has nothing under way; WebSockets are told that the server goes away (1001).
+    /// Closes the listeners, and finishes idle connections; WebSockets are closed because the server goes away (1001).
     private func drain(_ serving: Serving) {
         serving.reactors.run { reactor in
             reactor[ListeningPost.self]?.close()

@@ -1,8 +1,8 @@
 internal import Synchronization
 
-/// The listening sockets of a server, for each of its reactors: bound here, or adopted from the program that started it.
+/// The listening sockets of a server, for each of its reactors: bound here, or passed by the program that started it.
 ///
-/// All are there before any thread starts, so that a failure is told before anything is served. Any thread.
+/// All are made before any thread starts, so that a failure is reported before anything is served. Any thread.
 package final class ListeningSockets: Sendable {
     private struct Place: Hashable {
         let listener: Int
@@ -24,9 +24,9 @@ package final class ListeningSockets: Sendable {
     private let reactors: Int
     private let state = Mutex(State())
 
-    /// None yet.
+    /// Makes a set without sockets.
     ///
-    /// - Parameter reactors: how many there are to be; at least one.
+    /// - Parameter reactors: the number of reactors; at least one.
     package init(reactors: Int) { self.reactors = max(1, reactors) }
 
     deinit {
@@ -37,14 +37,14 @@ package final class ListeningSockets: Sendable {
 
     /// Listens on an address.
     ///
-    /// Reactors have sockets of their own for a port, which the kernel chooses among, and share that of a path.
-    /// A path's file stays until ``removeFiles()``.
+    /// For a port, each reactor has its own socket, and the kernel distributes connections; the socket of a path is
+    /// shared. The file of a path stays until ``removeFiles()``.
     ///
     /// - Parameters:
-    ///   - listener: a number that the caller gives it.
-    ///   - isOnFirstOnly: only reactor 0 has it.
+    ///   - listener: a number that identifies the listener.
+    ///   - isOnFirstOnly: whether only reactor 0 listens.
     ///   - mode: the permissions of a path's file.
-    ///   - group: the group of a path's file; `nil`: that of the process.
+    ///   - group: the group of a path's file; `nil` for that of the process.
     /// - Returns: the address, with the port that the kernel chose.
     @discardableResult
     package func bind(
@@ -60,26 +60,26 @@ package final class ListeningSockets: Sendable {
             try share(descriptor, address, as: listener, among: count)
             return address
         }
-        // SO_REUSEPORT would let a second server share the port unnoticed: the first bind is made without it.
+        // SO_REUSEPORT would let a second server share the port unnoticed, so the first bind does not set it.
         if count > 1, address.port != 0 {
             _ = try Socket.listening(on: address, sharesPort: false, isIPv6Only: isIPv6Only)
         }
         var chosen = address
         for reactor in 0..<count {
             let descriptor = try Socket.listening(on: chosen, sharesPort: count > 1, isIPv6Only: isIPv6Only)
-            // Port 0 lets the kernel choose, once: the other reactors share its choice.
+            // For port 0 the kernel chooses a port once, and the other reactors use it.
             if reactor == 0 { chosen = Socket.localAddress(descriptor.rawValue) ?? chosen }
             add(descriptor, chosen, isShared: false, as: listener, on: reactor)
         }
         return chosen
     }
 
-    /// Takes over a socket that listens already; the reactors share it.
+    /// Takes over a listening socket, which the reactors share.
     ///
-    /// Throws `notASocket`, or `invalidArgument` if it does not listen for streams; it is closed then.
+    /// Throws `notASocket`, or `invalidArgument` if it does not listen for streams; then it is closed.
     ///
-    /// - Parameter listener: a number that the caller gives it, which may have several sockets.
-    /// - Returns: where it listens. The file of a path is not removed in the end.
+    /// - Parameter listener: a number that identifies the listener, which may have several sockets.
+    /// - Returns: its address. The file of a path is not removed later.
     @discardableResult
     package func adopt(_ descriptor: consuming FileDescriptor, as listener: Int) throws(Errno) -> SocketAddress {
         let address = try Socket.adopt(descriptor.rawValue)
@@ -105,9 +105,9 @@ package final class ListeningSockets: Sendable {
         state.withLock { $0.bound[Place(listener: listener, reactor: reactor), default: []].append(bound) }
     }
 
-    /// Hands over a listener's sockets on a reactor, once.
+    /// Takes a listener's sockets on a reactor, once.
     ///
-    /// - Parameter body: gets a descriptor, where it listens, and whether other reactors share its socket.
+    /// - Parameter body: gets a descriptor, its address, and whether other reactors share the socket.
     package func take(
         listener: Int, reactor: Int,
         _ body: (_ descriptor: consuming FileDescriptor, _ address: SocketAddress, _ isShared: Bool) throws(Errno) ->
@@ -125,27 +125,27 @@ package final class ListeningSockets: Sendable {
         }
     }
 
-    /// Removes the files of paths that were bound here, where they are still the same.
+    /// Removes the files of paths that were bound here, if they are still the same files.
     package func removeFiles() {
         for file in state.withLock({ $0.files }) { file.remove() }
     }
 }
 
-/// What listens on one reactor, kept with it from the start of its server to the end.
+/// The listeners of one reactor, kept with it while its server runs.
 ///
-/// The reactor's thread.
+/// Runs on the reactor's thread.
 package final class ListeningPost {
     private var listeners: [HTTPListener] = []
-    /// Whether no more connections are accepted, as the server goes away.
+    /// Whether no more connections are accepted, because the server is stopping.
     package private(set) var isClosed = false
 
-    /// Nothing listens yet.
+    /// Makes a post without listeners.
     package init() {}
 
-    /// A listener that is closed with the others.
+    /// Adds a listener, which is closed with the others.
     package func add(_ listener: HTTPListener) { listeners.append(listener) }
 
-    /// Gives the connections that are open other settings, if these have changed.
+    /// Applies new settings to open connections, if the settings have changed.
     package func takeOverSettings() { for listener in listeners { listener.takeOverSettings() } }
 
     /// Accepts no more connections; open ones continue.

@@ -10,9 +10,9 @@ package final class ReactorGroup: Sendable {
     package let counters: [ReactorCounters]
     private let threads = Mutex<[ThreadHandle]>([])
 
-    /// Reactors that are not started yet.
+    /// Makes reactors that are not started yet.
     ///
-    /// - Parameter count: how many; at least one is made.
+    /// - Parameter count: the number of reactors; at least one is made.
     package init(count: Int) throws(Errno) {
         var remotes: [Remote] = []
         for _ in 0..<max(1, count) { remotes.append(try Remote()) }
@@ -20,13 +20,13 @@ package final class ReactorGroup: Sendable {
         counters = remotes.map { _ in ReactorCounters() }
     }
 
-    /// Starts all of them, and returns when each serves.
+    /// Starts all reactors, and returns when each one serves.
     ///
-    /// Throws the first failure; none runs then.
+    /// Throws the first failure; then none runs.
     ///
     /// - Parameters:
-    ///   - name: of the threads, which get their numbers.
-    ///   - begin: makes what is served by a reactor, on its thread.
+    ///   - name: the name of the threads, followed by their numbers.
+    ///   - begin: sets up what a reactor serves, on its thread.
     package func start(
         named name: String, backend: ReactorBackend = .auto,
         _ begin: @escaping @Sendable (Reactor) throws(Errno) -> Void
@@ -44,7 +44,7 @@ package final class ReactorGroup: Sendable {
                         reactor.run()
                     } catch {
                         outcome.fail(error)
-                        // What is asked of it from now on is told that it is not there.
+                        // Tasks posted to it from now on are refused.
                         _ = remotes[index].tasks.close()
                         started.arrive()
                     }
@@ -61,20 +61,20 @@ package final class ReactorGroup: Sendable {
         throw error
     }
 
-    /// The first failure of several threads.
+    /// The first failure among several threads.
     private final class Outcome: Sendable {
         private let error = Mutex<Errno?>(nil)
         var first: Errno? { error.withLock { $0 } }
         func fail(_ new: Errno) { error.withLock { $0 = $0 ?? new } }
     }
 
-    /// Open connections of all.
+    /// The number of open connections of all reactors.
     package var connections: Int { counters.reduce(0) { $0 + $1.connections.current } }
 
     /// Runs `body` in a turn of each reactor that still serves.
     package func run(_ body: @escaping @Sendable (Reactor) -> Void) { for remote in remotes { remote.run(body) } }
 
-    /// Ends the threads, and waits for their ends; what is still connected is cut off.
+    /// Ends the threads, and waits for them; open connections are reset.
     package func stop() {
         run { $0.stop() }
         let ending = threads.withLock { threads in

@@ -5,7 +5,7 @@ internal import Synchronization
 /// Sockets stay members, and are retained, until they end or are removed. Sending does not wait:
 /// ``UpgradeOptions/slowReaders`` decides what happens to a client that receives too slowly. Any thread.
 public final class Broadcast: Sendable {
-    /// The members whose connections one thread has.
+    /// The members whose connections are on one thread.
     private struct Room {
         let remote: Remote
         var members: [ObjectIdentifier: WebSocket] = [:]
@@ -81,7 +81,7 @@ public final class Broadcast: Sendable {
 }
 
 extension SocketCore {
-    /// Calls `body` when the socket ends; `false`: it has ended.
+    /// Calls `body` when the socket ends; `false` if it has ended.
     fileprivate func onEnd(of owner: ObjectIdentifier, _ body: @escaping @Sendable () -> Void) -> Bool {
         state.withLock { state in
             if state.ended == nil { state.endings.append((owner, body)) }
@@ -98,16 +98,16 @@ extension SocketCore {
     }
 }
 
-/// Where a reactor encodes what several sockets are sent.
+/// The lane in which a reactor encodes messages for several sockets.
 private final class BroadcastLane {
     let number: Int
     init(_ number: Int) { self.number = number }
 }
 
 extension SocketSession {
-    /// Sends a message that others get, too.
+    /// Sends a message that other sockets get, too.
     ///
-    /// - Parameter frame: the message as servers without compression send it, once it is encoded in this turn.
+    /// - Parameter frame: the message as encoded without compression, once that has been done in this turn.
     fileprivate func broadcast(_ type: Opcode, _ payload: [UInt8], _ frame: inout Segment?) {
         guard connection.readyState == .open else { return }
         guard connection.bufferedAmount + delayedBytes <= core.limits.unsent else {

@@ -1,8 +1,9 @@
 internal import Synchronization
 
-/// The peer has closed, or broken the protocol: its end takes effect when what came before has been handled.
+/// The end of a socket whose peer has closed or violated the protocol takes effect after earlier messages have been
+/// handled.
 extension SocketCore {
-    /// Whether the reactor is to be told when everything that came has been handled; `false` if it already has been.
+    /// Whether the reactor must be told when all received messages have been handled; `false` if they have been.
     func awaitsCatchingUp() -> Bool {
         state.withLock { state in
             state.isEnding = !state.isCaughtUp
@@ -10,11 +11,11 @@ extension SocketCore {
         }
     }
 
-    /// Whether nothing more will be answered, as far as can be told: asked now and then, after the peer has closed.
+    /// Whether no more answers are to be expected; asked regularly after the peer has closed.
     ///
-    /// That is where everything that came has been taken and answered by something, and the user has not come back for
-    /// more; a client that has read what it waited for answers nothing, as a rule. It is also where nobody has ever
-    /// read, and a server's closure has returned or goes on sending, or somebody waits for the end.
+    /// That is so if every received message has been taken, something has been sent since, and the user has not asked for
+    /// more; a client that has read what it waited for usually sends no answer. It is also so if nothing has ever been
+    /// read, and a server's closure has returned or keeps sending, or a task waits for the end.
     func onlySends() -> Bool {
         state.withLock { state in
             guard !state.hasHappenings else { return false }
@@ -38,13 +39,13 @@ extension SocketCore {
 }
 
 extension SocketCore.State {
-    /// Whether everything that came has been handled.
+    /// Whether all received messages have been handled.
     var isCaughtUp: Bool { !hasHappenings && !isTelling && !hasUntaken && !isReading }
 
     /// Whether there is something for readers.
     var hasUntaken: Bool { !messages.isEmpty || !incoming.items.isEmpty }
 
-    /// Whether `isSo` was true the last time, too.
+    /// Whether `isSo` is true and was true last time.
     fileprivate mutating func isAskedAgain(_ isSo: Bool) -> Bool {
         defer { wasSo = isSo }
         return wasSo && isSo

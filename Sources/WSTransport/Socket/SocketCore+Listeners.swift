@@ -9,13 +9,13 @@ extension SocketCore {
             let token = state.listeners.add(event, entry, first: first)
             let wasHeld = state.isCloseHeld
             state.catchUp(event)
-            // A socket with a listener for the end is kept until then; afterwards there is no reason to.
+            // A socket with a listener is retained until it has ended; after that there is no reason to retain it.
             let isOver =
                 state.ended != nil && state.happenings.isEmpty && !state.isTelling && state.isCloseHeld != true
             if !isOver { state.anchor = socket }
             var readers: [Reader] = []
             if event == .message {
-                // What came before there was a listener is for the first one.
+                // Messages that arrived before there was a listener are for the first one.
                 var earlier = Fifo<Happening>()
                 while let message = state.messages.popFirst() { earlier.append(.payload(.message(message))) }
                 state.happenings.prepend(earlier)
@@ -81,14 +81,14 @@ extension SocketCore {
 }
 
 extension SocketCore.State {
-    /// Reports to the first listener what has already happened; `close` after `error`, whichever is listened for first.
+    /// Reports earlier events to the first listener; `close` after `error`, whichever gets a listener first.
     mutating func catchUp(_ event: WebSocket.Event) {
         guard let earlier = unheard[event] else { return }
         if event == .close {
             if holdsClose() { return }
             happenings.append(earlier)
         } else {
-            // It happened before what is still to be reported, such as the end.
+            // It happened before the events that are still to be reported, such as the end.
             var missed = Fifo<SocketCore.Happening>()
             missed.append(earlier)
             happenings.prepend(missed)
@@ -97,7 +97,7 @@ extension SocketCore.State {
         if event == .error { releaseClose() }
     }
 
-    /// Keeps messages whose listener has gone for the next listener, or for readers.
+    /// Keeps messages whose listener was removed for the next listener, or for readers.
     mutating func keepMessagesUnlessHeard() {
         if listeners.count(of: .message) == 0 { keepMessages() }
     }

@@ -1,39 +1,39 @@
 internal import Synchronization
 
-/// What has come of messages that are handed over in parts.
+/// The received part of messages that are handed over in parts.
 struct IncomingParts {
     enum Item: Sendable {
         case begin(Opcode, isCompressed: Bool)
         case part([UInt8])
         case end
 
-        /// What counts against the limit of what is held.
+        /// Its cost against the limit of held bytes.
         var cost: Int { if case .part(let bytes) = self { bytes.count + 64 } else { 64 } }
     }
 
     var items = Fifo<Item>()
-    /// The message of which a reader takes parts; 0: none.
+    /// The message whose parts a reader is taking; 0 if there is none.
     var current: UInt64 = 0
-    /// Whether the rest of the message under way is dropped as it comes.
+    /// Whether the rest of the message under way is dropped as it arrives.
     var isDropping = false
-    /// Told when there is something new.
+    /// Is told when there is something new.
     var reader: FirstAnswer<Void>?
 }
 
-/// How far a message is that is sent in parts.
+/// The state of a message that is sent in parts.
 struct OutgoingParts {
-    /// Whether one has begun, and other messages have to wait.
+    /// Whether one has begun, so that other messages must wait.
     var isUnderWay = false
-    /// Bytes that were passed to the reactor, and that it has not sent yet.
+    /// Bytes that were passed to the reactor and that it has not sent yet.
     var posted = 0
-    /// Waits for room for the next part.
+    /// Waits until there is room for the next part.
     var sender: FirstAnswer<Void>?
 }
 
 // MARK: - Receiving
 
 extension SocketCore {
-    /// A part of a message arrived; `true` if no more should come for now.
+    /// Takes a received part of a message; returns `true` if no more should come for now.
     func received(_ type: Opcode, _ part: [UInt8], isCompressed: Bool, isFirst: Bool, isLast: Bool) -> Bool {
         let (reader, isFull) = state.withLock { state -> (FirstAnswer<Void>?, Bool) in
             if isFirst { hold(.begin(type, isCompressed: isCompressed), &state) }
@@ -53,19 +53,19 @@ extension SocketCore {
         _ = add(item.cost, &state)
     }
 
-    /// What a look at the parts amounts to.
+    /// The result of a look at the parts.
     private enum Look<Found: Sendable>: Sendable {
         case found(Found, hasRoom: Bool)
         case nothingYet
         case failed(any Error)
     }
 
-    /// Waits for the next message, and drops what is left of the one before; `nil` after an orderly end.
+    /// Waits for the next message, and drops the rest of the previous one; `nil` after a normal end.
     func nextMessage() async throws -> (number: UInt64, type: Opcode, isCompressed: Bool)? {
         try await look { state in
             state.hasRead = true
             var hasRoom = false
-            // Its end, at least, has not been taken as long as it is the current one.
+            // While a message is the current one, at least its end has not been taken.
             if state.incoming.current != 0 { hasRoom = self.dropCurrent(&state) }
             guard case .begin(let type, let isCompressed) = state.incoming.items.popFirst() else {
                 state.isReading = false
@@ -80,9 +80,9 @@ extension SocketCore {
         }
     }
 
-    /// Waits for the next part of a message; `nil` at its end, and of one that has been left.
+    /// Waits for the next part of a message; `nil` at its end, and if the message has been left.
     ///
-    /// Throws how the socket ended if the message is not whole.
+    /// Throws how the socket ended if the message is incomplete.
     func nextPart(of message: UInt64) async throws -> [UInt8]? {
         try await look { state in
             guard state.incoming.current == message else { return .found(nil, hasRoom: false) }
@@ -96,7 +96,7 @@ extension SocketCore {
                 state.incoming.current = 0
                 return .found(nil, hasRoom: self.release(IncomingParts.Item.end.cost, &state))
             case nil:
-                // More may come, or the end, which waits for as long as something is being read.
+                // More may come, or the end, which is delayed while something is being read.
                 state.isReading = false
                 guard let end = state.ended else { return .nothingYet }
                 return .failed(self.error(of: end, state) ?? WS.Error.closed(end.code, reason: end.reason))
@@ -104,7 +104,7 @@ extension SocketCore {
         }
     }
 
-    /// The reader of a message has gone.
+    /// Handles that the reader of a message has gone.
     func leave(_ message: UInt64) {
         let hasRoom = state.withLock { state in
             state.incoming.current == message && dropCurrent(&state)
@@ -112,7 +112,7 @@ extension SocketCore {
         if hasRoom { readOn() }
     }
 
-    /// Drops what there is of the current message, and what comes of it; whether the peer should be read again.
+    /// Drops the parts of the current message, and those still to come; returns whether the peer should be read again.
     private func dropCurrent(_ state: inout State) -> Bool {
         state.incoming.current = 0
         var hasRoom = false
@@ -124,10 +124,10 @@ extension SocketCore {
         return hasRoom
     }
 
-    /// Looks for something until it is there.
+    /// Repeats `find` until it finds something.
     private func look<Found: Sendable>(_ find: (inout sending State) -> sending Look<Found>) async throws -> Found {
         while true {
-            // Also checked where nothing has to be waited for, except after the end, which cancels a server's closure.
+            // Also checked if there is no need to wait, except after the end, which cancels a server's closure.
             if Task.isCancelled, state.withLock({ $0.ended == nil }) { throw CancellationError() }
             switch state.withLock(find) {
             case .found(let found, let hasRoom):
@@ -159,7 +159,8 @@ extension SocketCore {
 // MARK: - Sending
 
 extension SocketCore {
-    /// Waits for room, after earlier senders; then no other message is sent until the last part, or ``leaveParts(begun:)``.
+    /// Waits for room, after earlier senders; then no other message is sent until the last part, or
+    /// ``leaveParts(begun:)``.
     func beginParts(_ type: Opcode) async throws { try await enqueue(type, [], isInParts: true) }
 
     /// Waits for room, and passes the next part of the message under way to the reactor.
@@ -189,9 +190,9 @@ extension SocketCore {
         }
     }
 
-    /// The message under way gets no last part.
+    /// Ends the message under way without a last part.
     ///
-    /// - Parameter begun: whether a part was sent: then nothing else can follow on this connection.
+    /// - Parameter begun: whether a part was sent; then nothing else can follow on this connection.
     func leaveParts(begun: Bool) {
         state.withLock { $0.outgoing.isUnderWay = false }
         if begun { fail(.internalError) } else { sent(0, unsent: state.withLock { $0.unsent }) }
@@ -201,7 +202,7 @@ extension SocketCore {
         state.outgoing.posted + state.unsent <= limits.waitingMark
     }
 
-    /// The reactor has taken `count` bytes of a part; `unsent` are now in its own queue.
+    /// Records that the reactor has taken `count` bytes of a part; `unsent` are now in its own queue.
     func sentPart(_ count: Int, unsent: Int) {
         state.withLock { state in
             state.outgoing.posted = max(0, state.outgoing.posted - count)
@@ -210,7 +211,7 @@ extension SocketCore {
         wakePartSender()
     }
 
-    /// Lets the sender of the next part look again, if there is room, or never will be.
+    /// Wakes the sender of the next part, if there is room, or there will never be any.
     func wakePartSender() {
         let sender = state.withLock { state -> FirstAnswer<Void>? in
             guard state.readyState != .open || hasRoomForPart(state) else { return nil }

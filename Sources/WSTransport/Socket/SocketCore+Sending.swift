@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// What a socket's user asks of its connection.
+/// What a socket's user asks the connection to do.
 extension SocketCore {
     /// Passes a message to the reactor.
     func post(_ type: Opcode, _ payload: [UInt8]) throws(WS.Error) {
@@ -28,7 +28,7 @@ extension SocketCore {
         let taken: CheckedContinuation<Void, any Swift.Error>
     }
 
-    /// Passes a message to the reactor if there is room and no earlier sender waits; `false`: it is not taken.
+    /// Passes a message to the reactor if there is room and no earlier sender waits; `false` if it was not taken.
     func trySend(_ type: Opcode, _ payload: [UInt8]) throws(WS.Error) -> Bool {
         let outcome = state.withLock { state -> Result<Bool, WS.Error> in
             guard state.readyState == .open else { return .failure(.invalidState(state.readyState)) }
@@ -41,7 +41,7 @@ extension SocketCore {
 
     /// Waits for room, after earlier senders, and then passes a message to the reactor.
     ///
-    /// Throws `CancellationError` where the task is cancelled before; the message is not sent then.
+    /// Throws `CancellationError` if the task is cancelled first; then the message is not sent.
     func send(_ type: Opcode, _ payload: [UInt8]) async throws {
         if !Task.isCancelled, try trySend(type, payload) { return }
         try await enqueue(type, payload, isInParts: false)
@@ -78,7 +78,7 @@ extension SocketCore {
         }
     }
 
-    /// Sends a PING before what waits, and waits for its PONG.
+    /// Sends a PING before waiting messages, and waits for its PONG.
     func roundTrip() async throws -> Duration {
         let number = state.withLock { $0.makeNumber() }
         do {
@@ -98,7 +98,7 @@ extension SocketCore {
 
     private static func payload(of number: UInt64) -> [UInt8] { Array("\(number)".utf8) }
 
-    /// A PONG came: it answers the PING of that payload, and those before it (RFC 6455 §5.5.3).
+    /// Handles a PONG: it answers the PING with that payload, and those before it (RFC 6455 §5.5.3).
     func ponged(_ payload: [UInt8]) {
         let now = ContinuousClock.now
         let answered = state.withLock { state -> ArraySlice<Ping> in
@@ -120,7 +120,7 @@ extension SocketCore {
         state.posted + state.unsent <= limits.waitingMark && !state.isSendingParts
     }
 
-    /// Under the lock, so that no waiting sender comes in between.
+    /// Called under the lock, so that no waiting sender comes in between.
     private func admit(_ type: Opcode, _ payload: [UInt8], _ state: inout State) {
         state.posted += payload.count
         state.hasAnswered = true
@@ -132,7 +132,7 @@ extension SocketCore {
         _ = link.remote?.run { [self] _ in unsafe session?.send(type, payload) }
     }
 
-    /// The reactor has taken `count` bytes of what was posted; `unsent` are now in its own queue.
+    /// Records that the reactor has taken `count` posted bytes; `unsent` are now in its own queue.
     ///
     /// Lets waiting senders continue if there is room.
     func sent(_ count: Int, unsent: Int) {
@@ -155,7 +155,7 @@ extension SocketCore {
         if hasPartSender { wakePartSender() }
     }
 
-    /// There will be no more room.
+    /// Refuses the waiting senders, because there will be no more room.
     func refuseSenders() {
         let (refused, readyState) = state.withLock { state in
             let senders = state.senders
@@ -186,13 +186,13 @@ extension SocketCore {
         link.run(with: SocketSession.self) { $0?.terminate() }
     }
 
-    /// Nothing refers to the socket any more.
+    /// Ends a socket that nothing refers to any more.
     func abandon() {
         if state.withLock({ $0.readyState }) == .connecting { return abort() }
         link.run(with: SocketSession.self) { $0?.close(.goingAway, reason: "") }
     }
 
-    /// There will be no connection.
+    /// Records that there will be no connection.
     func failed(_ error: ConnectError) {
         state.withLock { $0.failure = $0.failure ?? error }
         let reason = WS.HandshakeError(error).description
@@ -200,7 +200,7 @@ extension SocketCore {
         finished(end, error: (.protocolError, reason))
     }
 
-    /// Ends the waiting for the socket to open.
+    /// Ends the wait for the socket to open.
     func giveUp() { if state.withLock({ $0.readyState }) == .connecting { abort() } }
 
     /// Cancels the connection attempt.

@@ -1,13 +1,14 @@
 internal import Synchronization
 
-/// What a ``WebSocket`` and its connection share: the state, the listeners, and messages that have not been taken.
+/// The state that a ``WebSocket`` and its connection share, with its listeners and the messages that have not been
+/// taken.
 ///
-/// The reactor fills it, tasks read it. Any thread.
+/// The reactor fills it; tasks read it. Any thread.
 final class SocketCore: Sendable {
-    /// `nil`: the wait was cancelled.
+    /// `nil` if the wait was cancelled.
     typealias EndWaiter = CheckedContinuation<CloseEvent?, Never>
 
-    /// An event for the listeners, in the order in which they happened.
+    /// An event for the listeners; events are kept in order.
     enum Happening: Sendable {
         case payload(WebSocket.Payload)
         /// The socket failed.
@@ -23,19 +24,19 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// What does not change during the socket's life.
+    /// Values that do not change during the socket's life.
     struct Limits: Sendable {
-        /// Received and not yet taken, in bytes; beyond it the peer is not read.
+        /// The maximum of received bytes that have not been taken; beyond it the peer is not read.
         var held = 1024 * 1024
-        /// Sent and not yet taken by the system, in bytes; beyond it a message is refused.
+        /// The maximum of sent bytes that the system has not taken; beyond it a message is refused.
         var unsent = 1024 * 1024
-        /// The same; beyond it a sender that can wait has to.
+        /// The same; beyond it a sender that can wait must wait.
         var waitingMark: Int { min(unsent, 64 * 1024) }
-        /// Whether a message beyond ``unsent`` ends the socket; otherwise it is only refused.
+        /// Whether a message beyond ``unsent`` ends the socket; otherwise only the message is refused.
         var closesSlowReaders = false
         /// Whether listeners and closures run on the connection's thread; otherwise on Swift's threads.
         var runsOnReactor = false
-        /// Whether messages are handed over in parts, as they come.
+        /// Whether messages are handed over in parts, as they arrive.
         var receivesParts = false
     }
 
@@ -56,7 +57,7 @@ final class SocketCore: Sendable {
     // Not checked for overlapping changes, which each message would pay.
     @exclusivity(unchecked) nonisolated(unsafe) var session: SocketSession?
 
-    /// What a message costs in addition to its bytes, so that empty ones are bounded too.
+    /// The cost of a message in addition to its bytes, so that the number of empty ones is limited, too.
     private static let overhead = 64
 
     init(link: ReactorLink, limits: Limits, isClient: Bool, subprotocol: String) {
@@ -103,7 +104,7 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// An event for the listeners; `true` if no more should come for now.
+    /// Adds an event for the listeners; returns `true` if no more should come for now.
     @discardableResult
     func happened(_ happening: Happening) -> Bool {
         let isFull = state.withLock { state in
@@ -117,7 +118,7 @@ final class SocketCore: Sendable {
         return isFull
     }
 
-    /// A message arrived; `true` if no more should come for now.
+    /// Takes a received message; returns `true` if no more should come for now.
     func received(_ message: WebSocketMessage) -> Bool {
         let (reader, isFull) = state.withLock { state -> (Reader?, Bool) in
             if let reader = state.readers.popFirst() {
@@ -127,7 +128,7 @@ final class SocketCore: Sendable {
             if state.hasMessageListener {
                 state.happenings.append(.payload(.message(message)))
             } else {
-                // Also if there are only listeners for other events: one for messages may be added a moment later.
+                // Also if there are listeners only for other events: one for messages may be added a moment later.
                 state.messages.append(message)
             }
             return (nil, add(message.length + Self.overhead, &state))
@@ -142,15 +143,15 @@ final class SocketCore: Sendable {
         return state.isFull
     }
 
-    /// Nothing more is sent or received; the connection has not ended yet.
+    /// Records that nothing more is sent or received; the connection has not ended yet.
     func ending() {
         state.withLock { state in if state.readyState == .open { state.readyState = .closing } }
         refuseSenders()
     }
 
-    /// The end, as seen by the connection.
+    /// Handles the end of the connection.
     ///
-    /// - Parameter error: what failed, if anything; reported before the end.
+    /// - Parameter error: the error that caused it, if any; reported before the end.
     func finished(_ event: CloseEvent, error: (code: CloseCode, reason: String)?) {
         let waiting = state.withLock { state -> State.Waiting? in
             guard state.ended == nil else { return nil }
@@ -159,7 +160,7 @@ final class SocketCore: Sendable {
             state.posted = 0
             state.unsent = 0
             if let error { state.happenings.append(.error(error.code, error.reason)) }
-            // Reported even without listeners: it is what releases them.
+            // Reported even without listeners, because that releases them.
             state.happenings.append(.close(event))
             return state.takeWaiting()
         }
@@ -179,11 +180,11 @@ final class SocketCore: Sendable {
 
     /// Holds the task of a server's closure, which is cancelled when the socket ends.
     ///
-    /// The reactor's thread, before anything of the socket is known to others.
+    /// Called on the reactor's thread, before anything else knows the socket.
     ///
     /// - Parameter start: starts the task, which calls ``hasRun()`` last, with this executor.
     func holdTask(_ start: ((any TaskExecutor)?) -> Task<Void, Never>) {
-        // Under the lock, so that the task does not end before it is known.
+        // Under the lock, so that the task cannot end before it is stored.
         state.withLock { $0.task = start(limits.runsOnReactor ? link.remote : nil) }
     }
 
@@ -198,7 +199,7 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// What a reader is thrown; `nil`: it ended in order.
+    /// The error for a reader; `nil` after a normal end.
     func error(of event: CloseEvent, _ state: borrowing State) -> WS.Error? {
         guard let failure = state.failure else { return event.error }
         return .handshake(WS.HandshakeError(failure))
@@ -213,7 +214,7 @@ final class SocketCore: Sendable {
         case ended((any Swift.Error)?)
     }
 
-    /// Waits for the next message that no listener was given; `nil` after an orderly end.
+    /// Waits for the next message that no listener got; `nil` after a normal end.
     func next() async throws -> WebSocketMessage? {
         let number: UInt64
         switch state.withLock({ step(&$0, nil) }) {
@@ -246,8 +247,8 @@ final class SocketCore: Sendable {
     ///
     /// - Parameter reader: waits if there is nothing; `nil`: it gets a number to wait with.
     private func step(_ state: inout State, _ reader: (number: UInt64, reader: Reader)?) -> Step {
-        // Checked under the lock: a later cancellation finds the reader in the list. The end of the socket cancels
-        // its closure, which is given what came before all the same.
+        // Checked under the lock: a later cancellation finds the reader in the list. The end of the socket cancels its
+        // closure, which still gets the messages received before.
         if Task.isCancelled, state.ended == nil { return .ended(CancellationError()) }
         if state.hasMessageListener { return .ended(WS.Error.messagesAreListenedTo) }
         state.hasRead = true
@@ -262,7 +263,7 @@ final class SocketCore: Sendable {
         return .wait(reader.number)
     }
 
-    /// Whether the peer should be read again.
+    /// Releases held bytes; returns whether the peer should be read again.
     func release(_ bytes: Int, _ state: inout State) -> Bool {
         state.heldBytes -= bytes
         guard state.isFull, state.heldBytes <= limits.held / 2 else { return false }
@@ -274,7 +275,7 @@ final class SocketCore: Sendable {
 
     var isFull: Bool { state.withLock { $0.isFull } }
 
-    /// Waits for the end; `nil` where the task is cancelled before, if that is to end the wait.
+    /// Waits for the end; `nil` if `isCancellable` and the task is cancelled first.
     func end(isCancellable: Bool) async -> CloseEvent? {
         let number = state.withLock { $0.makeNumber() }
         return await withTaskCancellationHandler {
@@ -297,7 +298,7 @@ final class SocketCore: Sendable {
         }
     }
 
-    // MARK: Telling listeners
+    // MARK: Calling listeners
 
     /// Starts a task that calls the listeners, unless one is running.
     func tell() {
@@ -312,7 +313,7 @@ final class SocketCore: Sendable {
         Task(executorPreference: limits.runsOnReactor ? link.remote : nil) { await self.tellAll(of: socket) }
     }
 
-    /// Tells them, until nothing more has happened.
+    /// Calls the listeners until there are no more events.
     func tellAll(of socket: WebSocket) async {
         while let (happening, listeners) = nextHappening() {
             guard let listeners else {
@@ -329,7 +330,7 @@ final class SocketCore: Sendable {
         noticeCatchingUp()
     }
 
-    /// Gives readers what listeners have left.
+    /// Gives readers the messages that listeners have left.
     private func serveReaders() {
         while true {
             let served = state.withLock { state -> (reader: Reader, message: WebSocketMessage, hasRoom: Bool)? in
@@ -344,12 +345,12 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// The next event and the listeners to call; `nil` for these: it waits for others.
+    /// The next event and its listeners; `nil` listeners if it waits for others.
     private func nextHappening() -> (Happening, [WebSocket.Listener]?)? {
         state.withLock { state in
             guard let happening = state.happenings.popFirst() else {
                 state.isTelling = false
-                // After the end no socket is kept for an event that cannot happen any more.
+                // After the end no socket is retained for an event that can no longer happen.
                 if state.ended != nil, state.isCloseHeld != true {
                     state.listeners.removeAll()
                     state.anchor = nil
@@ -357,7 +358,7 @@ final class SocketCore: Sendable {
                 return nil
             }
             if happening.event == .open, state.isOpenKnown { return (happening, []) }
-            // There was no connection at all: the socket's creator may still be adding listeners.
+            // There never was a connection: the socket's creator may still be adding listeners.
             if happening.event == .close, state.failure != nil, state.listeners.count(of: .close) > 0,
                 state.holdsClose()
             {

@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// The reactor's side of a ``WebSocket``: passes what arrives to the core, and sends what the core has room for.
+/// The reactor's side of a ``WebSocket``: passes received messages to the core, and sends what the core posts.
 ///
 /// Runs on the connection's reactor.
 final class SocketSession: WebSocketSession {
@@ -9,18 +9,18 @@ final class SocketSession: WebSocketSession {
     /// The stream that its messages refer to, made for the first one.
     private lazy var stream = SocketStream(core.link)
     private var isUpdateDue = false
-    /// Whether a message is sent of which the last part is still to come.
+    /// Whether a message is being sent whose last part is still to come.
     private var isSendingParts = false
-    /// Messages that wait for its end.
+    /// Messages that wait until it is complete.
     private var delayed: [Delayed] = []
-    /// Their bytes.
+    /// The size of these messages, in bytes.
     private(set) var delayedBytes = 0
-    /// What has been handed over of the message under way, in bytes.
+    /// How many bytes of the message under way have been handed over.
     private var receivedOfMessage = 0
     private var isClosing = false
-    /// Ends the connection to a peer that closed or broke the protocol.
+    /// Ends the connection to a peer that closed or violated the protocol.
     private var end: (() -> Void)?
-    /// How often it is looked whether the socket's user only sends, in nanoseconds.
+    /// How often it checks whether the socket's user only sends, in nanoseconds.
     private static let lookInterval: Int64 = 200_000_000
 
     /// Becomes the session of `connection`.
@@ -29,16 +29,16 @@ final class SocketSession: WebSocketSession {
         self.core = core
         core.link.bind(self, on: connection.stream.reactor)
         unsafe core.session = self
-        // Senders that can wait do; the core limits the others.
+        // Senders that can wait do so; the core limits the others.
         connection.stream.maximumUnsent = .max
         if core.limits.receivesParts { connection.handOverParts() }
     }
 
-    /// A message that waits for the end of another.
+    /// A message that waits until another one is complete.
     private struct Delayed {
         let type: Opcode
         let payload: [UInt8]
-        /// Whether the core counts it among what it has posted.
+        /// Whether the core counts it as posted.
         let isPosted: Bool
     }
 
@@ -52,7 +52,7 @@ final class SocketSession: WebSocketSession {
         update()
     }
 
-    /// Keeps a message where another is sent in parts; `false`: it can be sent.
+    /// Delays a message while another is sent in parts; `false` if it can be sent now.
     func waits(_ type: Opcode, _ payload: [UInt8], isPosted: Bool) -> Bool {
         guard isSendingParts, !type.isControl else { return false }
         delayed.append(Delayed(type: type, payload: payload, isPosted: isPosted))
@@ -90,7 +90,7 @@ final class SocketSession: WebSocketSession {
     func close(_ code: CloseCode, reason: String) {
         isClosing = true
         connection.close(code, reason: reason)
-        // The peer has closed before: there is nothing left to wait for.
+        // If the peer has closed before, there is nothing left to wait for.
         caughtUp()
     }
 
@@ -100,10 +100,10 @@ final class SocketSession: WebSocketSession {
 
     func terminate() { connection.terminate() }
 
-    /// Resumes reading after there was no room for what arrived.
+    /// Resumes reading after there was no room for received messages.
     func readOn() { if !core.isFull { connection.stream.resumeReading() } }
 
-    /// Everything that came before the peer closed or broke the protocol has been handled.
+    /// Ends the connection after everything has been handled that came before the peer closed or violated the protocol.
     func caughtUp() {
         let end = end.take()
         end?()
@@ -111,14 +111,15 @@ final class SocketSession: WebSocketSession {
 
     // MARK: From the connection
 
-    /// Tasks answer in a later turn than the one that brought the messages.
+    /// Waits, because tasks answer in a later turn than the one in which the messages arrived.
     func isEnding(_ end: @escaping () -> Void) {
         self.end = end
-        // What they have sent by now may still wait in the reactor's mailbox, so the end goes there, too: after it.
+        // Messages that they have sent may still be in the reactor's mailbox, so the end is posted there, too, after
+        // them.
         if core.awaitsCatchingUp() { look() } else { core.link.run(with: SocketSession.self) { $0?.caughtUp() } }
     }
 
-    /// Ends it where what was asked has been answered, and nothing but more to send keeps the socket's user.
+    /// Ends the connection when requests have been answered and the user of the socket only sends.
     private func look() {
         connection.stream.reactor.run(afterNanoseconds: Self.lookInterval) { [weak self] in
             guard let self, end != nil else { return }
@@ -166,15 +167,16 @@ final class SocketSession: WebSocketSession {
         core.link.release(on: connection.stream.reactor)
         unsafe core.session = nil
         core.ending()
-        // A slow reader is released at once; its closing handshake may take its time.
+        // A slow reader is released at once; its closing handshake may take longer.
         guard !connection.stream.isOpen else { return core.finished(event) }
-        // RFC 6455 §7.1.4: it ends with TCP. If the process ends then, the answer to the CLOSE has been sent.
+        // RFC 6455 §7.1.4: the WebSocket ends with TCP. If the process ends then, the answer to the CLOSE has been
+        // sent.
         connection.stream.onEnd { [core] in core.finished(event) }
     }
 }
 
 extension SocketCore {
-    /// The connection has ended, as `event` says.
+    /// Reports the end of the connection.
     fileprivate func finished(_ event: CloseEvent) {
         guard !event.wasClean else { return finished(event, error: nil) }
         // A lost connection has no code of its own: 1001, and 1006 at the end, as in browsers.

@@ -6,7 +6,8 @@ extension SocketCore {
     /// Every socket has one, most of them idle: what few need lies apart, and is made when something is put there.
     struct State {
         var readyState: ReadyState
-        /// Whether the end waits, for a moment at most, until the preceding error is reported; `nil`: it has waited.
+        /// Whether the end waits, for a moment at most, until the preceding error is reported; `nil` after it has
+        /// waited.
         var isCloseHeld: Bool? = false
         /// Whether a caller waited for the socket to open.
         var isOpenKnown = false
@@ -15,13 +16,14 @@ extension SocketCore {
         var isTelling = false
         /// Whether a reader has taken a message, and has not returned for the next one.
         var isReading = false
-        /// Whether something was sent since a message was last taken.
+        /// Whether something has been sent since a message was last taken.
         var hasAnswered = false
-        /// What ``onlySends()`` found when it was last asked.
+        /// The result of ``onlySends()`` at the last call.
         var wasSo = false
-        /// Whether the peer closed or broke the protocol, which takes effect when everything before has been handled.
+        /// Whether the peer closed or violated the protocol, which takes effect after everything before has been
+        /// handled.
         var isEnding = false
-        /// Whether a reader has ever taken a message, or come for one.
+        /// Whether a reader has ever taken or requested a message.
         var hasRead = false
         var subprotocol: String
         /// For readers.
@@ -29,13 +31,13 @@ extension SocketCore {
         var heldBytes = 0
         var readers = ReaderQueue()
         private var lastNumber: UInt64 = 0
-        /// Messages passed to the reactor that it has not sent yet, and bytes that it sent and the system has not
-        /// taken.
+        /// The size of messages passed to the reactor that it has not sent yet, and of sent bytes that the system has
+        /// not taken.
         var posted = 0
         var unsent = 0
         var lastPong: ContinuousClock.Instant?
         var peer: SocketAddress?
-        /// The task of a server's closure, as long as that runs.
+        /// The task of a server's closure, while it runs.
         var task: Task<Void, Never>?
         /// Keeps the socket alive for its listeners until it has ended.
         var anchor: WebSocket?
@@ -53,7 +55,7 @@ extension SocketCore {
             hasAnswered = false
         }
 
-        /// A number for what waits, by which it is found when its task is cancelled.
+        /// A number that identifies a waiting operation, so that cancelling its task finds it.
         mutating func makeNumber() -> UInt64 {
             lastNumber += 1
             return lastNumber
@@ -108,7 +110,7 @@ extension SocketCore.State {
         _modify { yield &madeExtras.unheard }
     }
 
-    /// Messages that come and go in parts.
+    /// Messages that are received and sent in parts.
     var incoming: IncomingParts {
         get { extras?.incoming ?? IncomingParts() }
         _modify { yield &madeExtras.incoming }
@@ -152,13 +154,13 @@ extension SocketCore.State {
         _modify { yield &madeExtras.pings }
     }
 
-    /// What the peer has shown; `nil`: nothing.
+    /// The peer's certificate; `nil` if it has presented none.
     var certificate: TLSPeerCertificate? {
         get { extras?.certificate }
         set { madeExtras.certificate = newValue }
     }
 
-    /// The fields of the answer to a client's handshake.
+    /// The fields of the response to a client's handshake.
     var answer: HeaderFields? {
         get { extras?.answer }
         set { madeExtras.answer = newValue }

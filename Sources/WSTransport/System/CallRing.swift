@@ -1,32 +1,31 @@
 internal import CLinux
 internal import Glibc
 
-/// Makes many calls to the kernel with one, through an io_uring.
+/// Makes many system calls with one, through an io_uring.
 ///
-/// All of them are attempted at once, and none is under way between two calls of ``run(_:)``.
-/// The thread that makes it is the only one that may use it: closing it, wherever that happens, interrupts what that
-/// thread waits for.
+/// All of them are attempted at once, and none is under way between two calls of ``run(_:)``. Only the thread that
+/// makes the ring may use it; closing it, wherever that happens, interrupts what that thread waits for.
 @safe struct CallRing: ~Copyable {
-    /// The calls for which there are rings.
+    /// The kinds of calls for which there are rings.
     struct Call {
         let rawValue: UInt8
         static let send = Call(rawValue: UInt8(IORING_OP_SEND.rawValue))
         static let receive = Call(rawValue: UInt8(IORING_OP_RECV.rawValue))
     }
 
-    /// The outcome of one ``run(_:)``, by the places of the entries.
+    /// The outcome of one ``run(_:)``, by the indices of the entries.
     struct Outcome {
-        /// The place of the first entry.
+        /// The index of the first entry.
         let first: UInt32
-        /// How many the kernel has taken; those after them were not attempted.
+        /// How many entries the kernel has taken; the later ones were not attempted.
         let taken: UInt32
-        /// How many the kernel has not taken.
+        /// How many entries the kernel has not taken.
         let left: UInt32
-        /// Whether the results of those that it has taken cannot be learned.
+        /// Whether the results of the taken entries cannot be learned.
         let isLost: Bool
     }
 
-    /// How many calls one ``run(_:)`` carries; a power of two.
+    /// The number of calls in one ``run(_:)``; a power of two.
     let capacity: UInt32
     private let descriptor: FileDescriptor
     private let queues: Mapping
@@ -37,10 +36,10 @@ internal import Glibc
     private let completionTail: UnsafeMutablePointer<UInt32>
     private let completions: UnsafeMutablePointer<io_uring_cqe>
     private let completionMask: UInt32
-    /// Whether the kernel supports the ways that were measured to be worth it (Linux 6.1); the others must be enabled
-    /// explicitly.
+    /// Whether the kernel supports the features with which a ring was measured to pay off (Linux 6.1); on others it
+    /// must be enabled explicitly.
     let isModern: Bool
-    /// What the kernel was told about, and where the next entry goes; both wrap around.
+    /// The tail that the kernel was told, and the place of the next entry; both wrap around.
     private var tail: UInt32
     private(set) var queued: UInt32 = 0
     /// Whether the kernel has refused it permanently.
@@ -48,7 +47,7 @@ internal import Glibc
 
     /// Asks the kernel for a ring; throws if it has none or refuses.
     ///
-    /// - Parameter flags: those of the call, `MSG_…`.
+    /// - Parameter flags: the flags of the call, `MSG_…`.
     init(of call: Call, capacity: UInt32, flags: UInt32) throws(Errno) {
         var parameters = io_uring_params()
         parameters.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN
@@ -60,7 +59,7 @@ internal import Glibc
         guard raw >= 0 else { throw .current }
         let descriptor = FileDescriptor(adopting: raw)
         let isModern = parameters.flags & IORING_SETUP_DEFER_TASKRUN != 0
-        // Both queues in one mapping (5.4), and no completion is dropped (5.5).
+        // Both queues are in one mapping (5.4), and no completion is dropped (5.5).
         let features = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP
         guard parameters.features & features == features else { throw Errno(rawValue: ENOSYS) }
 
@@ -97,20 +96,20 @@ internal import Glibc
 
     /// Adds a call on `descriptor` that reads or fills `count` bytes; there must be room for it.
     ///
-    /// - Parameter name: returned with its result.
+    /// - Parameter name: a value that is returned with the result.
     @inline(__always)
     mutating func put(_ bytes: UnsafeRawPointer, _ count: UInt32, _ descriptor: Int32, name: UInt64) {
         unsafe uring_put(entry(tail &+ queued), descriptor, bytes, count, name)
         queued &+= 1
     }
 
-    /// The entry at a place.
+    /// The entry at an index.
     @inline(__always)
     func entry(_ place: UInt32) -> UnsafeMutablePointer<io_uring_sqe> {
         unsafe entries + Int(place & (capacity &- 1))
     }
 
-    /// Makes the queued calls, and reports each that was attempted: its entry's `user_data` and the result.
+    /// Makes the queued calls, and reports each attempted one: the `user_data` of its entry, and the result.
     @inline(__always)
     mutating func run(_ answered: (UInt64, Int32) -> Void) -> Outcome {
         let first = tail
@@ -128,7 +127,7 @@ internal import Glibc
             } else if count < 0, Errno.current.rawValue != EAGAIN, Errno.current.rawValue != EBUSY {
                 isBroken = true
             } else {
-                // The kernel has no memory for more: the rest goes by ordinary calls.
+                // The kernel has no memory for more: the rest is done by ordinary calls.
                 break
             }
         }
@@ -141,7 +140,7 @@ internal import Glibc
         return Outcome(first: first, taken: taken, left: left, isLost: isLost)
     }
 
-    /// Waits for `count` calls to complete; `false`: their results cannot be learned.
+    /// Waits for `count` calls to complete; `false` if their results cannot be learned.
     @inline(__always)
     private mutating func collect(_ count: UInt32, _ answered: (UInt64, Int32) -> Void) -> Bool {
         var missing = count
@@ -159,7 +158,7 @@ internal import Glibc
             let answer = uring_enter(descriptor.rawValue, 0, missing, UInt32(IORING_ENTER_GETEVENTS))
             guard answer >= 0 || Errno.current == .interrupted else { break }
         }
-        // Cannot happen: every entry that was taken is answered.
+        // Cannot happen: every taken entry is answered.
         isBroken = true
         return false
     }

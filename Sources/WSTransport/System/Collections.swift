@@ -1,25 +1,25 @@
 /// A queue: first in, first out.
 package struct Fifo<Element> {
     private var elements: [Element?] = []
-    /// The items before it have been removed.
+    /// The elements before this index have been removed.
     private var front = 0
 
-    /// An empty queue.
+    /// Makes an empty queue.
     package init() {}
 
     package var isEmpty: Bool { front == elements.count }
 
     package var count: Int { elements.count - front }
 
-    /// The oldest; `nil`: there is none.
+    /// The oldest element; `nil` if there is none.
     package var first: Element? { front < elements.count ? elements[front] : nil }
 
-    /// The one that so many are before; `nil`: there are not so many.
+    /// The element with this many before it; `nil` if there are not so many.
     package subscript(place: Int) -> Element? {
         place >= 0 && place < count ? elements[front + place] : nil
     }
 
-    /// Changes the newest, if there is one.
+    /// Changes the newest element, if there is one.
     package mutating func changeLast(_ body: (inout Element) -> Void) {
         guard var element = elements.last.flatMap({ $0 }), !isEmpty else { return }
         elements[elements.count - 1] = nil
@@ -29,19 +29,19 @@ package struct Fifo<Element> {
 
     package mutating func append(_ element: Element) { elements.append(element) }
 
-    /// Inserts `others`, in order, before all.
+    /// Inserts `others`, in order, before all elements.
     mutating func prepend(_ others: Fifo) {
         elements.replaceSubrange(..<front, with: others.elements[others.front...])
         front = 0
     }
 
-    /// Removes and returns the oldest that satisfies `isWanted`; `nil`: there is none.
+    /// Removes and returns the oldest element that satisfies `isWanted`; `nil` if there is none.
     mutating func removeFirst(where isWanted: (Element) -> Bool) -> Element? {
         guard let index = elements[front...].firstIndex(where: { $0.map(isWanted) ?? false }) else { return nil }
         return elements.remove(at: index)
     }
 
-    /// Removes and returns the oldest; `nil`: there is none.
+    /// Removes and returns the oldest element; `nil` if there is none.
     package mutating func popFirst() -> Element? {
         guard front < elements.count else { return nil }
         let element = elements[front]

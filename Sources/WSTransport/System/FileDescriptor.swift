@@ -23,19 +23,19 @@ package struct FileDescriptor: ~Copyable {
         try valueOrErrno { unsafe Glibc.read(rawValue, bytes.baseAddress, bytes.count) }
     }
 
-    /// A file to read; a pipe without a writer is not waited for.
+    /// Opens a file for reading; does not wait for the writer of a pipe.
     ///
     /// The corresponding C function is `open`.
     package static func reading(_ path: String) throws(Errno) -> FileDescriptor {
         FileDescriptor(adopting: try valueOrErrno { unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) })
     }
 
-    /// Reads to the end; where there is more than `maximum` bytes, so are there here, but not all.
+    /// Reads to the end; if there are more than `maximum` bytes, returns more than that, but not all.
     package func readToEnd(atMost maximum: Int) throws(Errno) -> [UInt8] {
         try Self.readToEnd(rawValue, atMost: maximum)
     }
 
-    /// The same of a descriptor that remains open.
+    /// The same for a descriptor that remains open.
     package static func readToEnd(_ descriptor: Int32, atMost maximum: Int) throws(Errno) -> [UInt8] {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: min(maximum, 65_535) + 1)
@@ -49,7 +49,7 @@ package struct FileDescriptor: ~Copyable {
         return bytes
     }
 
-    /// The text of a small file, as the kernel offers them: its first 4 KiB; `nil`: it cannot be read.
+    /// The text of a small file, as the kernel provides them: its first 4 KiB; `nil` if it cannot be read.
     package static func text(of path: String) -> String? {
         do throws(Errno) {
             return String(decoding: try reading(path).readToEnd(atMost: 4096).prefix(4096), as: UTF8.self)
@@ -58,13 +58,13 @@ package struct FileDescriptor: ~Copyable {
         }
     }
 
-    /// A file to which everything is added at its end; made for its owner only where it is not there.
+    /// Opens a file for appending; if there is none, it is created for its owner only.
     ///
-    /// The corresponding C function is `open`. A pipe that nobody reads is an error, and is not waited for.
+    /// The corresponding C function is `open`. A pipe without a reader is an error, and is not waited for.
     package static func appending(to path: String) throws(Errno) -> FileDescriptor {
         let flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
         let raw = try valueOrErrno { unsafe open(path, flags, mode_t(0o600)) }
-        // From here on a writer waits, on a thread that may.
+        // From now on writing blocks, on a thread that may block.
         _ = fcntl(raw, F_SETFL, O_WRONLY | O_APPEND)
         return FileDescriptor(adopting: raw)
     }

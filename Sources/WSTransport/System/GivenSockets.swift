@@ -1,21 +1,22 @@
 internal import Glibc
 
-/// Listening sockets that the process was started with, as systemd passes them (sd_listen_fds(3)).
+/// The listening sockets that were passed to this process, as systemd passes them (sd_listen_fds(3)).
 ///
-/// Descriptors from 3 on; `LISTEN_FDS` counts them, `LISTEN_FDNAMES` names them, and `LISTEN_PID` says whose they are.
+/// Descriptors from 3 on; `LISTEN_FDS` is their number, `LISTEN_FDNAMES` has their names, and `LISTEN_PID` their
+/// process.
 package struct GivenSockets: Sendable {
-    /// A socket and the name that it was given, `unknown` if none.
+    /// A socket and its name; `unknown` if it has none.
     package struct Socket: Equatable, Sendable {
         package let name: String
         package let descriptor: Int32
     }
 
-    /// Those that were passed, in their order.
+    /// The sockets, in order.
     package let all: [Socket]
 
     private static let first: Int32 = 3
 
-    /// Those of this process.
+    /// The sockets passed to this process.
     package init() {
         func variable(_ name: String) -> String? { unsafe getenv(name).flatMap { unsafe String(cString: $0) } }
         self.init(
@@ -23,7 +24,7 @@ package struct GivenSockets: Sendable {
             own: getpid())
     }
 
-    /// Those that these variables tell of; none if they are meant for another process.
+    /// The sockets that these variables describe; none if they are for another process.
     init(process: String?, count: String?, names: String?, own: Int32) {
         guard let process, Int32(process) == own, let count = count.flatMap({ Int32($0) }), 1...1024 ~= count else {
             all = []
@@ -38,11 +39,11 @@ package struct GivenSockets: Sendable {
 }
 
 extension Socket {
-    /// Takes over a socket that another program has bound: from now on it does not block, and no child inherits it.
+    /// Takes over a socket that another program has bound: makes it non-blocking, and not inherited by children.
     ///
     /// Throws `notASocket`, or `invalidArgument` if it does not listen for streams.
     ///
-    /// - Returns: where it listens.
+    /// - Returns: the address that it listens on.
     package static func adopt(_ descriptor: Int32) throws(Errno) -> SocketAddress {
         func option(_ name: Int32) throws(Errno) -> Int32 {
             var value: Int32 = 0
@@ -60,7 +61,7 @@ extension Socket {
         return address.path == nil ? address : boundPath(of: descriptor) ?? address
     }
 
-    /// Where a Unix socket is bound; `nil` for one without a path in the file system.
+    /// The path that a Unix socket is bound to; `nil` if it has none in the file system.
     private static func boundPath(of descriptor: Int32) -> SocketAddress? {
         var address = sockaddr_un()
         var length = socklen_t(MemoryLayout<sockaddr_un>.size)

@@ -1,13 +1,13 @@
 internal import Glibc
 
 extension Machine {
-    /// How much memory this process may use, in bytes: what the machine has, or less if a control group limits it.
+    /// How much memory this process may use, in bytes: all of the machine's, or less if a control group limits it.
     package static let memory = {
         let physical = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
         return min(physical, groupLimit(root: "") ?? physical)
     }()
 
-    /// The limit set by the control groups of this process, in bytes; `nil`: no limit.
+    /// The limit set by the control groups of this process, in bytes; `nil` if there is none.
     ///
     /// A group is limited by itself and by each group that contains it.
     ///
@@ -34,6 +34,6 @@ extension Machine {
         return least
     }
 
-    /// The number in a kernel file; `nil`: it holds a word.
+    /// The number in a kernel file; `nil` if it contains a word.
     private static func number(_ text: String) -> Int? { Int(text.prefix { $0.isNumber }) }
 }

@@ -3,14 +3,13 @@ internal import Glibc
 
 /// Reads from many sockets with one call to the kernel.
 ///
-/// The corresponding C function is `recv` with `MSG_DONTWAIT`, once for each; the interface is io_uring.
-/// Nothing is under way between two calls of ``run()``, so a closed socket's number may be reused.
-/// The thread that makes it is the only one that may use it: closing it, wherever that happens, interrupts what that
-/// thread waits for.
+/// The corresponding C function is `recv` with `MSG_DONTWAIT`, once for each; the interface is io_uring. Nothing is
+/// under way between two calls of ``run()``, so a closed socket's number may be reused. Only the thread that makes the
+/// ring may use it; closing it, wherever that happens, interrupts what that thread waits for.
 @safe struct ReceiveRing: ~Copyable {
     /// The number of sockets that one call reads from.
     ///
-    /// Measured: 64, 128 and 256 cost the same, and each has its buffer.
+    /// Measured: 64, 128 and 256 cost the same, and each socket needs a buffer.
     static let capacity: UInt32 = 64
     /// The number of bytes read from each of them.
     static let room = 4096
@@ -47,8 +46,8 @@ internal import Glibc
 
     /// Reads from the sockets that were added, and returns their number.
     ///
-    /// Their places are 0 and up, in the order in which they were added. What was read stays until the next one is
-    /// added.
+    /// Their indices start at 0, in the order in which they were added. The bytes read stay valid until the next socket
+    /// is added.
     mutating func run() -> Int {
         let count = Int(ring.queued)
         guard count > 0 else { return 0 }
@@ -60,10 +59,10 @@ internal import Glibc
         return count
     }
 
-    /// The tag of the socket at a place.
+    /// The tag of the socket at an index.
     func tag(at place: Int) -> UInt32 { tags[place] }
 
-    /// What was read there, empty at the end of the stream; throws the error of `recv`.
+    /// The bytes read from that socket, empty at the end of the stream; throws the error of `recv`.
     func bytes(at place: Int) throws(Errno) -> UnsafeMutableRawBufferPointer {
         let result = results[place]
         guard result >= 0 else { throw Errno(rawValue: -result) }

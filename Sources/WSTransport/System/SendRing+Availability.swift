@@ -3,18 +3,17 @@ internal import Glibc
 internal import Synchronization
 
 extension SendRing {
-    /// Why there is no ring, as half a sentence.
+    /// Why there is no ring, as part of a sentence.
     package struct Unavailable: Error, Sendable, CustomStringConvertible {
         package let description: String
     }
 
-    /// The kernel's answer to making rings and passing two sends and two receives through them, asked once in this
-    /// process.
+    /// The result of trying to make rings and to pass two sends and two receives through them, once in this process.
     ///
     /// - Returns: whether the ring is one of those that were measured to cost less than a `send` or a `read` for each
     ///   socket.
     package static let availability: Result<Bool, Unavailable> = {
-        // On a thread that ends with it: closing a ring interrupts what waits on a thread that has used it.
+        // On a thread of its own that ends afterwards: closing a ring interrupts waiting on a thread that has used it.
         let answer = Mutex<Result<Bool, Unavailable>>(.failure(Unavailable(.wouldBlock)))
         do throws(Errno) {
             try startThread(named: "io_uring-probe") { answer.withLock { $0 = probe() } }.join()
@@ -35,7 +34,7 @@ extension SendRing {
         }
     }
 
-    /// Whether a socket with room takes its bytes, and one without reports it at once.
+    /// Whether a socket with room takes its bytes, and one without room reports that at once.
     private mutating func works() throws(Errno) -> Bool {
         var ends: [Int32] = [-1, -1]
         let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
@@ -60,7 +59,7 @@ extension SendRing {
         return try Self.receives([1], from: near.rawValue)
     }
 
-    /// Whether a ring reads what a socket has, and reports at once when there is no more.
+    /// Whether a ring reads the bytes of a socket, and reports at once when there are no more.
     private static func receives(_ expected: [UInt8], from socket: Int32) throws(Errno) -> Bool {
         var ring = try ReceiveRing()
         ring.put(socket, tag: 0)

@@ -4,9 +4,9 @@ internal import Glibc
 /// Sends to many sockets with one call to the kernel.
 ///
 /// The corresponding C function is `send` with `MSG_DONTWAIT` and `MSG_NOSIGNAL`, once for each; the interface is
-/// io_uring. Nothing is under way between two calls of ``run(_:)``: no bytes outlive it, and a closed socket's number
-/// may be reused. The thread that makes it is the only one that may use it: closing it, wherever that happens,
-/// interrupts what that thread waits for.
+/// io_uring. Nothing is under way between two calls of ``run(_:)``: the bytes are no longer used, and a closed socket's
+/// number may be reused. Only the thread that makes the ring may use it; closing it, wherever that happens, interrupts
+/// what that thread waits for.
 @safe package struct SendRing: ~Copyable {
     /// A send that did not take everything.
     @safe struct Incomplete {
@@ -29,8 +29,8 @@ internal import Glibc
         ring = try CallRing(of: .send, capacity: Self.capacity, flags: UInt32(MSG_NOSIGNAL | MSG_DONTWAIT))
     }
 
-    /// Whether the kernel supports the ways that were measured to be worth it (Linux 6.1); the others must be enabled
-    /// explicitly.
+    /// Whether the kernel supports the features with which a ring was measured to pay off (Linux 6.1); on others it
+    /// must be enabled explicitly.
     var isModern: Bool { ring.isModern }
     /// Whether the kernel has refused it permanently.
     package var isBroken: Bool { ring.isBroken }
@@ -44,12 +44,12 @@ internal import Glibc
         unsafe ring.put(bytes, count, descriptor, name: UInt64(tag) << 32 | UInt64(count))
     }
 
-    /// Sends what was added, and reports those that did not take everything.
+    /// Makes the sends that were added, and reports those that did not take everything.
     ///
     /// Returns when all of them have been attempted; one that could not be attempted took nothing.
     mutating func run(_ incomplete: (Incomplete) -> Void) {
         guard ring.queued > 0 else { return }
-        // This is rare, so searching for the entries is cheap enough.
+        // Incomplete sends are rare, so searching for their entries is cheap enough.
         var short: [(name: UInt64, result: Int32)] = []
         let outcome = ring.run { name, result in
             if UInt32(bitPattern: result) != UInt32(truncatingIfNeeded: name) { short.append((name, result)) }

@@ -1,14 +1,14 @@
 internal import CLinux
 internal import Glibc
 
-/// Signals taken one at a time by one thread, rather than by handlers.
+/// Takes signals one at a time on one thread, without handlers.
 package struct SignalSet: ~Copyable {
     /// A signal that the program handles.
     package enum Signal: Sendable { case terminate, interrupt, hangUp }
 
     private var set = sigset_t()
 
-    /// Holds back SIGTERM, SIGINT and SIGHUP for ``wait()``, and ignores SIGPIPE.
+    /// Blocks SIGTERM, SIGINT and SIGHUP for ``wait()``, and ignores SIGPIPE.
     ///
     /// Threads inherit this, so call it before starting the first of them.
     package init() {

@@ -1,20 +1,20 @@
 internal import CLinux
 internal import Glibc
 
-/// Making sockets and asking about them.
+/// Creates and configures sockets.
 ///
 /// Each verb names its C function.
 package enum Socket {
-    /// A listening, non-blocking socket.
+    /// Makes a listening, non-blocking socket.
     ///
     /// The corresponding C functions are `socket`, `bind`, `listen`.
     ///
     /// - Parameters:
-    ///   - sharesPort: several sockets may listen on the address (`SO_REUSEPORT`), and the kernel distributes
+    ///   - sharesPort: whether several sockets may listen on the address (`SO_REUSEPORT`); the kernel distributes
     ///     connections.
-    ///   - isIPv6Only: `::` accepts no IPv4 connections; other addresses accept only their own family anyway.
+    ///   - isIPv6Only: whether `::` accepts no IPv4 connections; other addresses accept only their own family anyway.
     ///   - mode: the permissions of the file at a path.
-    ///   - group: the owning group of the file at a path; `nil`: the process's group.
+    ///   - group: the group of the file at a path; `nil` for the process's group.
     package static func listening(
         on address: SocketAddress, sharesPort: Bool, isIPv6Only: Bool = false, mode: UInt32 = 0o600,
         group: UInt32? = nil
@@ -29,7 +29,7 @@ package enum Socket {
                 try set(raw, Int32(IPPROTO_IPV6), IPV6_V6ONLY, isOne ? 1 : 0)
             }
         } else {
-            // From its first moment, whatever the umask is: the file gets the socket's mode.
+            // Set at once, whatever the umask is: the file gets the mode of the socket.
             _ = try valueOrErrno { fchmod(raw, 0o600) }
         }
         try unsafe address.withSockaddr { (pointer, length) throws(Errno) in
@@ -53,7 +53,7 @@ package enum Socket {
         return (pair[0], pair[1])
     }
 
-    /// Another descriptor of the same socket.
+    /// Makes another descriptor of the same socket.
     ///
     /// The corresponding C function is `fcntl` with `F_DUPFD_CLOEXEC`.
     package static func duplicate(_ descriptor: Int32) throws(Errno) -> FileDescriptor {
@@ -73,8 +73,8 @@ package enum Socket {
     ) throws(Errno) -> FileDescriptor {
         let descriptor = try make(address.domain)
         if let source {
-            // The port is chosen by `connect`, which knows both ends; otherwise connections would be limited to the
-            // number of ports.
+            // `connect` chooses the port, because it knows both ends; otherwise the number of ports would limit the
+            // number of connections.
             try set(descriptor.rawValue, Int32(IPPROTO_IP), IP_BIND_ADDRESS_NO_PORT, 1)
             try unsafe source.withSockaddr { (pointer, length) throws(Errno) in
                 _ = try valueOrErrno { unsafe bind(descriptor.rawValue, pointer, length) }
@@ -91,7 +91,7 @@ package enum Socket {
         return descriptor
     }
 
-    /// The next waiting connection and its peer; throws `wouldBlock` when there is none.
+    /// Accepts the next waiting connection, and returns it with its peer; throws `wouldBlock` if there is none.
     ///
     /// The corresponding C function is `accept4`.
     package static func accept(from listener: borrowing FileDescriptor) throws(Errno) -> (Int32, SocketAddress?) {
@@ -110,12 +110,12 @@ package enum Socket {
         return (accepted, SocketAddress(storage))
     }
 
-    /// Sends small pieces at once: the loop's turn has already gathered them.
+    /// Makes the socket send small pieces at once: the reactor's turn has already combined them.
     package static func setNoDelay(_ descriptor: Int32) {
         try? set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
     }
 
-    /// Lets the kernel probe a silent peer, for protocols without a probe of their own.
+    /// Makes the kernel probe a silent peer, for protocols without a probe of their own.
     ///
     /// - Parameters: idle and timeout in whole seconds, at least 1.
     package static func setKeepAlive(_ descriptor: Int32, idleSeconds: Int, timeoutSeconds: Int) {
@@ -125,13 +125,13 @@ package enum Socket {
         try? set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPCNT, 2)
     }
 
-    /// Turns the coming close into a reset, so that nothing waits in the kernel for a peer that is gone.
+    /// Makes the next close a reset, so that nothing waits in the kernel for a peer that has gone.
     package static func setResetOnClose(_ descriptor: Int32) {
         var option = linger(l_onoff: 1, l_linger: 0)
         unsafe _ = setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
     }
 
-    /// Sends as much as the socket accepts now, without waiting and without `SIGPIPE`; negative: an error.
+    /// Sends as much as the socket accepts now, without waiting and without `SIGPIPE`; a negative result is an error.
     ///
     /// The corresponding C function is `send`.
     @inline(__always)
@@ -139,7 +139,7 @@ package enum Socket {
         unsafe plain_send(descriptor, bytes, count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
     }
 
-    /// Says that nothing more will be sent.
+    /// Announces that nothing more will be sent.
     ///
     /// The corresponding C function is `shutdown`.
     package static func shutDownSending(_ descriptor: Int32) { _ = shutdown(descriptor, Int32(SHUT_WR)) }
@@ -152,7 +152,7 @@ package enum Socket {
         return value == 0 ? nil : Errno(rawValue: value)
     }
 
-    /// The address to which a socket is bound, for the port that the kernel chose.
+    /// The address that a socket is bound to; tells which port the kernel chose.
     package static func localAddress(_ descriptor: Int32) -> SocketAddress? {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -164,14 +164,14 @@ package enum Socket {
         return code == 0 ? SocketAddress(storage) : nil
     }
 
-    /// The process at the other end of a socket in the file system, as the kernel knows it; `nil`: another kind of socket.
+    /// The process at the other end of a Unix socket, as the kernel knows it; `nil` for another kind of socket.
     ///
     /// The corresponding option is `SO_PEERCRED`.
     package static func peerCredentials(_ descriptor: Int32) -> (pid: Int32, uid: UInt32, gid: UInt32)? {
         var values: InlineArray<3, UInt32> = [0, .max, .max]
         var length = socklen_t(MemoryLayout.size(ofValue: values))
         let code = unsafe getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &values, &length)
-        // A socket of the internet has the answer of nobody.
+        // For an Internet socket the kernel returns no process.
         guard code == 0, values[0] != 0 else { return nil }
         return (Int32(bitPattern: values[0]), values[1], values[2])
     }

@@ -1,16 +1,18 @@
 internal import CLinux
 internal import Glibc
 
-/// An address at which a socket listens or to which it connects.
+/// An address that a socket listens on or connects to.
 package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
-    /// In network byte order, as in memory: every connection has an address, which an array would double in size.
+    /// In network byte order, as in memory.
+    ///
+    /// Not an array, which would double the size of each connection's address.
     private enum Place: Hashable, Sendable { case inet(UInt32), inet6(UInt64, UInt64), unix(path: String) }
 
     private let place: Place
-    /// 0 lets the kernel choose the port to listen on.
+    /// The port; 0 lets the kernel choose the port to listen on.
     package let port: UInt16
 
-    /// A numeric IPv4 or IPv6 address (without brackets); `nil` for anything else.
+    /// Makes a numeric IPv4 or IPv6 address (without brackets); `nil` for anything else.
     package init?(host: String, port: UInt16) {
         var four = in_addr()
         var six = in6_addr()
@@ -24,20 +26,20 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         self.port = port
     }
 
-    /// A path in the file system; `nil` where it is longer than the kernel allows (107 bytes) or empty.
+    /// Makes a path in the file system; `nil` if it is empty or longer than the kernel allows (107 bytes).
     package init?(path: String) {
         guard (1...107).contains(path.utf8.count), !path.utf8.contains(0) else { return nil }
         place = .unix(path: path)
         port = 0
     }
 
-    /// An IPv4 address, its bytes in the network's order as they lie in memory.
+    /// Makes an IPv4 address from its bytes in network order.
     init(four: UInt32, port: UInt16) {
         place = .inet(four)
         self.port = port
     }
 
-    /// An IPv6 address, its bytes in the network's order as they lie in memory.
+    /// Makes an IPv6 address from its bytes in network order.
     init(six: (UInt64, UInt64), port: UInt16) {
         place = .inet6(six.0, six.1)
         self.port = port
@@ -48,7 +50,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         self.port = port
     }
 
-    /// The same, where an IPv4 address is written as one of IPv6 (RFC 4291 §2.5.5.2) as that IPv4 address.
+    /// The same, but an IPv4 address in IPv6 form (RFC 4291 §2.5.5.2) becomes that IPv4 address.
     package var unmapped: SocketAddress {
         guard case .inet6(let first, let second) = place else { return self }
         return SocketAddress(Self.placeOfPeer(Self.address(first, second)), port: port)
@@ -61,7 +63,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// An IPv4 peer of a socket for both families appears as `::ffff:a.b.c.d`; its name must not depend on the
+    /// The IPv4 peer of a socket for both families appears as `::ffff:a.b.c.d`; its name must not depend on the
     /// listener.
     private static func placeOfPeer(_ address: in6_addr) -> Place {
         let place = place(address)
@@ -90,9 +92,9 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// What one client has many addresses of: an IPv4 address itself, of IPv6 the 64 bits of its network.
+    /// The network that counts as one client: an IPv4 address itself, for IPv6 the first 64 bits.
     ///
-    /// Without the port; `nil`: a path.
+    /// Without the port; `nil` for a path.
     package var network: SocketAddress? {
         switch place {
         case .inet: SocketAddress(place, port: 0)
@@ -104,7 +106,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     /// The same without the port.
     package var withoutPort: SocketAddress { SocketAddress(place, port: 0) }
 
-    /// Whether it is one of this machine's to itself: 127.0.0.0/8, `::1`, a path.
+    /// Whether only this machine can use it: 127.0.0.0/8, `::1`, or a path.
     package var isLoopback: Bool {
         switch place {
         case .inet(let number): number.bigEndian >> 24 == 127
@@ -117,7 +119,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         if case .unix(let path) = place { path } else { nil }
     }
 
-    /// Without the port: `127.0.0.1`, `::1`, or `unix`.
+    /// The address without the port: `127.0.0.1`, `::1`, or `unix`.
     package var host: String {
         switch place {
         case .unix: return "unix"

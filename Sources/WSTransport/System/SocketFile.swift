@@ -5,12 +5,12 @@ internal import Glibc
 ///
 /// Any thread.
 package struct SocketFile: Sendable, Equatable {
-    /// As it was given.
+    /// The path, as given.
     package let path: String
     private let device: UInt
     private let inode: UInt
 
-    /// Remembers the file to which a socket has just been bound.
+    /// Records the file that a socket has just been bound to.
     package init(at path: String) throws(Errno) {
         let status = try Self.status(of: path)
         self.path = path
@@ -18,13 +18,13 @@ package struct SocketFile: Sendable, Equatable {
         inode = UInt(status.st_ino)
     }
 
-    /// Removes it, unless its name now belongs to something else.
+    /// Removes the file, unless the path now belongs to another one.
     package func remove() {
         guard let found = try? SocketFile(at: path), found == self else { return }
         unsafe _ = unlink(path)
     }
 
-    /// Makes room for a socket, by removing the file of one that no process listens on any more.
+    /// Makes room for a socket: removes the file of a socket on which no process listens any more.
     ///
     /// Throws `addressInUse` if a process listens on it, and `notASocket` if it is anything but a socket.
     package static func makeRoom(at address: SocketAddress) throws(Errno) {
@@ -45,7 +45,7 @@ package struct SocketFile: Sendable, Equatable {
         throw .addressInUse
     }
 
-    /// Whether a socket cannot be bound to `path` because the name is taken by something else.
+    /// Whether no socket can be bound to `path`, because it is taken by another kind of file.
     package static func isTaken(_ path: String) -> Bool {
         guard let status = try? status(of: path) else { return false }
         return status.st_mode & S_IFMT != S_IFSOCK
@@ -57,7 +57,7 @@ package struct SocketFile: Sendable, Equatable {
         return status
     }
 
-    /// The number of a group given by name or number; `nil`: there is no such group.
+    /// The number of a group given by name or number; `nil` if there is no such group.
     package static func groupNumber(of name: String) -> UInt32? {
         if let number = UInt32(name) { return number }
         var entry = unsafe group()

@@ -1,20 +1,20 @@
 internal import CLinux
 internal import Glibc
 
-/// What the kernel knows about the bytes that were given to a TCP connection.
+/// The kernel's information about the bytes of a TCP connection.
 struct SocketProgress {
     /// Bytes that the peer has acknowledged since the connection began.
     let acknowledged: UInt64
-    /// Bytes that have been received since then.
+    /// Bytes that have been received since the connection began.
     let received: UInt64
     /// Nanoseconds since the last acknowledgement, of bytes or of a window probe.
     let silence: Int64
-    /// Whether something that was retransmitted or probed has not been answered yet.
+    /// Whether a retransmission or a probe has not been answered yet.
     let isUnanswered: Bool
 
-    /// Asks the kernel.
+    /// Asks the kernel; `nil` if it is not a TCP socket.
     ///
-    /// The corresponding C function is `getsockopt` (`TCP_INFO`). `nil`: not a TCP socket.
+    /// The corresponding C function is `getsockopt` (`TCP_INFO`).
     init?(of descriptor: Int32) {
         var information = tcp_information()
         var length = socklen_t(MemoryLayout<tcp_information>.size)
@@ -23,10 +23,10 @@ struct SocketProgress {
         acknowledged = information.bytes_acked
         received = information.bytes_received
         silence = Int64(information.last_ack_recv) * 1_000_000
-        // A peer without room acknowledges a retransmission but takes none of it: the more recent of the two counts.
+        // A peer without room acknowledges a retransmission but takes no byte of it: the more recent of the two counts.
         let wasSentLast = information.last_ack_recv > information.last_data_sent
         let hadTime = information.last_data_sent >= 2 * information.rtt / 1000
-        // The kernel counts a probe after sending it; on a link without delay the answer may have arrived before that.
+        // The kernel counts a probe after sending it; on a link without delay the answer may arrive before that.
         isUnanswered = information.probes > 1 || information.retransmits > 0 && wasSentLast && hadTime
     }
 }
@@ -41,7 +41,7 @@ extension Socket {
         return code == 0 ? Int(count) : 0
     }
 
-    /// Limits what the kernel holds of bytes that it cannot send yet to about this many.
+    /// Limits the bytes that the kernel holds and cannot send yet to about this many.
     ///
     /// The corresponding C function is `setsockopt` (`TCP_NOTSENT_LOWAT`).
     static func setUnsentLimit(_ descriptor: Int32, bytes: Int) {

@@ -1,11 +1,11 @@
 internal import Glibc
 
-/// The process's own output, written at once and completely.
+/// The process's standard output and error, written at once and completely.
 package enum StandardStreams {
-    /// Opens `/dev/null` in place of any standard streams that the process was started without.
+    /// Opens `/dev/null` in place of standard streams that the process was started without.
     ///
-    /// Otherwise the next file to be opened gets such a number, and output meant for people is written into it. Call it
-    /// before anything else is opened.
+    /// Otherwise the next opened file would get such a number, and output for people would be written to it. Must be
+    /// called before anything else is opened.
     package static func fillGaps() {
         for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
             // The lowest free number is used, which is this one.
@@ -25,7 +25,7 @@ package enum StandardStreams {
                 let count = unsafe Glibc.write(
                     descriptor, bytes.baseAddress.map { unsafe $0 + sent }, bytes.count - sent)
                 if count < 0, Errno.current == .interrupted { continue }
-                // Nobody reads it any more, and there is no other place to complain.
+                // The output has no reader any more, and there is no other place to report that.
                 guard count > 0 else { return }
                 sent += count
             }

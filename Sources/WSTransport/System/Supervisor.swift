@@ -1,20 +1,20 @@
 internal import CLinux
 internal import Glibc
 
-/// The service manager that started this process and wants to be told how it is, as systemd does (sd_notify(3)).
+/// The service manager that started this process and wants to be told about its state, as systemd does (sd_notify(3)).
 ///
-/// One thread at a time.
+/// Used by one thread at a time.
 package final class Supervisor {
-    /// How often the manager wants a sign of life, in nanoseconds; `nil`: it wants none.
+    /// The interval in which the manager expects a sign of life, in nanoseconds; `nil` if it expects none.
     package let watchdog: Int64?
 
     private let address: sockaddr_un
     private let length: socklen_t
     private let socket: FileDescriptor
 
-    /// The one that `NOTIFY_SOCKET` names; `nil`: there is none.
+    /// The manager that `NOTIFY_SOCKET` names; `nil` if there is none.
     ///
-    /// Throws when that cannot be reached: a manager that hears nothing ends the process after its time.
+    /// Throws if it cannot be reached: a manager that gets no message ends the process after some time.
     package static func ofProcess() throws(Errno) -> Supervisor? {
         func variable(_ name: String) -> String? { unsafe getenv(name).flatMap { unsafe String(cString: $0) } }
         guard let place = variable("NOTIFY_SOCKET"), !place.isEmpty else { return nil }
@@ -24,11 +24,12 @@ package final class Supervisor {
 
     /// - Parameters:
     ///   - place: a path, or the name of an abstract socket after `@`.
-    ///   - watchdogMicroseconds: what `WATCHDOG_USEC` says; other than a number above 0: no sign of life is wanted.
+    ///   - watchdogMicroseconds: the value of `WATCHDOG_USEC`; unless it is a number above 0, no sign of life is
+    ///     expected.
     init(place: String, watchdogMicroseconds: String?) throws(Errno) {
         var bytes = Array(place.utf8)
         var address = sockaddr_un()
-        // The last byte ends the path.
+        // The last byte terminates the path.
         guard let first = bytes.first, "/@".utf8.contains(first),
             bytes.count < MemoryLayout.size(ofValue: address.sun_path)
         else { throw .invalidArgument }
@@ -45,7 +46,7 @@ package final class Supervisor {
         watchdog = watchdogMicroseconds.flatMap { Int64($0) }.flatMap { 1...Int64.max / 1000 ~= $0 ? $0 * 1000 : nil }
     }
 
-    /// Tells the manager; what it does not take is not repeated.
+    /// Sends a message to the manager; a message that it does not take is not repeated.
     package func tell(_ news: News...) {
         let text = Array(news.map(\.line).joined(separator: "\n").utf8)
         var address = address
@@ -56,7 +57,7 @@ package final class Supervisor {
         }
     }
 
-    /// What can be told.
+    /// The messages for the manager.
     package enum News: Equatable, Sendable {
         /// The process serves, or serves again after a reload.
         case ready
@@ -64,9 +65,9 @@ package final class Supervisor {
         case reloading
         /// The process is about to end.
         case stopping
-        /// It is alive; due within ``Supervisor/watchdog``.
+        /// The process is alive; must be sent within ``Supervisor/watchdog``.
         case alive
-        /// How it is, for people: one line.
+        /// The state of the process, for people: one line.
         case status(String)
 
         fileprivate var line: String {

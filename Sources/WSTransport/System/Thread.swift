@@ -2,16 +2,16 @@ internal import CLinux
 internal import Glibc
 internal import Synchronization
 
-/// A started thread, to be joined once.
+/// A started thread, which must be joined or detached once.
 package struct ThreadHandle: Sendable {
     private let id: pthread_t
 
     fileprivate init(id: pthread_t) { self.id = id }
 
-    /// Gives up the right to wait, instead of ``join()``.
+    /// Gives up the right to wait for the thread; used in place of ``join()``.
     package func detach() { pthread_detach(id) }
 
-    /// Waits until the thread's body has returned; on that thread itself it only gives up the right to wait.
+    /// Waits until the thread's body has returned; on that thread itself, detaches it.
     package func join() {
         if pthread_equal(id, pthread_self()) != 0 { pthread_detach(id) } else { pthread_join(id, nil) }
     }
@@ -57,14 +57,14 @@ package enum Machine {
         return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }()
 
-    /// How many descriptors may be open; each number is smaller than this.
+    /// How many descriptors may be open; all their numbers are smaller than this.
     package static var descriptorLimit: Int {
         var limit = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
         return Int(clamping: limit.rlim_cur)
     }
 
-    /// Raises the limit of open descriptors as far as possible and returns it.
+    /// Raises the limit of open descriptors as far as possible, and returns it.
     @discardableResult
     package static func raiseDescriptorLimit() -> Int {
         var limit = rlimit()
@@ -76,14 +76,14 @@ package enum Machine {
         return descriptorLimit
     }
 
-    /// How many descriptors are open; `nil`: the kernel does not say, as before Linux 6.2.
+    /// How many descriptors are open; `nil` if the kernel does not say, as before Linux 6.2.
     package static var openDescriptors: Int? {
         var status = stat()
         guard unsafe stat("/proc/self/fd", &status) == 0, status.st_size > 0 else { return nil }
         return Int(status.st_size)
     }
 
-    /// The file system of a directory, in bytes: all of it, and what this user may still fill; `nil`: it cannot be read.
+    /// The size of a directory's file system, and what this user may still fill, in bytes; `nil` if it cannot be read.
     package static func space(under directory: String) -> (all: Int, free: Int)? {
         var status = statvfs()
         guard unsafe statvfs(directory, &status) == 0 else { return nil }
@@ -139,5 +139,5 @@ package final class Latch: Sendable {
 
 /// Suspends this thread.
 ///
-/// Not for reactors.
+/// Must not be called on a reactor.
 package func pause(milliseconds: UInt32) { _ = usleep(milliseconds &* 1000) }

@@ -39,7 +39,7 @@ package enum WallClock {
 package func processCPUNanoseconds() -> Int64 { MonotonicTime.read(CLOCK_PROCESS_CPUTIME_ID) }
 
 extension Duration {
-    /// In nanoseconds, as far as 64 bits go: 292 years.
+    /// In nanoseconds, up to what 64 bits can hold: 292 years.
     package var nanoseconds: Int64 {
         let (seconds, attoseconds) = components
         let (whole, isTooLong) = seconds.multipliedReportingOverflow(by: 1_000_000_000)

@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 internal import Synchronization
 
-/// A few threads for work that would block a reactor, done in the order given.
+/// A few threads for work that would block a reactor; work is started in order.
 ///
 /// Threads are started when there is work for them, and stay. Any thread.
 package final class WorkerPool: Sendable {
@@ -10,13 +10,13 @@ package final class WorkerPool: Sendable {
 
     private struct State {
         var waiting: [Work] = []
-        /// The items before it are done or under way.
+        /// The items before this index are done or under way.
         var first = 0
         var threads = 0
         var idle = 0
         var maximumThreads: Int
 
-        /// Whether one more may work at the same time.
+        /// Whether one more thread may work at the same time.
         var hasRoom: Bool { threads - idle < maximumThreads }
 
         var count: Int { waiting.count - first }
@@ -40,12 +40,12 @@ package final class WorkerPool: Sendable {
     /// Counts wake-ups that idle threads have not received yet.
     private let semaphore: Int32
 
-    /// A pool without threads yet.
+    /// Makes a pool without threads.
     ///
     /// - Parameters:
-    ///   - name: of its threads, 15 bytes at most.
-    ///   - maximumWaiting: how much work may wait for a thread.
-    ///   - isModest: its threads yield processors to others, as by `nice`.
+    ///   - name: the name of its threads, at most 15 bytes.
+    ///   - maximumWaiting: how many pieces of work may wait for a thread.
+    ///   - isModest: whether its threads run at low priority, as with `nice`.
     package init(name: String, maximumThreads: Int, maximumWaiting: Int, isModest: Bool = false) {
         self.name = name
         state = Mutex(State(maximumThreads: max(1, maximumThreads)))
@@ -54,14 +54,14 @@ package final class WorkerPool: Sendable {
         semaphore = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_SEMAPHORE))
     }
 
-    /// How much work waits for a thread.
+    /// How many pieces of work wait for a thread.
     package var waiting: Int { state.withLock { $0.count } }
 
-    /// Work that was turned away since the start.
+    /// How many pieces of work have been refused since the start.
     package var refused: Int { turnedAway.load(ordering: .relaxed) }
     private let turnedAway = Atomic<Int>(0)
 
-    /// What a new thread begins with, which it takes out: it must not keep it as long as it lives.
+    /// The first work of a new thread, which takes it out, so that it is not retained as long as the thread lives.
     private final class First: Sendable {
         private let work: Mutex<Work?>
 
@@ -97,7 +97,7 @@ package final class WorkerPool: Sendable {
         }
     }
 
-    /// Has so many threads work at a time from now on; what is under way goes on.
+    /// Sets the maximum number of threads that work at a time; work under way continues.
     package func adopt(maximumThreads count: Int) {
         let more = state.withLock { state -> [Work] in
             state.maximumThreads = max(1, count)
@@ -115,7 +115,7 @@ package final class WorkerPool: Sendable {
         } catch {
             return state.withLock { state in
                 state.threads -= 1
-                // The threads that there are will get to it.
+                // The existing threads will do it.
                 if state.threads > 0 { state.waiting.append(work) }
                 return state.threads > 0
             }

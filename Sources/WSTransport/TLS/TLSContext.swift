@@ -9,7 +9,7 @@ public struct TLSIdentity: Hashable, Sendable {
     public let certificate: String
     /// The file of the private key, not encrypted; empty if it is given as bytes.
     public let key: String
-    /// What is given as bytes; `nil`: files are.
+    /// The content, if it is given as bytes; `nil` if files are named.
     let bytes: Bytes?
 
     /// The content of the two files.
@@ -61,18 +61,18 @@ public enum TLSTrust: Hashable, Sendable {
     case anyone
 }
 
-/// What a server asks of its clients' certificates.
+/// The requirements on clients' certificates.
 package struct TLSClientAuthorities: Hashable, Sendable {
     /// A PEM file; clients present a certificate of one of these.
     package var certificates: String
-    /// A PEM file of lists of certificates that were taken back (RFC 5280 §5); `nil`: none is looked at.
+    /// A PEM file of revocation lists (RFC 5280 §5); `nil` if none are used.
     ///
-    /// Each authority needs one that is in force.
+    /// Each authority needs a list that is currently valid.
     package var revocations: String?
-    /// Whether a client may come without a certificate; one that it presents has to be right all the same.
+    /// Whether a client may connect without a certificate; one that it presents must be valid in any case.
     package var isOptional = false
 
-    /// The authorities in a PEM file.
+    /// Makes requirements from the authorities in a PEM file.
     package init(_ certificates: String) { self.certificates = certificates }
 }
 
@@ -85,11 +85,11 @@ package struct TLSClientAuthorities: Hashable, Sendable {
     // OpenSSL counts references and locks the context; nothing changes it after `init`.
     nonisolated(unsafe) let handle: OpaquePointer
     private let names: ServerNames?
-    /// What a server agrees to by ALPN, to which its callback has a pointer.
+    /// The protocols that a server accepts by ALPN; its callback has a pointer to them.
     private let protocols: ApplicationProtocols
-    /// What has taken its place since; `nil`: nothing.
+    /// The context that has replaced this one; `nil` if none has.
     private let successor = Mutex<TLSContext?>(nil)
-    /// Where a client's sessions find a ticket, and store the next one.
+    /// The store where a client's sessions find a ticket, and put the next one.
     let tickets = TLSTicketStore()
 
     private init(
@@ -121,7 +121,7 @@ package struct TLSClientAuthorities: Hashable, Sendable {
             Terms(minimumVersion, try ApplicationProtocols(applicationProtocols)))
     }
 
-    /// What is asked of the other side, of clients and servers alike.
+    /// The requirements on the other side, for clients and servers alike.
     private struct Terms {
         var minimumVersion: TLSVersion
         var protocols: ApplicationProtocols
@@ -134,7 +134,7 @@ package struct TLSClientAuthorities: Hashable, Sendable {
 
     /// The same.
     ///
-    /// - Parameter clients: whose certificates clients present; `nil`: none is requested.
+    /// - Parameter clients: the requirements on clients' certificates; `nil` if none is requested.
     package static func server(
         _ identity: TLSIdentity, others: [TLSIdentity], clients: TLSClientAuthorities?
     ) throws(TLSFileError) -> TLSContext {
@@ -179,10 +179,11 @@ package struct TLSClientAuthorities: Hashable, Sendable {
         return isMine || names?.isFor(name) ?? false
     }
 
-    /// How long all of a server's certificates still hold, in seconds, below 0 if one has ended; `nil`: it cannot be read.
+    /// The time until the first of a server's certificates expires, in seconds, below 0 if one has; `nil` if it cannot
+    /// be read.
     package var secondsLeft: Int? { allSecondsLeft.compactMap(\.self).min() }
 
-    /// Of each of a server's certificates, in the order in which they were given, how long it still holds.
+    /// The time until each of a server's certificates expires, in the order in which they were given.
     package var allSecondsLeft: [Int?] { [unsafe Self.secondsLeft(of: handle)] + (names?.secondsLeft ?? []) }
 
     private static func secondsLeft(of handle: OpaquePointer) -> Int? {
@@ -250,7 +251,7 @@ package struct TLSClientAuthorities: Hashable, Sendable {
         // Resumption by tickets only: a session costs the server nothing between connections.
         unsafe tls_context_set_session_cache(handle, Int(SSL_SESS_CACHE_OFF))
         _ = unsafe SSL_CTX_set_num_tickets(handle, clients == nil ? 1 : 0)
-        // A resumed session would bring a certificate that nobody has looked at since.
+        // A resumed session would bring a certificate that has not been verified again.
         if clients != nil { _ = unsafe SSL_CTX_set_options(handle, tls_no_tickets) }
         let name = ApplicationProtocols.http.wire
         _ = unsafe SSL_CTX_set_session_id_context(handle, name, UInt32(name.count))
@@ -263,7 +264,8 @@ package struct TLSClientAuthorities: Hashable, Sendable {
         return unsafe handle
     }
 
-    /// OpenSSL, set up to free nothing when the program ends: a thread may be within a handshake then.
+    /// Whether OpenSSL is initialised; it frees nothing when the program ends, because a thread may be in a handshake
+    /// then.
     private static let isReady = OPENSSL_init_ssl(tls_init_no_atexit, nil) == 1
 
     private static func make(
@@ -277,7 +279,7 @@ package struct TLSClientAuthorities: Hashable, Sendable {
         _ = unsafe SSL_CTX_set_cipher_list(handle, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL")
         _ = unsafe SSL_CTX_set_options(handle, tls_no_compression | tls_no_renegotiation)
         unsafe tls_context_set_mode(handle, Int(SSL_MODE_RELEASE_BUFFERS))
-        // There is nobody to ask for the password of a key.
+        // There is no one to ask for the password of a key.
         unsafe SSL_CTX_set_default_passwd_cb(handle) { _, _, _, _ in 0 }
         return unsafe handle
     }
@@ -322,19 +324,19 @@ package struct TLSClientAuthorities: Hashable, Sendable {
         try requireFile(.clientCRL, revocations)
         let store = unsafe SSL_CTX_get_cert_store(handle)
         let lookup = unsafe X509_STORE_add_lookup(store, X509_LOOKUP_file())
-        // It takes lists only; how many there are.
+        // It accepts only lists; the result is their number.
         guard unsafe lookup != nil, unsafe X509_load_crl_file(lookup, revocations, X509_FILETYPE_PEM) > 0 else {
             throw failure(.clientCRL, revocations)
         }
         _ = unsafe X509_STORE_set_flags(store, UInt(X509_V_FLAG_CRL_CHECK))
     }
 
-    // MARK: Certificates that were accepted
+    // MARK: Accepted certificates
 
-    /// From now on, certificates of clients that this one has let in are judged by another.
+    /// From now on, certificates of clients that this context has accepted are checked by another one.
     package func giveWay(to other: TLSContext) { successor.withLock { $0 = other } }
 
-    /// The one that is in its place now.
+    /// The context that is in use now.
     private var latest: TLSContext {
         var found = self
         while let next = found.successor.withLock({ $0 }) { found = next }
@@ -357,7 +359,8 @@ package struct TLSClientAuthorities: Hashable, Sendable {
         return unsafe String(cString: words)
     }
 
-    /// Opening a pipe without a writer would block; a missing file is left to OpenSSL, which reports it.
+    /// Checked first, because opening a pipe without a writer would block; a missing file is left to OpenSSL, which
+    /// reports it.
     private static func requireFile(_ role: TLSFileError.Role, _ path: String) throws(TLSFileError) {
         var status = stat()
         guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG, status.st_mode & S_IFMT != S_IFDIR
@@ -372,10 +375,10 @@ package struct TLSClientAuthorities: Hashable, Sendable {
 
 /// Names of protocols for ALPN, the best first.
 private final class ApplicationProtocols: Sendable {
-    /// Each a length, then the name.
+    /// Each name preceded by its length.
     let wire: [UInt8]
 
-    /// What nearly all contexts have.
+    /// The list of nearly all contexts.
     static let http = ApplicationProtocols(wire: [8] + Array("http/1.1".utf8))
 
     private init(wire: [UInt8]) { self.wire = wire }
@@ -393,9 +396,10 @@ private final class ApplicationProtocols: Sendable {
         self.wire = wire
     }
 
-    /// RFC 7301 §3.2: selects the best that is offered; refuses a client that offers only others, by an alert.
+    /// RFC 7301 §3.2: selects the best of the offered protocols; refuses a client that offers only others, with an
+    /// alert.
     ///
-    /// - Parameter ours: the server's, without a count of references.
+    /// - Parameter ours: the server's protocols, passed without counting a reference.
     static func choose(
         _ chosen: UnsafeMutablePointer<UnsafePointer<UInt8>?>?, _ length: UnsafeMutablePointer<UInt8>?,
         _ offered: UnsafePointer<UInt8>?, _ count: UInt32, _ ours: UnsafeMutableRawPointer?
@@ -413,7 +417,7 @@ private final class ApplicationProtocols: Sendable {
         return SSL_TLSEXT_ERR_ALERT_FATAL
     }
 
-    /// Where the names are in a list; a name that is cut is none.
+    /// The ranges of the names in a list; an incomplete name is left out.
     private static func ranges(of list: some RandomAccessCollection<UInt8>) -> [Range<Int>] {
         let bytes = Array(list)
         var (found, index): ([Range<Int>], Int) = ([], 0)
@@ -425,7 +429,7 @@ private final class ApplicationProtocols: Sendable {
     }
 }
 
-/// A server's certificates for clients that ask for a name.
+/// A server's certificates for clients that request a name.
 private final class ServerNames: Sendable {
     private let contexts: [TLSContext]
 

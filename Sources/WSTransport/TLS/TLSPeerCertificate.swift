@@ -54,7 +54,7 @@ public struct TLSPeerCertificate: Sendable, Equatable {
         }
     }
 
-    /// The text as UTF-8; `nil`: it is none, or has a NUL in it, by which others would end it.
+    /// The text as UTF-8; `nil` if it is not valid, or contains a NUL, where other programs would end it.
     private static func text(of value: UnsafePointer<ASN1_STRING>?) -> String? {
         var bytes: UnsafeMutablePointer<UInt8>?
         let count = unsafe ASN1_STRING_to_UTF8(&bytes, value)
@@ -66,7 +66,7 @@ public struct TLSPeerCertificate: Sendable, Equatable {
 }
 
 extension TLSSession {
-    /// The peer's certificate; `nil`: it has shown none, or the handshake is under way.
+    /// The peer's certificate; `nil` if it has presented none, or the handshake is under way.
     package var peerCertificate: TLSPeerCertificate? {
         guard isEstablished, let certificate = unsafe SSL_get1_peer_certificate(handle) else { return nil }
         defer { unsafe X509_free(certificate) }

@@ -1,17 +1,17 @@
 internal import COpenSSL
 
-/// Where OpenSSL reads and writes: memory that all sessions of a thread share, one operation at a time.
+/// The memory from which OpenSSL reads and to which it writes, shared by all sessions of a thread, one operation at a
+/// time.
 ///
-/// A pair of memory BIOs for each connection would keep the size of its handshake. Here an idle connection
-/// has no buffer at all: a session consumes all of its input, and its output is fetched at once.
-/// One thread only.
+/// A pair of memory BIOs for each connection would keep the size of its handshake. With this, an idle connection has no
+/// buffer at all: a session consumes all of its input, and its output is fetched at once. Used by one thread only.
 @safe package final class TLSPipe {
     /// The maximum input of a session at once, in bytes.
     package static let maximumInput = 64 * 1024
 
-    /// What has arrived from the network and OpenSSL has not read yet.
+    /// Input from the network that OpenSSL has not read yet.
     fileprivate var input = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
-    /// What goes to the network, until it is fetched.
+    /// Output for the network that has not been fetched yet.
     fileprivate(set) var output: [UInt8] = []
     /// Room for the plaintext of one input, and of a record that was incomplete before.
     let plaintext: UnsafeMutableRawBufferPointer
@@ -24,25 +24,25 @@ internal import COpenSSL
 
     deinit { unsafe plaintext.deallocate() }
 
-    /// Calls `body` with `bytes` ready to be read; unread bytes are dropped.
+    /// Calls `body` while `bytes` can be read; unread bytes are dropped.
     func feed<Value>(_ bytes: UnsafeRawBufferPointer, _ body: () -> Value) -> Value {
         unsafe input = bytes
         defer { unsafe input = UnsafeRawBufferPointer(start: nil, count: 0) }
         return body()
     }
 
-    /// The output of the last operation, for the network, in this order.
+    /// Passes `body` the output of the last operation, for the network.
     package func withOutput<Value>(_ body: (UnsafeRawBufferPointer) -> Value) -> Value {
         unsafe output.withUnsafeBytes { unsafe body($0) }
     }
 
-    /// Drops the output, which has been sent or copied.
+    /// Drops the output, after it has been sent or copied.
     package func clearOutput() { output.removeAll(keepingCapacity: output.capacity <= Self.maximumInput) }
 
-    /// Makes `bio` read and write here.
+    /// Makes `bio` read from and write to this pipe.
     func serve(_ bio: OpaquePointer?) { unsafe BIO_set_data(bio, Unmanaged.passUnretained(self).toOpaque()) }
 
-    /// A BIO for this pipe, which must outlive it; `nil` when memory has run out.
+    /// Makes a BIO for this pipe, which must outlive it; `nil` if memory has run out.
     func makeBIO() -> OpaquePointer? {
         guard let method = unsafe Self.method, let bio = unsafe BIO_new(method) else { return nil }
         unsafe serve(bio)
@@ -54,7 +54,7 @@ internal import COpenSSL
         guard let method = unsafe BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "pipe") else { return nil }
         unsafe BIO_meth_set_read(method) { bio, bytes, count in unsafe TLSPipe.read(bio, bytes, count) }
         unsafe BIO_meth_set_write(method) { bio, bytes, count in unsafe TLSPipe.write(bio, bytes, count) }
-        // The only request with an answer is to flush, which the caller does anyway.
+        // The only request with an answer is to flush, which the caller does in any case.
         unsafe BIO_meth_set_ctrl(method) { _, command, _, _ in command == BIO_CTRL_FLUSH ? 1 : 0 }
         return unsafe method
     }()

@@ -2,38 +2,38 @@ internal import COpenSSL
 
 /// One side of one TLS connection, without its socket: bytes in, bytes out.
 ///
-/// Four verbs: ``receive(_:)`` takes bytes from the network and returns plaintext; ``send(_:)`` takes plaintext.
-/// Both leave in ``pipe`` what goes to the network. Fetch it before the next verb of any
-/// session on the pipe, which drops it. ``start()`` and ``close()`` begin and end it. Nothing throws: an error is in
-/// ``failure``, its alert in the output, and from then on the session accepts nothing. The pipe's thread only;
-/// ``move(to:)`` may move it to another.
+/// ``receive(_:)`` takes bytes from the network and returns plaintext; ``send(_:)`` takes plaintext. Both leave output
+/// for the network in ``pipe``. Fetch it before the next operation of any session on the pipe, which drops it.
+/// ``start()`` and ``close()`` begin and end the session. Nothing throws: an error is in ``failure``, its alert in the
+/// output, and from then on the session accepts nothing. Used only on the pipe's thread; ``move(to:)`` may move it to
+/// another.
 @safe package final class TLSSession {
     package private(set) var pipe: TLSPipe
-    /// Whether the handshake is done, so that plaintext can be sent.
+    /// Whether the handshake is complete, so that plaintext can be sent.
     package private(set) var isEstablished = false
     /// Whether the peer has announced, by `close_notify`, that it sends nothing more.
     package private(set) var isEndedByPeer = false
-    /// The error that ended it; `nil`: none so far.
+    /// The error that ended it; `nil` if there is none.
     package private(set) var failure: TLSError?
     let context: TLSContext
-    /// The server's name in the context's tickets; `nil`: none is kept.
+    /// The server's name in the context's tickets; `nil` if no tickets are kept.
     private let server: String?
     let handle: OpaquePointer
     private var isClosing = false
 
-    /// A server's session; `nil` when memory has run out.
+    /// Makes a server's session; `nil` if memory has run out.
     package convenience init?(server context: TLSContext, pipe: TLSPipe) {
         self.init(context, pipe, server: nil)
         unsafe SSL_set_accept_state(handle)
     }
 
-    /// A client's session, to be started; `nil` when memory has run out.
+    /// Makes a client's session, which must be started; `nil` if memory has run out.
     ///
     /// - Parameters:
     ///   - host: the server's name or numeric address, which its certificate must have.
-    ///   - ticket: of an earlier session with the same server, to resume it.
-    ///   - port: together with `host` it identifies the server whose tickets the context keeps: one of them is used,
-    ///     and new ones are kept; `nil`: neither.
+    ///   - ticket: a ticket of an earlier session with the same server, to resume it.
+    ///   - port: identifies, with `host`, the server whose tickets the context keeps: one of them is used, and new ones
+    ///     are kept. `nil`: neither.
     package convenience init?(
         client context: TLSContext, host: String, pipe: TLSPipe, ticket: TLSTicket? = nil, port: UInt16? = nil
     ) {
@@ -114,7 +114,7 @@ internal import COpenSSL
         return true
     }
 
-    /// Announces by `close_notify` that nothing more is sent; once, and only if there is a connection to end.
+    /// Announces by `close_notify` that nothing more is sent; once, and only on an open connection.
     package func close() {
         guard isEstablished, failure == nil, !isClosing else { return }
         isClosing = true
@@ -122,7 +122,7 @@ internal import COpenSSL
         unsafe _ = SSL_shutdown(handle)
     }
 
-    /// Clears what an earlier operation left on this thread.
+    /// Clears what an earlier operation has left on this thread.
     private func begin() {
         TLSErrorQueue.clear()
         pipe.clearOutput()
@@ -157,7 +157,7 @@ internal import COpenSSL
         }
     }
 
-    // MARK: What was agreed upon
+    // MARK: Negotiated values
 
     /// The version, such as `TLSv1.3`.
     package var version: String { unsafe String(cString: SSL_get_version(handle)) }
@@ -165,7 +165,7 @@ internal import COpenSSL
     /// Whether an earlier session was resumed, without certificates.
     package var isResumed: Bool { unsafe SSL_session_reused(handle) == 1 }
 
-    /// The protocol chosen by ALPN; empty: none.
+    /// The protocol chosen by ALPN; empty if there is none.
     package var applicationProtocol: String {
         var name: UnsafePointer<UInt8>?
         var count: UInt32 = 0
@@ -173,7 +173,7 @@ internal import COpenSSL
         return unsafe String(decoding: UnsafeBufferPointer(start: name, count: Int(count)), as: UTF8.self)
     }
 
-    /// What a client can resume this session with; `nil` as long as the server has sent nothing.
+    /// The ticket with which a client can resume this session; `nil` until the server has sent one.
     package var ticket: TLSTicket? {
         guard let session = unsafe SSL_get1_session(handle) else { return nil }
         let ticket = unsafe TLSTicket(session)

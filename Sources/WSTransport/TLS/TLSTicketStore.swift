@@ -31,7 +31,7 @@ final class TLSTicketStore: Sendable {
         }
     }
 
-    /// The newest ticket of `server`, which is removed; `nil`: there is none.
+    /// Removes and returns the newest ticket of `server`; `nil` if there is none.
     func take(_ server: String) -> TLSTicket? {
         state.withLock { state in
             guard let ticket = state.tickets[server]?.popLast() else { return nil }

@@ -1,9 +1,9 @@
-/// Reads the answer to a client's only request: its head, and the body of a refusal if it is short.
+/// Reads the response to a client's only request: its head, and the body of a refusal if it is short.
 package struct AnswerReader {
-    /// A complete answer, or the part of it that arrived.
+    /// A complete response, or the part of it that has arrived.
     package struct Answer {
         package let head: HTTPResponseHead
-        /// Empty if there is none, or one of unknown or great length.
+        /// Empty if there is none, or if it has an unknown or too great length.
         package var body: [UInt8] = []
     }
 
@@ -11,16 +11,16 @@ package struct AnswerReader {
     private static let maximumHead = 16 * 1024
     private static let maximumBody = 64 * 1024
 
-    /// Whether an answer of that status consists of its head only.
+    /// Whether a response with that status consists only of its head.
     private let isAccepting: (Int) -> Bool
     private var length = 0
     /// A refusal whose body is incomplete.
     package private(set) var begun: Answer?
 
-    /// - Parameter isAccepting: whether a status opens what was asked for, so that no body follows.
+    /// - Parameter isAccepting: whether a status opens what was requested, so that no body follows.
     package init(isAccepting: @escaping (Int) -> Bool) { self.isAccepting = isAccepting }
 
-    /// Takes bytes; returns how many it used, and the answer once it is complete.
+    /// Takes bytes; returns how many it used, and the response once it is complete.
     package mutating func take(
         _ bytes: UnsafeRawBufferPointer
     ) throws(HTTPParseError) -> (byteCount: Int, answer: Answer?) {
@@ -30,7 +30,7 @@ package struct AnswerReader {
             guard let (head, count) = try unsafe HTTPHeadParser.parseResponse(rest, maximumHeadSize: Self.maximumHead)
             else { return (taken, nil) }
             taken += count
-            // RFC 9110 §15.2: interim answers may precede the final one.
+            // RFC 9110 §15.2: interim responses may precede the final one.
             if (100..<200).contains(head.status), !isAccepting(head.status) { continue }
             length = head.fields.only("Content-Length").flatMap { Int($0) } ?? 0
             guard !isAccepting(head.status), (1...Self.maximumBody).contains(length) else {

@@ -13,7 +13,7 @@ package struct BasicCredentials: Hashable, Sendable {
         self.password = password
     }
 
-    /// From a URL, `user` or `user:password`, percent-encoded; `nil` if it is malformed.
+    /// Parses `user` or `user:password` from a URL, percent-encoded; `nil` if it is malformed.
     init?(userInformation text: Substring) {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         guard let user = PercentCoding.decode(parts[0]),

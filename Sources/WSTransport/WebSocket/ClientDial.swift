@@ -24,7 +24,7 @@ final class ClientDial {
         self.completion = completion
     }
 
-    /// Begins; `completion` is called once, unless it is cancelled: with a connected stream without a driver, or with
+    /// Starts; `completion` is called once, unless it is cancelled: with a connected stream that has no driver, or with
     /// the error of the last address.
     static func begin(
         _ addresses: [SocketAddress], on reactor: Reactor, deadline: MonotonicTime, delay: Int64,
@@ -96,7 +96,7 @@ final class ClientDial {
     }
 }
 
-/// Waits until one address has answered.
+/// The driver that waits until one address has answered.
 private final class DialDriver: StreamDriver {
     private let stream: StreamConnection
     private let dial: ClientDial

@@ -2,7 +2,7 @@
 package enum ConnectError: Error, Equatable, Sendable {
     /// An invalid option: which, and why.
     case invalidOption(String)
-    /// The resolver knows no address, in its own words.
+    /// The resolver knows no address; with its message.
     case unknownHost(String)
     /// The path cannot be that of a socket.
     case unusablePath(String)
@@ -22,15 +22,15 @@ package enum ConnectError: Error, Equatable, Sendable {
     case refused(status: Int, body: [UInt8])
     /// The peer is not a WebSocket server. RFC 6455 §4.1.
     case invalidAnswer(String)
-    /// The server redirected to a place that is not allowed; why.
+    /// The server redirected to a URL that is not allowed; the text says why.
     case invalidRedirect(String)
-    /// The proxy does not connect to this server, or not for this client: 407 asks for other credentials.
+    /// The proxy refuses to connect to this server, or for this client: 407 asks for other credentials.
     ///
     /// `body` is as in ``refused(status:body:)``.
     case proxyRefused(status: Int, body: [UInt8])
-    /// There is no proxy, or it failed; why.
+    /// The proxy cannot be reached, or it failed; the text says why.
     case proxyFailed(String)
-    /// The caller has given up.
+    /// The caller has cancelled it.
     case cancelled
 }
 

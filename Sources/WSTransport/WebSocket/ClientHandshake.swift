@@ -2,13 +2,13 @@
 ///
 /// Runs on the connection's reactor.
 final class ClientHandshake: StreamDriver {
-    /// What to ask for.
+    /// The request to make.
     struct Request {
         let url: WebSocketURL
         let options: ClientOptions
         /// Fields of the request in addition to the handshake's own.
         let fields: HeaderFields
-        /// `nil`: without TLS.
+        /// `nil` for no TLS.
         let security: Security?
         let deadline: MonotonicTime
     }
@@ -59,7 +59,7 @@ final class ClientHandshake: StreamDriver {
         }
     }
 
-    /// The server has been verified.
+    /// The server has been verified, so the request can be sent.
     func drained() { if case .securing = phase, stream.isSecured { ask() } }
 
     private func ask() {
@@ -83,7 +83,7 @@ final class ClientHandshake: StreamDriver {
         }
     }
 
-    /// Of an answer, not of a request.
+    /// The texts for a response; those of the error are for a request.
     private static func words(for error: HTTPParseError) -> String {
         switch error {
         case .badRequest(let what): "it is not HTTP: \(what)"
@@ -121,7 +121,7 @@ final class ClientHandshake: StreamDriver {
 
     func deadlinePassed() { end(insteadOf: .timedOut) }
 
-    /// An answer that was understood says more than the lost connection, or the passed time, that its body ends by.
+    /// A response that was understood says more than the lost connection, or the timeout, which ended its body.
     private func end(insteadOf error: ConnectError) {
         guard var answer = reader.begun else { return fail(error) }
         answer.body = []

@@ -1,4 +1,4 @@
-/// Everything from a URL to an open WebSocket: names, connections, proxy, TLS, redirects, the opening handshake.
+/// Opens a WebSocket for a URL: name resolution, connection, proxy, TLS, redirects, the opening handshake.
 ///
 /// Runs on its reactor.
 final class ClientOpening {
@@ -25,7 +25,7 @@ final class ClientOpening {
         self.completion = completion
     }
 
-    /// Begins; `completion` is called once, in a later turn.
+    /// Starts; `completion` is called once, in a later turn.
     static func begin(
         _ url: WebSocketURL, _ options: ClientOptions, on reactor: Reactor, _ completion: @escaping Completion
     ) -> ClientOpening {
@@ -34,7 +34,7 @@ final class ClientOpening {
         return opening
     }
 
-    /// Gives up: calls `completion` at once, unless it has been called already.
+    /// Cancels it: calls `completion` at once, unless it has been called already.
     func cancel() { finish(.failure(.cancelled)) }
 
     private func start() {
@@ -60,7 +60,7 @@ final class ClientOpening {
         completion(result)
     }
 
-    // MARK: The way there
+    // MARK: Connecting
 
     private func connect() {
         let endpoint = options.proxy?.endpoint ?? url.endpoint
@@ -68,7 +68,7 @@ final class ClientOpening {
         let link = ReactorLink(remote: reactor.remote)
         link.bind(self, on: reactor)
         Resolver.resolve(endpoint) { result in link.take(ClientOpening.self) { $0?.resolved(result) } }
-        // The resolver has its own limit of time.
+        // The resolver has a time limit of its own.
         reactor.run(afterNanoseconds: deadline.nanoseconds(since: reactor.now)) { [unowned reactor] in
             link.take(ClientOpening.self, on: reactor)?.finish(.failure(.timedOut))
         }
@@ -143,7 +143,7 @@ final class ClientOpening {
         }
     }
 
-    /// Where `head` redirects to; `nil` if it does not, or must not be followed.
+    /// The URL to which `head` redirects; `nil` if it does not, or the redirect must not be followed.
     private func redirect(_ head: HTTPResponseHead) throws(ConnectError) -> WebSocketURL? {
         guard options.maximumRedirects > 0, [301, 302, 303, 307, 308].contains(head.status) else { return nil }
         guard let location = head.fields.only("Location") else { throw .invalidRedirect("it names no place") }
@@ -163,7 +163,7 @@ final class ClientOpening {
         var fields = HeaderFields()
         var cookies: [String] = []
         for field in options.fields {
-            // Credentials are sent only to the server they were meant for.
+            // Credentials are sent only to the server for which they were given.
             let isSecret = ["Authorization", "Cookie"].contains { $0.isSameIgnoringCase(field.name) }
             if isSecret, !isOrigin { continue }
             if field.name.isSameIgnoringCase("Cookie") {
@@ -205,18 +205,18 @@ final class ClientOpening {
     }
 }
 
-/// A stream on which the opening handshake is complete.
+/// A stream with a completed opening handshake.
 struct ClientOpened {
-    /// Set its driver at once.
+    /// Its driver must be set at once.
     let stream: StreamConnection
     /// The server that answered, after redirects.
     let url: WebSocketURL
     let agreed: Handshake.Agreement
-    /// The answer of status 101.
+    /// The response, with status 101.
     let head: HTTPResponseHead
     let options: ClientOptions
 
-    /// A WebSocket on the stream; set its session at once.
+    /// Makes a WebSocket on the stream; its session must be set at once.
     func makeWebSocket() -> WebSocketConnection {
         let socket = WebSocketConnection(
             stream: stream, role: .client, subprotocol: agreed.subprotocol ?? "", compression: agreed.compression,
@@ -227,7 +227,7 @@ struct ClientOpened {
 }
 
 extension WebSocketURL {
-    /// Whether TLS is spoken.
+    /// Whether it uses TLS.
     var isSecure: Bool { if case .internet(_, _, let isSecure) = endpoint { isSecure } else { false } }
 
     fileprivate var cookieScope: Cookie.Scope {

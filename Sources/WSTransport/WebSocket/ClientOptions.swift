@@ -1,52 +1,53 @@
-/// What a client allows, and requests, when it opens a WebSocket.
+/// The options of a client for opening a WebSocket: its limits, and what it requests.
 ///
 /// Times in nanoseconds, sizes in bytes.
 package struct ClientOptions: Sendable {
     /// Offered in this order.
     package var subprotocols: [String] = []
-    /// The value of `Origin`; `nil`: none is sent.
+    /// The value of `Origin`; `nil` to send none.
     package var origin: String?
     /// Further fields of the request; those of the handshake cannot be set.
     package var fields: HeaderFields = [:]
-    /// Sent as `Authorization`; `nil`: those of the URL, if any.
+    /// The credentials to send as `Authorization`; `nil` for those of the URL, if any.
     package var credentials: BasicCredentials?
-    /// Sent to the server of the URL, in addition to those of the jar.
+    /// Cookies to send to the server of the URL, in addition to those of the jar.
     package var cookies: [(name: String, value: String)] = []
-    /// Where cookies are taken from and stored; `nil`: servers' cookies are ignored.
+    /// The jar from which cookies are taken, and in which they are stored; `nil` to ignore cookies of servers.
     package var cookieJar: CookieJar?
-    /// The proxy to connect through; `nil`: connect directly.
+    /// The proxy to connect through; `nil` to connect directly.
     package var proxy: ClientProxy?
-    /// How many redirects to follow; 0: a redirect is a refusal.
+    /// How many redirects to follow; with 0, a redirect is a refusal.
     ///
-    /// Never from TLS to plain. Another server gets neither credentials nor cookies that are not its own.
+    /// Never followed from TLS to plain. Another server gets only credentials and cookies of its own.
     package var maximumRedirects = 0
-    /// For everything up to the open WebSocket: names, connections, proxy, TLS, redirects, the opening handshake.
+    /// The time limit for all of the opening: name resolution, connecting, proxy, TLS, redirects, the handshake.
     package var handshakeTimeout: Int64 = 10_000_000_000
     /// How long one address of a host may be silent before the next is tried as well.
     package var fallbackDelay: Int64 = 250_000_000
-    /// How much may be received and not yet read; beyond it the server has to wait.
+    /// The maximum of received bytes that have not been read; beyond it the server must wait.
     package var maximumHeld = 1024 * 1024
-    /// How much may be unsent before a `send` that returns at once throws.
+    /// The maximum of unsent bytes; beyond it a `send` that returns at once throws.
     package var maximumUnsent = 1024 * 1024
-    /// Which certificates are accepted, for a secure endpoint, and which one is presented; `nil`: those that the system
+    /// The accepted certificates, for a secure endpoint, and the one to present; `nil` to accept those that the system
     /// trusts.
     ///
     /// Connections that share a context resume each other's TLS sessions.
     package var tls: TLSContext?
-    /// The name to request by TLS, which the certificate must have, for the server of the URL; `nil`: the URL's host.
+    /// The name to request by TLS, which the certificate must have, for the server of the URL; `nil` for the URL's
+    /// host.
     package var serverName: String?
-    /// The limit of one received message, keepalive, the closing handshake's time, and compression.
+    /// The maximum size of a received message, keepalive, the time for a closing handshake, and compression.
     package var webSocket: WebSocketOptions
 
-    /// The defaults.
+    /// Makes options with the default values.
     package init() {
         webSocket = WebSocketOptions()
-        // A client waits rather than giving up on a server that takes bytes slowly.
+        // A client waits for a server that takes bytes slowly, and does not give up.
         webSocket.maximumUnsent = .max
         webSocket.maximumUnsentAge = nil
     }
 
-    /// The fields that the handshake writes.
+    /// The fields that the handshake writes itself.
     private static let own = [
         "Host", "Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol",
         "Sec-WebSocket-Extensions", "Sec-WebSocket-Accept", "Content-Length", "Transfer-Encoding", "Expect",
@@ -71,7 +72,7 @@ package struct ClientOptions: Sendable {
         if let bad = subprotocols.first(where: { !$0.isToken }) {
             throw .invalidOption("\"\(bad)\" is no name of a subprotocol")
         }
-        // RFC 6455 §4.1: they are all different.
+        // RFC 6455 §4.1: they must all be different.
         guard Set(subprotocols).count == subprotocols.count else {
             throw .invalidOption("a subprotocol is offered twice")
         }

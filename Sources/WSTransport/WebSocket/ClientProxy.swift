@@ -1,8 +1,8 @@
 /// An HTTP proxy that connects to servers by CONNECT (RFC 9110 §9.3.6).
 package struct ClientProxy: Hashable, Sendable {
-    /// Where it listens.
+    /// The address of the proxy.
     package let endpoint: Endpoint
-    /// The credentials for `Proxy-Authorization`; `nil`: none.
+    /// The credentials for `Proxy-Authorization`; `nil` for none.
     package let credentials: BasicCredentials?
 
     /// Why a text does not name a proxy.
@@ -25,13 +25,13 @@ package struct ClientProxy: Hashable, Sendable {
         }
     }
 
-    /// A proxy at `endpoint`.
+    /// Makes a proxy at `endpoint`.
     package init(endpoint: Endpoint, credentials: BasicCredentials? = nil) {
         self.endpoint = endpoint
         self.credentials = credentials
     }
 
-    /// Reads `http://user:password@host:port`; the default port is 80.
+    /// Parses `http://user:password@host:port`; the default port is 80.
     package init(parsing text: String) throws(ParseError) {
         guard text.prefix(7).isSameIgnoringCase("http://") else { throw .unknownScheme }
         let url: WebSocketURL

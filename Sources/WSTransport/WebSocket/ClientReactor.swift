@@ -1,9 +1,9 @@
 /// The thread of this process that runs its client connections; started on first use.
 enum ClientReactor {
-    /// Access to it, or why there is none.
+    /// Access to the thread, or why there is none.
     static let shared: Result<Remote, Errno> = start()
 
-    /// Access to it; `nil`: the system provided no thread or no descriptors.
+    /// Access to the thread; `nil` if the system provided no thread or no descriptors.
     static var remote: Remote? { try? shared.get() }
 
     private static func start() -> Result<Remote, Errno> {

@@ -11,9 +11,9 @@ public final class CookieJar: Sendable {
 
     private struct Entry {
         var cookie: Cookie
-        /// When it was first set, as a number that rises.
+        /// When it was first set, as an increasing number.
         let created: UInt64
-        /// When it was last sent or set, likewise.
+        /// When it was last sent or set, as an increasing number.
         var used: UInt64
     }
 
@@ -26,7 +26,7 @@ public final class CookieJar: Sendable {
             return step
         }
 
-        /// Makes room by removing the cookies that have gone unused the longest.
+        /// Makes room by removing the cookies that have been unused for the longest time.
         mutating func removeOldest(where isCandidate: (Entry) -> Bool) {
             let candidates = entries.indices.filter { isCandidate(entries[$0]) }
             guard let oldest = candidates.min(by: { entries[$0].used < entries[$1].used }) else { return }
@@ -39,7 +39,7 @@ public final class CookieJar: Sendable {
     /// Creates an empty jar.
     public init() {}
 
-    /// Its cookies at `now`, in Unix seconds.
+    /// The cookies of the jar at `now`, in Unix seconds.
     package func cookies(at now: Int64) -> [Cookie] {
         state.withLock { $0.entries.map(\.cookie) }.filter { !$0.isExpired(at: now) }
     }
@@ -47,7 +47,7 @@ public final class CookieJar: Sendable {
     /// Removes all cookies.
     public func removeAll() { state.withLock { $0.entries = [] } }
 
-    /// Stores the cookies of an answer's `Set-Cookie` fields.
+    /// Stores the cookies in the `Set-Cookie` fields of a response.
     package func store(_ fields: HeaderFields, from scope: Cookie.Scope, now: Int64) {
         for text in fields.all("Set-Cookie") {
             if let cookie = Cookie(parsing: text, from: scope, now: now) { store(cookie, now: now) }
@@ -67,7 +67,7 @@ public final class CookieJar: Sendable {
         }
     }
 
-    /// The value of `Cookie` for a request to `scope`; `nil`: send none (RFC 6265 §5.4).
+    /// The value of `Cookie` for a request to `scope`; `nil` to send none (RFC 6265 §5.4).
     package func fieldValue(for scope: Cookie.Scope, now: Int64) -> String? {
         let sent = state.withLock { state -> [Entry] in
             let step = state.next()

@@ -1,9 +1,9 @@
 internal import CLinux
 internal import Glibc
 
-/// Where a server is, as a client names it.
+/// The address of a server, as a client names it.
 package enum Endpoint: Hashable, Sendable, CustomStringConvertible {
-    /// A host's name or numeric address (IPv6 without brackets), and a port; `isSecure`: TLS is spoken there.
+    /// A host name or numeric address (IPv6 without brackets), and a port; `isSecure`: whether it uses TLS.
     case internet(host: String, port: UInt16, isSecure: Bool = false)
     /// A socket in the file system.
     case unix(path: String)
@@ -27,7 +27,7 @@ package enum Endpoint: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// The address, if it is known without the resolver; `nil`: ``resolve()`` has to find it.
+    /// The addresses, if they are known without the resolver; `nil` if ``resolve()`` must find them.
     var numericAddresses: Result<[SocketAddress], ConnectError>? {
         switch self {
         case .unix(let path):

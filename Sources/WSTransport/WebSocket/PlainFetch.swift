@@ -2,11 +2,11 @@ internal import CLinux
 internal import Glibc
 internal import Synchronization
 
-/// One GET on the caller's thread, which waits for it: for small documents that are read now and then.
+/// One GET on the caller's thread, which waits for it; for small documents that are read now and then.
 ///
-/// It follows no redirects, keeps no connection, and uses no proxy. Without TLS it asks this machine only.
+/// Follows no redirects, keeps no connection, and uses no proxy. Without TLS it connects only to this machine.
 package struct PlainFetch: ~Copyable {
-    /// Why there is no document: a phrase.
+    /// Why there is no document, as a phrase.
     package struct Failure: Error, Sendable, CustomStringConvertible {
         /// What went wrong.
         package let description: String
@@ -14,24 +14,24 @@ package struct PlainFetch: ~Copyable {
         init(_ description: String) { self.description = description }
     }
 
-    /// The longest head of an answer, in bytes.
+    /// The maximum size of a response's head, in bytes.
     private static let maximumHead = 16 << 10
 
     private let deadline: MonotonicTime
-    /// Called now and then while it waits.
+    /// Called regularly while it waits.
     private let beat: () -> Void
     private let descriptor: FileDescriptor
     private var session: TLSSession?
-    /// What has arrived, decrypted.
+    /// Received bytes, decrypted.
     private var input: [UInt8] = []
     private var isAtEnd = false
 
-    /// The body of the answer 200 to a GET.
+    /// Gets the body of a response with status 200.
     ///
     /// - Parameters:
-    ///   - tls: what an address of `https` is verified by; `nil`: the authorities that the system trusts.
-    ///   - timeout: for all of it, the resolver and all addresses of a name included, in nanoseconds.
-    ///   - maximumBody: in bytes; a longer one is a failure.
+    ///   - tls: verifies an `https` server; `nil` to accept the authorities that the system trusts.
+    ///   - timeout: the time limit for everything, including the resolver and all addresses of a name, in nanoseconds.
+    ///   - maximumBody: the maximum size of the body, in bytes; a longer one is a failure.
     ///   - beat: called while it waits, several times a second.
     package static func get(
         _ url: WebSocketURL, tls: TLSContext? = nil, timeout: Int64, maximumBody: Int,
@@ -40,7 +40,7 @@ package struct PlainFetch: ~Copyable {
         let deadline = MonotonicTime.now.advanced(byNanoseconds: timeout)
         let addresses = try addresses(of: url.endpoint, deadline, beat)
         if case .internet(_, _, isSecure: false) = url.endpoint, !addresses.allSatisfy(\.isLoopback) {
-            // Whatever the resolver takes `localhost` for.
+            // Even if the resolver has another address for `localhost`.
             throw Failure("without TLS, only this machine is asked")
         }
         var fetch = try connect(addresses, deadline, beat)
@@ -54,7 +54,7 @@ package struct PlainFetch: ~Copyable {
         self.beat = beat
     }
 
-    /// The addresses of a host, which another thread asks the system's resolver for: it knows no deadline.
+    /// The addresses of a host; another thread calls the system's resolver, which knows no deadline.
     private static func addresses(
         of endpoint: Endpoint, _ deadline: MonotonicTime, _ beat: () -> Void
     ) throws(Failure) -> [SocketAddress] {
@@ -64,7 +64,7 @@ package struct PlainFetch: ~Copyable {
         do throws(ConnectError) { return try answer.taken?.get() ?? [] } catch { throw Failure("\(error)") }
     }
 
-    /// Connects to the first address that answers; each but the last has a part of the time only.
+    /// Connects to the first address that answers; each but the last gets only a part of the time.
     package static func connect(
         _ addresses: [SocketAddress], _ deadline: MonotonicTime, _ beat: @escaping () -> Void = {}
     ) throws(Failure) -> PlainFetch {
@@ -107,7 +107,7 @@ package struct PlainFetch: ~Copyable {
         }
     }
 
-    // MARK: Asking
+    // MARK: Request and response
 
     private mutating func ask(_ url: WebSocketURL, _ maximumBody: Int) throws(Failure) -> [UInt8] {
         var request = "GET \(url.target) HTTP/1.1\r\nHost: \(url.endpoint.hostField)\r\n"
@@ -202,7 +202,7 @@ package struct PlainFetch: ~Copyable {
             throw Failure("\(error)")
         }
         guard count > 0 else {
-            // Without `close_notify`, somebody on the way may have cut it short.
+            // Without `close_notify`, an attacker on the network may have cut it short.
             if let session, session.isEstablished, !session.isEndedByPeer { throw Failure("the answer ends too early") }
             isAtEnd = true
             return
@@ -255,7 +255,7 @@ package struct PlainFetch: ~Copyable {
         try Self.wait(for: events, on: descriptor.rawValue, until: deadline, beat)
     }
 
-    /// How long it waits between two beats at most, in milliseconds.
+    /// The longest wait between two calls of `beat`, in milliseconds.
     private static let pause: Int64 = 200
 
     private static func wait(
@@ -273,9 +273,9 @@ package struct PlainFetch: ~Copyable {
     }
 }
 
-/// What the resolver says to the one that asked, perhaps when nobody waits for it any more.
+/// The resolver's answer, which may come when nothing waits for it any more.
 private final class ResolverAnswer: Sendable {
-    /// Readable when it is there.
+    /// Readable when the answer has arrived.
     let alarm = eventfd(0, Int32(EFD_CLOEXEC))
     private let result = Mutex<Result<[SocketAddress], ConnectError>?>(nil)
 
@@ -286,7 +286,7 @@ private final class ResolverAnswer: Sendable {
         _ = eventfd_write(alarm, 1)
     }
 
-    /// `nil`: it is not there yet.
+    /// `nil` if it has not arrived yet.
     var taken: Result<[SocketAddress], ConnectError>? { result.withLock { $0 } }
 }
 

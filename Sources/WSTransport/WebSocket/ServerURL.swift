@@ -1,6 +1,6 @@
-/// A server as a URL names it: `http://host:port/prefix`, `ws://…`, `https://…`, `wss://…`, or `unix:/path`.
+/// The URL of a server: `http://host:port/prefix`, `ws://…`, `https://…`, `wss://…`, or `unix:/path`.
 package struct ServerURL: Hashable, Sendable {
-    /// Where the server listens.
+    /// The address of the server.
     package let endpoint: Endpoint
     /// A prefix of every path; begins with `/` and does not end with one, or is empty.
     package let pathPrefix: String
@@ -26,7 +26,7 @@ package struct ServerURL: Hashable, Sendable {
         }
     }
 
-    /// Reads `text`; the default port is 80, or 443 for `https` and `wss`.
+    /// Parses `text`; the default port is 80, or 443 for `https` and `wss`.
     package init(parsing text: String) throws(ParseError) {
         guard let colon = text.firstIndex(of: ":") else { throw .unknownScheme }
         var rest = text[text.index(after: colon)...]

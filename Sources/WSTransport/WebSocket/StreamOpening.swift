@@ -1,14 +1,14 @@
-/// Opens a stream to a server of another protocol than HTTP: its name, the connection, and TLS.
+/// Opens a stream to a server of a protocol other than HTTP: name resolution, connection, and TLS.
 ///
 /// Runs on its reactor.
 package final class StreamOpening {
     package typealias Completion = (Result<StreamConnection, ConnectError>) -> Void
 
-    /// Which server it has to be.
+    /// How the server is verified.
     package struct Security: Sendable {
-        /// What its certificate is verified by, and what it is shown.
+        /// Verifies its certificate, and has the client's own.
         package var context: TLSContext
-        /// The name, or numeric address, that its certificate must have; `nil`: the host that is connected to.
+        /// The name, or numeric address, that its certificate must have; `nil` for the host that is connected to.
         package var serverName: String?
 
         package init(_ context: TLSContext, serverName: String? = nil) {
@@ -35,11 +35,12 @@ package final class StreamOpening {
         self.completion = completion
     }
 
-    /// Begins; `completion` is called once, in a later turn, unless it is cancelled.
+    /// Starts; `completion` is called once, in a later turn, unless it is cancelled.
     ///
-    /// It gets a stream without a driver, which is connected, and verified where there is a security: set its driver at once.
+    /// It gets a connected stream without a driver, with a verified server if there is `security`; its driver must be
+    /// set at once.
     ///
-    /// - Parameter security: `nil`: without TLS.
+    /// - Parameter security: `nil` for no TLS.
     package static func begin(
         _ endpoint: Endpoint, security: Security?, deadline: MonotonicTime, on reactor: Reactor,
         _ completion: @escaping Completion
@@ -49,7 +50,7 @@ package final class StreamOpening {
         return opening
     }
 
-    /// Gives up, without calling `completion`.
+    /// Stops without calling `completion`.
     package func cancel() {
         completion = nil
         dial?.cancel()
@@ -78,7 +79,7 @@ package final class StreamOpening {
         let link = ReactorLink(remote: reactor.remote)
         link.bind(self, on: reactor)
         Resolver.resolve(endpoint) { result in link.take(StreamOpening.self) { $0?.connect(result) } }
-        // The resolver has its own limit of time.
+        // The resolver has a time limit of its own.
         reactor.run(afterNanoseconds: deadline.nanoseconds(since: reactor.now)) { [unowned reactor] in
             link.take(StreamOpening.self, on: reactor)?.finish(.failure(.timedOut))
         }

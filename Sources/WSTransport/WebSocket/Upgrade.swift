@@ -1,13 +1,13 @@
 /// An upgrade handler's decision about a handshake that is otherwise valid.
 package struct Admission {
-    /// The subprotocol in the answer; `nil`: none.
+    /// The subprotocol for the response; `nil` for none.
     ///
     /// Must be one of those offered.
     package var subprotocol: String?
     package var options: WebSocketConnection.Options
-    /// Whether it is opened only to be closed with a reason, and so counts as refused.
+    /// Whether the socket is opened only to be closed with a reason, and so counts as refused.
     package var isRefusal = false
-    /// Makes the session once the 101 is being sent.
+    /// Makes the session when the response with 101 is being sent.
     package var open: (WebSocketConnection) -> any WebSocketSession
 
     package init(
@@ -32,9 +32,9 @@ struct UpgradeHandler: DirectHandler {
 }
 
 extension HTTPExchange {
-    /// Makes a WebSocket of the request, or answers with an error where that cannot be.
+    /// Upgrades the request to a WebSocket, or responds with an error if that is not possible.
     ///
-    /// - Parameter admit: decides before the 101; a refusal it throws is the answer.
+    /// - Parameter admit: decides before the 101; a refusal that it throws is the response.
     package func upgrade(_ admit: (Handshake.Request) throws(HTTPRefusal) -> Admission) {
         let reactor = reactor
         do throws(HTTPRefusal) {
@@ -59,7 +59,7 @@ extension HTTPExchange {
         }
     }
 
-    /// Throws the refusal of what is no handshake.
+    /// Throws the refusal of a request that is not a valid handshake.
     static func checkHandshake(_ head: HTTPRequestHead) throws(HTTPRefusal) -> Handshake.Request {
         do throws(Handshake.Refusal) {
             return try Handshake.check(head)
@@ -70,10 +70,10 @@ extension HTTPExchange {
 }
 
 extension WS {
-    /// A handler that makes WebSockets of requests.
+    /// A handler that upgrades requests to WebSockets.
     ///
     /// - Parameter admit: decides before the 101, on the connection's reactor; a refusal that it throws becomes the
-    ///   answer.
+    ///   response.
     package static func upgrade(
         _ admit: @escaping @Sendable (HTTPExchange, Handshake.Request) throws(HTTPRefusal) -> Admission
     ) -> any DirectHandler {

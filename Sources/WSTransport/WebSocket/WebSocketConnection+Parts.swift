@@ -1,9 +1,9 @@
-/// Messages that are sent and handed over in parts, so that they are never whole in memory.
+/// Messages that are sent and handed over in parts, so that they are never in memory as a whole.
 extension WebSocketConnection {
-    /// How much of compressed input is inflated at once, in bytes: to a thousand times as much at most.
+    /// How much compressed input is inflated at once, in bytes; it can grow to a thousand times that at most.
     private static let inflatedPiece = 1024
 
-    /// From now on, messages are handed over as they come, see ``WebSocketSession/receivedPart(_:_:isLast:)``.
+    /// From now on, messages are handed over as they arrive, see ``WebSocketSession/receivedPart(_:_:isLast:)``.
     func handOverParts() { unsafe machine.handsOverParts = true }
 
     /// Reads a piece of input that may be compressed.
@@ -33,7 +33,7 @@ extension WebSocketConnection {
         }
     }
 
-    /// Ends the connection to a peer whose message is above the limit, of which parts have been handed over.
+    /// Ends the connection to a peer whose message exceeds the limit, after parts of it have been handed over.
     func failTooBig() {
         guard readyState == .open, pending == nil else { return }
         let violation = ProtocolViolation.messageTooBig
@@ -43,9 +43,9 @@ extension WebSocketConnection {
     /// Sends a part of a message, as a frame; the parts of another message must not come in between.
     ///
     /// - Parameters:
-    ///   - opcode: that of the message.
-    ///   - isFirst: whether the message begins with it.
-    ///   - isLast: whether the message ends with it.
+    ///   - opcode: the opcode of the message.
+    ///   - isFirst: whether this is the first part.
+    ///   - isLast: whether this is the last part.
     func sendPart(_ opcode: Opcode, _ part: [UInt8], isFirst: Bool, isLast: Bool) {
         guard readyState == .open, stream.isOpen else { return }
         if isFirst, isLast { return send(opcode, part) }
@@ -57,7 +57,7 @@ extension WebSocketConnection {
         }
         var frame: [UInt8] = []
         unsafe payload.withUnsafeBytes {
-            // RFC 7692 §6.1: the first frame says it for all.
+            // RFC 7692 §6.1: only the first frame has the bit.
             unsafe FrameEncoder.appendFrame(
                 isFirst ? opcode : .continuation, $0, isFinal: isLast, isCompressed: isCompressed && isFirst,
                 maskingKey: isClient ? .random() : nil, to: &frame)
@@ -66,10 +66,10 @@ extension WebSocketConnection {
     }
 }
 
-/// What a connection keeps of an incomplete message, and for how long.
+/// The state that a connection keeps for an incomplete message, and time limits.
 extension WebSocketConnection {
     // Objects, because nearly all connections have neither.
-    /// The answer to a peer that closed or broke the protocol, and the end that it makes.
+    /// The answer to a peer that closed or violated the protocol, and the resulting event.
     final class PendingEnd {
         let frame: [UInt8]
         let event: CloseEvent
@@ -81,7 +81,7 @@ extension WebSocketConnection {
         init(since: MonotonicTime) { self.since = since }
     }
 
-    /// Counts the memory of the message under way, and returns whether there is one: both by one look.
+    /// Counts the memory of the message under way, and returns whether there is one; both are read at once.
     @discardableResult
     func countHeld(since before: Int) -> Bool {
         let (held, isMidMessage) = unsafe machine.underWay
@@ -91,14 +91,15 @@ extension WebSocketConnection {
 
     /// Records when the message under way began.
     ///
-    /// - Parameter isNew: whether an earlier one ended in what was just read.
+    /// - Parameter isNew: whether an earlier message ended in the bytes just read.
     func noteUnfinished(isNew: Bool) {
         guard unsafe machine.isMidMessage, readyState == .open, let limit = options.values.messageTimeout else {
             return unfinished = nil
         }
         guard isNew || unfinished == nil else { return }
         unfinished = UnfinishedMessage(since: now)
-        // Otherwise the time of the next PING is early enough to check, and large messages need no deadline each.
+        // Otherwise checking at the time of the next PING is early enough, and large messages need no deadline of their
+        // own.
         if options.values.pingInterval ?? .max > limit { scheduleKeepalive() }
     }
 
@@ -107,7 +108,7 @@ extension WebSocketConnection {
     /// Whether the message under way has taken too long.
     var isMessageTooLate: Bool {
         guard let limit = options.values.messageTimeout, let unfinished else { return false }
-        // A peer that is not being read cannot continue it.
+        // A peer that is not being read cannot continue its message.
         if stream.isReadingPaused { unfinished.since = now }
         return now.nanoseconds(since: unfinished.since) >= limit
     }

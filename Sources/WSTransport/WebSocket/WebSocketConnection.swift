@@ -3,7 +3,7 @@
 /// Runs on the connection's reactor, and so do all calls to its session.
 package final class WebSocketConnection: StreamDriver {
     package let stream: StreamConnection
-    /// The subprotocol agreed on; empty: none.
+    /// The negotiated subprotocol; empty if there is none.
     package let subprotocol: String
     private var user: (any WebSocketSession)?
     package var session: (any WebSocketSession)? {
@@ -14,23 +14,23 @@ package final class WebSocketConnection: StreamDriver {
     package private(set) var roundTrip: Int64?
     package var readyState: ReadyState { state }
     private(set) var state = ReadyState.open
-    // Members of one byte are together: every connection has these.
+    // One-byte properties are together to save padding in every connection.
     let isClient: Bool
-    /// Whether everything unsent of the stream is frames: the answer to the handshake has been sent.
+    /// Whether all unsent bytes of the stream are frames, because the response to the handshake has been sent.
     var hasOnlyFrames = false
-    /// The code of our CLOSE; 0: none was sent.
+    /// The code of our CLOSE; 0 if none has been sent.
     package private(set) var sentCode: UInt16 = 0
 
-    // Not checked for overlapping changes, which each message would pay: the machine calls nothing that knows the connection.
+    // Unchecked, because each message uses it, and the machine calls nothing that knows the connection.
     @exclusivity(unchecked) var machine: WebSocketMachine
     let compression: MessageCompression?
     var options: Options
     private var pingSent: MonotonicTime?
-    /// The event that was reported; `nil` as long as it has not ended.
+    /// The event that was reported; `nil` until the socket has ended.
     private var ended: CloseEvent?
-    /// The peer closed or broke the protocol; this answers that, once what came before has been answered.
+    /// The answer to a peer that closed or violated the protocol, sent after earlier messages have been answered.
     private(set) var pending: PendingEnd?
-    /// When the message under way began; `nil`: there is none.
+    /// When the message under way began; `nil` if there is none.
     var unfinished: UnfinishedMessage?
 
     init(
@@ -51,7 +51,7 @@ package final class WebSocketConnection: StreamDriver {
         stream.maximumUnsent = options.values.maximumUnsent
         stream.reactor.counters.webSockets.add(1)
         scheduleKeepalive()
-        // The answer to the handshake is sent at the end of this turn, if the socket takes it.
+        // The response to the handshake is sent at the end of this turn, if the socket takes it.
         // (A weak reference would cost 48 bytes for as long as the connection lives.)
         stream.reactor.runSoon { if self.stream.unsentBytes == 0 { self.hasOnlyFrames = true } }
     }
@@ -63,13 +63,13 @@ package final class WebSocketConnection: StreamDriver {
 
     // MARK: Sending
 
-    /// Sends one message at the end of the turn; nothing when the socket is not open.
+    /// Sends one message at the end of the turn; does nothing if the socket is not open.
     package func send(_ opcode: Opcode, _ payload: UnsafeRawBufferPointer) {
         guard readyState == .open else { return }
         unsafe sendFrame(opcode, payload)
     }
 
-    /// Sends one message at the end of the turn; nothing when the socket is not open.
+    /// Sends one message at the end of the turn; does nothing if the socket is not open.
     package func send(_ opcode: Opcode, _ payload: [UInt8]) {
         unsafe payload.withUnsafeBytes { unsafe send(opcode, $0) }
     }
@@ -80,7 +80,7 @@ package final class WebSocketConnection: StreamDriver {
         unsafe payload.prefix(125).withUnsafeBytes { unsafe sendControl(.ping, $0) }
     }
 
-    /// RFC 6455 §5.5.3: a peer that has not taken the answer to one PING gets only the answer to the newest.
+    /// RFC 6455 §5.5.3: a peer that has not taken the answer to one PING gets an answer only to the newest.
     private func pong(_ payload: UnsafeRawBufferPointer) { unsafe sendControl(.pong, payload) }
 
     /// Sends a PING or PONG before all frames of the backlog that have not begun.
@@ -95,7 +95,7 @@ package final class WebSocketConnection: StreamDriver {
         unsafe stream.sendAhead(frame, isReplaceable: opcode == .pong) { unsafe frameCount($0) }
     }
 
-    /// The length of the frame, one of ours, with which `bytes` begins.
+    /// The length of the frame, one of ours, at the start of `bytes`.
     func frameCount(_ bytes: UnsafeRawBufferPointer) -> Int {
         let reading = unsafe FrameHeader.read(bytes, isMasked: isClient, allowsCompression: true)
         guard case .whole(let header, let count) = reading else { return 1 }
@@ -125,10 +125,10 @@ package final class WebSocketConnection: StreamDriver {
     /// Whether permessage-deflate was agreed on.
     var compresses: Bool { compression != nil }
 
-    /// The window bits of compressed messages that this socket can share with others; `nil`: it accepts none.
+    /// The window bits of compressed messages that this socket can share with others; `nil` if it cannot.
     package var sharedWindowBits: Int? { compression?.sharedWindowBits }
 
-    /// A server's frame in this turn's arena, for all sockets of the reactor that are to get it.
+    /// Encodes a server's frame in this turn's arena, for all sockets of the reactor that get it.
     ///
     /// `isCompressed`: `payload` is the result of ``DeflatePool/deflate(_:windowBits:level:)``.
     package static func encode(
@@ -175,7 +175,7 @@ package final class WebSocketConnection: StreamDriver {
     package func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
         var offset = 0
         let held = unsafe machine.heldBytes
-        // Once for all messages, as each look at a stream's reactor counts references.
+        // Read once for all messages, because each access to a stream's reactor counts references.
         let (stream, reactor) = (stream, stream.reactor)
         let counters = reactor.counters
         let before = counters.messagesReceived.current
@@ -200,7 +200,7 @@ package final class WebSocketConnection: StreamDriver {
             }
             guard let event = unsafe machine.next(bytes, &offset) else { break }
             if case .message(let opcode, .input(let range)) = event, state == .open {
-                // As nearly all are.
+                // Nearly all messages are.
                 counters.messagesReceived.add(1)
                 let payload = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[range])
                 let view = unsafe UnsafeBufferPointer(payload.bindMemory(to: UInt8.self))
@@ -216,12 +216,12 @@ package final class WebSocketConnection: StreamDriver {
                 return offset
             }
         }
-        // Do not read a large message to its end either, while there is no room for its answer.
+        // Also stop reading within a large message while there is no room for its answer.
         if readyState == .open, stream.unsentBytes > options.values.maximumUnsent / 2 { waitForReader() }
         return bytes.count
     }
 
-    /// Resumes reading in the next turn: this one has inflated enough.
+    /// Resumes reading in the next turn, because this one has inflated enough.
     private func waitForTurn() {
         stream.reactor.counters.inflatePauses.add(1)
         stream.pauseReading(for: .inflating)
@@ -231,7 +231,7 @@ package final class WebSocketConnection: StreamDriver {
     /// Resumes reading when everything has been sent.
     private func waitForReader() {
         stream.pauseReading(for: .unsent)
-        // If the socket takes everything at the end of the turn there is no backlog, and so no event when it is empty.
+        // If the socket takes everything at the end of the turn, there is no backlog, and so no event when it is empty.
         stream.reactor.runSoon { [weak self] in
             guard let self, stream.unsentBytes == 0 else { return }
             stream.resumeReading(for: .unsent)
@@ -244,7 +244,7 @@ package final class WebSocketConnection: StreamDriver {
         switch event {
         case .part(let opcode, let payload): unsafe handOver(opcode, payload, of: bytes, isLast: false)
         case .message where readyState != .open: break
-        // It is handed over before.
+        // It has been handed over before.
         case .message(_, .input): break
         case .message(let opcode, .assembled(let whole)):
             counters.messagesReceived.add(1)
@@ -264,7 +264,7 @@ package final class WebSocketConnection: StreamDriver {
             let end = CloseEvent(
                 code: code ?? .noStatusReceived, reason: reason, wasClean: true, cause: cause)
             let pending = PendingEnd(reply, end)
-            // RFC 6455 §5.5.1: the answer may be delayed until what came before has been answered.
+            // RFC 6455 §5.5.1: the answer may be delayed until earlier messages have been answered.
             guard state == .open, let session else { return complete(pending) }
             wait(for: pending)
             session.isEnding { [weak self] in self?.completeEnd() }
@@ -272,7 +272,7 @@ package final class WebSocketConnection: StreamDriver {
         }
     }
 
-    /// The peer broke the protocol, or a limit; `frame` is the CLOSE that says so.
+    /// Handles a violation of the protocol or of a limit; `frame` is the CLOSE that reports it.
     func fail(_ code: CloseCode, _ reason: String, _ frame: [UInt8]) {
         stream.reactor.counters.protocolErrors.add(1)
         wait(for: PendingEnd(frame, CloseEvent(code: code, reason: reason, wasClean: false, cause: .violation)))
@@ -287,7 +287,7 @@ package final class WebSocketConnection: StreamDriver {
         stream.setDeadline(now.advanced(byNanoseconds: options.values.closeTimeout))
     }
 
-    /// Ends the connection to a peer that closed or broke the protocol; once.
+    /// Ends the connection to a peer that closed or violated the protocol; once.
     private func completeEnd() {
         guard let pending else { return }
         self.pending = nil
@@ -301,7 +301,7 @@ package final class WebSocketConnection: StreamDriver {
         report(end.event)
     }
 
-    /// At most 125 bytes of a control frame.
+    /// Copies the payload of a control frame, at most 125 bytes.
     private static func copy(
         _ payload: WebSocketMachine.Payload, of bytes: UnsafeMutableRawBufferPointer
     ) -> [UInt8] {
@@ -311,7 +311,7 @@ package final class WebSocketConnection: StreamDriver {
         }
     }
 
-    /// Whether the message that its session has just been given was compressed.
+    /// Whether the message that was just passed to its session was compressed.
     package var messageWasCompressed: Bool { unsafe machine.messageWasCompressed }
 
     package func receivedEnd() {
@@ -320,7 +320,7 @@ package final class WebSocketConnection: StreamDriver {
         report(CloseEvent(code: .abnormal, reason: "", wasClean: false))
     }
 
-    /// Sets its session, which is told at once if the end came before.
+    /// Sets its session, which is told at once if the socket has ended already.
     func begin(_ session: any WebSocketSession) {
         if let ended { return session.closed(ended) }
         self.session = session
@@ -339,7 +339,7 @@ package final class WebSocketConnection: StreamDriver {
 
     package func closed() {
         stream.reactor.counters.heldBytes.add(unsafe -machine.heldBytes)
-        // What the peer said before it went says more than that it went.
+        // The peer's CLOSE or violation says more than the end of the connection.
         report(pending?.event ?? CloseEvent(code: .abnormal, reason: "", wasClean: false))
     }
 
@@ -349,7 +349,7 @@ package final class WebSocketConnection: StreamDriver {
         guard pending == nil else { return completeEnd() }
         switch readyState {
         case .closing, .closed, .connecting:
-            // A CLOSE waits for the frame that was begun before it.
+            // A CLOSE must wait for a frame that has begun before it.
             let isOnItsWay = stream.isOpen && stream.isStillTaking(within: options.values.closeTimeout, answers: true)
             if !isOnItsWay { terminate(.unanswered) }
         case .open:
@@ -366,7 +366,7 @@ package final class WebSocketConnection: StreamDriver {
     }
 
     private func keepAlive() {
-        // A peer that is not being read cannot answer; the age of its unsent bytes decides instead.
+        // A peer that is not being read cannot answer; the age of its unsent bytes decides.
         guard let interval = options.values.pingInterval, !stream.isReadingPaused else { return }
         if let sent = pingSent {
             // Any received byte is a sign of life, not only a PONG.
@@ -390,13 +390,13 @@ package final class WebSocketConnection: StreamDriver {
         }
     }
 
-    /// Forgets the PING: it is answered.
+    /// Forgets the PING, because it has been answered.
     private func hasLife() {
         if let sent = pingSent, isLate(sent) { stream.peerWatch = nil }
         pingSent = nil
     }
 
-    /// Whether the answer to a PING is overdue; before that the peer is not watched.
+    /// Whether the answer to a PING is overdue; the peer is watched only then.
     private func isLate(_ sent: MonotonicTime) -> Bool {
         now.nanoseconds(since: sent) >= options.values.pingTimeout
     }
@@ -409,7 +409,7 @@ package final class WebSocketConnection: StreamDriver {
             if let sent = pingSent, isLate(sent), let watch = stream.peerWatch {
                 deadline = watch.sign.advanced(byNanoseconds: timeout)
             } else if let sent = pingSent {
-                // Signs of life are checked after an interval, though the answer may take longer.
+                // Signs of life are checked after one interval, although the answer may take longer.
                 let isEarly = now.nanoseconds(since: sent) < interval
                 deadline = sent.advanced(byNanoseconds: isEarly ? min(interval, timeout) : timeout)
             } else {
@@ -445,22 +445,22 @@ extension WebSocketConnection {
         closeSlowReader("more than \(options.values.maximumUnsent) bytes unsent")
     }
 
-    /// Closes the connection of a peer that takes too little: the CLOSE follows the frame that was begun, the rest is
+    /// Closes the connection of a peer that takes too little: the CLOSE follows a frame that has begun, and the rest is
     /// dropped.
     package func closeSlowReader(_ reason: String) {
         if readyState == .open, !isClient { stream.reactor.counters.slowReaders.add(1) }
         closeEmpty(.tryAgainLater, reason: reason, cause: .slow)
     }
 
-    /// Closes it with a CLOSE, and drops everything that it holds.
+    /// Closes the connection with a CLOSE, and drops all its unsent frames.
     package func closeEmpty(_ code: CloseCode, reason: String, cause: EndReason = .closed) {
-        // Only a server's frames, which are not masked, can be told apart once they are encoded.
+        // Only a server's frames, which are not masked, can be distinguished once they are encoded.
         guard readyState == .open, !isClient else { return stream.reset() }
         stream.maximumUnsent = .max
-        // Before that the answer to the handshake would be dropped.
+        // Earlier, that would drop the response to the handshake.
         if hasOnlyFrames { unsafe stream.dropUnsent { unsafe frameCount($0) } }
         close(code, reason: reason)
-        // The session ends now; the closing handshake may take its time.
+        // The session ends now; the closing handshake may take longer.
         report(CloseEvent(code: code, reason: reason, wasClean: false, cause: cause))
     }
 }

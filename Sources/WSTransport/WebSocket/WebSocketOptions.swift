@@ -1,4 +1,4 @@
-/// What a WebSocket allows.
+/// The limits and intervals of a WebSocket.
 ///
 /// Times in nanoseconds, sizes in bytes.
 package struct WebSocketOptions: Sendable {
@@ -6,25 +6,25 @@ package struct WebSocketOptions: Sendable {
     package var maximumMessage = 64 * 1024 * 1024
     /// The maximum of unsent bytes.
     package var maximumUnsent = 1024 * 1024
-    /// How long the oldest unsent byte may wait; `nil`: no limit.
+    /// How long the oldest unsent byte may wait; `nil` for no limit.
     package var maximumUnsentAge: Int64? = 30_000_000_000
-    /// Silence after which a PING is sent; `nil`: never.
+    /// The silence after which a PING is sent; `nil` for never.
     package var pingInterval: Int64? = 25_000_000_000
-    /// Silence after a PING after which the peer is considered dead.
+    /// The silence after a PING after which the peer counts as dead.
     package var pingTimeout: Int64 = 10_000_000_000
-    /// From the first byte of a message to its last; `nil`: no limit.
+    /// The time from the first byte of a message to its last; `nil` for no limit.
     package var messageTimeout: Int64?
     /// How long a closing handshake may take.
     package var closeTimeout: Int64 = 5_000_000_000
 
-    /// permessage-deflate (RFC 7692), for peers that support it; `nil`: neither offered nor accepted.
+    /// permessage-deflate (RFC 7692), for peers that support it; `nil` to neither offer nor accept it.
     package var compression: CompressionOptions?
 
     package init() {}
 }
 
 extension WebSocketConnection {
-    /// Shared by all sockets of a listener: an idle socket holds one reference.
+    /// Options shared by all sockets of a listener: an idle socket holds one reference.
     package final class Options: Sendable {
         package let values: WebSocketOptions
         package init(_ values: WebSocketOptions) { self.values = values }
@@ -72,18 +72,18 @@ extension EndReason: CustomStringConvertible {
 
 /// How a WebSocket ended.
 package struct CloseEvent: Sendable, Equatable {
-    /// The code of the CLOSE that decided; 1005 if it had none, 1006 if none came.
+    /// The code of the CLOSE that decided; 1005 if it had none, 1006 if there was no CLOSE.
     ///
     /// RFC 6455 §7.1.5.
     package let code: CloseCode
     package let reason: String
-    /// Whether both sides' CLOSE were exchanged.
+    /// Whether both sides have sent a CLOSE.
     package let wasClean: Bool
     package let cause: EndReason
-    /// Whether it was given up because the peer gave no sign of life.
+    /// Whether it was ended because the peer gave no sign of life.
     package var isDead: Bool { cause == .silent }
 
-    /// - Parameter cause: `nil`: closed by this side if it was clean, otherwise lost.
+    /// - Parameter cause: `nil` means closed by this side if `wasClean`, otherwise lost.
     package init(code: CloseCode, reason: String, wasClean: Bool, cause: EndReason? = nil) {
         self.code = code
         self.reason = reason

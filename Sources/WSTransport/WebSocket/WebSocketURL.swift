@@ -1,18 +1,18 @@
 /// The URL that a client opens: `ws://user:password@host:port/path?query`, or `wss://…`.
 ///
-/// `http` and `https` are other names of the two; `unix:/socket:/path`, or `ws+unix:`, is a socket in the file system.
+/// `http` and `https` are other names for them; `unix:/socket:/path`, or `ws+unix:`, is a socket in the file system.
 ///
-/// RFC 6455 §3, RFC 3986. Schemes and hosts are read without regard to case. In path and query, characters that a URL
-/// cannot contain are percent-encoded; what is already encoded stays so.
+/// RFC 6455 §3, RFC 3986. Schemes and hosts are case-insensitive. In path and query, characters that a URL cannot
+/// contain are percent-encoded; escapes stay as they are.
 package struct WebSocketURL: Hashable, Sendable {
-    /// Where the server listens; the host is in small letters.
+    /// The address of the server; the host is in lower case.
     package let endpoint: Endpoint
     /// The request's target: path and query, percent-encoded; begins with `/`.
     package let target: String
     /// The credentials; `nil` if the URL has none.
     package let credentials: BasicCredentials?
 
-    /// Why a text is not such a URL.
+    /// Why a text is not a valid URL.
     package enum ParseError: Error, Equatable, Sendable, CustomStringConvertible {
         /// Another scheme, or none.
         case unknownScheme
@@ -38,7 +38,7 @@ package struct WebSocketURL: Hashable, Sendable {
         }
     }
 
-    /// Reads `text`; the default port is 80, or 443 for the secure schemes.
+    /// Parses `text`; the default port is 80, or 443 for the secure schemes.
     package init(parsing text: String) throws(ParseError) {
         guard let (scheme, rest) = Self.splitScheme(text) else { throw .unknownScheme }
         if scheme == "ws+unix" || scheme == "unix" {
@@ -77,14 +77,14 @@ package struct WebSocketURL: Hashable, Sendable {
         self.credentials = credentials
     }
 
-    /// A path, with its query and already percent-encoded, of a server without a URL, or whose parts are known.
+    /// Makes a URL from a path, with its query and percent-encoded, for a server without a URL, or with known parts.
     package init(endpoint: Endpoint, path: String, credentials: BasicCredentials? = nil) {
         self.endpoint = endpoint
         target = path.utf8.first == UInt8(ascii: "/") ? path : "/" + path
         self.credentials = credentials
     }
 
-    /// The target of `reference` in an answer from here (RFC 3986 §5.2, RFC 9110 §10.2.2).
+    /// The target of `reference` in a response from this URL (RFC 3986 §5.2, RFC 9110 §10.2.2).
     ///
     /// A fragment is for browsers, and is dropped.
     func resolving(_ reference: String) throws(ParseError) -> WebSocketURL {
@@ -110,7 +110,7 @@ package struct WebSocketURL: Hashable, Sendable {
     /// The target without its query.
     var path: String { String(target.prefix { $0 != "?" }) }
 
-    /// The scheme in small letters, and what follows its colon.
+    /// The scheme in lower case, and everything after its colon.
     private static func splitScheme(_ text: some StringProtocol) -> (String, Substring)? {
         let text = Substring(text)
         guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")), text.utf8.first?.isLetter == true,
