@@ -417,6 +417,12 @@ package final class Broker {
         return fixed
     }
 
+    /// Whether a copy of another broker's store has come: this broker is to be drained, and the program to begin again with it.
+    package var isToBeginAgain: Bool { cluster?.isToBeginAgain ?? false }
+
+    /// Whether a service manager has passed sockets to this process.
+    package static var hasGivenSockets: Bool { !GivenSockets().all.isEmpty }
+
     /// Shuts down in order: reports not ready; closes the listeners; has stored publications acknowledged; tells every
     /// client; ends.
     package func drain() {
@@ -433,7 +439,7 @@ package final class Broker {
             if Readiness.isWatched(on: shard) { watched.set("readiness") }
         }
         // A load balancer keeps sending clients here until it has noticed.
-        if watched.first != nil, let notice = current.drain.notice {
+        if watched.first != nil, !isToBeginAgain, let notice = current.drain.notice {
             pause(milliseconds: UInt32(clamping: notice.nanoseconds / 1_000_000))
         }
         shards.runAndWait { shard in

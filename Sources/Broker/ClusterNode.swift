@@ -9,20 +9,39 @@ final class ClusterNode: Sendable {
     let order: LogOrder
     /// What the brokers share besides messages.
     let shared: SharedAccess
-    private let log: RedisLog
-    private let settings: Settings.Cluster
+    let log: RedisLog
+    let settings: Settings.Cluster
     private let sequencer: Sequencer
-    private let storeThread: StoreThread
+    let storeThread: StoreThread
     private let facts: FactsBox
     private let founder = Founder()
     private let calls: NodeCalls
+    let door: Door
     /// What the log of this program was told last.
-    private let told = Mutex<Told>(Told())
+    let told = Mutex<Told>(Told())
 
-    private struct Told {
+    struct Told {
         var state = RedisLog.Status.State.stopped
         var failure: String?
         var trouble: StorageError?
+        var copy: RedisLog.CopyProgress?
+        var copies: UInt64 = 0
+        var others: String?
+    }
+
+    /// Whether clients are served: not before a new broker has what the others have, nor once this one needs a copy of that.
+    final class Door: Sendable {
+        let isOpen: Atomic<Bool>
+
+        init(isOpen: Bool) { self.isOpen = Atomic(isOpen) }
+
+        func look(at status: RedisLog.Status) {
+            switch status.state {
+            case .active: isOpen.store(true, ordering: .relaxed)
+            case .lost(let trouble) where trouble.isCuredByCopy: isOpen.store(false, ordering: .relaxed)
+            case .stopped, .away, .arming, .catchingUp, .lost: break
+            }
+        }
     }
 
     /// What this broker tells the others of itself; made after the log.
@@ -64,10 +83,13 @@ final class ClusterNode: Sendable {
             throw BrokerError("\(error)")
         }
         let calls = NodeCalls(node: record.id)
+        let door = Door(isOpen: sequencer.newest > 0)
+        self.door = door
         do throws(ClusterSettingsError) {
             var options = try RedisLog.Options(
                 settings, node: record.id, facts: { facts.make.withLock { $0 }() },
-                isCongested: { storeThread.isBehind })
+                onChange: { door.look(at: $0) }, isCongested: { storeThread.isBehind },
+                copies: Self.copies(of: store, in: directory))
             options.onLetter = { calls.take($0) }
             log = RedisLog(options)
         } catch {
@@ -87,6 +109,8 @@ final class ClusterNode: Sendable {
         } catch {
             throw BrokerError("\(error)")
         }
+        // Until a record comes, nothing expires that had not by the last one.
+        if order.time > 0 { Lifetime.follow(logTime: order.time) }
         self.record = record
         (self.settings, self.sequencer, self.storeThread, self.facts) = (settings, sequencer, storeThread, facts)
     }
@@ -114,6 +138,14 @@ final class ClusterNode: Sendable {
 
     /// Has `body` called when the cluster works and its brokers have not brought together yet what their files have.
     func bringTogether(_ body: @escaping @Sendable () -> Void) { founder.body.withLock { $0 = body } }
+
+    private static func copies(of store: LMDBStore, in directory: String) -> StoreCopies {
+        StoreCopies { () throws(StorageError) in
+            try OutgoingCopy(in: directory) { (descriptor) throws(StorageError) in try store.copy(to: descriptor) }
+        } take: { (keepsStore) throws(StorageError) in
+            try IncomingCopy(in: directory, keepsStore: keepsStore)
+        }
+    }
 
     /// Begins to follow the log.
     ///
@@ -162,90 +194,6 @@ final class ClusterNode: Sendable {
     /// What the numbers of its clients begin with: which broker it is, and which of its starts.
     var clientBase: UInt64 { UInt64(record.clientPrefix) << 48 | (record.starts & 0x3FFF) << 34 }
 
-    // MARK: Health
-
-    /// Why it is not ready; `nil`: the cluster gives no reason.
-    var hindrance: String? {
-        if let trouble = storeThread.trouble {
-            return "the store does not take what the cluster has: \(trouble)"
-        }
-        let status = log.status
-        if let twin = twin(status) {
-            return """
-                the broker \(Self.name(of: twin)) has numbers like this one: stop one of them, remove the file \
-                \(NodeRecord.fileName) in its data directory, and start it
-                """
-        }
-        switch status.state {
-        case .stopped: return "the cluster's log is not followed"
-        case .away: return "the cluster's engine: \(status.failure ?? "there is no connection yet")"
-        case .arming: return "the brokers of the cluster agree on how far they have read"
-        case .catchingUp: return "catching up with the cluster: at \(status.position) of \(status.top)"
-        case .lost(let trouble): return Self.sentence(of: trouble)
-        case .active: break
-        }
-        guard let heard = status.heard else { return "nothing has come back from the cluster's log yet" }
-        let silence = MonotonicTime.now.nanoseconds(since: heard)
-        guard silence > settings.lease.nanoseconds else { return nil }
-        return "nothing has come back from the cluster's log for \(silence / 1_000_000_000) s"
-    }
-
-    /// Another broker whose clients' numbers begin as those of this one; `nil`: there is none.
-    private func twin(_ status: RedisLog.Status) -> UInt64? {
-        living(status).first { $0 != record.id && $0 >> 48 == record.id >> 48 }
-    }
-
-    private static func sentence(of trouble: LogTrouble) -> String {
-        let cure = "give it a backup of another broker's (docs/cluster.md)"
-        return switch trouble {
-        case .unreadable(let place):
-            "the cluster's log has at \(place) what this version cannot read: another broker is newer, or it is damaged"
-        case .missing(let place):
-            "the cluster's log does not go back to \(place), where this broker is: \(cure)"
-        case .undone(let place): "it has shown what came after \(place) and is in no log any more: \(cure)"
-        case .displaced(let place):
-            """
-            another broker has appended to the cluster's log as this one, at \(place): the file \(NodeRecord.fileName) of one is a \
-            copy, or from a backup; stop one of them, remove its file \(NodeRecord.fileName), and start it
-            """
-        case .foreign(let epoch): "the cluster's log belongs to other data, of epoch \(epoch): \(cure)"
-        }
-    }
-
-    /// What has come up for the log of this program since it was asked last.
-    func takeNews() -> [Journal.Entry] {
-        let (status, trouble) = (log.status, storeThread.trouble)
-        return told.withLock { told in
-            var news: [Journal.Entry] = []
-            func tell(_ level: Journal.Level, _ message: String, _ metadata: [(name: String, value: String)]) {
-                news.append(Journal.Entry(level: level, message: message, metadata: metadata))
-            }
-            if trouble != told.trouble, let trouble {
-                tell(.error, "the store does not take what the cluster has", [("error", "\(trouble)")])
-            }
-            if status.state != told.state || status.state == .away && status.failure != told.failure {
-                switch status.state {
-                case .stopped, .arming: break
-                case .away:
-                    if let failure = status.failure {
-                        tell(.warning, "the cluster's engine cannot be used", [("reason", failure)])
-                    }
-                case .catchingUp:
-                    tell(
-                        .info, "catching up with the cluster",
-                        [("at", "\(status.position)"), ("of", "\(status.top)")])
-                case .active:
-                    tell(
-                        .info, "following the cluster",
-                        [("cluster", settings.name), ("term", "\(status.term)"), ("at", "\(status.position)")])
-                case .lost(let trouble): tell(.error, Self.sentence(of: trouble), [])
-                }
-            }
-            told = Told(state: status.state, failure: status.failure, trouble: trouble)
-            return news
-        }
-    }
-
     // MARK: The brokers
 
     /// The figures for the metrics.
@@ -271,6 +219,7 @@ final class ClusterNode: Sendable {
         (reading.entries, reading.readBytes) = (counts.entries, counts.readBytes)
         (reading.failures, reading.terms) = (counts.failures, counts.terms)
         (reading.restored, reading.surrenders) = (counts.restored, counts.surrenders)
+        (reading.copies, reading.differing) = (counts.copies, difference(status)?.count ?? 0)
         return reading
     }
 
@@ -328,12 +277,14 @@ final class ClusterNode: Sendable {
         (answer.failures, answer.terms) = (status.counts.failures, status.counts.terms)
         (answer.restored, answer.surrenders) = (status.counts.restored, status.counts.surrenders)
         let living = living(status)
+        let differing = Set(order.comparison.findings.filter { !$0.isEqual }.map(\.node))
         answer.nodes = status.members.map { member in
             var node = ClusterRequest.Node()
             node.node = Self.name(of: member.node)
             node.isHere = member.node == record.id
             node.isAlive = living.contains(member.node)
             node.position = "\(member.position)"
+            node.differs = differing.contains(member.node)
             node.silence = member.heard.map { Int(MonotonicTime.now.nanoseconds(since: $0) / 1_000_000) }
             var figures = ClusterFigures()
             node.take(facts: member.facts, &figures)
@@ -353,7 +304,7 @@ final class ClusterNode: Sendable {
         return true
     }
 
-    private static func name(of node: UInt64) -> String { String(node, radix: 16) }
+    static func name(of node: UInt64) -> String { String(node, radix: 16) }
 
     private static func word(for state: RedisLog.Status.State) -> String {
         switch state {
@@ -367,7 +318,7 @@ final class ClusterNode: Sendable {
     }
 
     /// The brokers that were heard of lately, this one among them.
-    private func living(_ status: RedisLog.Status) -> Set<UInt64> {
+    func living(_ status: RedisLog.Status) -> Set<UInt64> {
         let now = MonotonicTime.now
         var living: Set<UInt64> = [record.id]
         for member in status.members {
@@ -420,7 +371,7 @@ final class ClusterNode: Sendable {
 
 extension ClusterRequest.Node {
     /// Takes over what a broker says of itself, as far as it can be read.
-    fileprivate mutating func take(facts: String, _ figures: inout ClusterFigures) {
+    mutating func take(facts: String, _ figures: inout ClusterFigures) {
         do throws(JSONError) {
             let object = try JSONObject.parse(Array(facts.utf8).span, maximumDepth: 8)
             name = try object.string("name") ?? ""
@@ -436,3 +387,6 @@ extension ClusterRequest.Node {
         }
     }
 }
+
+extension OutgoingCopy: CopyToGive {}
+extension IncomingCopy: CopyToTake {}

@@ -38,6 +38,7 @@ struct Serving: Sendable {
             shard.numberClients(from: cluster.clientBase)
             shard.hindrance = { [weak cluster] in cluster?.hindrance }
             shard.adopt(facts.bans.list) { _ in }
+            shard.isServing = { [door = cluster.door] in door.isOpen.load(ordering: .relaxed) }
         }
         let post = ListeningPost()
         reactor[ListeningPost.self] = post

@@ -97,11 +97,16 @@ struct ClusterNodes: AsyncParsableCommand {
         }
         let rows = result.answer.nodes.map { node in
             [
-                node.node, node.name, node.version, node.isHere ? "here" : node.isAlive ? "alive" : "gone",
+                node.node, node.name, node.version, Self.state(of: node),
                 "\(node.clients)", node.position, node.listen,
             ]
         }
         TextTable(["NODE", "NAME", "VERSION", "STATE", .right("CLIENTS"), "POSITION", "LISTENS ON"], rows).print()
+    }
+
+    private static func state(of node: ClusterRequest.Node) -> String {
+        guard node.isHere || node.isAlive else { return "gone" }
+        return node.isHere ? "here" : node.differs ? "differs" : "alive"
     }
 }
 

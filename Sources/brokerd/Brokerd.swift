@@ -103,12 +103,23 @@ struct Brokerd: ParsableCommand {
         let sink = LogSink(log)
         broker.logEvents { sink.write($0) }
         supervisor?.tell(.ready, .status("listening on \(broker.listen.joined(separator: ", "))"))
-        serve(broker, &signals, sink, supervisor)
+        guard serve(broker, &signals, sink, supervisor) == .again else { return }
+        // Sockets that a service manager has passed are closed, and it passes them again.
+        guard !Broker.hasGivenSockets else { throw ExitCode(1) }
+        Self.complain("brokerd: cannot begin again: \(ProcessImage.begin())")
+        throw ExitCode(1)
+    }
+
+    /// How serving a broker ends.
+    private enum End {
+        case stopped
+        /// The program is to begin again.
+        case again
     }
 
     private func serve(
         _ broker: Broker, _ signals: inout SignalSet, _ sink: LogSink, _ supervisor: Supervisor?
-    ) {
+    ) -> End {
         var level = broker.logThreshold.state()
         // Half the interval in which the service manager expects a sign of life.
         let pause = supervisor?.watchdog.map { max(1, Int($0 / 2_000_000_000)) } ?? 2
@@ -120,6 +131,12 @@ struct Brokerd: ParsableCommand {
             Self.tell(of: broker.logThreshold.state(), before: &level, log)
             switch signal {
             case nil:
+                if broker.isToBeginAgain, isReadable(log) {
+                    supervisor?.tell(.reloading)
+                    log.info("beginning again with the copy of another broker's store")
+                    broker.drain()
+                    return .again
+                }
                 report(broker.takeOverCertificates(), log)
                 if let news = broker.takeOverUsers() { report(news, log) }
                 if let bytes = broker.returnMemory() {
@@ -131,7 +148,7 @@ struct Brokerd: ParsableCommand {
                 log.info("shutting down")
                 broker.drain()
                 log.info("stopped")
-                return
+                return .stopped
             case .hangUp:
                 supervisor?.tell(.reloading)
                 do {
@@ -155,7 +172,21 @@ struct Brokerd: ParsableCommand {
         }
     }
 
-    /// Logs that an administrator has set a level, or that its time is over.
+    /// Whether the program could begin again with the settings as they are now.
+    private func isReadable(_ log: Logger) -> Bool {
+        do {
+            let settings = try readSettings()
+            guard let refusal = settings.refusalToListen() else { return true }
+            throw ValidationError(refusal)
+        } catch {
+            log.error(
+                "cannot begin again with the copy of another broker's store, as the settings have errors",
+                metadata: ["errors": "\(error)"])
+            return false
+        }
+    }
+
+    /// Says that an administrator has chosen a level, or that its time is over.
     private static func tell(of new: LogThreshold.State, before old: inout LogThreshold.State, _ log: Logger) {
         guard new != old else { return }
         // A short period may be over before it is noticed here.

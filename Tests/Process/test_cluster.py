@@ -1,5 +1,6 @@
 """Three brokers on one engine: one order, one number to resume, and nothing acknowledged lost."""
 
+import http.client
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from access_house import basic, bearer
 from broker_process import Broker, finish_all, free_port
 from command_line import BROKERCTL, BROKERD, REPOSITORY, run_brokerd, run_control
 from deadlines import ANSWER_DEADLINE, wait_until
+from fragile_disk import FragileDisk
 from redis_rig import Engine
 
 RULES = 'access:\n  rules:\n    - { everyone: true, publish: ["#"], subscribe: ["#"] }\n'
@@ -58,7 +60,10 @@ class Cluster:
 
 
 def is_ready(broker):
-    return broker.http("GET", "/health/ready").status == 200
+    try:
+        return broker.http("GET", "/health/ready").status == 200
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def give_user(broker, name):
@@ -515,6 +520,135 @@ def test_a_killed_broker_goes_on_where_it_was(cluster):
         kept.append([message for message in session.waiting if message["op"] == "message"])
     assert [message["seq"] for message in kept[0]] == [message["seq"] for message in kept[1]]
     assert third.retained("kept/while").body == b"19"
+
+
+def cut_log(engine):
+    """Has the log forget everything but its last entries."""
+    assert engine.current_primary().ask("XTRIM", "broker:{test}:log", "MAXLEN", "1").startswith(":")
+
+
+def test_a_broker_that_is_new_gets_a_copy_by_itself(cluster, request):
+    first = cluster.brokers[0]
+    for number in range(20):
+        first.publish("kept/copied", str(number), "retain&ack=stored")
+    # Some pieces, of which only a few are in the engine at a time.
+    first.publish("large", "x" * 900_000, "retain&ack=stored")
+    for number in range(6):
+        first.publish(f"large/{number}", "y" * 900_000, "retain&ack=stored")
+    cut_log(cluster.engine)
+    new = cluster.make("new")
+    request.node.brokers = [*cluster.brokers, new]
+    try:
+        new.start()
+        assert "does not go back to 0-0" in new.wait_for_line("the cluster's log does not")
+        new.wait_for_line("beginning again with the copy of another broker's store")
+        wait_until(lambda: is_ready(new), "a new broker that is ready")
+        assert new.retained("kept/copied").body == b"19" and len(new.retained("large/5").body) == 900_000
+        session, known = new.session(), first.session()
+        assert session.welcome["epoch"] == known.welcome["epoch"]
+        assert session.request(op="subscribe", filter="kept/copied", since=f"{session.welcome['epoch']}-0")["op"] == "ok"
+        assert [data for _, _, data in collect(session, 20)] == [str(number) for number in range(20)]
+        # It is one of them now.
+        assert new.publish("kept/copied", "20", "ack=stored")["stored"]
+        assert "broker:{test}:cop" not in cluster.engine.current_primary().ask("KEYS", "broker:*"), "nothing is left of it"
+        assert not list(new.data.glob("broker.mdb.*")), "nor of the files"
+    finally:
+        new.finish()
+
+
+def test_a_broker_that_was_away_for_too_long_gets_a_copy_by_itself(cluster):
+    first, _, third = cluster.brokers
+    session = third.session()
+    session.subscribe("kept/away")
+    session.subscribe("unkept/away")
+    first.publish("kept/away", "seen", "retain")
+    seen = collect(session, 1)[0][0]
+    epoch = session.welcome["epoch"]
+    third.kill()
+    for number in range(30):
+        first.publish("kept/away", str(number), "retain&ack=stored")
+        first.publish("unkept/away", str(number))
+    cut_log(cluster.engine)
+    printed = len(third.lines)
+    third.start()
+    third.wait_for_line("beginning again with the copy of another broker's store", since=printed)
+    wait_until(lambda: is_ready(third), "the broker that was away")
+    session = third.session()
+    assert session.request(op="subscribe", filter="kept/away", since=f"{epoch}-{seen}")["op"] == "ok"
+    assert [data for _, _, data in collect(session, 30)] == [str(number) for number in range(30)]
+    # What no history has, nobody can bring back: that is said.
+    assert session.request(op="subscribe", id="u", filter="unkept/away", since=f"{epoch}-{seen}")["op"] == "ok"
+    session.synchronise()
+    assert [each["op"] for each in session.waiting if each.get("filter") == "unkept/away"][0] == "gap", session.waiting
+
+
+def test_values_expire_by_the_clock_of_the_engine(cluster, tmp_path):
+    """Whichever of the brokers ends them: all have wrong clocks."""
+    for broker, wrong in zip(cluster.brokers, (-86400, 86400, 3600)):
+        broker.stop()
+        place = tmp_path / broker.directory.name
+        place.mkdir()
+        clock = FragileDisk(place, place / "none")
+        clock.faults.set(clock_offset=wrong)
+        broker.environment = clock.environment
+        broker.start()
+    try:
+        cluster.everywhere(is_ready, "ready")
+        first = cluster.brokers[0]
+        for number, broker in enumerate(cluster.brokers):
+            broker.publish(f"expires/late/{number}", "x", "retain&ttl=1800")
+        follower = cluster.brokers[1].session()
+        follower.subscribe("expires/soon")
+        first.publish("expires/soon", "x", "retain&ttl=1.5")
+        assert follower.expect("message", topic="expires/soon", data="x")
+        assert follower.expect("message", topic="expires/soon", removed=True)
+        cluster.everywhere(lambda broker: broker.retained("expires/soon").status == 404, "a value that has expired")
+        for broker in cluster.brokers:
+            assert [broker.retained(f"expires/late/{number}").status for number in range(3)] == [200, 200, 200]
+    finally:
+        for broker in cluster.brokers:
+            broker.stop()
+            broker.environment = {}
+            broker.start()
+
+
+def test_a_broker_that_has_come_to_another_state_says_so(cluster):
+    """One that forgets keys sooner takes for new what the others take for a repetition."""
+    first, second, third = cluster.brokers
+    right = third.config_file.read_text()
+
+    def differing(broker):
+        return broker.metrics()["broker_cluster_differing_nodes"]
+
+    third.stop()
+    third.config_file.write_text(right + "publish: { key_window: 10ms }\n")
+    third.start()
+    wait_until(lambda: is_ready(third), "the broker with other rules")
+    assert [differing(broker) for broker in cluster.brokers] == [0, 0, 0]
+    headers = {"Idempotency-Key": "divergence"}
+    seq = first.publish("kept/differs", "1", headers=headers)["seq"]
+
+    def is_found():
+        assert first.publish("kept/differs", "1", headers=headers)["seq"] == seq
+        return differing(third) == 2
+
+    wait_until(is_found, "a broker that differs from both others")
+    cluster.everywhere(lambda broker: differing(broker) == (2 if broker is third else 1), "a difference")
+    reason = third.http("GET", "/health/ready")
+    assert reason.status == 503 and "come to another state by the cluster's log than a, b" in reason.json["reason"]
+    assert is_ready(first) and is_ready(second), "the others go on"
+    states = {row["name"]: row["differs"] for row in first.control_json("cluster", "nodes") if row["alive"]}
+    assert states == {"a": False, "b": False, "c": True}
+    third.wait_for_line("brokers of the cluster have come to different states")
+    # As it says.
+    third.stop()
+    for file in third.data.glob("broker.mdb*"):
+        file.unlink()
+    third.config_file.write_text(right)
+    cut_log(cluster.engine)
+    third.start()
+    wait_until(lambda: is_ready(third), "a broker that is like the others again")
+    cluster.everywhere(lambda broker: differing(broker) == 0, "no difference")
 
 
 def test_an_emptied_engine_goes_on_with_what_the_brokers_have(cluster):

@@ -25,6 +25,8 @@ package struct ClusterRequest: AdminRequest {
         package var position = ""
         /// How long ago it was heard of, in milliseconds; `nil`: not since the start.
         package var silence: Int?
+        /// Whether it has come to another state by the same log.
+        package var differs = false
 
         package init() {}
 
@@ -38,6 +40,7 @@ package struct ClusterRequest: AdminRequest {
             isAlive = try object.bool("alive") ?? false
             position = try object.string("position") ?? ""
             silence = try object.integer("silentMilliseconds")
+            differs = try object.bool("differs") ?? false
         }
 
         package func write(to writer: inout JSONWriter) {
@@ -50,6 +53,7 @@ package struct ClusterRequest: AdminRequest {
             writer.member("alive", isAlive)
             writer.member("position", position)
             if let silence { writer.member("silentMilliseconds", silence) }
+            writer.member("differs", differs)
         }
     }
 

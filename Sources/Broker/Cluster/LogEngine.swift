@@ -31,6 +31,14 @@ package enum LogTrouble: Error, Equatable, Sendable, CustomStringConvertible {
     /// Another process has appended as this broker.
     case displaced(LogPosition)
 
+    /// Whether a copy of another broker's store is all that is needed.
+    package var isCuredByCopy: Bool {
+        switch self {
+        case .missing, .undone: true
+        case .unreadable, .foreign, .displaced: false
+        }
+    }
+
     /// A sentence for people.
     package var description: String {
         switch self {

@@ -56,6 +56,8 @@ package final class LogOrder: Order {
         /// Whether a record of this broker is being applied, and what was refused meanwhile.
         var isApplying = false
         var refused: [Refused] = []
+        /// What the others have come to.
+        var comparison = DigestComparison()
         /// Why nothing is accepted; `nil`: it is.
         var refusal: Refusal?
         /// Whether that is for good.
@@ -92,6 +94,7 @@ package final class LogOrder: Order {
         }
         var state = State(fold: fold, incarnation: incarnation)
         state.refusal = Self.away
+        state.comparison.settle(fold.position, fold.digest.value)
         self.state = Mutex(state)
         sequencer.beginFollowing(logTime: fold.time)
     }
@@ -105,8 +108,19 @@ package final class LogOrder: Order {
     /// How far the log is applied here.
     package var position: LogPosition { state.withLock { $0.fold.position } }
 
+    /// Of the last record, in Unix milliseconds; 0: there was none.
+    package var time: Int64 { state.withLock { $0.fold.time } }
+
     /// What the log and the results have come to; equal on all brokers that have come equally far.
     package var digest: LogDigest { state.withLock { $0.fold.digest } }
+
+    /// What the other brokers have come to, by their numbers, and how often one has begun to differ.
+    package var comparison: (findings: [(node: UInt64, at: LogPosition, isEqual: Bool)], divergences: UInt64) {
+        state.withLock { state in
+            let findings = state.comparison.findings.map { (node: $0, at: $1.place, isEqual: $1.isEqual) }
+            return (findings, state.comparison.divergences)
+        }
+    }
 
     /// The state that the log belongs to; 0: none is known yet.
     package var epoch: UInt64 { state.withLock { $0.fold.epoch } }
@@ -176,10 +190,12 @@ package final class LogOrder: Order {
     private func send(_ state: inout State) {
         guard let term = state.term, state.fold.position >= state.awaited, !state.isOver else { return }
         state.refusal = nil
+        // Not those of the fold: a record that is just being applied is in its digest by half.
+        let here = state.comparison.latest
         while state.sent < limits.underWay, let record = state.own[state.sent]?.record {
             let head = LogRecord.Head(
                 node: node, incarnation: state.incarnation, attempt: state.attempt,
-                number: state.first + UInt64(state.sent), folded: state.fold.position, digest: state.fold.digest.value)
+                number: state.first + UInt64(state.sent), folded: here?.place ?? .start, digest: here?.digest ?? 0)
             state.sent += 1
             engine.append(record.bytes(head), numbers: record.numbers, term: term)
         }
@@ -239,6 +255,7 @@ package final class LogOrder: Order {
                     giveUp(Self.lost, isOver: true)
                     return error
                 }
+                state.withLock { $0.comparison.settle($0.fold.position, $0.fold.digest.value) }
                 return nil
             }
             if let trouble { throw trouble }
@@ -292,6 +309,7 @@ package final class LogOrder: Order {
         let head = record.head
         let numbers = LogRecord.numbers(of: record.drafts.count)
         let outcome = state.fold.fold(.record(head, numbers: numbers, time: time), at: place)
+        if head.node != node { state.comparison.compare(head.node, at: head.folded, head.digest) }
         guard head.node == node, head.incarnation == state.incarnation else { return (outcome, nil) }
         switch outcome {
         case .hole(let first) where head.attempt == state.attempt && first >= state.first:

@@ -39,8 +39,12 @@ package final class RedisLog: LogEngine {
         var onLetter: @Sendable (NodeLetter) -> Void = { _ in }
         /// Gets the status whenever its state changes; on the log's thread.
         package var onChange: @Sendable (Status) -> Void = { _ in }
+        /// Gets the time of each record that is applied, in Unix milliseconds; on the log's thread.
+        package var onTime: @Sendable (Int64) -> Void = { _ in }
         /// Whether entries are to wait, because what they lead to is not stored fast enough; asked before each read.
         package var isCongested: @Sendable () -> Bool = { false }
+        /// How stores are copied from one broker to another; `nil`: they are not.
+        package var copies: StoreCopies?
 
         package init(cluster: String, node: UInt64, place: EngineRoute.Place, access: EngineLink.Access = .init()) {
             (self.cluster, self.node, self.place, self.access) = (cluster, node, place, access)
@@ -172,9 +176,21 @@ extension RedisLog {
         package var heard: MonotonicTime?
         /// The brokers that the engine knows of, with this one.
         package var members: [Member] = []
+        /// How far the copy is that is to take the place of the store; `nil`: none is needed.
+        package var copy: CopyProgress?
         package var counts = Counts()
 
         package init() {}
+    }
+
+    /// How far a copy of another broker's store is, with which this one is to begin again.
+    package enum CopyProgress: Equatable, Sendable {
+        /// No broker gives one yet; why the last attempt came to nothing, if there was one.
+        case waiting(String?)
+        /// Another gives one: its number, how much has come of it, and how large it is, in bytes; 0: not known yet.
+        case coming(from: UInt64, have: Int, size: Int)
+        /// It is on disk.
+        case complete
     }
 
     /// One of the brokers.
@@ -204,5 +220,7 @@ extension RedisLog {
         package var restored: UInt64 = 0
         /// How often what waited was refused, for want of an engine.
         package var surrenders: UInt64 = 0
+        /// How often this broker has begun to give another a copy of its store.
+        package var copies: UInt64 = 0
     }
 }

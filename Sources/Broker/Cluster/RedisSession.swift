@@ -15,17 +15,17 @@ final class RedisSession {
         case lost(LogTrouble)
     }
 
-    private let options: RedisLog.Options
-    private let keys: EngineFunctions.Keys
+    let options: RedisLog.Options
+    let keys: EngineFunctions.Keys
     private let log: RedisLog
-    private let order: LogOrder
-    private let reactor: Reactor
+    let order: LogOrder
+    let reactor: Reactor
     private let tail: RedisTail
     private let post: RedisPost
     private var writes: EngineRoute?
     private var reads: EngineRoute?
 
-    private var primary: EngineLink?
+    var primary: EngineLink?
     private var phase = Phase.away
     /// Rises with each change of the phase, so that answers to what was asked before are known.
     private var visit = 0
@@ -40,9 +40,14 @@ final class RedisSession {
     private var canary: MonotonicTime?
     private var engagedAt: MonotonicTime?
     private var facts: [UInt64: String] = [:]
+    /// What gives another broker a copy of this one's store, and gets one for this.
+    var giver: CopyGiver?
+    private(set) var taker: CopyTaker?
+    /// How often requests for a copy have been seen that no broker answered.
+    var unanswered: [String: Int] = [:]
     private var ticks = 0
     private var hasLeft = false
-    private var status = RedisLog.Status()
+    var status = RedisLog.Status()
 
     /// More than there are: each waits for its grace.
     private static let everyone: UInt64 = 1 << 32
@@ -89,10 +94,12 @@ final class RedisSession {
 
     func stop() {
         visit += 1
+        giver?.end()
+        taker?.stop()
         writes?.stop()
         reads?.stop()
         post.stop()
-        (writes, reads, primary) = (nil, nil, nil)
+        (writes, reads, primary, taker) = (nil, nil, nil, nil)
         order.disengage()
     }
 
@@ -117,6 +124,7 @@ final class RedisSession {
         switch event {
         case .open(let link):
             primary = link
+            if case .lost = phase { break }
             greet()
         case .failed(let failure):
             primary = nil
@@ -142,9 +150,18 @@ final class RedisSession {
             visit += 1
             phase = .lost(trouble)
             status.failure = trouble.description
-            writes?.stop()
             reads?.stop()
-            primary = nil
+            if trouble.isCuredByCopy, let copies = options.copies {
+                let place = CopyPlace(keys, for: options.node)
+                var keepsStore = false
+                if case .undone = trouble { keepsStore = true }
+                taker = CopyTaker(at: place, copies, keepsStore: keepsStore, on: reactor, copyQuestion) {
+                    [weak self] in self?.publish()
+                }
+            } else {
+                writes?.stop()
+                primary = nil
+            }
         }
         publish()
     }
@@ -178,7 +195,7 @@ final class RedisSession {
     }
 
     /// The brokers that are there, this one among them.
-    private var present: [UInt64] {
+    var present: [UInt64] {
         let now = reactor.now
         let others = tail.members.values.filter { member in
             member.node != options.node && (member.heard.map { now.nanoseconds(since: $0) < options.absence } ?? false)
@@ -201,7 +218,7 @@ final class RedisSession {
     }
 
     /// Asks the primary; the answer to another visit is nobody's.
-    private func ask(_ command: RESPCommand, _ then: @escaping (EngineLink.Answer) -> Void) {
+    func ask(_ command: RESPCommand, _ then: @escaping (EngineLink.Answer) -> Void) {
         let visit = visit
         primary?.ask(command) { [weak self] answer in
             guard let self, visit == self.visit else { return }
@@ -407,9 +424,10 @@ final class RedisSession {
             for node in known.keys where facts[node] == nil { tail.forget(node) }
         }
         trim(term)
+        giveCopies()
     }
 
-    private func failed(_ answer: EngineLink.Answer) {
+    func failed(_ answer: EngineLink.Answer) {
         if case .failure(let failure) = answer { refused(failure) }
     }
 
@@ -433,7 +451,11 @@ final class RedisSession {
     func forget(_ node: UInt64) {
         tail.forget(node)
         facts[node] = nil
-        ask(["HDEL", .text(keys.nodes), .text(Self.name(of: node))]) { [unowned self] in failed($0) }
+        let place = CopyPlace(keys, for: node)
+        ask(["HDEL", .text(keys.nodes), .text(place.node)]) { [unowned self] in failed($0) }
+        // What it may have left of a copy that was on its way to it.
+        ask(["HDEL", .text(keys.copies), .text(place.node)]) { [unowned self] in failed($0) }
+        ask(["DEL", .text(place.key)]) { [unowned self] in failed($0) }
     }
 
     // MARK: The status
@@ -459,6 +481,7 @@ final class RedisSession {
         var members = tail.members
         for (node, text) in facts { members[node, default: .init(node: node, facts: "")].facts = text }
         status.members = members.values.sorted { $0.node < $1.node }
+        status.copy = taker?.state
         log.publish(status, isChanged: isChanged)
     }
 }

@@ -67,7 +67,10 @@ final class Gate: Sendable {
     func enter(_ exchange: HTTPExchange, by shown: Credentials? = nil, _ route: @escaping Route) {
         do throws(HTTPRefusal) {
             let shard = try exchange.shard()
-            do throws(Refusal) { try shard.checkOpen() } catch { throw HTTPRefusal(error) }
+            let isOpenEarly = isForAdministrators || listener.isEmpty
+            do throws(Refusal) { isOpenEarly ? try shard.checkNotDraining() : try shard.checkOpen() } catch {
+                throw HTTPRefusal(error)
+            }
             if !shard.bans.isEmpty, !listener.isEmpty { try exchange.checkBans(of: .anonymous, on: shard) }
             let presented = shown.map { Presented($0, by: .body) } ?? Presented(exchange, shard, self)
             if isForAdministrators { try checkPage(exchange, presented) }

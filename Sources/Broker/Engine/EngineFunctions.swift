@@ -173,11 +173,15 @@ package enum EngineFunctions {
         package let nodes: String
         package let ready: String
         private let posts: String
+        /// A hash of the brokers that want a copy of a store, and what the hash of each of them begins with (``CopyPlace``).
+        package let copies: String
+        package let copy: String
 
         package init(cluster name: String) {
             let prefix = "broker:{\(name)}:"
             posts = prefix + "post:"
             (log, head, nodes, ready) = (prefix + "log", prefix + "head", prefix + "nodes", prefix + "ready")
+            (copies, copy) = (prefix + "copies", prefix + "copy:")
         }
 
         /// The stream of letters to a broker.

@@ -32,10 +32,19 @@ extension Shard {
             quotas, rules, peer: peer, isForwarded: isForwarded, isConnection: isConnection, principal)
     }
 
-    /// Refuses everything once the broker has begun to shut down.
+    /// Refuses everything once the broker has begun to shut down, and before it has what its cluster has.
     package func checkOpen() throws(Refusal) {
+        try checkNotDraining()
+        if let isServing, !isServing() { throw Self.isNew }
+    }
+
+    /// Refuses everything once the broker has begun to shut down; administrators need it before, too.
+    package func checkNotDraining() throws(Refusal) {
         if isDraining { throw Refusal(.unavailable, "The broker is shutting down.") }
     }
+
+    private static let isNew = Refusal(
+        .unavailable, "The broker does not have yet what its cluster has; try another, or try again.")
 
     // MARK: Publishing
 

@@ -11,6 +11,8 @@ extension Shard {
         let set = session.subscriptions
         review(session)
         try checkSubscribe(session.client, to: filter)
+        // What it has not read yet is no gap.
+        if isAhead(options.since), hindrance?() != nil { throw Self.isBehind }
         let isNew = !set.contains(filter)
         if isNew { try checkRoom(for: 1, of: set, by: session.client) }
         // The messages that this turn has published so far must be numbered before the subscription.
@@ -58,6 +60,9 @@ extension Shard {
     /// nanoseconds.
     package static let reachPatience: Int64 = 5_000_000_000
     private static let reachPace: Int64 = 5_000_000
+
+    private static let isBehind = Refusal(
+        .unavailable, "The broker has not come to the position of `since` yet; try another, or try again.")
 
     /// Whether a client knows a position that this broker of a cluster has not reached yet.
     package func isAhead(_ point: ResumePoint?) -> Bool {

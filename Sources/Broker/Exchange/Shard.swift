@@ -38,6 +38,8 @@ package final class Shard {
     package var isLeaving = false
     /// Returns another reason why the broker is not ready; `nil` if there can be none.
     package var hindrance: (() -> String?)?
+    /// Whether the broker of a cluster has what its clients are there for; `nil`: it is by itself.
+    package var isServing: (() -> Bool)?
     /// The counts of publications that administrators have requested, by number.
     package var meters: [Int: TopicMeter] {
         get { publications.meters }

@@ -46,6 +46,13 @@ package struct Alert: Sendable {
             summary: "A broker does not follow the log of its cluster.",
             action: "brokerctl cluster says why; docs/cluster.md says what to do."),
         Alert(
+            name: "BrokersDiffer", severity: .critical,
+            expression: "broker_cluster_differing_nodes > 0", minutes: 0,
+            summary: "Brokers of a cluster have come to different states by the same log.",
+            action:
+                "brokerctl cluster nodes shows which; stop the odd one, remove its broker.mdb, and start it: it gets a copy."
+        ),
+        Alert(
             name: "BrokerCommitsSlow", severity: .warning,
             expression:
                 "histogram_quantile(0.99, sum by (le, instance) (rate(broker_store_commit_duration_seconds_bucket[5m]))) > 0.5",

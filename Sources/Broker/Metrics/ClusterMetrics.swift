@@ -53,6 +53,8 @@ package struct ClusterReading: Sendable {
     package var surrenders: UInt64 = 0
     /// Of the brokers that are there, by what people call them.
     package var figures: [(name: String, figures: ClusterFigures)] = []
+    package var copies: UInt64 = 0
+    package var differing = 0
 
     package init(name: String) { self.name = name }
 }
@@ -124,6 +126,17 @@ extension MetricTable {
             "Times publications were refused after cluster.publish_timeout."
         ) {
             $0.surrenders
+        }
+        add(
+            "broker_cluster_copies_total", .counter, "Copies of the store that this broker has begun to give to others."
+        ) {
+            $0.copies
+        }
+        table.add(
+            "broker_cluster_differing_nodes", .gauge,
+            "Living brokers that have come to another state than this one by the same log: never, unless one has a fault."
+        ) {
+            $0.cluster?.differing
         }
     }
 }

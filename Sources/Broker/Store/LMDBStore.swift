@@ -69,6 +69,7 @@ package final class LMDBStore: MessageStore {
     ) throws(StorageError) -> (store: LMDBStore, movedAside: String?) {
         try checkFormat(directory: path)
         let directory = try DataDirectory(path)
+        try IncomingCopy.takeOver(in: directory)
         let mapSize = min(max(maximumSize, smallestMaximumSize), 1 << 44) & ~0xFFFF
         let growth = viewGrowth ?? min(mapSize / 16, maximumViewGrowth)
         do throws(StorageError) {

@@ -5,10 +5,13 @@ extension RedisLog.Options {
     ///
     /// - Parameters:
     ///   - facts: makes the facts that other brokers are told about this one.
+    ///   - onChange: gets the status whenever its state changes.
     ///   - isCongested: whether no more of the log should be read.
+    ///   - copies: how stores are copied from one broker to another.
     package init(
         _ settings: Settings.Cluster, node: UInt64, facts: @escaping @Sendable () -> String = { "{}" },
-        isCongested: @escaping @Sendable () -> Bool = { false }
+        onChange: @escaping @Sendable (RedisLog.Status) -> Void = { _ in },
+        isCongested: @escaping @Sendable () -> Bool = { false }, copies: StoreCopies? = nil
     ) throws(ClusterSettingsError) {
         let engine = settings.engine
         let security = try Self.security(engine.tls)
@@ -50,7 +53,10 @@ extension RedisLog.Options {
         keptBytes = settings.log.bytes
         keptAge = settings.log.age.nanoseconds / 1_000_000
         self.facts = facts
+        self.onChange = onChange
+        onTime = { Lifetime.follow(logTime: $0) }
         self.isCongested = isCongested
+        self.copies = copies
     }
 
     private static func security(

@@ -1,0 +1,42 @@
+internal import WSTransport
+
+/// Copies of stores, which go from one broker to another by way of the engine.
+extension RedisSession {
+    /// How many requests for a copy are looked at.
+    private static var maximumRequests: Int { 64 }
+
+    /// Asks the primary that there is at the moment, whatever this broker is about.
+    var copyQuestion: CopyQuestion {
+        { [weak self] command, then in
+            guard let self, let primary else {
+                self?.reactor.runSoon { then(.failure(.closed)) }
+                return
+            }
+            primary.ask(command, then)
+        }
+    }
+
+    /// Gives a copy to a broker that wants one: the living one with the smallest number does, or another if that does not.
+    func giveCopies() {
+        guard let copies = options.copies, order.obstacle == nil else { return }
+        ask(["HGETALL", .text(keys.copies)]) { [unowned self] answer in
+            guard case .success(let value) = answer, let words = value.elements else { return failed(answer) }
+            var known: [String: Int] = [:]
+            for place in stride(from: 0, to: words.count - 1, by: 2) {
+                guard let node = words[place].text.flatMap({ UInt64($0, radix: 16) }), node != options.node,
+                    let request = words[place + 1].text, known.count < Self.maximumRequests
+                else { continue }
+                let seen = (unanswered[request] ?? 0) + 1
+                known[request] = seen
+                let rank = present.filter { $0 != node && $0 < options.node }.count
+                guard giver == nil, seen > rank * 3 else { continue }
+                known[request] = Int.min / 2
+                status.counts.copies += 1
+                giver = CopyGiver(
+                    request, at: CopyPlace(keys, for: node), from: options.node, copies, on: reactor, copyQuestion
+                ) { [weak self] giver in if self?.giver === giver { self?.giver = nil } }
+            }
+            unanswered = known
+        }
+    }
+}

@@ -1,0 +1,164 @@
+internal import Synchronization
+internal import WSTransport
+
+/// Why this broker of a cluster is not ready, and what its program says of it in the log.
+extension ClusterNode {
+    /// Why it is not ready; `nil`: the cluster gives no reason.
+    var hindrance: String? {
+        if let trouble = storeThread.trouble {
+            return "the store does not take what the cluster has: \(trouble)"
+        }
+        let status = log.status
+        if let twin = twin(status) {
+            return """
+                the broker \(Self.name(of: twin)) has numbers like this one: stop one of them, remove the file \
+                \(NodeRecord.fileName) in its data directory, and start it
+                """
+        }
+        if let difference = difference(status), difference.isMinority {
+            return """
+                it has come to another state by the cluster's log than \(difference.others), at \(difference.place) at the \
+                latest: stop it, remove broker.mdb in its data directory, and start it
+                """
+        }
+        switch status.state {
+        case .stopped: return "the cluster's log is not followed"
+        case .away: return "the cluster's engine: \(status.failure ?? "there is no connection yet")"
+        case .arming: return "the brokers of the cluster agree on how far they have read"
+        case .catchingUp: return "catching up with the cluster: at \(status.position) of \(status.top)"
+        case .lost(let trouble): return Self.sentence(of: trouble) + (status.copy.map { ": " + text(of: $0) } ?? "")
+        case .active: break
+        }
+        guard let heard = status.heard else { return "nothing has come back from the cluster's log yet" }
+        let silence = MonotonicTime.now.nanoseconds(since: heard)
+        guard silence > settings.lease.nanoseconds else { return nil }
+        return "nothing has come back from the cluster's log for \(silence / 1_000_000_000) s"
+    }
+
+    /// Another broker whose clients' numbers begin as those of this one; `nil`: there is none.
+    func twin(_ status: RedisLog.Status) -> UInt64? {
+        living(status).first { $0 != record.id && $0 >> 48 == record.id >> 48 }
+    }
+
+    /// Living brokers that differ from this one.
+    struct Difference {
+        /// Their names, and the first position at which one was found to differ by its last record.
+        let others: String
+        let place: LogPosition
+        let count: Int
+        /// Whether more differ from this broker than agree with it; of two halves, the one with the smallest number counts.
+        let isMinority: Bool
+    }
+
+    /// `nil`: all that are there agree with this broker, as far as is known.
+    func difference(_ status: RedisLog.Status) -> Difference? {
+        let findings = order.comparison.findings
+        guard findings.contains(where: { !$0.isEqual }) else { return nil }
+        let living = living(status)
+        let others = findings.filter { !$0.isEqual && living.contains($0.node) }
+        guard let place = others.map(\.at).min(), let smallest = others.map(\.node).min() else { return nil }
+        let own = findings.filter { $0.isEqual && living.contains($0.node) }.map(\.node) + [record.id]
+        let isMinority =
+            own.count == others.count ? smallest < own.min() ?? record.id : own.count < others.count
+        let names = others.map { call($0.node) }.sorted().joined(separator: ", ")
+        return Difference(others: names, place: place, count: others.count, isMinority: isMinority)
+    }
+
+    private static func sentence(of trouble: LogTrouble) -> String {
+        switch trouble {
+        case .unreadable(let place):
+            "the cluster's log has at \(place) what this version cannot read: another broker is newer, or it is damaged"
+        case .missing(let place): "the cluster's log does not go back to \(place), where this broker is"
+        case .undone(let place): "it has shown what came after \(place) and is in no log any more"
+        case .displaced(let place):
+            """
+            another broker has appended to the cluster's log as this one, at \(place): the file \(NodeRecord.fileName) of one is a \
+            copy, or from a backup; stop one of them, remove its file \(NodeRecord.fileName), and start it
+            """
+        case .foreign(let epoch):
+            """
+            the cluster's log belongs to other data, of epoch \(epoch): give it a backup of another broker's \
+            (docs/cluster.md)
+            """
+        }
+    }
+
+    /// How far the copy is that cures a broker.
+    private func text(of copy: RedisLog.CopyProgress) -> String {
+        switch copy {
+        case .waiting(nil): return "it waits for another broker that gives it a copy of its store"
+        case .waiting(let reason?): return "it asks again for a copy of another broker's store, as \(reason)"
+        case .complete: return "it has a copy of another broker's store, and begins again with that"
+        case .coming(let node, let have, let size):
+            let giver = call(node)
+            guard size > 0 else { return "the broker \(giver) makes it a copy of its store" }
+            let (got, all) = ((have * 10) >> 20, (size * 10) >> 20)
+            return "a copy of the store of \(giver) comes, \(got / 10).\(got % 10) of \(all / 10).\(all % 10) MiB"
+        }
+    }
+
+    /// What people call a broker: its name, or its number where it says none.
+    func call(_ node: UInt64) -> String {
+        var (known, figures) = (ClusterRequest.Node(), ClusterFigures())
+        if let member = log.status.members.first(where: { $0.node == node }) {
+            known.take(facts: member.facts, &figures)
+        }
+        return known.name.isEmpty ? Self.name(of: node) : known.name
+    }
+
+    /// Whether a copy of another broker's store is there, with which this one has to begin again.
+    var isToBeginAgain: Bool { log.status.copy == .complete }
+
+    /// What has come up for the log of this program since it was asked last.
+    func takeNews() -> [Journal.Entry] {
+        let (status, trouble) = (log.status, storeThread.trouble)
+        return told.withLock { told in
+            var news: [Journal.Entry] = []
+            func tell(_ level: Journal.Level, _ message: String, _ metadata: [(name: String, value: String)]) {
+                news.append(Journal.Entry(level: level, message: message, metadata: metadata))
+            }
+            if trouble != told.trouble, let trouble {
+                tell(.error, "the store does not take what the cluster has", [("error", "\(trouble)")])
+            }
+            if status.state != told.state || status.state == .away && status.failure != told.failure {
+                switch status.state {
+                case .stopped, .arming: break
+                case .away:
+                    if let failure = status.failure {
+                        tell(.warning, "the cluster's engine cannot be used", [("reason", failure)])
+                    }
+                case .catchingUp:
+                    tell(
+                        .info, "catching up with the cluster",
+                        [("at", "\(status.position)"), ("of", "\(status.top)")])
+                case .active:
+                    tell(
+                        .info, "following the cluster",
+                        [("cluster", settings.name), ("term", "\(status.term)"), ("at", "\(status.position)")])
+                case .lost(let trouble):
+                    // A new broker, too, begins with a copy.
+                    tell(trouble.isCuredByCopy ? .warning : .error, Self.sentence(of: trouble), [])
+                }
+            }
+            if status.copy != told.copy, let copy = status.copy {
+                switch (told.copy, copy) {
+                case (.coming, .coming): break
+                default: tell(.info, text(of: copy), [])
+                }
+            }
+            let difference = difference(status)
+            if let difference, difference.others != told.others {
+                tell(
+                    .error, "brokers of the cluster have come to different states by its log",
+                    [("others", difference.others), ("at", "\(difference.place)")])
+            }
+            if status.counts.copies != told.copies {
+                tell(.info, "giving another broker of the cluster a copy of the store", [])
+            }
+            told = Told(
+                state: status.state, failure: status.failure, trouble: trouble, copy: status.copy,
+                copies: status.counts.copies, others: difference?.others)
+            return news
+        }
+    }
+}

@@ -1,0 +1,121 @@
+internal import CLinux
+internal import Glibc
+
+/// A copy of a store on its way to another broker: a file without a name, as large as the store.
+///
+/// What it does takes as long as the disk: on a thread of its own.
+package final class OutgoingCopy: Sendable {
+    private let descriptor: Int32
+    private let write: @Sendable (_ descriptor: Int32) throws(StorageError) -> Void
+
+    /// Makes the file, still empty, in the data directory.
+    ///
+    /// - Parameter write: fills the file.
+    package init(
+        in directory: String, _ write: @escaping @Sendable (_ descriptor: Int32) throws(StorageError) -> Void
+    ) throws(StorageError) {
+        self.write = write
+        let path = "\(directory)/\(LMDBStore.fileName).going"
+        _ = unsafe unlink(path)
+        descriptor = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { try throwErrno("cannot make \(path)") }
+        // Whatever ends this process, nothing is left of it.
+        guard unsafe unlink(path) == 0 else { try throwErrno("cannot remove \(path)") }
+    }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    /// Fills the file.
+    package func fill() throws(StorageError) { try write(descriptor) }
+
+    /// How much of it there is, in bytes.
+    package var size: Int {
+        var status = stat()
+        return unsafe fstat(descriptor, &status) == 0 ? status.st_size : 0
+    }
+
+    /// So many bytes from an offset on, or those that there are.
+    package func piece(at offset: Int, count: Int) throws(StorageError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var filled = 0
+        while filled < count {
+            let result = unsafe bytes.withUnsafeMutableBytes { bytes in
+                unsafe pread(descriptor, bytes.baseAddress?.advanced(by: filled), count - filled, offset + filled)
+            }
+            if result < 0, errno == EINTR { continue }
+            guard result >= 0 else { try throwErrno("cannot read the copy of the store") }
+            if result == 0 { break }
+            filled += result
+        }
+        bytes.removeLast(count - filled)
+        return bytes
+    }
+}
+
+/// A copy of another broker's store that arrives piece by piece, and takes the place of this one's at the next start.
+///
+/// What it does takes as long as the disk: on a thread of its own, one call at a time.
+package final class IncomingCopy: Sendable {
+    /// The name of a copy that is complete, in the data directory; where the store that it replaces is kept, another.
+    static let fileName = "\(LMDBStore.fileName).copy"
+    static let keepingFileName = "\(LMDBStore.fileName).copy-keeping"
+
+    private let directory: String
+    private let keepsStore: Bool
+    private let descriptor: Int32
+    private var partial: String { "\(directory)/\(LMDBStore.fileName).coming" }
+
+    /// Begins with an empty file in the data directory.
+    ///
+    /// - Parameter keepsStore: whether the store that it replaces has what no other has, and is kept under another name.
+    package init(in directory: String, keepsStore: Bool) throws(StorageError) {
+        (self.directory, self.keepsStore) = (directory, keepsStore)
+        let path = "\(directory)/\(LMDBStore.fileName).coming"
+        _ = unsafe unlink(path)
+        descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { try throwErrno("cannot make \(path)") }
+    }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    /// Adds what has come.
+    package func append(_ bytes: [UInt8]) throws(StorageError) {
+        var written = 0
+        while written < bytes.count {
+            let result = unsafe bytes.withUnsafeBytes { bytes in
+                unsafe write(descriptor, bytes.baseAddress?.advanced(by: written), bytes.count - written)
+            }
+            if result < 0, errno == EINTR { continue }
+            guard result > 0 else { try throwErrno("cannot write \(partial)") }
+            written += result
+        }
+    }
+
+    /// Checks it, and has it on disk for the next start.
+    package func finish() throws(StorageError) {
+        try StoreFormat.check(partial)
+        let name = keepsStore ? Self.keepingFileName : Self.fileName
+        _ = try LMDBStore.finishBackup(partial, as: "\(directory)/\(name)")
+    }
+
+    /// Removes what there is of it.
+    package func discard() { _ = unsafe unlink(partial) }
+
+    /// Puts a complete copy in the place of the store, if there is one.
+    ///
+    /// What the store before had is in the copy, or it is kept.
+    static func takeOver(in directory: DataDirectory) throws(StorageError) {
+        for name in [fileName, keepingFileName] {
+            let copy = "\(directory.path)/\(name)"
+            guard unsafe access(copy, F_OK) == 0 else { continue }
+            let target = "\(directory.path)/\(LMDBStore.fileName)"
+            if name == keepingFileName, unsafe access(target, F_OK) == 0 {
+                _ = try directory.keepAside(LMDBStore.fileName, as: "undone", time: time(nil))
+            }
+            // They belong to the store before.
+            for suffix in ["-lock", "-mark", "-kept"] { try directory.remove(LMDBStore.fileName + suffix) }
+            guard unsafe rename(copy, target) == 0 else { try throwErrno("cannot rename \(copy)") }
+            try directory.sync()
+        }
+    }
+}

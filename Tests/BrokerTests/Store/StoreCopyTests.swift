@@ -1,0 +1,75 @@
+import Foundation
+import Testing
+
+@testable import Broker
+
+@Suite("LMDB store: a copy on its way to another broker")
+struct StoreCopyTests {
+    /// A store with so many values, and a copy of it.
+    private func copy(of directory: TestDirectory, values: Int) throws -> OutgoingCopy {
+        let store = try directory.open()
+        try store.apply((0..<values).map { try retained("t/\($0)", "value \($0)") }, reserving: 7)
+        let copy = try OutgoingCopy(in: directory.path) { (descriptor) throws(StorageError) in
+            try store.copy(to: descriptor)
+        }
+        try copy.fill()
+        let names = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+        #expect(copy.size > 0 && !names.contains { $0.hasSuffix(".going") }, "its file has no name")
+        return copy
+    }
+
+    private func arrive(_ copy: OutgoingCopy, in directory: TestDirectory, keepsStore: Bool = false) throws {
+        let arriving = try IncomingCopy(in: directory.path, keepsStore: keepsStore)
+        var offset = 0
+        while offset < copy.size {
+            let piece = try copy.piece(at: offset, count: 1000)
+            try arriving.append(piece)
+            offset += piece.count
+        }
+        #expect(try copy.piece(at: offset, count: 10) == [])
+        try arriving.finish()
+    }
+
+    private func names(in directory: TestDirectory, with text: String) throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: directory.path).filter { $0.contains(text) }
+    }
+
+    @Test func takesThePlaceOfTheStore() throws {
+        let (source, target) = (TestDirectory(), TestDirectory())
+        try target.open().apply([retained("own", "x")], reserving: 3)
+        try arrive(copy(of: source, values: 500), in: target)
+        let store = try target.open()
+        #expect(try value(store, "t/499") == "value 499" && store.statistics().values == 500)
+        #expect(try names(in: target, with: "mdb.") == [], "nothing is left of the copy, nor of the store before")
+    }
+
+    /// What only the store before has stays under another name.
+    @Test func keepsTheStoreWhereItShould() throws {
+        let (source, target) = (TestDirectory(), TestDirectory())
+        try target.open().apply([retained("own", "x")], reserving: 3)
+        try arrive(copy(of: source, values: 5), in: target, keepsStore: true)
+        #expect(try target.open().statistics().values == 5)
+        let kept = try names(in: target, with: "undone-")
+        #expect(kept.count == 1)
+        let other = TestDirectory()
+        try FileManager.default.createDirectory(
+            atPath: other.path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        try FileManager.default.copyItem(atPath: "\(target.path)/\(kept[0])", toPath: other.file.path)
+        #expect(try value(other.open(), "own") == "x")
+    }
+
+    /// A copy that is not whole, or is none, never takes the place of a store.
+    @Test func refusesWhatIsDamaged() throws {
+        let (source, target) = (TestDirectory(), TestDirectory())
+        try target.open().apply([retained("own", "x")], reserving: 3)
+        let copy = try copy(of: source, values: 500)
+        for length in [0, 100, copy.size / 2] {
+            let arriving = try IncomingCopy(in: target.path, keepsStore: false)
+            try arriving.append(copy.piece(at: 0, count: length))
+            #expect(throws: StorageError.self) { try arriving.finish() }
+            arriving.discard()
+        }
+        #expect(try value(target.open(), "own") == "x")
+        #expect(try names(in: target, with: "mdb.") == [])
+    }
+}
