@@ -181,6 +181,7 @@ final class RedisTail {
             return window.add(raw.place, size: raw.size, time: nil)
         }
         window.add(place, size: raw.size, time: time)
+        options.onTime(time)
         guard let (kind, head) = LogRecord.peek(bytes.span) else { return }
         var member = members[head.node] ?? RedisLog.Member(node: head.node, facts: "")
         (member.heard, member.position) = (reactor.now, max(member.position, head.folded))
