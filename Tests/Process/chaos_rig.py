@@ -1,17 +1,19 @@
 #!/usr/bin/python3
 """Has an engine and its brokers fail in seeded ways, and checks that nothing that was acknowledged is lost.
 
-    chaos_rig.py [--runs N] [--seed N] [--faults N]
+    chaos_rig.py [--runs N] [--seed N] [--faults N] [--fault NAME]...
 
 A run: a primary with two replicas and three sentinels, three brokers, at each a publisher and a follower; one fault after
 the other, each when all is well again. Then: every message that was acknowledged is in the history of every broker, with
 the number of its answer; none is there twice; each publisher's are in its order; and each follower has been shown the
-same, in the same order, but for what a `gap` told it.
+same, in the same order, but for what a `gap` told it. And nobody waited for more than 3 s for an acknowledgement once the
+engine had a new primary that a replica follows, or its links were mended.
 """
 
 import argparse
 import http.client
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -20,40 +22,64 @@ import time
 from pathlib import Path
 
 from broker_process import Broker
+from chaos_faults import Faults
 from deadlines import wait_until
-from raw_websocket import ConnectionEnded
-from redis_rig import Engine
+from fragile_disk import FragileDisk
+from link_proxy import Network
+from raw_websocket import ConnectionEnded, RefusedHandshake
+from redis_rig import Engine, Fitness, Promotions, View
 
 NAMES = "abc"
 FILTER = "chaos/#"
-FAULTS = [
-    "primary killed", "primary stopped", "primary emptied", "failover", "replica killed", "links cut",
-    "broker killed", "broker stopped",
-]
+TOPICS = [f"chaos/{number}" for number in range(3)]
+# Of a publisher that are not answered.
+WINDOW = 8
+# Seconds without an acknowledgement, once they are possible again.
+LONGEST_OUTAGE = 3
 
 
 class Publisher(threading.Thread):
-    """Publishes one message after the other at one broker, and notes what it is answered."""
+    """Publishes at one broker, some at a time, and notes what it is answered."""
 
     def __init__(self, broker, stop):
         super().__init__(daemon=True)
         self.broker, self.stop, self.name = broker, stop, broker.directory.name
-        self.acknowledged, self.refused = [], 0
+        self.acknowledged, self.times, self.refused, self.number = [], [], 0, 0
 
     def run(self):
-        number = 0
         while not self.stop.is_set():
-            text = f"{self.name} {number}"
-            number += 1
             try:
-                answer = self.broker.http("POST", f"/t/chaos/{number % 3}?ack=stored", body=text)
-            except (OSError, http.client.HTTPException):
-                answer = None
-            if answer is not None and answer.status == 200:
-                self.acknowledged.append((answer.json["seq"], text))
-            else:
-                self.refused += 1
+                self.publish(self.broker.session())
+            except (OSError, AssertionError, ConnectionEnded, RefusedHandshake):
                 self.stop.wait(0.05)
+
+    def publish(self, session):
+        under_way = {}
+        try:
+            while under_way or not self.stop.is_set():
+                while len(under_way) < WINDOW and not self.stop.is_set():
+                    text = f"{self.name} {self.number}"
+                    under_way[str(self.number)] = text
+                    session.send(op="publish", id=str(self.number), topic=TOPICS[self.number % 3], data=text, ack="stored",
+                                 retain=self.number % 2 == 0)
+                    self.number += 1
+                answer = session.receive()
+                text = under_way.pop(answer["id"])
+                if answer["op"] == "ok":
+                    assert answer["stored"], answer
+                    self.acknowledged.append((answer["seq"], text))
+                    self.times.append(time.monotonic())
+                else:
+                    self.refused += 1
+                    self.stop.wait(0.05)
+        finally:
+            self.refused += len(under_way)
+            session.close()
+
+    def longest_silence(self, since, lacking):
+        """Between two acknowledgements, and what of it was after a moment, and not while the engine itself was `lacking`."""
+        times = sorted([since, time.monotonic()] + [at for at in [*self.times, *lacking] if at > since])
+        return max(after - before for before, after in zip(times, times[1:]))
 
 
 class Follower(threading.Thread):
@@ -62,25 +88,27 @@ class Follower(threading.Thread):
     def __init__(self, broker):
         super().__init__(daemon=True)
         self.broker = broker
-        self.seen, self.gaps, self.last, self.failure = [], 0, None, None
+        # The position of what came last.
+        self.since = None
+        self.seen, self.gaps, self.failure = [], 0, None
         self.is_complete, self.stop = threading.Event(), threading.Event()
 
     def run(self):
         while not self.is_complete.is_set() and not self.stop.is_set():
             try:
                 self.follow()
-            except (OSError, AssertionError, ConnectionEnded) as failure:
+            except (OSError, AssertionError, ConnectionEnded, RefusedHandshake) as failure:
                 self.failure = failure
                 self.stop.wait(0.05)
 
     def follow(self):
         session = self.broker.session()
-        since = f"{session.welcome['epoch']}-{self.last or 0}"
-        session.send(op="subscribe", id="s", filter=FILTER, since=since)
+        epoch = session.welcome["epoch"]
+        session.send(op="subscribe", id="s", filter=FILTER, since=self.since or f"{epoch}-0")
         while not self.is_complete.is_set():
             received = session.receive()
             if received["op"] == "message":
-                self.last = received["seq"]
+                self.since = f"{epoch}-{received['seq']}"
                 self.seen.append((received["seq"], received["data"]))
                 if received["topic"] == "chaos/end":
                     self.is_complete.set()
@@ -95,14 +123,27 @@ class ChaosRig:
 
     def __init__(self, directory, seed):
         self.random = random.Random(seed)
-        self.story = []
-        self.engine = Engine(directory / "engine")
-        self.brokers = []
+        self.story, self.outages = [], []
+        self.network = Network()
+        self.brokers, self.engine, self.promotions = [], None, None
         try:
+            clocks = [FragileDisk(self.make(directory / f"clock{number}"), directory / f"none{number}") for number in range(3)]
+            self.engine_clocks = [clock.faults for clock in clocks]
+            self.engine = Engine(directory / "engine", network=self.network,
+                                 environments=[clock.environment for clock in clocks])
+            self.promotions = Promotions(self.engine)
+            self.promotions.start()
+            self.fitness = Fitness(self.promotions)
+            self.fitness.start()
+            self.views, self.broker_clocks = [], []
             for name in NAMES:
-                config = (f"cluster:\n  name: test\n  node: {name}\n  engine:\n{self.engine.settings}"
+                view = View(self.engine)
+                clock = FragileDisk(self.make(directory / f"clock-{name}"), directory / f"none-{name}")
+                config = (f"cluster:\n  name: test\n  node: {name}\n  engine:\n{view.settings}"
                           f'history:\n  - {{ filter: "{FILTER}", messages: 1000000 }}\n')
-                self.brokers.append(Broker(directory / name, config).start())
+                self.views.append(view)
+                self.broker_clocks.append(clock.faults)
+                self.brokers.append(Broker(directory / name, config, environment=clock.environment).start())
             self.settle()
         except BaseException:
             self.end()
@@ -111,12 +152,21 @@ class ChaosRig:
         self.publishers = [Publisher(broker, self.stop) for broker in self.brokers]
         self.followers = [Follower(broker) for broker in self.brokers]
 
+    @staticmethod
+    def make(directory):
+        directory.mkdir(parents=True)
+        return directory
+
     def end(self):
         for broker in self.brokers:
             if broker.is_alive:
                 broker.send_signal(signal.SIGCONT)
                 broker.kill()
-        self.engine.end()
+        if self.promotions:
+            self.promotions.stop.set()
+        if self.engine:
+            self.engine.end()
+        self.network.end()
 
     def settle(self):
         for broker in self.brokers:
@@ -124,20 +174,30 @@ class ChaosRig:
         wait_until(self.engine.is_whole, f"an engine that is whole: {self.story}")
 
     def run(self, faults):
+        """Has the faults with these names happen."""
         for thread in [*self.publishers, *self.followers]:
             thread.start()
-        for _ in range(faults):
+        doer = Faults(self)
+        for name in faults:
             self.progress(20)
-            fault = self.random.choice(FAULTS)
+            self.story.append(name)
             began = time.monotonic()
-            self.happen(fault)
-            self.story.append(f"{fault} {time.monotonic() - began:.1f} s")
+            told = doer.happen(name)
+            took = time.monotonic() - began
             self.settle()
+            self.progress(5)
+            self.story[-1] = f"{name} {took:.1f} s"
+            if told:
+                since, publishers = told
+                lacking = list(self.fitness.lacking)
+                outage = max(publisher.longest_silence(since, lacking) for publisher in publishers)
+                self.outages.append((outage, name))
+                self.story[-1] += f" (out {outage:.2f} s)"
         self.progress(20)
         self.stop.set()
         for publisher in self.publishers:
             publisher.join()
-        self.brokers[0].publish("chaos/end", "end")
+        self.brokers[0].publish("chaos/end", "end", "ack=stored")
 
     def progress(self, count, without=None):
         """Waits until each publisher, but for one broker's, has been acknowledged so many messages more."""
@@ -147,46 +207,6 @@ class ChaosRig:
             wait_until(lambda publisher=publisher, goal=goal: len(publisher.acknowledged) >= goal,
                        f"acknowledgements at {publisher.name}: {self.story}")
 
-    def happen(self, fault):
-        """Does it, and mends it when the others have gone on."""
-        primary = self.engine.current_primary()
-        broker = self.random.choice(self.brokers)
-        if fault == "primary killed":
-            primary.end()
-            self.progress(5)
-            primary.again(replica_of=self.engine.current_primary(apart_from=primary))
-        elif fault == "primary stopped":
-            primary.process.send_signal(signal.SIGSTOP)
-            self.progress(5)
-            now = self.engine.current_primary(apart_from=primary)
-            primary.process.send_signal(signal.SIGCONT)
-            primary.ask("REPLICAOF", "127.0.0.1", str(now.port))
-        elif fault == "primary emptied":
-            primary.again(empty=True)
-            self.progress(5)
-        elif fault == "failover":
-            self.engine.fail_over()
-            self.progress(5)
-        elif fault == "replica killed":
-            replica = next(server for server in self.engine.servers if server is not primary)
-            replica.end()
-            self.progress(5)
-            replica.again(replica_of=primary)
-        elif fault == "links cut":
-            for server in self.engine.servers:
-                server.ask("CLIENT", "KILL", "TYPE", "normal")
-            self.progress(5)
-        elif fault == "broker killed":
-            broker.kill()
-            self.progress(20, without=broker)
-            broker.start()
-        elif fault == "broker stopped":
-            broker.send_signal(signal.SIGSTOP)
-            self.progress(20, without=broker)
-            other = next(each for each in self.brokers if each is not broker)
-            wait_until(lambda: not is_alive_for(other, broker), "the others to miss it")
-            broker.send_signal(signal.SIGCONT)
-
     def check(self):
         """Returns how many messages there are."""
         for follower in self.followers:
@@ -195,10 +215,10 @@ class ChaosRig:
         histories = [history(broker) for broker in self.brokers]
         assert histories[0] == histories[1] == histories[2], "the histories differ"
         kept = histories[0]
-        seqs, texts = [seq for seq, _ in kept], [text for _, text in kept]
+        seqs, texts = [seq for seq, _, _ in kept], [text for _, text, _ in kept]
         assert seqs == sorted(set(seqs)), "not in order"
         assert len(set(texts)) == len(texts), "some are there twice"
-        numbers = dict(kept)
+        numbers = {seq: text for seq, text, _ in kept}
         for publisher in self.publishers:
             lost = [one for one in publisher.acknowledged if numbers.get(one[0]) != one[1]]
             assert not lost, f"acknowledged at {publisher.name} and not there: {lost[:10]} of {len(lost)}"
@@ -211,7 +231,13 @@ class ChaosRig:
             wrong = [one for one in follower.seen if numbers.get(one[0]) != one[1]]
             assert not wrong, f"shown at {name} and not there: {wrong[:10]}"
             assert follower.gaps or len(shown) == len(kept), f"{len(kept) - len(shown)} not shown at {name}, without a gap"
+        values = [[(answer := broker.retained(topic)).status, answer.body] for broker in self.brokers for topic in TOPICS]
+        assert values[:3] == values[3:6] == values[6:], f"the retained values differ: {values}"
         return len(kept)
+
+    @property
+    def longest_outage(self):
+        return max(self.outages, default=(0, "none"))
 
 
 def is_ready(broker):
@@ -219,11 +245,6 @@ def is_ready(broker):
         return broker.http("GET", "/health/ready").status == 200
     except (OSError, http.client.HTTPException):
         return False
-
-
-def is_alive_for(broker, other):
-    rows = broker.control_json("cluster", "nodes")
-    return next(row["alive"] for row in rows if row["name"] == other.directory.name)
 
 
 def history(broker):
@@ -234,20 +255,34 @@ def history(broker):
     while True:
         received = session.receive()
         if received["op"] == "message":
-            found.append((received["seq"], received["data"]))
+            found.append((received["seq"], received["data"], received["topic"]))
             if received["topic"] == "chaos/end":
                 return found
 
 
+def faults_of(seed, count):
+    """The faults of a run, as the seeds in their order deal them: all of them, shuffled, and then again."""
+    places = range(seed * count, (seed + 1) * count)
+    deals = {place // len(Faults.NAMES) for place in places}
+    shuffled = {deal: random.Random(deal).sample(Faults.NAMES, len(Faults.NAMES)) for deal in deals}
+    return [shuffled[place // len(Faults.NAMES)][place % len(Faults.NAMES)] for place in places]
+
+
 def run(seed, faults, directory):
-    """One run; returns what happened in it, as a line."""
+    """One run, with so many faults, or those with these names; returns what happened in it, as a line."""
     rig = ChaosRig(Path(directory), seed)
     try:
-        rig.run(faults)
+        rig.run(faults_of(seed, faults) if isinstance(faults, int) else faults)
         count = rig.check()
+        outage, fault = rig.longest_outage
+        assert outage <= LONGEST_OUTAGE, f"{outage:.1f} s without an acknowledgement at {fault}: {rig.story}"
         refused = sum(publisher.refused for publisher in rig.publishers)
         gaps = sum(follower.gaps for follower in rig.followers)
         return f"seed {seed}: {count} messages, {refused} refused, {gaps} gaps; {', '.join(rig.story)}"
+    except BaseException as failure:
+        for broker in rig.brokers:
+            (broker.directory / "lines").write_text("\n".join(broker.lines))
+        raise AssertionError(f"seed {seed}: {failure!r}; {rig.story}") from failure
     finally:
         rig.end()
 
@@ -257,10 +292,18 @@ def main():
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1, help="of the first run; each other has the next")
     parser.add_argument("--faults", type=int, default=4, help="of a run")
+    parser.add_argument("--fault", action="append", choices=Faults.NAMES, help="instead; may be repeated")
     options = parser.parse_args()
+    failed = 0
     for seed in range(options.seed, options.seed + options.runs):
-        with tempfile.TemporaryDirectory(prefix="broker-chaos-") as directory:
-            print(run(seed, options.faults, directory), flush=True)
+        directory = tempfile.mkdtemp(prefix="broker-chaos-")
+        try:
+            print(run(seed, options.fault or options.faults, directory), flush=True)
+            shutil.rmtree(directory)
+        except AssertionError as failure:
+            failed += 1
+            print(f"FAILED {failure}; see {directory}", flush=True)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -240,4 +241,14 @@ time_t time(time_t *result) {
     if (clock_gettime(CLOCK_REALTIME, &now) != 0) return -1;
     if (result != NULL) *result = now.tv_sec;
     return now.tv_sec;
+}
+
+// Redis's clock of the day.
+int gettimeofday(struct timeval *restrict result, void *restrict zone) {
+    (void)zone;
+    struct timespec now;
+    if (clock_gettime(CLOCK_REALTIME, &now) != 0) return -1;
+    result->tv_sec = now.tv_sec;
+    result->tv_usec = now.tv_nsec / 1000;
+    return 0;
 }

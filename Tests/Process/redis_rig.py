@@ -1,8 +1,12 @@
 """A real engine on the loopback: a primary, two replicas that follow it, and three sentinels."""
 
+import os
+import selectors
 import shutil
 import socket
 import subprocess
+import threading
+import time
 
 from broker_process import free_port
 from deadlines import wait_until
@@ -12,22 +16,43 @@ NAME = "mymaster"
 
 
 class Server:
-    """One process of the engine."""
+    """One process of the engine.
 
-    def __init__(self, directory, options, sentinel=False):
+    With a network it goes out from an address of its own, and is found at another port than its own: so each path between
+    two processes is one that can be cut.
+    """
+
+    def __init__(self, directory, options, sentinel=False, network=None, address=None, environment=None):
         self.port = free_port()
+        self.address, self.is_sentinel = address, sentinel
+        self.environment = dict(environment or {})
         self.directory = directory
         directory.mkdir(parents=True)
         words = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(directory), *options]
+        # Where the others find it.
+        self.announced, self.paths = self.port, {}
+        if network:
+            self.announced = free_port()
+            network.gate(self.announced, self.port, self.path_from)
+            words += ["--bind-source-addr", address]
+            self.network, self.paths["127.0.0.1"] = network, network.path()
         if sentinel:
-            (directory / "sentinel.conf").write_text("")
+            lines = f"sentinel announce-ip 127.0.0.1\nsentinel announce-port {self.announced}\n" if network else ""
+            (directory / "sentinel.conf").write_text(lines)
             words = [str(directory / "sentinel.conf"), "--sentinel", *words]
+        elif network:
+            words += ["--replica-announce-ip", "127.0.0.1", "--replica-announce-port", str(self.announced),
+                      "--enable-debug-command", "yes"]
         self.command = [REDIS, *words]
         self.process = None
 
+    def path_from(self, address):
+        return self.paths.get(address) or self.paths["127.0.0.1"]
+
     def start(self):
         with open(self.directory / "log", "ab") as log:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=os.environ | self.environment)
         wait_until(self.answers, f"redis-server on port {self.port}")
         return self
 
@@ -38,12 +63,16 @@ class Server:
         except OSError:
             return False
 
-    def ask(self, *words):
+    def ask(self, *words, timeout=10):
         """What the server answers to a command, as it comes; a short answer only."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
-            command = f"*{len(words)}\r\n" + "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
-            connection.sendall(command.encode())
+        with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
+            connection.sendall(command(*words))
             return connection.recv(65536).decode(errors="replace")
+
+    def send(self, *words):
+        """Has it do something, and does not wait for that."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(command(*words))
 
     def again(self, replica_of=None, empty=False):
         """Starts it once more: as a primary or a replica, with its data or without."""
@@ -54,7 +83,7 @@ class Server:
             place = self.command.index("--replicaof")
             del self.command[place:place + 2]
         if replica_of:
-            self.command += ["--replicaof", f"127.0.0.1 {replica_of.port}"]
+            self.command += ["--replicaof", f"127.0.0.1 {replica_of.announced}"]
         return self.start()
 
     def end(self):
@@ -64,21 +93,36 @@ class Server:
             self.process.wait()
 
 
-class Engine:
-    """All of it, in a directory."""
+def command(*words):
+    return (f"*{len(words)}\r\n" + "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)).encode()
 
-    def __init__(self, directory, down_after=500):
+
+class Engine:
+    """All of it, in a directory; with a network, all its processes reach each other by paths of that.
+
+    `environments`: of the servers, in their order.
+    """
+
+    def __init__(self, directory, down_after=500, network=None, environments=({}, {}, {})):
         common = ["--save", "", "--appendonly", "yes", "--repl-diskless-sync-delay", "0"]
-        self.servers, self.sentinels = [], []
+        self.servers, self.sentinels, self.network = [], [], network
         try:
-            self.primary = self.add(self.servers, Server(directory / "primary", common))
-            for number in (1, 2):
-                options = [*common, "--replicaof", f"127.0.0.1 {self.primary.port}"]
-                self.add(self.servers, Server(directory / f"replica{number}", options))
-            for number in (1, 2, 3):
-                self.add(self.sentinels, Server(directory / f"sentinel{number}", [], sentinel=True))
+            for number in range(3):
+                options = list(common)
+                if number > 0:
+                    options += ["--replicaof", f"127.0.0.1 {self.primary.announced}"]
+                server = Server(directory / ("primary" if number == 0 else f"replica{number}"), options, network=network,
+                                address=f"127.0.0.{11 + number}", environment=environments[number])
+                self.connect(server)
+                self.servers.append(server)
+                server.start()
+            for number in range(3):
+                sentinel = Server(directory / f"sentinel{number + 1}", [], True, network, f"127.0.0.{21 + number}")
+                self.connect(sentinel)
+                self.sentinels.append(sentinel)
+                sentinel.start()
             for sentinel in self.sentinels:
-                sentinel.ask("SENTINEL", "MONITOR", NAME, "127.0.0.1", str(self.primary.port), "2")
+                sentinel.ask("SENTINEL", "MONITOR", NAME, "127.0.0.1", str(self.primary.announced), "2")
                 for option, value in (("down-after-milliseconds", down_after), ("failover-timeout", 5000)):
                     sentinel.ask("SENTINEL", "SET", NAME, option, str(value))
             wait_until(lambda: "connected_slaves:2" in self.primary.ask("INFO", "replication"), "two replicas")
@@ -87,23 +131,37 @@ class Engine:
             self.end()
             raise
 
-    @staticmethod
-    def add(servers, server):
-        servers.append(server)
-        return server.start()
+    @property
+    def primary(self):
+        """The first server, which is the primary at first."""
+        return self.servers[0]
+
+    def connect(self, new):
+        """Makes the paths between a process and the ones before it."""
+        if self.network:
+            for other in [*self.servers, *self.sentinels]:
+                other.paths[new.address] = self.network.path()
+                new.paths[other.address] = self.network.path()
+
+    def paths(self, one, other):
+        """Between two processes, whichever of them begins."""
+        return [one.paths[other.address], other.paths[one.address]]
 
     def is_watched(self):
         return all(
             {"num-slaves": "2", "num-other-sentinels": "2"}.items() <= facts(sentinel.ask("SENTINEL", "MASTER", NAME)).items()
             for sentinel in self.sentinels)
 
-    def current_primary(self, apart_from=None):
-        """The server that all sentinels take for the primary."""
+    def server_at(self, port):
+        return next((server for server in self.servers if str(server.announced) == port), None)
+
+    def current_primary(self, apart_from=None, of=None):
+        """The server that all sentinels, or these, take for the primary."""
 
         def agreed():
-            ports = {facts(sentinel.ask("SENTINEL", "MASTER", NAME)).get("port") for sentinel in self.sentinels}
-            found = [server for server in self.servers if {str(server.port)} == ports and server is not apart_from]
-            return found[0] if found else None
+            ports = {facts(sentinel.ask("SENTINEL", "MASTER", NAME)).get("port") for sentinel in of or self.sentinels}
+            found = self.server_at(*ports) if len(ports) == 1 else None
+            return found if found is not apart_from else None
 
         return wait_until(agreed, "a primary on which the sentinels agree")
 
@@ -128,8 +186,108 @@ class Engine:
     @property
     def settings(self):
         """The lines below `engine:`."""
-        addresses = ", ".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
-        return f"    sentinels: [{addresses}]\n    master: {NAME}\n"
+        return settings(sentinel.announced for sentinel in self.sentinels)
+
+
+def settings(ports):
+    addresses = ", ".join(f"127.0.0.1:{port}" for port in ports)
+    return f"    sentinels: [{addresses}]\n    master: {NAME}\n"
+
+
+class View:
+    """The engine as one broker sees it: each process at the end of a path of this broker's own.
+
+    The sentinels' answers name ports by which the others reach a server; on their way to the broker they become its own.
+    """
+
+    def __init__(self, engine):
+        network = engine.network
+        self.servers, self.sentinels, ports, self.changes = {}, {}, [], []
+        for server in engine.servers:
+            self.servers[server] = path = network.path()
+            port = free_port()
+            network.gate(port, server.port, lambda _, path=path: path)
+            self.changes.append((b"\r\n%d\r\n" % server.announced, b"\r\n%d\r\n" % port))
+        for sentinel in engine.sentinels:
+            self.sentinels[sentinel] = path = network.path()
+            ports.append(free_port())
+            network.gate(ports[-1], sentinel.port, lambda _, path=path: path, self.change)
+        self.settings = settings(ports)
+
+    @property
+    def paths(self):
+        return [*self.servers.values(), *self.sentinels.values()]
+
+    def change(self, data):
+        for old, new in self.changes:
+            data = data.replace(old, new)
+        return data
+
+
+class Promotions(threading.Thread):
+    """Notes when each sentinel takes another server for the primary."""
+
+    def __init__(self, engine):
+        super().__init__(daemon=True)
+        self.engine, self.events, self.stop = engine, [], threading.Event()
+        self.selector = selectors.DefaultSelector()
+        for number, sentinel in enumerate(engine.sentinels):
+            connection = socket.create_connection(("127.0.0.1", sentinel.port), timeout=10)
+            connection.sendall(command("SUBSCRIBE", "+switch-master"))
+            self.selector.register(connection, selectors.EVENT_READ, number)
+
+    def run(self):
+        while not self.stop.is_set():
+            for key, _ in self.selector.select(0.1):
+                text = key.fileobj.recv(65536).decode(errors="replace")
+                now = time.monotonic()
+                if not text:
+                    self.selector.unregister(key.fileobj)
+                for line in text.splitlines():
+                    if line.startswith(NAME + " "):
+                        self.events.append((now, key.data, line.split()[-1]))
+
+    def moment(self, since):
+        """When a majority of them had taken one for it, since a moment; `None`: they have not."""
+        votes = {}
+        for at, number, port in self.events:
+            if at >= since:
+                votes.setdefault(port, {}).setdefault(number, at)
+        moments = [sorted(times.values())[1] for times in votes.values() if len(times) >= 2]
+        return max(moments, default=None)
+
+    @property
+    def primary(self):
+        """The server that a majority of them takes for the primary; `None`: there is none."""
+        latest = {number: str(self.engine.primary.announced) for number in range(3)}
+        latest.update((number, port) for _, number, port in list(self.events))
+        ports = list(latest.values())
+        named = [port for port in ports if ports.count(port) >= 2]
+        return self.engine.server_at(named[0]) if named else None
+
+
+class Fitness(threading.Thread):
+    """Notes at which moments the engine has no primary, or none that a replica follows: nobody can publish then."""
+
+    # Seconds.
+    PACE, PATIENCE = 0.05, 0.3
+
+    def __init__(self, promotions):
+        super().__init__(daemon=True)
+        self.promotions, self.lacking = promotions, []
+
+    def run(self):
+        while not self.promotions.stop.wait(self.PACE):
+            if not self.is_fit():
+                self.lacking.append(time.monotonic())
+
+    def is_fit(self):
+        primary = self.promotions.primary
+        try:
+            answer = primary.ask("INFO", "replication", timeout=self.PATIENCE) if primary else ""
+        except OSError:
+            return False
+        return "role:master" in answer and "state=online" in answer
 
 
 def facts(answer):
