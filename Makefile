@@ -92,6 +92,7 @@ bench: bench-dependencies build bench-counted ## Count, then measure side by sid
 	$(SWIFT) build -c release -j $(JOBS) $(BENCHMARKS) --product peerload
 	SOCKETIFY_PYTHON=$(CURDIR)/.build/peers/bin/python3 $(PYTHON) Benchmarks/peers.py $(BENCH)
 	$(PYTHON) Benchmarks/stored.py
+	$(PYTHON) Benchmarks/cluster.py
 	$(PYTHON) Benchmarks/crowds.py
 
 lint: ## Check the format of all Swift files
