@@ -186,7 +186,7 @@ struct Brokerd: ParsableCommand {
         }
     }
 
-    /// Says that an administrator has chosen a level, or that its time is over.
+    /// Logs that an administrator has set a level, or that its time is over.
     private static func tell(of new: LogThreshold.State, before old: inout LogThreshold.State, _ log: Logger) {
         guard new != old else { return }
         // A short period may be over before it is noticed here.
