@@ -102,6 +102,53 @@ struct SignatureTests {
         }
     }
 
+    /// Cases of Project Wycheproof: the same key, several signatures.
+    struct WycheproofGroup: Decodable, Sendable {
+        struct Case: Decodable, Sendable {
+            let number: Int
+            let message: String
+            let signature: String
+            let result: String
+        }
+
+        let set: String
+        let algorithm: String
+        let key: WebKey
+        let cases: [Case]
+    }
+
+    /// Each signature that is `valid` is taken, and no other.
+    ///
+    /// Of those that are `acceptable` there: an AlgorithmIdentifier without its NULL is no PKCS #1 signature by RFC 8017; an
+    /// Ed25519 key of small order is refused as a key; one with a part of small order verifies as RFC 8032 §5.1.7 says.
+    @Test func agreesWithProjectWycheproof() throws {
+        let groups = Vectors.load("wycheproof", as: WycheproofGroup.self)
+        #expect(Set(groups.map(\.algorithm)) == Set(SignatureAlgorithm.allCases.map(\.rawValue)))
+        var refusedKeys = 0
+        var differences: [String] = []
+        for group in groups {
+            // Secrets of fewer than 32 bytes are refused as keys, and so prove nothing about codes.
+            guard let key = try? group.key.key() else {
+                if group.key.kty == "oct" { continue }
+                refusedKeys += 1
+                if group.cases.contains(where: { $0.result == "valid" }) { differences.append("\(group.set): a key") }
+                continue
+            }
+            let algorithm = try #require(SignatureAlgorithm(rawValue: group.algorithm))
+            for one in group.cases {
+                let message = try #require(Base64.decode(one.message, alphabet: .url))
+                let signature = try #require(Base64.decode(one.signature, alphabet: .url))
+                let isTaken = key.verifies(signature.span, of: message.span, by: algorithm)
+                let isRight = one.result == "valid" || one.result == "acceptable" && group.key.kty == "OKP"
+                if isTaken != isRight {
+                    differences.append("\(group.set) \(one.number): \(one.result), taken: \(isTaken)")
+                }
+            }
+        }
+        #expect(differences == [])
+        #expect(refusedKeys == 8, "the points of small order")
+    }
+
     struct KeyCase: Decodable, Sendable, CustomTestStringConvertible {
         var testDescription: String { "\(key.kty) \(key.crv ?? ""), \(name)" }
 
