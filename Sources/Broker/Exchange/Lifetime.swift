@@ -3,9 +3,9 @@ internal import WSTransport
 
 /// The lifetimes of values, and the clock for their expiry.
 ///
-/// It shows Unix time when the process starts, and then follows the monotonic clock. So a jump of the system's clock
-/// while the broker runs makes no value expire early or late. In a cluster it follows the time of the log (``LogClock``), so that
-/// values expire alike at all brokers, whatever their clocks show. Any thread.
+/// The clock shows Unix time when the process starts, and then follows the monotonic clock. So a jump of the system's
+/// clock while the broker runs makes no value expire early or late. In a cluster it follows the time of the log
+/// (``LogClock``), so that values expire alike at all brokers, whatever their clocks show. Any thread.
 package enum Lifetime {
     private static let start = (wall: WallClock.unixMilliseconds, monotonic: MonotonicTime.now)
 
