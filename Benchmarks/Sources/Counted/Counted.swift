@@ -21,6 +21,9 @@ import TopicFigures
         try TransportFigures.record(in: tally)
         try MatchFigures.record(in: tally)
         try AccessFigures.record(in: tally)
+        if tally.wants("library/") || tally.wants("memory/library-") {
+            try LibraryHouse.run { house in try LibraryFigures.record(in: tally, house) }
+        }
         try House.run { house in
             try CommandFigures.record(in: tally, house)
             try FanOutFigures.record(in: tally, house)

@@ -104,18 +104,20 @@ final class House {
     }
 }
 
-/// How a body on another thread ended.
-private final class Outcome: Sendable {
-    private let error = Mutex<(any Error)?>(nil)
-    private let isOver = Atomic<Bool>(false)
+extension House {
+    /// How a body on another thread ended.
+    final class Outcome: Sendable {
+        private let error = Mutex<(any Error)?>(nil)
+        private let isOver = Atomic<Bool>(false)
 
-    func end(_ error: (any Error)?) {
-        self.error.withLock { $0 = error }
-        isOver.store(true, ordering: .releasing)
-    }
+        func end(_ error: (any Error)?) {
+            self.error.withLock { $0 = error }
+            isOver.store(true, ordering: .releasing)
+        }
 
-    func wait() -> (any Error)? {
-        while !isOver.load(ordering: .acquiring) { usleep(20_000) }
-        return error.withLock { $0 }
+        func wait() -> (any Error)? {
+            while !isOver.load(ordering: .acquiring) { usleep(20_000) }
+            return error.withLock { $0 }
+        }
     }
 }
