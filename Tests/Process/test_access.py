@@ -14,7 +14,7 @@ import pytest
 
 from access_file import AccessFile, password_hash
 # The fixture is found by its name.
-from access_house import House, basic, bearer, house, wrong  # noqa: F401
+from access_harness import Harness, basic, bearer, harness, wrong  # noqa: F401
 from broker_process import free_port
 from command_line import BROKERD
 from deadlines import ANSWER_DEADLINE, wait_until
@@ -26,53 +26,53 @@ from unix_http import unix_request
 # Ways
 
 
-def test_a_token_and_a_password_over_http(house):
-    post = lambda topic, headers: house.broker.http("POST", f"/t/{topic}", body="x", headers=headers).status
-    assert post("sensors/device7/t", bearer(house.device)) == 200
-    assert post("sensors/device8/t", bearer(house.device)) == 403
-    assert post("sensors/device7/t", bearer(wrong(house.device))) == 401
+def test_a_token_and_a_password_over_http(harness):
+    post = lambda topic, headers: harness.broker.http("POST", f"/t/{topic}", body="x", headers=headers).status
+    assert post("sensors/device7/t", bearer(harness.device)) == 200
+    assert post("sensors/device8/t", bearer(harness.device)) == 403
+    assert post("sensors/device7/t", bearer(wrong(harness.device))) == 401
     assert post("sensors/device7/t", {}) == 401
-    read = lambda topic, headers: house.broker.http("GET", f"/t/{topic}", headers=headers).status
+    read = lambda topic, headers: harness.broker.http("GET", f"/t/{topic}", headers=headers).status
     assert read("sensors/device7/t", basic("alice", "correct horse")) == 404
     assert read("sensors/device7/t", basic("alice", "wrong horse")) == 401
     assert read("sensors/device7/t", basic("nobody", "correct horse")) == 401
     assert read("sensors/secret/t", basic("alice", "correct horse")) == 403
 
 
-def test_an_answer_says_what_is_asked_for_and_not_who_exists(house):
+def test_an_answer_says_what_is_asked_for_and_not_who_exists(harness):
     answers = [
-        house.broker.http("GET", "/t/sensors/a", headers=headers)
-        for headers in (basic("alice", "no"), basic("nobody", "no"), bearer(wrong(house.device)))
+        harness.broker.http("GET", "/t/sensors/a", headers=headers)
+        for headers in (basic("alice", "no"), basic("nobody", "no"), bearer(wrong(harness.device)))
     ]
     assert {answer.body for answer in answers} == {answers[0].body}
-    answers.append(house.broker.http("GET", "/t/sensors/a"))
+    answers.append(harness.broker.http("GET", "/t/sensors/a"))
     assert [(answer.status, answer.error_code, answer.headers["WWW-Authenticate"]) for answer in answers] == [
         (401, "unauthenticated", 'Bearer realm="broker", error="invalid_token"')] * 4
 
 
 @pytest.mark.parametrize("scheme", ["Digest a=b", "Bearer", "Basic !!!!", "Basic " + base64.b64encode(b"no colon").decode()])
-def test_what_cannot_be_read_is_refused(house, scheme):
-    assert house.broker.http("GET", "/t/news/a", headers={"Authorization": scheme}).status == 401
+def test_what_cannot_be_read_is_refused(harness, scheme):
+    assert harness.broker.http("GET", "/t/news/a", headers={"Authorization": scheme}).status == 401
 
 
 @pytest.mark.parametrize(
     "path, subprotocol",
     [("/ws", "broker.v1.json"), ("/t/sensors/device7/t", "broker.topic.v1"), ("/s/sensors/device7/%23", "broker.subscription.v1")])
-def test_a_subprotocol_carries_a_token(house, path, subprotocol):
-    socket = house.broker.websocket(path, subprotocols=[f"bearer.{house.device}", subprotocol])
+def test_a_subprotocol_carries_a_token(harness, path, subprotocol):
+    socket = harness.broker.websocket(path, subprotocols=[f"bearer.{harness.device}", subprotocol])
     assert socket.headers["sec-websocket-protocol"] == subprotocol
     with pytest.raises(RefusedHandshake) as refused:
-        house.broker.websocket(path, subprotocols=[f"bearer.{house.device}"])
+        harness.broker.websocket(path, subprotocols=[f"bearer.{harness.device}"])
     assert refused.value.status == 400 and subprotocol.encode() in refused.value.body
     with pytest.raises(RefusedHandshake) as refused:
-        house.broker.websocket(path, subprotocols=[f"bearer.{wrong(house.device)}", subprotocol])
+        harness.broker.websocket(path, subprotocols=[f"bearer.{wrong(harness.device)}", subprotocol])
     assert refused.value.status == 401
 
 
-def test_a_page_is_told_by_a_close(house):
-    origin = {"Origin": f"http://127.0.0.1:{house.broker.port}"}
-    for token, code in ((wrong(house.device), 4401), (house.editor, 4403)):
-        socket = house.broker.websocket(
+def test_a_page_is_told_by_a_close(harness):
+    origin = {"Origin": f"http://127.0.0.1:{harness.broker.port}"}
+    for token, code in ((wrong(harness.device), 4401), (harness.editor, 4403)):
+        socket = harness.broker.websocket(
             "/t/sensors/device7/t", subprotocols=[f"bearer.{token}", "broker.topic.v1"], headers=origin)
         assert socket.headers["sec-websocket-protocol"] == "broker.topic.v1"
         assert socket.receive_close()[0] == code
@@ -81,52 +81,52 @@ def test_a_page_is_told_by_a_close(house):
 @pytest.mark.parametrize(
     "path, subprotocol",
     [("/ws", "broker.v1.json"), ("/t/sensors/device7/t", "broker.topic.v1"), ("/s/sensors/device7/%23", "broker.subscription.v1")])
-def test_a_page_that_offers_a_token_alone_is_told_what_to_offer(house, path, subprotocol):
-    origin = {"Origin": f"http://127.0.0.1:{house.broker.port}"}
-    socket = house.broker.websocket(path, subprotocols=[f"bearer.{house.device}"], headers=origin)
+def test_a_page_that_offers_a_token_alone_is_told_what_to_offer(harness, path, subprotocol):
+    origin = {"Origin": f"http://127.0.0.1:{harness.broker.port}"}
+    socket = harness.broker.websocket(path, subprotocols=[f"bearer.{harness.device}"], headers=origin)
     assert "sec-websocket-protocol" not in socket.headers
     assert socket.receive_close() == (
         4400, f"Offer the subprotocol {subprotocol} beside bearer.TOKEN: a token is never chosen.")
 
 
-def test_only_a_short_token_may_be_in_an_address(house):
-    short = house.token("device7", lifetime=600)
-    long = house.token("device7", lifetime=7200)
-    house.rewrite()
-    get = lambda token: house.broker.http("GET", f"/t/sensors/device7/t?token={token}").status
-    assert [get(short), get(long), get(house.device), get(wrong(short))] == [404, 401, 401, 401]
+def test_only_a_short_token_may_be_in_an_address(harness):
+    short = harness.token("device7", lifetime=600)
+    long = harness.token("device7", lifetime=7200)
+    harness.rewrite()
+    get = lambda token: harness.broker.http("GET", f"/t/sensors/device7/t?token={token}").status
+    assert [get(short), get(long), get(harness.device), get(wrong(short))] == [404, 401, 401, 401]
 
 
 @pytest.mark.parametrize("setting, statuses", [("any", [404, 404]), ("none", [401, 401])])
 def test_query_tokens(start_broker, tmp_path, setting, statuses):
-    house = House(start_broker, tmp_path, f"query_tokens: {setting}")
-    short = house.token("device7", lifetime=600)
-    house.rewrite()
-    get = lambda token: house.broker.http("GET", f"/t/sensors/device7/t?token={token}").status
-    assert [get(short), get(house.device)] == statuses
+    harness = Harness(start_broker, tmp_path, f"query_tokens: {setting}")
+    short = harness.token("device7", lifetime=600)
+    harness.rewrite()
+    get = lambda token: harness.broker.http("GET", f"/t/sensors/device7/t?token={token}").status
+    assert [get(short), get(harness.device)] == statuses
 
 
 def test_a_cookie_counts_for_pages_of_this_site_only(start_broker, tmp_path):
-    house = House(start_broker, tmp_path, "cookie: { name: session }")
-    cookie = {"Cookie": f"a=b; session={house.editor}; c=d"}
-    own = f"http://127.0.0.1:{house.broker.port}"
-    post = lambda headers: house.broker.http("POST", "/t/news/a", body="x", headers=cookie | headers).status
+    harness = Harness(start_broker, tmp_path, "cookie: { name: session }")
+    cookie = {"Cookie": f"a=b; session={harness.editor}; c=d"}
+    own = f"http://127.0.0.1:{harness.broker.port}"
+    post = lambda headers: harness.broker.http("POST", "/t/news/a", body="x", headers=cookie | headers).status
     assert post({"Origin": own}) == 200
     assert post({}) == 401
     assert post({"Origin": "http://127.0.0.1:1"}) == 401, "another port of this machine is another site"
     assert post({"Sec-Fetch-Site": "same-origin"}) == 401, "a form has no such field, and an old browser neither"
-    get = lambda headers: house.broker.http("GET", "/t/news/a", headers=cookie | headers).status
+    get = lambda headers: harness.broker.http("GET", "/t/news/a", headers=cookie | headers).status
     assert get({"Sec-Fetch-Site": "same-origin"}) == 404
     assert [get({"Sec-Fetch-Site": site}) for site in ("cross-site", "same-site", "none")] == [401] * 3
     assert get({}) == 401
     # Two of the name: another page of the site may have set one.
-    assert get({"Sec-Fetch-Site": "same-origin", "Cookie": f"session={house.editor}; session=x"}) == 401
+    assert get({"Sec-Fetch-Site": "same-origin", "Cookie": f"session={harness.editor}; session=x"}) == 401
     # A wrong field is not passed over for the right cookie.
-    assert get({"Sec-Fetch-Site": "same-origin", **bearer(wrong(house.editor))}) == 401
+    assert get({"Sec-Fetch-Site": "same-origin", **bearer(wrong(harness.editor))}) == 401
     with pytest.raises(RefusedHandshake) as refused:
-        house.broker.websocket("/t/news/a", headers=cookie)
+        harness.broker.websocket("/t/news/a", headers=cookie)
     assert refused.value.status == 401
-    socket = house.broker.websocket("/t/news/a", headers=cookie | {"Origin": own})
+    socket = harness.broker.websocket("/t/news/a", headers=cookie | {"Origin": own})
     socket.synchronise()
 
 
@@ -161,24 +161,24 @@ def test_the_user_of_a_proxy_is_none_of_its_clients(start_broker, tmp_path, beli
 # In band
 
 
-def test_authenticating_in_band(house):
-    session = house.broker.session()
+def test_authenticating_in_band(harness):
+    session = harness.broker.session()
     assert session.request(op="subscribe", filter="sensors/device7/#")["code"] == "unauthenticated"
     assert session.request(op="publish", topic="sensors/device7/t", data=1)["code"] == "unauthenticated"
     assert session.request(op="ping")["op"] == "pong"
-    assert session.request(op="authenticate", token=wrong(house.device))["code"] == "unauthenticated"
+    assert session.request(op="authenticate", token=wrong(harness.device))["code"] == "unauthenticated"
     assert session.request(op="authenticate")["code"] == "bad-request"
-    assert session.request(op="authenticate", token=house.device)["op"] == "ok"
+    assert session.request(op="authenticate", token=harness.device)["op"] == "ok"
     assert session.request(op="publish", topic="sensors/device7/t", data=1)["op"] == "ok"
     assert session.request(op="publish", topic="sensors/device8/t", data=1)["code"] == "forbidden"
-    answer = session.request(op="authenticate", token=house.editor)
+    answer = session.request(op="authenticate", token=harness.editor)
     assert answer["code"] == "forbidden"
     assert session.request(op="publish", topic="news/a", data=1)["code"] == "forbidden", "it is device7 still"
 
 
-def test_what_follows_a_password_waits_for_it(house):
+def test_what_follows_a_password_waits_for_it(harness):
     """In the same frame, and in the next."""
-    session = house.broker.session()
+    session = harness.broker.session()
     first = {"op": "authenticate", "id": 1, "user": "alice", "password": "correct horse"}
     session.websocket.send_text(json.dumps(first) + "\n" + json.dumps({"op": "subscribe", "id": 2, "filter": "news/#"}))
     session.send(op="subscribe", id=3, filter="sensors/device7/#", snapshot=False)
@@ -188,9 +188,9 @@ def test_what_follows_a_password_waits_for_it(house):
 
 
 def test_a_stranger_has_little_room_and_time(start_broker, tmp_path):
-    house = House(start_broker, tmp_path, "authentication_timeout: 4s")
-    stranger, known, talker = house.broker.session(), house.broker.session(), house.broker.session()
-    assert known.request(op="authenticate", token=house.device)["op"] == "ok"
+    harness = Harness(start_broker, tmp_path, "authentication_timeout: 4s")
+    stranger, known, talker = harness.broker.session(), harness.broker.session(), harness.broker.session()
+    assert known.request(op="authenticate", token=harness.device)["op"] == "ok"
     talker.websocket.send_text(json.dumps({"op": "ping", "padding": "x" * (17 << 10)}))
     assert talker.websocket.receive_close()[0] == 1009
     assert stranger.websocket.receive_close()[0] == 4408
@@ -202,75 +202,75 @@ def test_a_stranger_has_little_room_and_time(start_broker, tmp_path):
 
 @pytest.mark.parametrize("name", ["+", "#", "a/b", "$SYS", ""])
 def test_a_name_that_would_be_a_wildcard_is_no_user(tmp_path, name):
-    file = AccessFile(tmp_path / "house" / "data" / "access.jsonl")
+    file = AccessFile(tmp_path / "harness" / "data" / "access.jsonl")
     file.user(name, roles=["sensor"])
     file.write()
     done = subprocess.run([BROKERD, "--data-dir", str(file.path.parent), "--check"], capture_output=True, text=True)
     assert done.returncode == 1 and "access.jsonl:1: user: expected a name" in done.stderr
 
 
-def test_every_door_asks_for_the_same_right(house):
+def test_every_door_asks_for_the_same_right(harness):
     """Reading by each of the ways, of what alice is denied; and of a deny within a wildcard."""
     headers = basic("alice", "correct horse")
-    assert house.broker.http("PUT", "/t/sensors/device7/t?retain", body="x", headers=bearer(house.device)).status == 200
+    assert harness.broker.http("PUT", "/t/sensors/device7/t?retain", body="x", headers=bearer(harness.device)).status == 200
     for method in ("GET", "HEAD"):
-        assert house.broker.http(method, "/t/sensors/device7/t", headers=headers).status == 200
-        assert house.broker.http(method, "/t/sensors/secret/t", headers=headers).status == 403
+        assert harness.broker.http(method, "/t/sensors/device7/t", headers=headers).status == 200
+        assert harness.broker.http(method, "/t/sensors/secret/t", headers=headers).status == 403
     for path in ("/s/sensors/secret/t", "/s/sensors/%23", "/s/sensors/%2B/t", "/s/%23", "/s/sensors/secret/t?since=0&poll",
                  "/s/%24SYS/%23"):
-        assert house.broker.http("GET", path, headers=headers).status == 403
+        assert harness.broker.http("GET", path, headers=headers).status == 403
         with pytest.raises(RefusedHandshake) as refused:
-            house.broker.websocket(path.replace("?since=0&poll", ""), headers=headers)
+            harness.broker.websocket(path.replace("?since=0&poll", ""), headers=headers)
         assert refused.value.status == 403
     # Encoded, it is the same topic; a slash that is encoded is one.
-    assert house.broker.http("GET", "/t/sensors%2Fsecret%2Ft", headers=headers).status == 403
-    assert house.broker.http("GET", "/t/sensors/%73ecret/t", headers=headers).status == 403
-    session = house.broker.session(headers=headers)
+    assert harness.broker.http("GET", "/t/sensors%2Fsecret%2Ft", headers=headers).status == 403
+    assert harness.broker.http("GET", "/t/sensors/%73ecret/t", headers=headers).status == 403
+    session = harness.broker.session(headers=headers)
     answer = session.request(op="subscribe", filter="sensors/#")
     assert answer["code"] == "forbidden" and "sensors/secret/#" in answer["message"]
     # A condition would tell of the value.
-    condition = {"If-Match": '"1"'} | bearer(house.editor)
-    assert house.broker.http("PUT", "/t/sensors/device7/t?retain", body="x", headers=condition).status == 403
-    assert house.broker.http("DELETE", "/t/sensors/device7/t", headers=headers).status == 403
+    condition = {"If-Match": '"1"'} | bearer(harness.editor)
+    assert harness.broker.http("PUT", "/t/sensors/device7/t?retain", body="x", headers=condition).status == 403
+    assert harness.broker.http("DELETE", "/t/sensors/device7/t", headers=headers).status == 403
 
 
-def test_publishing_is_not_setting_values(house):
-    headers = bearer(house.editor)
-    assert house.broker.http("POST", "/t/news/a", body="x", headers=headers).status == 200
-    assert house.broker.http("PUT", "/t/news/a?retain", body="x", headers=headers).status == 403
-    assert house.broker.http("PUT", "/t/news/state/a?retain", body="x", headers=headers).status == 200
-    assert house.broker.http("DELETE", "/t/news/state/a", headers=headers).status == 204
+def test_publishing_is_not_setting_values(harness):
+    headers = bearer(harness.editor)
+    assert harness.broker.http("POST", "/t/news/a", body="x", headers=headers).status == 200
+    assert harness.broker.http("PUT", "/t/news/a?retain", body="x", headers=headers).status == 403
+    assert harness.broker.http("PUT", "/t/news/state/a?retain", body="x", headers=headers).status == 200
+    assert harness.broker.http("DELETE", "/t/news/state/a", headers=headers).status == 204
 
 
 def test_a_flood_of_passwords_stops_nobody(start_broker, tmp_path):
     """Beyond 64 that wait there is 503; those with a token go on, and a right password gets in afterwards."""
-    house = House(start_broker, tmp_path, "password_checks: 1", limits="handshake_timeout: 300s")
-    house.file.entries[0]["password"] = password_hash("correct horse", logarithm=14)
-    house.rewrite()
+    harness = Harness(start_broker, tmp_path, "password_checks: 1", limits="handshake_timeout: 300s")
+    harness.file.entries[0]["password"] = password_hash("correct horse", logarithm=14)
+    harness.rewrite()
 
     def attempt(number):
-        answer = house.broker.http("GET", "/t/news/a", headers=basic(f"user{number}", "guess"), timeout=300)
+        answer = harness.broker.http("GET", "/t/news/a", headers=basic(f"user{number}", "guess"), timeout=300)
         return answer.status, answer.headers.get("Retry-After")
 
     with ThreadPoolExecutor(100) as pool:
         flood = [pool.submit(attempt, number) for number in range(100)]
         for _ in range(20):
-            assert house.broker.http("POST", "/t/news/a", body="x", headers=bearer(house.editor)).status == 200
-            assert house.broker.metrics()["broker_password_checks_waiting"] <= 64
+            assert harness.broker.http("POST", "/t/news/a", body="x", headers=bearer(harness.editor)).status == 200
+            assert harness.broker.metrics()["broker_password_checks_waiting"] <= 64
         answers = [one.result() for one in flood]
     assert set(answers) == {(401, None), (503, "5")}
-    metrics = house.broker.metrics()
+    metrics = harness.broker.metrics()
     assert metrics['broker_password_checks_total{outcome="computed"}'] == answers.count((401, None))
     assert metrics['broker_password_checks_total{outcome="refused"}'] == answers.count((503, "5"))
     assert metrics["broker_password_checks_waiting"] == 0
-    answer = house.broker.http("GET", "/t/news/a", headers=basic("alice", "correct horse"))
+    answer = harness.broker.http("GET", "/t/news/a", headers=basic("alice", "correct horse"))
     assert answer.status == 404
 
 
-def test_a_right_password_is_computed_once(house):
+def test_a_right_password_is_computed_once(harness):
     for _ in range(20):
-        assert house.broker.http("GET", "/t/news/a", headers=basic("alice", "correct horse")).status == 404
-    metrics = house.broker.http("GET", "/metrics").body.decode()
+        assert harness.broker.http("GET", "/t/news/a", headers=basic("alice", "correct horse")).status == 404
+    metrics = harness.broker.http("GET", "/metrics").body.decode()
     assert 'broker_password_checks_total{outcome="computed"} 1\n' in metrics
     assert 'broker_auth_total{kind="password",result="ok"} 20\n' in metrics
 
@@ -305,51 +305,51 @@ def test_an_address_is_that_of_the_request_on_a_kept_connection(start_broker, tm
 
 
 def test_connections_of_a_user_are_counted_by_every_way(start_broker, tmp_path):
-    house = House(start_broker, tmp_path, limits="per_user: { connections: 1 }")
-    kept = http.client.HTTPConnection("127.0.0.1", house.broker.port, timeout=ANSWER_DEADLINE)
+    harness = Harness(start_broker, tmp_path, limits="per_user: { connections: 1 }")
+    kept = http.client.HTTPConnection("127.0.0.1", harness.broker.port, timeout=ANSWER_DEADLINE)
     for _ in range(3):
-        kept.request("POST", "/t/sensors/device7/t", body="1", headers=bearer(house.device))
+        kept.request("POST", "/t/sensors/device7/t", body="1", headers=bearer(harness.device))
         answer = kept.getresponse()
         answer.read()
         assert answer.status == 200
-    late = house.broker.session()
-    assert late.request(op="authenticate", token=house.device)["code"] == "limit-exceeded"
+    late = harness.broker.session()
+    assert late.request(op="authenticate", token=harness.device)["code"] == "limit-exceeded"
     kept.close()
-    wait_until(lambda: late.request(op="authenticate", token=house.device)["op"] == "ok", "the place to be free again")
-    assert late.request(op="authenticate", token=house.device)["op"] == "ok"
+    wait_until(lambda: late.request(op="authenticate", token=harness.device)["op"] == "ok", "the place to be free again")
+    assert late.request(op="authenticate", token=harness.device)["op"] == "ok"
 
 
 def test_a_connection_that_becomes_a_websocket_is_one(start_broker, tmp_path):
-    house = House(start_broker, tmp_path, limits="per_user: { connections: 2 }")
-    plain = socket.create_connection(("127.0.0.1", house.broker.port), ANSWER_DEADLINE)
+    harness = Harness(start_broker, tmp_path, limits="per_user: { connections: 2 }")
+    plain = socket.create_connection(("127.0.0.1", harness.broker.port), ANSWER_DEADLINE)
     plain.sendall(b"POST /t/sensors/device7/t HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n"
-                  b"Authorization: Bearer " + house.device.encode() + b"\r\n\r\n1")
+                  b"Authorization: Bearer " + harness.device.encode() + b"\r\n\r\n1")
     status, fields, received = read_head(plain)
     assert status == 200
     while len(received) < int(fields["content-length"]):
         received += plain.recv(4096)
     first = JSONSession(RawWebSocket(
-        plain, f"127.0.0.1:{house.broker.port}", "/ws", (), bearer(house.device)))
+        plain, f"127.0.0.1:{harness.broker.port}", "/ws", (), bearer(harness.device)))
     first.subscribe("config/a")
-    second = house.broker.session(headers=bearer(house.device))
+    second = harness.broker.session(headers=bearer(harness.device))
     second.subscribe("config/a")
     with pytest.raises(RefusedHandshake) as refused:
-        house.broker.session(headers=bearer(house.device))
+        harness.broker.session(headers=bearer(harness.device))
     assert refused.value.status == 429
 
 
 def test_the_limits_of_a_rule_and_their_reload(start_broker, tmp_path):
     """A rule's limits take the place of any user's, for all connections of the user, and live."""
-    house = House(start_broker, tmp_path, limits="per_user: { subscriptions: 100 }")
-    text = house.broker.config_file.read_text()
+    harness = Harness(start_broker, tmp_path, limits="per_user: { subscriptions: 100 }")
+    text = harness.broker.config_file.read_text()
     def limit(limits):
-        since = len(house.broker.lines)
+        since = len(harness.broker.lines)
         role = '{ role: sensor, publish: ["sensors/{user}/#"]'
         assert role in text
-        house.broker.config_file.write_text(text.replace(role, f"{role}, limits: {{ {limits} }}"))
-        house.broker.send_signal(signal.SIGHUP)
-        house.broker.wait_for_line("settings read again", since=since)
-    one, two = (house.broker.session(headers=bearer(house.device)) for _ in range(2))
+        harness.broker.config_file.write_text(text.replace(role, f"{role}, limits: {{ {limits} }}"))
+        harness.broker.send_signal(signal.SIGHUP)
+        harness.broker.wait_for_line("settings read again", since=since)
+    one, two = (harness.broker.session(headers=bearer(harness.device)) for _ in range(2))
     one.subscribe(["config/a", "config/b"])
     limit("subscriptions: 3, publish_rate: 2, connections: 2")
     two.subscribe("config/c")
@@ -358,9 +358,9 @@ def test_the_limits_of_a_rule_and_their_reload(start_broker, tmp_path):
     answers = [one.request(op="publish", topic="sensors/device7/t", data=1) for _ in range(40)]
     assert "rate-limited" in [answer.get("code") for answer in answers]
     with pytest.raises(RefusedHandshake) as refused:
-        house.broker.session(headers=bearer(house.device))
+        harness.broker.session(headers=bearer(harness.device))
     assert refused.value.status == 429
-    editor = house.broker.session(headers=bearer(house.editor))
+    editor = harness.broker.session(headers=bearer(harness.editor))
     editor.subscribe(["news/a", "news/b", "news/c", "news/d"])
     answers = [editor.request(op="publish", topic="news/a", data=1) for _ in range(40)]
     assert {answer["op"] for answer in answers} == {"ok"}, "a user of another role"
@@ -368,13 +368,13 @@ def test_the_limits_of_a_rule_and_their_reload(start_broker, tmp_path):
     two.subscribe("config/d")
     answers = [one.request(op="publish", topic="sensors/device7/t", data=1) for _ in range(40)]
     assert {answer["op"] for answer in answers} == {"ok"}
-    house.broker.session(headers=bearer(house.device))
+    harness.broker.session(headers=bearer(harness.device))
 
 
 def test_the_subscriptions_of_a_user_on_all_connections(start_broker, tmp_path):
-    house = House(start_broker, tmp_path, limits="per_user: { subscriptions: 3 }")
+    harness = Harness(start_broker, tmp_path, limits="per_user: { subscriptions: 3 }")
     one, other, another = (
-        house.broker.session(headers=bearer(token)) for token in (house.device, house.device, house.editor))
+        harness.broker.session(headers=bearer(token)) for token in (harness.device, harness.device, harness.editor))
     one.subscribe(["sensors/device7/a", "news/a"])
     other.subscribe("sensors/device7/b")
     refused = other.request(op="subscribe", filter="news/b")

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from access_house import basic, bearer, house  # noqa: F401  The fixture is found by its name.
-from admin_house import SUBPROTOCOL
+from access_harness import basic, bearer, harness  # noqa: F401  The fixture is found by its name.
+from admin_harness import SUBPROTOCOL
 from broker_process import free_port
 from command_line import BROKERCTL, run_control
 from deadlines import ANSWER_DEADLINE, wait_until

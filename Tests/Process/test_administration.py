@@ -8,8 +8,8 @@ import stat
 
 import pytest
 
-from admin_house import CHIEF, RIGHTS, AdminHouse
-from access_house import wrong
+from admin_harness import CHIEF, RIGHTS, AdminHarness
+from access_harness import wrong
 from chromium import Chromium
 from command_line import run_brokerd, run_control
 from deadlines import ANSWER_DEADLINE, wait_until
@@ -37,21 +37,21 @@ VERBS = [
 
 
 @pytest.fixture
-def house(start_broker, tmp_path):
-    return AdminHouse(start_broker, tmp_path)
+def harness(start_broker, tmp_path):
+    return AdminHarness(start_broker, tmp_path)
 
 
-def refusal(house, headers, **options):
+def refusal(harness, headers, **options):
     with pytest.raises(RefusedHandshake) as refused:
-        house.open(headers, **options)
+        harness.open(headers, **options)
     body = refused.value.body
     return refused.value.status, json.loads(body)["error"]["message"] if body else ""
 
 
 @pytest.mark.parametrize("door", ["plain", "tls", "unix"])
-def test_each_verb_needs_its_right_at_each_door(house, door):
+def test_each_verb_needs_its_right_at_each_door(harness, door):
     for role, right in RIGHTS.items():
-        administrator = house.open(house.bearer(role), door)
+        administrator = harness.open(harness.bearer(role), door)
         for needed, verb, members in VERBS:
             answer = administrator.ask(verb, **members)
             told = answer.get("error", {}).get("message", "")
@@ -61,81 +61,81 @@ def test_each_verb_needs_its_right_at_each_door(house, door):
         if right != "read":
             assert administrator.error("client", client=5) == "forbidden"
     for _, verb, members in VERBS[:-7]:
-        assert house.open({}, "socket").error(verb, **members) in (None, "not-found"), verb
+        assert harness.open({}, "socket").error(verb, **members) in (None, "not-found"), verb
 
 
-def test_only_an_operator_shuts_the_broker_down(house):
-    assert house.open(house.bearer("reader"), "tls").error("drain") == "forbidden"
-    assert house.open(house.bearer("writer")).error("drain") == "forbidden"
-    assert house.open(house.bearer("operator"), "tls").error("drain") is None
-    assert house.broker.wait_for_exit() == 0
+def test_only_an_operator_shuts_the_broker_down(harness):
+    assert harness.open(harness.bearer("reader"), "tls").error("drain") == "forbidden"
+    assert harness.open(harness.bearer("writer")).error("drain") == "forbidden"
+    assert harness.open(harness.bearer("operator"), "tls").error("drain") is None
+    assert harness.broker.wait_for_exit() == 0
 
 
 def basic(user, password):
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
-def test_only_administrators_are_let_in(house):
-    assert refusal(house, {})[0] == 401
-    assert refusal(house, {"Authorization": "Bearer " + wrong(house.tokens["chief"])})[0] == 401
-    status, message = refusal(house, house.bearer("guest"))
+def test_only_administrators_are_let_in(harness):
+    assert refusal(harness, {})[0] == 401
+    assert refusal(harness, {"Authorization": "Bearer " + wrong(harness.tokens["chief"])})[0] == 401
+    status, message = refusal(harness, harness.bearer("guest"))
     assert status == 403 and "read, write or operate" in message
     # A token without --admin is for messages only, whatever its user may.
-    token, _ = house.file.token("chief")
-    few, _ = house.file.token("chief", admin=["read"])
-    house.rewrite()
-    assert refusal(house, {"Authorization": f"Bearer {token}"})[0] == 403
-    administrator = house.open({"Authorization": f"Bearer {few}"})
+    token, _ = harness.file.token("chief")
+    few, _ = harness.file.token("chief", admin=["read"])
+    harness.rewrite()
+    assert refusal(harness, {"Authorization": f"Bearer {token}"})[0] == 403
+    administrator = harness.open({"Authorization": f"Bearer {few}"})
     assert administrator.error("status") is None and administrator.error("kick", client="x") == "forbidden"
-    assert house.open(basic("chief", "the chief himself")).error("kick", client="x") == "not-found"
-    assert house.open({}, subprotocols=("broker.admin.v1.json", "bearer." + house.tokens["reader"])).error("status") is None
+    assert harness.open(basic("chief", "the chief himself")).error("kick", client="x") == "not-found"
+    assert harness.open({}, subprotocols=("broker.admin.v1.json", "bearer." + harness.tokens["reader"])).error("status") is None
 
 
-def test_other_listeners_have_no_administration(house):
+def test_other_listeners_have_no_administration(harness):
     def answers(path):
         with pytest.raises(RefusedHandshake) as refused:
-            house.open(house.bearer("chief"), "closed", path)
+            harness.open(harness.bearer("chief"), "closed", path)
         return refused.value.status, refused.value.body.replace(path.encode(), b"PATH")
     assert answers("/admin") == answers("/none")
     assert answers("/admin")[0] == 404
 
 
 def test_neither_an_address_nor_a_cookie_lets_anybody_in(start_broker, tmp_path):
-    house = AdminHouse(start_broker, tmp_path, cookie="login")
-    token = house.file.token("chief", 60, admin=CHIEF)[0]
-    house.rewrite()
-    assert house.broker.http("GET", f"/t/none?token={token}").status == 404
-    assert refusal(house, {}, path=f"/admin?token={token}")[0] == 401
+    harness = AdminHarness(start_broker, tmp_path, cookie="login")
+    token = harness.file.token("chief", 60, admin=CHIEF)[0]
+    harness.rewrite()
+    assert harness.broker.http("GET", f"/t/none?token={token}").status == 404
+    assert refusal(harness, {}, path=f"/admin?token={token}")[0] == 401
     cookie = {"Cookie": f"login={token}", "Sec-Fetch-Site": "same-origin"}
-    assert house.broker.http("GET", "/t/none", headers=cookie).status == 404
-    assert refusal(house, cookie)[0] == 401
+    assert harness.broker.http("GET", "/t/none", headers=cookie).status == 404
+    assert refusal(harness, cookie)[0] == 401
 
 
 @pytest.mark.parametrize("origin", ["same", "null", "https://evil.test"])
-def test_a_page_cannot_administer(house, origin):
-    page = {"Origin": house.url if origin == "same" else origin, "Host": f"127.0.0.1:{house.port}"}
+def test_a_page_cannot_administer(harness, origin):
+    page = {"Origin": harness.url if origin == "same" else origin, "Host": f"127.0.0.1:{harness.port}"}
     for headers, subprotocols in [
-        (house.bearer("chief"), ["broker.admin.v1.json"]), (basic("chief", "the chief himself"), ["broker.admin.v1.json"]),
-        ({}, ["broker.admin.v1.json", "bearer." + house.tokens["chief"]]),
+        (harness.bearer("chief"), ["broker.admin.v1.json"]), (basic("chief", "the chief himself"), ["broker.admin.v1.json"]),
+        ({}, ["broker.admin.v1.json", "bearer." + harness.tokens["chief"]]),
         # What is wrong is not told from what is right.
         ({"Authorization": "Bearer none"}, ["broker.admin.v1.json"]),
     ]:
-        administrator = house.open(headers | page, subprotocols=subprotocols)
+        administrator = harness.open(headers | page, subprotocols=subprotocols)
         administrator.websocket.send_text('{"id":1,"verb":"status"}')
         assert administrator.websocket.wait_for_end()[0] == 4403
-    assert house.broker.http("GET", "/admin", headers=house.bearer("chief") | page).status == 403
+    assert harness.broker.http("GET", "/admin", headers=harness.bearer("chief") | page).status == 403
 
 
 @pytest.mark.parametrize("kind", [Chromium, Firefox])
-def test_a_page_in_a_browser_cannot_administer(house, tmp_path, kind):
+def test_a_page_in_a_browser_cannot_administer(harness, tmp_path, kind):
     """The broker's own page, whose reader has a token and is of the same origin."""
     browser = kind(tmp_path)
     try:
-        browser.open(house.url + "/")
+        browser.open(harness.url + "/")
         browser.wait_for_text("Authenticate first")
         browser.evaluate(
             "(() => { const say = text => document.body.append(text + ';');"
-            f"const token = '{house.tokens['chief']}';"
+            f"const token = '{harness.tokens['chief']}';"
             "const open = (name, offers, query) => { const socket = new WebSocket('ws://' + location.host + '/admin' + query, offers);"
             "socket.onopen = () => socket.send('{\"id\":1,\"verb\":\"status\"}');"
             "socket.onmessage = () => say(name + ' answered');"
@@ -150,18 +150,18 @@ def test_a_page_in_a_browser_cannot_administer(house, tmp_path, kind):
         browser.close()
 
 
-def test_a_page_of_the_broker_administers_by_its_login(house):
+def test_a_page_of_the_broker_administers_by_its_login(harness):
     """By the cookie that it got for a password, from exactly its own address, and until it logs out."""
-    own = {"Origin": house.url, "Host": f"127.0.0.1:{house.port}"}
+    own = {"Origin": harness.url, "Host": f"127.0.0.1:{harness.port}"}
     person = json.dumps({"user": "chief", "password": "the chief himself"})
-    login = house.broker.http("POST", "/session", body=person, headers=own, timeout=60)
+    login = harness.broker.http("POST", "/session", body=person, headers=own, timeout=60)
     cookie = {"Cookie": login.headers["Set-Cookie"].partition(";")[0]}
-    administrator = house.open(own | cookie)
+    administrator = harness.open(own | cookie)
     assert administrator.error("status") is None and administrator.error("kick", client="x") == "not-found"
-    assert refusal(house, cookie)[0] == 401
-    for origin in ["null", f"http://127.0.0.1:{house.port + 1}"]:
-        assert house.open(own | cookie | {"Origin": origin}).websocket.wait_for_end()[0] == 4403
-    assert house.broker.http("DELETE", "/session", headers=own | cookie).status == 204
+    assert refusal(harness, cookie)[0] == 401
+    for origin in ["null", f"http://127.0.0.1:{harness.port + 1}"]:
+        assert harness.open(own | cookie | {"Origin": origin}).websocket.wait_for_end()[0] == 4403
+    assert harness.broker.http("DELETE", "/session", headers=own | cookie).status == 204
     assert administrator.websocket.wait_for_end()[0] == 4401
 
 
@@ -172,64 +172,64 @@ def closed(administrator):
     return administrator.websocket.receive_close(ANSWER_DEADLINE)
 
 
-def test_a_revoked_token_ends_an_open_connection(house):
-    administrator, other = house.open(house.bearer("reader"), "tls"), house.open(house.bearer("chief"))
+def test_a_revoked_token_ends_an_open_connection(harness):
+    administrator, other = harness.open(harness.bearer("reader"), "tls"), harness.open(harness.bearer("chief"))
     assert administrator.error("status") is None
-    house.file.entries = [entry for entry in house.file.entries if entry.get("token") != house.tokens["reader"].split("_")[1]]
-    house.rewrite()
+    harness.file.entries = [entry for entry in harness.file.entries if entry.get("token") != harness.tokens["reader"].split("_")[1]]
+    harness.rewrite()
     assert closed(administrator) == (4401, "revoked")
     assert other.error("status") is None
 
 
-def test_a_disabled_user_s_connection_ends_while_it_copies_the_store(house):
-    administrator = house.open(house.bearer("operator"))
+def test_a_disabled_user_s_connection_ends_while_it_copies_the_store(harness):
+    administrator = harness.open(harness.bearer("operator"))
     assert administrator.error("backup") is None
-    house.file.entries[[entry["user"] for entry in house.file.entries].index("operator")]["disabled"] = True
-    house.rewrite()
+    harness.file.entries[[entry["user"] for entry in harness.file.entries].index("operator")]["disabled"] = True
+    harness.rewrite()
     assert closed(administrator) == (4401, "revoked")
     # Its copy is given up.
-    chief = house.open(house.bearer("chief"))
+    chief = harness.open(harness.bearer("chief"))
     wait_until(lambda: chief.error("backup") is None, "another backup")
 
 
-def test_an_expired_token_ends_an_open_connection(house):
+def test_an_expired_token_ends_an_open_connection(harness):
     # It is taken over within two seconds.
-    token = house.file.token("reader", 8, admin=["read"])[0]
-    house.rewrite()
-    administrator = house.open({"Authorization": f"Bearer {token}"})
+    token = harness.file.token("reader", 8, admin=["read"])[0]
+    harness.rewrite()
+    administrator = harness.open({"Authorization": f"Bearer {token}"})
     assert administrator.websocket.receive_close(2 * ANSWER_DEADLINE) == (4401, "expired")
 
 
-def test_a_changed_rule_holds_for_the_next_request(house):
-    administrator = house.open(house.bearer("reader"))
+def test_a_changed_rule_holds_for_the_next_request(harness):
+    administrator = harness.open(harness.bearer("reader"))
     assert administrator.error("status") is None
-    since = len(house.broker.lines)
-    house.broker.config_file.write_text(house.config.replace("{ role: reader, admin: [read]", "{ role: reader, admin: [write]"))
-    house.broker.send_signal(signal.SIGHUP)
-    house.broker.wait_for_line("settings read again", since=since)
+    since = len(harness.broker.lines)
+    harness.broker.config_file.write_text(harness.config.replace("{ role: reader, admin: [read]", "{ role: reader, admin: [write]"))
+    harness.broker.send_signal(signal.SIGHUP)
+    harness.broker.wait_for_line("settings read again", since=since)
     assert administrator.error("status") == "forbidden"
     assert administrator.error("kick", client="none") == "not-found"
 
 
-def test_an_administrator_is_a_client_who_can_be_kicked(house):
-    administrator = house.open(house.bearer("reader"), "tls")
+def test_an_administrator_is_a_client_who_can_be_kicked(harness):
+    administrator = harness.open(harness.bearer("reader"), "tls")
     (row,) = [row for row in administrator.ask("clients")["result"] if row["user"] == "reader"]
     assert row["protocol"] == "broker.admin.v1.json"
-    assert house.open(house.bearer("chief")).ask("kick", user="reader")["result"] == {"kicked": 1}
+    assert harness.open(harness.bearer("chief")).ask("kick", user="reader")["result"] == {"kicked": 1}
     assert closed(administrator)[0] == 4410
 
 
 def test_a_request_has_a_limit(start_broker, tmp_path):
-    house = AdminHouse(start_broker, tmp_path, "limits: { message: 64KiB }\n")
-    administrator = house.open(house.bearer("writer"))
+    harness = AdminHarness(start_broker, tmp_path, "limits: { message: 64KiB }\n")
+    administrator = harness.open(harness.bearer("writer"))
     assert administrator.error("retained.set", topic="a", data="x" * (64 << 10)) is None
     administrator.websocket.send_text("x" * (2 * (64 << 10) + (8 << 10)))
     assert closed(administrator)[0] == 1009
 
 
-def test_many_requests_at_once_are_all_answered(house):
+def test_many_requests_at_once_are_all_answered(harness):
     """More than are read at a time."""
-    administrator = house.open(house.bearer("reader"))
+    administrator = harness.open(harness.bearer("reader"))
     for number in range(500):
         administrator.websocket.send_text(json.dumps({"id": number, "verb": "clients"}))
     answered = {json.loads(administrator.websocket.receive_text(ANSWER_DEADLINE))["id"] for _ in range(500)}
@@ -239,27 +239,27 @@ def test_many_requests_at_once_are_all_answered(house):
 # The audit log
 
 
-def test_the_audit_log_names_users_and_tells_of_what_was_denied(house):
-    administrator = house.open(house.bearer("writer"), "tls")
+def test_the_audit_log_names_users_and_tells_of_what_was_denied(harness):
+    administrator = harness.open(harness.bearer("writer"), "tls")
     administrator.ask("kick", client="none")
     for _ in range(3):
         administrator.ask("reload")
-    refusal(house, house.bearer("guest"))
-    wait_until(lambda: house.audited("admin.reload") and house.audited("admin.open"), "the denials")
-    (kick,), (denied,), (stranger,) = (house.audited(f"admin.{verb}") for verb in ("kick", "reload", "open"))
+    refusal(harness, harness.bearer("guest"))
+    wait_until(lambda: harness.audited("admin.reload") and harness.audited("admin.open"), "the denials")
+    (kick,), (denied,), (stranger,) = (harness.audited(f"admin.{verb}") for verb in ("kick", "reload", "open"))
     assert kick["actor"] == {"user": "writer", "via": "network"} and kick["target"] == "client none"
-    assert kick["token"] == house.tokens["writer"].split("_")[1] and kick["address"].startswith("127.0.0.1:")
+    assert kick["token"] == harness.tokens["writer"].split("_")[1] and kick["address"].startswith("127.0.0.1:")
     assert denied["actor"] == {"user": "writer", "via": "network"}
     assert (denied["result"], denied["count"]) == ("forbidden", 3)
     assert stranger["user"] == "guest" and stranger["result"] == "forbidden"
-    assert house.broker.metrics()['broker_denied_total{action="admin"}'] == 4
-    written = (house.directory / "audit.log").read_text() + "\n".join(house.broker.lines)
-    assert not [token for token in house.tokens.values() if token.rsplit("_", 1)[1] in written]
+    assert harness.broker.metrics()['broker_denied_total{action="admin"}'] == 4
+    written = (harness.directory / "audit.log").read_text() + "\n".join(harness.broker.lines)
+    assert not [token for token in harness.tokens.values() if token.rsplit("_", 1)[1] in written]
 
 
-def test_the_socket_s_peer_is_named(house):
-    house.open({}, "socket").ask("kick", client="none")
-    (kick,) = wait_until(lambda: house.audited("admin.kick"), "the verb in the audit log")
+def test_the_socket_s_peer_is_named(harness):
+    harness.open({}, "socket").ask("kick", client="none")
+    (kick,) = wait_until(lambda: harness.audited("admin.kick"), "the verb in the audit log")
     assert kick["actor"] == {"uid": os.getuid(), "pid": os.getpid(), "via": "socket"}
 
 
@@ -306,9 +306,9 @@ def copied(start_broker, tmp_path):
     (backups / "link").symlink_to(tmp_path / "outside")
     (backups / "file.mdb").symlink_to(tmp_path / "outside" / "file.mdb")
     (backups / "taken.mdb").write_text("somebody's")
-    house = AdminHouse(start_broker, tmp_path, f"admin: {{ backup_directory: {backups} }}\n")
-    house.backups, house.outside = backups, tmp_path / "outside"
-    return house
+    harness = AdminHarness(start_broker, tmp_path, f"admin: {{ backup_directory: {backups} }}\n")
+    harness.backups, harness.outside = backups, tmp_path / "outside"
+    return harness
 
 
 def test_the_broker_writes_a_backup_below_its_directory(copied, tmp_path):
@@ -337,21 +337,21 @@ def test_a_backup_leads_nowhere_else(copied, path, code):
     assert (copied.backups / "taken.mdb").read_text() == "somebody's"
 
 
-def test_a_reload_says_where_backups_may_be(house, tmp_path):
-    administrator = house.open(house.bearer("chief"))
+def test_a_reload_says_where_backups_may_be(harness, tmp_path):
+    administrator = harness.open(harness.bearer("chief"))
     assert administrator.error("backup", path="a.mdb") == "forbidden"
-    house.broker.config_file.write_text(f"admin: {{ backup_directory: {tmp_path} }}\n" + house.config)
+    harness.broker.config_file.write_text(f"admin: {{ backup_directory: {tmp_path} }}\n" + harness.config)
     assert administrator.error("reload") is None
     assert administrator.ask("backup", path="a.mdb")["result"]["path"] == str(tmp_path / "a.mdb")
 
 
-def test_without_the_setting_the_broker_writes_nothing_and_sends_the_copy(house, tmp_path):
-    administrator = house.open(house.bearer("operator"))
+def test_without_the_setting_the_broker_writes_nothing_and_sends_the_copy(harness, tmp_path):
+    administrator = harness.open(harness.bearer("operator"))
     assert administrator.error("backup", path="a.mdb") == "forbidden"
     token = tmp_path / "token"
-    token.write_text(house.tokens["operator"] + "\n")
+    token.write_text(harness.tokens["operator"] + "\n")
     token.chmod(0o600)
-    done = run_control("--url", house.url, "--token-file", str(token), "backup", str(tmp_path / "copy.mdb"))
+    done = run_control("--url", harness.url, "--token-file", str(token), "backup", str(tmp_path / "copy.mdb"))
     assert done.returncode == 0 and b"checked" in done.stdout, done
     assert not list(tmp_path.rglob("a.mdb*"))
 
@@ -362,27 +362,27 @@ def test_brokerctl_has_the_broker_write_a_backup(copied):
     assert (copied.backups / "d.mdb").exists()
 
 
-def test_users_and_bans_over_the_network(house):
+def test_users_and_bans_over_the_network(harness):
     def control(role, *arguments, status=0, **options):
-        done = run_control("--url", house.url, "--token", house.tokens[role], *arguments, **options)
+        done = run_control("--url", harness.url, "--token", harness.tokens[role], *arguments, **options)
         assert done.returncode == status, done
         return (done.stdout if status == 0 else done.stderr).decode()
 
     assert control("operator", "users", "add", "new", "--role", "reader", "--no-password") == "added: new\n"
     token = control("operator", "token", "mint", "--user", "new").strip()
-    assert house.broker.http("GET", "/t/a", headers={"Authorization": f"Bearer {token}"}).status == 404
+    assert harness.broker.http("GET", "/t/a", headers={"Authorization": f"Bearer {token}"}).status == 404
     assert "new" in control("reader", "users", "list") and "users.add" in control("operator", "audit")
     assert control("reader", "token", "check", input=token.encode()).startswith("valid new\n")
     assert 'needs the right "operate"' in control("writer", "users", "remove", "new", status=1)
     assert control("writer", "bans", "add", "user", "new") == "banned: user new (b1), disconnected: 0\n"
-    assert house.broker.http("GET", "/t/a", headers={"Authorization": f"Bearer {token}"}).status == 403
-    wait_until(lambda: house.audited("ban.add"), "the ban in the audit log")
-    (added,), (banned,) = house.audited("users.add"), house.audited("ban.add")
+    assert harness.broker.http("GET", "/t/a", headers={"Authorization": f"Bearer {token}"}).status == 403
+    wait_until(lambda: harness.audited("ban.add"), "the ban in the audit log")
+    (added,), (banned,) = harness.audited("users.add"), harness.audited("ban.add")
     assert added["actor"] == {"user": "operator", "via": "network"} and banned["actor"] == {"user": "writer", "via": "network"}
 
 
-def test_a_banned_administrator_is_disconnected(house):
-    administrator = house.open(house.bearer("reader"))
-    assert house.open({}, "socket").error("bans.add", kind="user", name="reader") is None
+def test_a_banned_administrator_is_disconnected(harness):
+    administrator = harness.open(harness.bearer("reader"))
+    assert harness.open({}, "socket").error("bans.add", kind="user", name="reader") is None
     assert closed(administrator) == (4410, "banned")
-    assert refusal(house, house.bearer("reader"))[0] == 403
+    assert refusal(harness, harness.bearer("reader"))[0] == 403

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from access_house import House, bearer
+from access_harness import Harness, bearer
 from command_line import run_brokerd
 from deadlines import wait_until
 from raw_websocket import RefusedHandshake
@@ -71,13 +71,13 @@ def test_what_each_door_denies(audited):
 
 
 def test_who_may_publish_and_not_set_values(start_broker, tmp_path):
-    house = House(start_broker, tmp_path, more="log: { audit: ./audit.log }")
-    assert house.broker.http("POST", "/t/news/a", "x", bearer(house.editor)).status == 200
-    assert house.broker.http("PUT", "/t/news/a?retain", "x", bearer(house.editor)).status == 403
-    assert house.broker.http("DELETE", "/t/news/a", headers=bearer(house.editor)).status == 403
-    denied = the(house.broker, "retain.denied", 2)
+    harness = Harness(start_broker, tmp_path, more="log: { audit: ./audit.log }")
+    assert harness.broker.http("POST", "/t/news/a", "x", bearer(harness.editor)).status == 200
+    assert harness.broker.http("PUT", "/t/news/a?retain", "x", bearer(harness.editor)).status == 403
+    assert harness.broker.http("DELETE", "/t/news/a", headers=bearer(harness.editor)).status == 403
+    denied = the(harness.broker, "retain.denied", 2)
     assert [(line["user"], line["kind"], line["target"]) for line in denied] == [("ed", "token", "news/a")] * 2
-    assert house.broker.metrics()['broker_denied_total{action="retain"}'] == 2
+    assert harness.broker.metrics()['broker_denied_total{action="retain"}'] == 2
 
 
 def test_hosts_and_origins_that_are_refused(audited):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from access_house import basic, bearer, house  # noqa: F401  The fixture is found by its name.
+from access_harness import basic, bearer, harness  # noqa: F401  The fixture is found by its name.
 from broker_process import free_port
 from deadlines import wait_until
 from raw_websocket import ConnectionEnded, RefusedHandshake
@@ -26,25 +26,25 @@ def is_turned_away(broker):
         return True
 
 
-def test_a_banned_user_is_out_by_every_door_and_back_when_that_ends(house):
-    broker = house.broker
-    session = broker.session(headers=bearer(house.device))
-    topic = broker.websocket("/t/sensors/device7/t", headers=bearer(house.device))
-    events = broker.follow("news/#", headers=bearer(house.device) | {"Accept": "text/event-stream"})
-    other, stranger = broker.session(headers=bearer(house.editor)), broker.session()
+def test_a_banned_user_is_out_by_every_door_and_back_when_that_ends(harness):
+    broker = harness.broker
+    session = broker.session(headers=bearer(harness.device))
+    topic = broker.websocket("/t/sensors/device7/t", headers=bearer(harness.device))
+    events = broker.follow("news/#", headers=bearer(harness.device) | {"Accept": "text/event-stream"})
+    other, stranger = broker.session(headers=bearer(harness.editor)), broker.session()
     assert said(broker.control("bans", "add", "user", "device7", "--for", "1h", "--note", "sends too much")) == (
         "banned: user device7 (b1), disconnected: 3\n")
     assert session.websocket.receive_close() == topic.receive_close() == (4410, "banned for a time")
     while events.line() is not None:
         pass
-    answer = broker.http("GET", "/t/news/a", headers=bearer(house.device))
+    answer = broker.http("GET", "/t/news/a", headers=bearer(harness.device))
     assert (answer.status, answer.json["error"]) == (403, {"code": "forbidden", "message": "You are banned for a time."})
     with pytest.raises(RefusedHandshake) as refused:
-        broker.session(headers=bearer(house.device))
+        broker.session(headers=bearer(harness.device))
     assert refused.value.status == 403
-    page = broker.websocket("/ws", ["broker.v1.json", f"bearer.{house.device}"], headers={"Origin": broker.url()})
+    page = broker.websocket("/ws", ["broker.v1.json", f"bearer.{harness.device}"], headers={"Origin": broker.url()})
     assert page.receive_close() == (4403, "You are banned for a time.")
-    stranger.send(op="authenticate", id=1, token=house.device)
+    stranger.send(op="authenticate", id=1, token=harness.device)
     stranger.expect("error", id=1, code="forbidden")
     assert stranger.websocket.receive_close() == (4410, "banned")
     assert other.request(op="ping")["op"] == "pong"
@@ -52,16 +52,16 @@ def test_a_banned_user_is_out_by_every_door_and_back_when_that_ends(house):
     assert (ban["kind"], ban["name"], ban["note"], ban["expires"] - ban["added"]) == ("user", "device7", "sends too much", 3_600_000)
     assert "device7" in said(broker.control("bans"))
     assert said(broker.control("bans", "remove", "b1")) == "removed: user device7\n"
-    assert broker.http("GET", "/t/news/a", headers=bearer(house.device)).status == 404
+    assert broker.http("GET", "/t/news/a", headers=bearer(harness.device)).status == 404
     assert "There is no ban b1." in said(broker.control("bans", "remove", "b1"), 1)
 
 
-def test_a_banned_token_leaves_its_user_others(house):
-    second = house.token("device7")
-    house.rewrite()
-    house.broker.control("bans", "add", "token", house.device.split("_")[1])
-    assert house.broker.http("GET", "/t/news/a", headers=bearer(house.device)).status == 403
-    assert house.broker.http("GET", "/t/news/a", headers=bearer(second)).status == 404
+def test_a_banned_token_leaves_its_user_others(harness):
+    second = harness.token("device7")
+    harness.rewrite()
+    harness.broker.control("bans", "add", "token", harness.device.split("_")[1])
+    assert harness.broker.http("GET", "/t/news/a", headers=bearer(harness.device)).status == 403
+    assert harness.broker.http("GET", "/t/news/a", headers=bearer(second)).status == 404
 
 
 def test_a_banned_address_is_reset_and_the_administrator_is_not(broker):

@@ -10,7 +10,7 @@ import jwt
 import pytest
 
 # The fixture is found by its name.
-from access_house import bearer, house, wrong  # noqa: F401
+from access_harness import bearer, harness, wrong  # noqa: F401
 from chromium import Chromium
 from deadlines import wait_until
 from firefox import Firefox
@@ -71,18 +71,18 @@ def run(browser, script, *words):
     return browser.wait_for_text(*words)
 
 
-def log_in(browser, house, host):
-    visit(browser, f"http://{host}:{house.broker.port}/health/live")
+def log_in(browser, harness, host):
+    visit(browser, f"http://{host}:{harness.broker.port}/health/live")
     person = json.dumps({"user": "alice", "password": "correct horse"})
     run(browser, f"const answer = await fetch('/session', {{ method: 'POST', body: JSON.stringify({person}) }});"
         "say('login', answer.status);", "login 200")
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_a_person_logs_in_and_out(house, browser, host):
+def test_a_person_logs_in_and_out(harness, browser, host):
     """By plain HTTP on this machine: the cookie is one for TLS alone, and is accepted all the same."""
-    house.broker.publish("news/a", '"x"', headers=bearer(house.editor))
-    log_in(browser, house, host)
+    harness.broker.publish("news/a", '"x"', headers=bearer(harness.editor))
+    log_in(browser, harness, host)
     text = run(
         browser,
         "say('cookie', '[' + document.cookie + ']');"
@@ -95,7 +95,7 @@ def test_a_person_logs_in_and_out(house, browser, host):
         "socket.onclose = event => say('closed', event.code, event.reason);", "wrote", "open", "live")
     assert "cookie []" in text and '"kind":"session","user":"alice"' in text
     assert "read 404" in text and "wrote 403" in text
-    house.broker.publish("news/a", '"to those who are in"', headers=bearer(house.editor))
+    harness.broker.publish("news/a", '"to those who are in"', headers=bearer(harness.editor))
     browser.wait_for_text("to those who are in")
     text = run(
         browser, "say('out', (await fetch('/session', { method: 'DELETE' })).status);"
@@ -103,10 +103,10 @@ def test_a_person_logs_in_and_out(house, browser, host):
     assert "out 204" in text and 'then {"kind":"anonymous"}' in text
 
 
-def test_a_cookie_that_is_over_is_taken_back(house, browser):
-    log_in(browser, house, "localhost")
-    next(entry for entry in house.file.entries if entry.get("user") == "alice")["disabled"] = True
-    house.rewrite()
+def test_a_cookie_that_is_over_is_taken_back(harness, browser):
+    log_in(browser, harness, "localhost")
+    next(entry for entry in harness.file.entries if entry.get("user") == "alice")["disabled"] = True
+    harness.rewrite()
     text = run(
         browser,
         "const socket = new WebSocket(`ws://${location.host}/s/news/%23`);"
@@ -118,12 +118,12 @@ def test_a_cookie_that_is_over_is_taken_back(house, browser):
 # Other sites
 
 
-def test_another_site_cannot_use_the_login(house, browser, elsewhere):
+def test_another_site_cannot_use_the_login(harness, browser, elsewhere):
     """Hijacking of WebSockets, and forged requests, from a page that the logged-in person has open."""
-    log_in(browser, house, "127.0.0.1")
-    alice_may_publish(house)
+    log_in(browser, harness, "127.0.0.1")
+    alice_may_publish(harness)
     visit(browser, f"http://evil.test:{elsewhere}/")
-    here = f"127.0.0.1:{house.broker.port}"
+    here = f"127.0.0.1:{harness.broker.port}"
     text = run(
         browser,
         f"const socket = new WebSocket('ws://{here}/ws', 'broker.v1.json');"
@@ -139,17 +139,17 @@ def test_another_site_cannot_use_the_login(house, browser, elsewhere):
     assert "closed 4403" in text and "message" not in text
     assert "read blocked" in text and "write blocked" in text and "blind blocked" in text and "out blocked" in text
     assert forge(browser, f"http://evil.test:{elsewhere}/", here) == ["forbidden", "forbidden"]
-    assert house.broker.metrics()["broker_messages_published_total"] == 0
+    assert harness.broker.metrics()["broker_messages_published_total"] == 0
     visit(browser, f"http://{here}/health/live")
     run(browser, "say('who', await (await fetch('/session')).text());", '"user":"alice"')
 
 
-def test_another_port_of_this_machine_cannot_use_the_login(house, browser, elsewhere):
+def test_another_port_of_this_machine_cannot_use_the_login(harness, browser, elsewhere):
     """A browser takes all ports of a host for one site, so that it sends the cookie; the broker does not look at it."""
-    log_in(browser, house, "127.0.0.1")
-    alice_may_publish(house)
+    log_in(browser, harness, "127.0.0.1")
+    alice_may_publish(harness)
     visit(browser, f"http://127.0.0.1:{elsewhere}/")
-    here = f"127.0.0.1:{house.broker.port}"
+    here = f"127.0.0.1:{harness.broker.port}"
     text = run(
         browser,
         f"const socket = new WebSocket('ws://{here}/s/news/%23');"
@@ -164,14 +164,14 @@ def test_another_port_of_this_machine_cannot_use_the_login(house, browser, elsew
     # It is sent, and is an anonymous client's; these may do nothing here.
     assert "read blocked" in text and "blind blocked" in text and "out blocked" in text
     assert forge(browser, f"http://127.0.0.1:{elsewhere}/", here) == ["unauthenticated", "forbidden"]
-    assert house.broker.metrics()["broker_messages_published_total"] == 0
-    assert house.broker.metrics()["broker_browser_sessions"] == 1
+    assert harness.broker.metrics()["broker_messages_published_total"] == 0
+    assert harness.broker.metrics()["broker_browser_sessions"] == 1
 
 
-def alice_may_publish(house):
+def alice_may_publish(harness):
     """So that a forged request would have done something."""
-    next(entry for entry in house.file.entries if entry.get("user") == "alice")["roles"] = ["editor"]
-    house.rewrite()
+    next(entry for entry in harness.file.entries if entry.get("user") == "alice")["roles"] = ["editor"]
+    harness.rewrite()
 
 
 def forge(browser, page, here):
@@ -205,24 +205,24 @@ PLACES = [("/ws", "broker.v1.json"), ("/t/sensors/device7/t", "broker.topic.v1")
           ("/s/sensors/device7/t", "broker.subscription.v1")]
 
 
-def test_a_page_shows_its_token_by_a_subprotocol(house, browser):
-    assert house.broker.http("PUT", "/t/sensors/device7/t?retain", body="1", headers=bearer(house.device)).status == 200
-    visit(browser, f"http://localhost:{house.broker.port}/health/live")
+def test_a_page_shows_its_token_by_a_subprotocol(harness, browser):
+    assert harness.broker.http("PUT", "/t/sensors/device7/t?retain", body="1", headers=bearer(harness.device)).status == 200
+    visit(browser, f"http://localhost:{harness.broker.port}/health/live")
     for path, subprotocol in PLACES:
-        assert open_with(browser, path, [f"bearer.{house.device}", subprotocol]).startswith(f"open [{subprotocol}]")
+        assert open_with(browser, path, [f"bearer.{harness.device}", subprotocol]).startswith(f"open [{subprotocol}]")
         assert "closed 4401 The credentials are not valid." in open_with(
-            browser, path, [subprotocol, f"bearer.{wrong(house.device)}"])
+            browser, path, [subprotocol, f"bearer.{wrong(harness.device)}"])
 
 
-def test_a_page_that_offers_its_token_alone_is_told_where_the_browser_tells_it(house, browser):
+def test_a_page_that_offers_its_token_alone_is_told_where_the_browser_tells_it(harness, browser):
     """Chromium does not open a WebSocket that answers none of the subprotocols offered; Firefox does, and shows the CLOSE."""
-    visit(browser, f"http://localhost:{house.broker.port}/health/live")
+    visit(browser, f"http://localhost:{harness.broker.port}/health/live")
     for path, subprotocol in PLACES:
         told = {
             Chromium: "closed 1006",
             Firefox: f"open []; closed 4400 Offer the subprotocol {subprotocol} beside bearer.TOKEN: a token is never chosen.",
         }[type(browser)]
-        assert open_with(browser, path, [f"bearer.{house.device}"]).startswith(told)
+        assert open_with(browser, path, [f"bearer.{harness.device}"]).startswith(told)
 
 
 JWT = """

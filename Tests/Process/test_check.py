@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from admin_house import AdminHouse
+from admin_harness import AdminHarness
 from command_line import run_control
 from deadlines import wait_until
 
@@ -51,9 +51,9 @@ def test_thresholds_decide(broker, options, status, word):
 
 
 def test_a_certificate_that_ends_soon(start_broker, tmp_path):
-    house = AdminHouse(start_broker, tmp_path)
-    assert "certificate" in figures(house.broker.control("check").stdout.decode())
-    done = house.broker.control("check", "--warning", "disk=off,commit=off,canary=off,certificate=100000d", "--critical",
+    harness = AdminHarness(start_broker, tmp_path)
+    assert "certificate" in figures(harness.broker.control("check").stdout.decode())
+    done = harness.broker.control("check", "--warning", "disk=off,commit=off,canary=off,certificate=100000d", "--critical",
                                 "disk=off,commit=off,canary=off,certificate=off")
     assert done.returncode == 1 and re.match(r"BROKER WARNING - certificate [0-9.]+ days \|", done.stdout.decode())
     assert figures(done.stdout.decode())["certificate"][2:4] == ("100000:", "")
@@ -65,8 +65,8 @@ def test_a_broker_that_is_not_there_is_critical(tmp_path):
 
 
 def test_what_cannot_be_told_is_unknown(start_broker, tmp_path):
-    house = AdminHouse(start_broker, tmp_path)
-    done = run_control("check", "--url", house.url, "--token", house.tokens["writer"])
+    harness = AdminHarness(start_broker, tmp_path)
+    done = run_control("check", "--url", harness.url, "--token", harness.tokens["writer"])
     assert done.returncode == 3 and done.stdout.startswith(b"BROKER UNKNOWN - ") and b'"read"' in done.stdout
 
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from admin_house import AdminHouse
+from admin_harness import AdminHarness
 from command_line import BROKERCTL
 from deadlines import wait_until
 from raw_websocket import ConnectionEnded
@@ -67,12 +67,12 @@ def test_a_client_that_does_not_read_comes_first(start_broker):
 
 
 def test_what_is_known_of_a_client(start_broker, tmp_path):
-    house = AdminHouse(start_broker, tmp_path)
-    house.open(house.bearer("chief"), "tls")
-    secured, = house.broker.control_json("clients", "--where", "tls ~ TLS")
-    assert secured["tls"] in ("TLSv1.2", "TLSv1.3") and secured["listener"] == f"127.0.0.1:{house.tls_port}"
+    harness = AdminHarness(start_broker, tmp_path)
+    harness.open(harness.bearer("chief"), "tls")
+    secured, = harness.broker.control_json("clients", "--where", "tls ~ TLS")
+    assert secured["tls"] in ("TLSv1.2", "TLSv1.3") and secured["listener"] == f"127.0.0.1:{harness.tls_port}"
     assert secured["receivedBytes"] > 100 and secured["sentBytes"] > 100 and secured["reactor"] >= 0
-    local = house.broker.control("clients", "show", secured["id"])
+    local = harness.broker.control("clients", "show", secured["id"])
     assert re.search(r"^tls +TLSv1", local.stdout.decode(), re.MULTILINE)
 
 
@@ -141,8 +141,8 @@ def test_what_cannot_be_asked_is_bad_usage(broker, arguments, advice):
 @pytest.mark.parametrize("members", [
     {"sort": "none"}, {"where": ["pending > much"]}, {"where": ["user = a"] * 9}, {"limit": 0}])
 def test_the_broker_refuses_it_too(start_broker, tmp_path, members):
-    house = AdminHouse(start_broker, tmp_path)
-    assert house.open(house.bearer("reader")).error("clients", **members) == "bad-request"
+    harness = AdminHarness(start_broker, tmp_path)
+    assert harness.open(harness.bearer("reader")).error("clients", **members) == "bad-request"
 
 
 def test_watching_lists_again_and_again(broker, crowd):
@@ -182,10 +182,10 @@ def test_a_dry_run_leaves_them_alone(broker, crowd):
 
 def test_a_reason_is_told(broker):
     session = broker.session()
-    assert broker.control_json("clients", "kick", name(session), "--reason", "moved to another house é") == {"kicked": 1}
+    assert broker.control_json("clients", "kick", name(session), "--reason", "moved to another harness é") == {"kicked": 1}
     with pytest.raises(ConnectionEnded) as ended:
         session.receive()
-    assert ended.value.close_frame == (4410, "moved to another house é")
+    assert ended.value.close_frame == (4410, "moved to another harness é")
 
 
 @pytest.mark.parametrize("arguments, advice", [

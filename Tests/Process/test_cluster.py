@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from access_house import basic, bearer
+from access_harness import basic, bearer
 from broker_process import Broker, finish_all, free_port
 from command_line import BROKERCTL, BROKERD, REPOSITORY, run_brokerd, run_control
 from deadlines import ANSWER_DEADLINE, wait_until

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from admin_house import AdminHouse
+from admin_harness import AdminHarness
 from command_line import run_control
 
 RUNNING = "limits: { message: 2MiB }\nstore: { views: 9 }\n"
@@ -108,12 +108,12 @@ def test_a_difference_between_the_file_and_what_holds(start_broker):
 
 
 def test_only_an_operator_sees_it(start_broker, tmp_path):
-    house = AdminHouse(start_broker, tmp_path)
+    harness = AdminHarness(start_broker, tmp_path)
     for verb in (["config", "show"], ["config", "diff"]):
-        done(run_control(*verb, "--url", house.url, "--token", house.tokens["operator"]))
-        assert '"operate"' in done(run_control(*verb, "--url", house.url, "--token", house.tokens["reader"]), 1)
-    run_control("config", "diff", "--url", house.url, "--token", house.tokens["operator"])
-    assert house.audited("admin.config.plan")[0]["result"] == "0 changes"
+        done(run_control(*verb, "--url", harness.url, "--token", harness.tokens["operator"]))
+        assert '"operate"' in done(run_control(*verb, "--url", harness.url, "--token", harness.tokens["reader"]), 1)
+    run_control("config", "diff", "--url", harness.url, "--token", harness.tokens["operator"])
+    assert harness.audited("admin.config.plan")[0]["result"] == "0 changes"
 
 
 @pytest.mark.parametrize("arguments", [["show", "--defaults", "x.yaml"], ["plan"], ["diff", "x.yaml", "y.yaml"]])

@@ -8,16 +8,16 @@ import subprocess
 
 import pytest
 
-from access_house import wrong
-from admin_house import AdminHouse
+from access_harness import wrong
+from admin_harness import AdminHarness
 from command_line import BROKERCTL, run_control
 from deadlines import ANSWER_DEADLINE, can_read
 from broker_process import free_port
 
 
 @pytest.fixture
-def house(start_broker, tmp_path):
-    return AdminHouse(start_broker, tmp_path)
+def harness(start_broker, tmp_path):
+    return AdminHarness(start_broker, tmp_path)
 
 
 class Person:
@@ -43,16 +43,16 @@ def person(tmp_path):
     return Person(tmp_path / "home")
 
 
-def token(house, role):
-    return (house.tokens[role] + "\n").encode()
+def token(harness, role):
+    return (harness.tokens[role] + "\n").encode()
 
 
 # --url
 
 
-def test_every_kind_of_verb_works_over_the_network(house, person):
-    tls = ["--url", house.tls_url, "--ca-file", str(house.authority.file)]
-    chief = {"BROKER_TOKEN": house.tokens["chief"]}
+def test_every_kind_of_verb_works_over_the_network(harness, person):
+    tls = ["--url", harness.tls_url, "--ca-file", str(harness.authority.file)]
+    chief = {"BROKER_TOKEN": harness.tokens["chief"]}
     assert "ready" in person.run(*tls, "status", **chief)
     person.run(*tls, "retained", "set", "kept", "1", **chief)
     assert person.run(*tls, "retained", "get", "kept", **chief) == "1"
@@ -62,22 +62,22 @@ def test_every_kind_of_verb_works_over_the_network(house, person):
         person.run(*tls, *verb, **chief)
     person.run(*tls, "retained", "delete", "kept", "--yes", **chief)
     person.run(*tls, "drain", "--yes", **chief)
-    assert house.broker.wait_for_exit() == 0
+    assert harness.broker.wait_for_exit() == 0
 
 
-def test_what_is_wrong_is_said(house, person, tmp_path):
-    url = ["--url", house.url]
+def test_what_is_wrong_is_said(harness, person, tmp_path):
+    url = ["--url", harness.url]
     assert "no credentials were shown" in person.run(*url, "status", status=1)
-    assert "(unauthenticated)" in person.run(*url, "--token", wrong(house.tokens["chief"]), "status", status=1)
-    told = person.run(*url, "--token", house.tokens["guest"], "status", status=1)
+    assert "(unauthenticated)" in person.run(*url, "--token", wrong(harness.tokens["chief"]), "status", status=1)
+    told = person.run(*url, "--token", harness.tokens["guest"], "status", status=1)
     assert "read, write or operate" in told and "(forbidden)" in told
-    told = person.run(*url, "--token", house.tokens["reader"], "reload", status=1)
+    told = person.run(*url, "--token", harness.tokens["reader"], "reload", status=1)
     assert 'reload: needs the right "operate"' in told
-    closed = ["--url", f"http://127.0.0.1:{house.closed_port}", "--token", house.tokens["chief"]]
+    closed = ["--url", f"http://127.0.0.1:{harness.closed_port}", "--token", harness.tokens["chief"]]
     assert "admin: true" in person.run(*closed, "status", status=1)
     person.run("--url", f"http://127.0.0.1:{free_port()}", "--token", "x", "status", status=2)
     open_file = tmp_path / "token"
-    open_file.write_text(house.tokens["chief"])
+    open_file.write_text(harness.tokens["chief"])
     open_file.chmod(0o644)
     assert "others may read" in person.run(*url, "--token-file", str(open_file), "status", status=64)
 
@@ -85,44 +85,44 @@ def test_what_is_wrong_is_said(house, person, tmp_path):
 # Contexts
 
 
-def test_a_login_is_tried_then_kept_for_its_owner_only(house, person):
-    tls = [house.tls_url, "--ca-file", str(house.authority.file), "--name", "main"]
-    for failed in (wrong(house.tokens["chief"]).encode(), b"no-token", b"", b"two words"):
+def test_a_login_is_tried_then_kept_for_its_owner_only(harness, person):
+    tls = [harness.tls_url, "--ca-file", str(harness.authority.file), "--name", "main"]
+    for failed in (wrong(harness.tokens["chief"]).encode(), b"no-token", b"", b"two words"):
         person.run("login", *tls, input=failed, status=64 if failed in (b"", b"two words") else 1)
         assert not person.file.exists()
-    shown = person.run("login", *tls, input=token(house, "chief"))
-    assert shown == f"logged in to main, token {house.tokens['chief'].split('_')[1]}\n"
+    shown = person.run("login", *tls, input=token(harness, "chief"))
+    assert shown == f"logged in to main, token {harness.tokens['chief'].split('_')[1]}\n"
     assert stat.S_IMODE(person.file.stat().st_mode) == 0o600
     assert stat.S_IMODE(person.file.parent.stat().st_mode) == 0o700
     assert "ready" in person.run("status")
     person.run("pub", "a", "1")
     listed = person.run("contexts") + person.run("contexts", "--json")
-    assert "main" in listed and house.tokens["chief"] not in listed
+    assert "main" in listed and harness.tokens["chief"] not in listed
     # Its authorities are found from elsewhere.
     assert "ready" in run_control("status", cwd="/", environment=person.environment).stdout.decode()
 
 
-def test_a_file_that_others_may_read_is_refused(house, person):
-    person.run("login", house.url, input=token(house, "chief"))
+def test_a_file_that_others_may_read_is_refused(harness, person):
+    person.run("login", harness.url, input=token(harness, "chief"))
     person.file.chmod(0o640 if os.getuid() else 0o644)
     assert "others may read" in person.run("status", status=1)
 
 
-def test_a_password(house, person):
-    shown = person.run("login", house.url, "--user", "chief", input=b"the chief himself\n")
+def test_a_password(harness, person):
+    shown = person.run("login", harness.url, "--user", "chief", input=b"the chief himself\n")
     assert "user chief" in shown and "himself" not in shown
     assert "ready" in person.run("status")
-    person.run("login", house.url, "--user", "chief", input=b"wrong\n", status=1)
+    person.run("login", harness.url, "--user", "chief", input=b"wrong\n", status=1)
 
 
-def test_a_token_that_is_not_for_administration_is_kept_and_says_so(house, person):
-    shown = person.run("login", house.url, input=token(house, "guest"))
+def test_a_token_that_is_not_for_administration_is_kept_and_says_so(harness, person):
+    shown = person.run("login", harness.url, input=token(harness, "guest"))
     assert "not for administration" in shown and "read, write or operate" in shown
 
 
-def test_an_option_and_a_variable_come_before_the_context_in_use(house, person):
-    person.run("login", house.url, "--name", "chief", input=token(house, "chief"))
-    person.run("login", house.url, "--name", "reader", input=token(house, "reader"))
+def test_an_option_and_a_variable_come_before_the_context_in_use(harness, person):
+    person.run("login", harness.url, "--name", "chief", input=token(harness, "chief"))
+    person.run("login", harness.url, "--name", "reader", input=token(harness, "reader"))
     assert person.run("reload", status=1).count("operate") == 1
     assert person.run("--context", "chief", "reload") == "reloaded\n"
     assert person.run("reload", BROKER_CONTEXT="chief") == "reloaded\n"
@@ -131,30 +131,30 @@ def test_an_option_and_a_variable_come_before_the_context_in_use(house, person):
     assert "no broker reached at /none" in person.run("--socket", "/none", "status", status=2)
     assert "no broker reached at /none" in person.run("status", status=2, BROKER_SOCKET="/none")
     # A secret is shown to the broker that it is for, and to no other.
-    assert "no credentials were shown" in person.run("--url", house.url, "status", status=1)
-    assert person.run("reload", BROKER_TOKEN=house.tokens["reader"]) == "reloaded\n"
-    assert "operate" in person.run("reload", "--token", house.tokens["reader"], status=1)
+    assert "no credentials were shown" in person.run("--url", harness.url, "status", status=1)
+    assert person.run("reload", BROKER_TOKEN=harness.tokens["reader"]) == "reloaded\n"
+    assert "operate" in person.run("reload", "--token", harness.tokens["reader"], status=1)
     assert "there is no context" in person.run("--context", "none", "status", status=64)
 
 
-def test_logging_out(house, person):
-    person.run("login", house.url, "--name", "one", input=token(house, "chief"))
-    person.run("login", house.url, "--name", "two", input=token(house, "chief"))
+def test_logging_out(harness, person):
+    person.run("login", harness.url, "--name", "one", input=token(harness, "chief"))
+    person.run("login", harness.url, "--name", "two", input=token(harness, "chief"))
     assert person.run("logout") == "forgotten: two\n"
     assert "no context is in use" in person.run("logout", status=1)
     assert "no broker reached" in person.run("status", status=2)
     person.run("logout", "one")
     assert json.loads(person.run("contexts", "--json")) == []
-    assert house.tokens["chief"] not in person.file.read_text()
+    assert harness.tokens["chief"] not in person.file.read_text()
 
 
-def test_the_directory_of_configuration(house, person, tmp_path):
+def test_the_directory_of_configuration(harness, person, tmp_path):
     elsewhere = tmp_path / "elsewhere"
-    person.run("login", house.url, input=token(house, "chief"), XDG_CONFIG_HOME=str(elsewhere))
+    person.run("login", harness.url, input=token(harness, "chief"), XDG_CONFIG_HOME=str(elsewhere))
     assert stat.S_IMODE((elsewhere / "broker" / "contexts.json").stat().st_mode) == 0o600
     assert not person.file.exists()
     # A relative one counts for nothing, as its specification has it.
-    person.run("login", house.url, input=token(house, "chief"), XDG_CONFIG_HOME="relative")
+    person.run("login", harness.url, input=token(harness, "chief"), XDG_CONFIG_HOME="relative")
     assert person.file.exists()
 
 
@@ -166,10 +166,10 @@ def test_addresses_that_no_login_accepts(person, arguments, words):
     assert words in person.run("login", *arguments, input=b"token\n", status=64)
 
 
-def test_what_is_typed_is_not_shown(house, person):
+def test_what_is_typed_is_not_shown(harness, person):
     own, other = pty.openpty()
     child = subprocess.Popen(
-        [BROKERCTL, "login", house.url], stdin=other, stdout=other, stderr=other, cwd=person.home,
+        [BROKERCTL, "login", harness.url], stdin=other, stdout=other, stderr=other, cwd=person.home,
         env=os.environ | person.environment)
     os.close(other)
     shown = b""

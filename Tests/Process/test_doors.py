@@ -10,12 +10,12 @@ import socket
 import pytest
 
 # The fixture is found by its name.
-from access_house import House, Page, basic, wrong
+from access_harness import Harness, Page, basic, wrong
 from deadlines import ANSWER_DEADLINE
 from raw_websocket import RefusedHandshake
 
 
-class Doors(House):
+class Doors(Harness):
     """A broker that accepts every way, and what each way would show."""
 
     def __init__(self, start_broker, tmp_path):
@@ -109,17 +109,17 @@ def test_the_token_of_a_subprotocol_comes_before_a_cookie(doors):
 
 def test_guesses_from_a_thousand_addresses_keep_nobody_out(start_broker, tmp_path):
     """Each address has its own few guesses, and those who are known get in from others."""
-    house = House(start_broker, tmp_path, limits="authentication_failures: 3/m")
-    page = Page(house)
+    harness = Harness(start_broker, tmp_path, limits="authentication_failures: 3/m")
+    page = Page(harness)
     assert page.log_in().status == 200
-    guess = f"GET /t/news/a HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {wrong(house.device)}\r\n".encode()
+    guess = f"GET /t/news/a HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {wrong(harness.device)}\r\n".encode()
     statuses = collections.Counter()
     for number in range(1000):
         address = f"127.1.{number // 250}.{number % 250 + 1}"
-        with socket.create_connection(("127.0.0.1", house.broker.port), ANSWER_DEADLINE, (address, 0)) as plain:
+        with socket.create_connection(("127.0.0.1", harness.broker.port), ANSWER_DEADLINE, (address, 0)) as plain:
             plain.sendall((guess + b"\r\n") * 4 + guess + b"Connection: close\r\n\r\n")
             statuses.update(int(status) for status in re.findall(b"HTTP/1.1 ([0-9]+)", plain.makefile("rb").read()))
     assert statuses == {401: 4000, 429: 1000}
-    assert house.broker.metrics()['broker_quotas_reached_total{limit="authentication_failures"}'] == 1000
-    assert house.broker.http("GET", "/t/news/a", headers=basic("alice", "correct horse")).status == 404
+    assert harness.broker.metrics()['broker_quotas_reached_total{limit="authentication_failures"}'] == 1000
+    assert harness.broker.http("GET", "/t/news/a", headers=basic("alice", "correct horse")).status == 404
     assert page.read("/t/news/a").status == 404

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from access_house import House, bearer
+from access_harness import Harness, bearer
 from broker_process import free_port
 from certificates import Authority
 from command_line import BROKERCTL
@@ -181,14 +181,14 @@ def test_a_token_of_the_login_server_is_refused(start_broker):
 
 def test_a_user_that_was_added_is_not_known(start_broker, tmp_path):
     """Somebody has edited the file by hand, and the broker holds the users of before."""
-    house = House(start_broker, tmp_path)
-    with open(house.file.path, "a") as file:
+    harness = Harness(start_broker, tmp_path)
+    with open(harness.file.path, "a") as file:
         file.write('{"user": "bob"\n')
-    refused = event(house.broker, "users")["refused"]
+    refused = event(harness.broker, "users")["refused"]
     place = re.search(r"access\.jsonl:\d+", refused)[0]
-    assert place in said(house.broker, "users", "list")
+    assert place in said(harness.broker, "users", "list")
     # The users of before are still let in.
-    assert house.broker.http("GET", "/t/news/a", headers=bearer(house.device)).status == 404
+    assert harness.broker.http("GET", "/t/news/a", headers=bearer(harness.device)).status == 404
 
 
 def test_everybody_was_disconnected(broker):
@@ -215,12 +215,12 @@ def test_everybody_was_disconnected(broker):
 
 def test_it_is_turned_away_at_the_door(start_broker, tmp_path):
     """A device says that it is disconnected at once, each time."""
-    house = House(start_broker, tmp_path, more="log: { audit: ./audit.log }")
-    house.broker.control("bans", "add", "user", "device7", "--for", "1h", "--note", "sends too much")
-    assert house.broker.http("GET", "/t/news/a", headers=bearer(house.device)).status == 403
-    refused = event(house.broker, "refused", by="ban")
+    harness = Harness(start_broker, tmp_path, more="log: { audit: ./audit.log }")
+    harness.broker.control("bans", "add", "user", "device7", "--for", "1h", "--note", "sends too much")
+    assert harness.broker.http("GET", "/t/news/a", headers=bearer(harness.device)).status == 403
+    refused = event(harness.broker, "refused", by="ban")
     assert refused["target"] == "user device7"
-    (ban,) = house.broker.control_json("bans")
+    (ban,) = harness.broker.control_json("bans")
     assert (ban["name"], ban["note"]) == ("device7", "sends too much")
-    wait_until(lambda: "ban.add" in said(house.broker, "audit"), "the audit log says who has banned it")
-    assert "4410" in said(house.broker, "explain", "4410")
+    wait_until(lambda: "ban.add" in said(harness.broker, "audit"), "the audit log says who has banned it")
+    assert "4410" in said(harness.broker, "explain", "4410")

@@ -241,26 +241,26 @@ def test_echo_false_leaves_out_what_i_publish(broker):
 
 def test_snapshot_then_live(broker):
     for number in range(5):
-        broker.publish(f"house/{number}", str(number), "retain")
+        broker.publish(f"harness/{number}", str(number), "retain")
     session = broker.session()
-    session.send(op="subscribe", id=1, filter="house/#")
+    session.send(op="subscribe", id=1, filter="harness/#")
     answer = session.expect("ok", id=1)
     retained = [session.expect("message", retained=True) for _ in range(5)]
-    live = session.expect("live", filter="house/#")
-    assert sorted(item["topic"] for item in retained) == [f"house/{number}" for number in range(5)]
+    live = session.expect("live", filter="harness/#")
+    assert sorted(item["topic"] for item in retained) == [f"harness/{number}" for number in range(5)]
     assert all(item["seq"] <= answer["seq"] for item in retained) and live["seq"] == answer["seq"]
-    published = broker.publish("house/9", "live", "retain")
-    message = session.expect("message", topic="house/9", seq=published["seq"])
+    published = broker.publish("harness/9", "live", "retain")
+    message = session.expect("message", topic="harness/9", seq=published["seq"])
     assert "retained" not in message and message["seq"] > live["seq"]
 
 
 def test_snapshot_false_brings_no_retained_values(broker):
-    broker.publish("house/1", "old", "retain")
+    broker.publish("harness/1", "old", "retain")
     session = broker.session()
-    assert session.request(op="subscribe", filter="house/#", snapshot=False)["op"] == "ok"
+    assert session.request(op="subscribe", filter="harness/#", snapshot=False)["op"] == "ok"
     session.synchronise()
     assert [item for item in session.waiting if item["op"] == "message"] == []
-    broker.publish("house/1", "new")
+    broker.publish("harness/1", "new")
     while (received := session.receive())["op"] == "live":
         pass
     assert received["data"] == "new"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from admin_house import AdminHouse
+from admin_harness import AdminHarness
 from command_line import run_control
 from deadlines import wait_until
 
@@ -70,13 +70,13 @@ def test_a_reload_that_is_refused_says_why(start_broker):
 
 
 def test_a_change_of_the_level_is_in_the_audit_log(start_broker, tmp_path):
-    house = AdminHouse(start_broker, tmp_path)
-    operator = ["--url", house.url, "--token", house.tokens["operator"]]
+    harness = AdminHarness(start_broker, tmp_path)
+    operator = ["--url", harness.url, "--token", harness.tokens["operator"]]
     done(run_control("log", "level", "debug", "--for", "1m", *operator))
-    assert "forbidden" in done(run_control("log", "level", "--url", house.url, "--token", house.tokens["reader"]), 1)
+    assert "forbidden" in done(run_control("log", "level", "--url", harness.url, "--token", harness.tokens["reader"]), 1)
     # Denials are gathered for a second.
-    wait_until(lambda: len(house.audited("admin.log.level")) == 2, "both lines")
-    changed, refused = house.audited("admin.log.level")
+    wait_until(lambda: len(harness.audited("admin.log.level")) == 2, "both lines")
+    changed, refused = harness.audited("admin.log.level")
     assert (changed["actor"]["user"], changed["target"], changed["result"]) == ("operator", "debug for 60 s", "ok")
     assert (refused["actor"]["user"], refused["result"]) == ("reader", "forbidden")
 
@@ -92,6 +92,6 @@ def test_levels_and_times_that_are_none(broker, arguments, advice):
 @pytest.mark.parametrize("members", [{"level": "loud"}, {"level": "debug", "seconds": 0}, {"level": "debug", "seconds": 604_801},
                                      {"seconds": 5}])
 def test_the_broker_refuses_them_too(start_broker, tmp_path, members):
-    house = AdminHouse(start_broker, tmp_path)
-    assert house.open(house.bearer("operator")).error("log.level", **members) == "bad-request"
-    assert json.loads(house.broker.control("log", "level", "--json").stdout)["level"] == "info"
+    harness = AdminHarness(start_broker, tmp_path)
+    assert harness.open(harness.bearer("operator")).error("log.level", **members) == "bad-request"
+    assert json.loads(harness.broker.control("log", "level", "--json").stdout)["level"] == "info"

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from access_file import password_hash
-from access_house import House, basic, bearer, wrong
+from access_harness import Harness, basic, bearer, wrong
 from broker_process import free_port
 from deadlines import ANSWER_DEADLINE, wait_until
 from json_session import JSONSession
@@ -136,53 +136,53 @@ def test_the_connections_of_one_address_behind_a_proxy(start_broker):
 # Guesses
 
 
-def get(house, source, headers, path="/t/news/a"):
+def get(harness, source, headers, path="/t/news/a"):
     fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    with socket.create_connection(("127.0.0.1", house.broker.port), 60, source_address=(source, 0)) as plain:
+    with socket.create_connection(("127.0.0.1", harness.broker.port), 60, source_address=(source, 0)) as plain:
         return status(plain, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}Connection: close\r\n\r\n".encode())
 
 
 def test_what_was_right_once_is_no_guess(start_broker, tmp_path):
-    house = House(start_broker, tmp_path, limits="authentication_failures: 2/m")
-    expired = house.token("device7", lifetime=-10)
-    house.rewrite()
-    assert {get(house, "127.0.0.2", bearer(expired)) for _ in range(10)} == {401}
+    harness = Harness(start_broker, tmp_path, limits="authentication_failures: 2/m")
+    expired = harness.token("device7", lifetime=-10)
+    harness.rewrite()
+    assert {get(harness, "127.0.0.2", bearer(expired)) for _ in range(10)} == {401}
     # A page of another site can have this sent by all who look at it.
     image = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
-    path = "/t/news/a?token=" + wrong(house.device)
-    assert {get(house, "127.0.0.2", image, path) for _ in range(10)} == {401}
-    assert 429 in [get(house, "127.0.0.2", bearer(wrong(house.device))) for _ in range(20)]
+    path = "/t/news/a?token=" + wrong(harness.device)
+    assert {get(harness, "127.0.0.2", image, path) for _ in range(10)} == {401}
+    assert 429 in [get(harness, "127.0.0.2", bearer(wrong(harness.device))) for _ in range(20)]
 
 
 def test_a_thousand_guessers_lock_nobody_out(start_broker, tmp_path):
     """From 1,000 addresses passwords of one user are tried; the user gets in, and strangers have few tries of it."""
-    house = House(start_broker, tmp_path, limits="authentication_failures: 3/m, per_address: { new_connections: unlimited }")
-    house.file.entries[0]["password"] = password_hash("correct horse", logarithm=4)
-    house.rewrite()
+    harness = Harness(start_broker, tmp_path, limits="authentication_failures: 3/m, per_address: { new_connections: unlimited }")
+    harness.file.entries[0]["password"] = password_hash("correct horse", logarithm=4)
+    harness.rewrite()
     right = basic("alice", "correct horse")
-    assert get(house, "127.1.0.1", right) == 404
+    assert get(harness, "127.1.0.1", right) == 404
     def guess(number):
-        return get(house, f"127.2.{number // 250}.{number % 250 + 1}", basic("alice", f"guess {number}"))
+        return get(harness, f"127.2.{number // 250}.{number % 250 + 1}", basic("alice", f"guess {number}"))
     with ThreadPoolExecutor(8) as pool:
         guesses = [pool.submit(guess, number) for number in range(1000)]
-        assert {get(house, "127.1.0.1", right) for _ in range(50)} == {404}
+        assert {get(harness, "127.1.0.1", right) for _ in range(50)} == {404}
         statuses = [one.result() for one in guesses]
     # One of ten is the user's own, and some are given back while this takes its time.
     assert statuses.count(401) < 100 and statuses.count(401) + statuses.count(429) == 1000
-    assert get(house, "127.1.0.1", right) == 404
+    assert get(harness, "127.1.0.1", right) == 404
     # One who does not exist is no different.
-    assert 429 in [get(house, f"127.3.0.{number}", basic("nobody", f"guess {number}")) for number in range(1, 100)]
+    assert 429 in [get(harness, f"127.3.0.{number}", basic("nobody", f"guess {number}")) for number in range(1, 100)]
 
 
 def test_a_blocked_address_lets_in_those_that_are_known(start_broker, tmp_path):
-    house = House(start_broker, tmp_path, limits="authentication_failures: 2/m")
+    harness = Harness(start_broker, tmp_path, limits="authentication_failures: 2/m")
     right = basic("alice", "correct horse")
-    assert get(house, "127.0.0.2", right) == 404
+    assert get(harness, "127.0.0.2", right) == 404
     def guess():
-        return get(house, "127.0.0.2", bearer(wrong(house.device)))
+        return get(harness, "127.0.0.2", bearer(wrong(harness.device)))
     for _ in range(100):
         before = guess()
-        answers = [get(house, "127.0.0.2", headers) for headers in (right, bearer(house.editor))]
+        answers = [get(harness, "127.0.0.2", headers) for headers in (right, bearer(harness.editor))]
         if before == guess() == 429:
             # All of that was during a block.
             assert answers == [404, 404]

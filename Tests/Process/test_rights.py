@@ -5,7 +5,7 @@ import json
 import pytest
 
 from access_file import AccessFile
-from access_house import bearer
+from access_harness import bearer
 from json_session import JSONSession
 from raw_websocket import RefusedHandshake
 

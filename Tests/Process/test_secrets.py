@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from access_file import AccessFile, password_hash
-from access_house import basic
+from access_harness import basic
 from command_line import run_brokerd, run_control
 from raw_websocket import RefusedHandshake
 

@@ -7,14 +7,14 @@ import pytest
 
 from access_file import AccessFile, password_hash
 # The fixture is found by its name.
-from access_house import House, Page, bearer, house  # noqa: F401
+from access_harness import Harness, Page, bearer, harness  # noqa: F401
 from broker_process import free_port
 from raw_websocket import RefusedHandshake
 
 
 @pytest.fixture
-def page(house):
-    page = Page(house)
+def page(harness):
+    page = Page(harness)
     assert page.log_in().status == 200
     return page
 
@@ -22,8 +22,8 @@ def page(house):
 # In
 
 
-def test_a_login_gives_a_cookie_and_names_the_user(house):
-    page = Page(house)
+def test_a_login_gives_a_cookie_and_names_the_user(harness):
+    page = Page(harness)
     answer = page.log_in()
     assert answer.status == 200 and answer.headers["Cache-Control"] == "no-store"
     assert re.fullmatch(
@@ -31,26 +31,26 @@ def test_a_login_gives_a_cookie_and_names_the_user(house):
     assert answer.json == page.read("/session").json
     assert (answer.json["kind"], answer.json["user"], answer.json["roles"]) == ("session", "alice", ["dashboard"])
     assert answer.json["expires"] % 1000 == 0
-    assert Page(house).read("/session").json == {"kind": "anonymous"}
-    assert house.broker.http("GET", "/session", headers=bearer(house.device)).json["user"] == "device7"
+    assert Page(harness).read("/session").json == {"kind": "anonymous"}
+    assert harness.broker.http("GET", "/session", headers=bearer(harness.device)).json["user"] == "device7"
 
 
 @pytest.mark.parametrize("origin", [None, "null", "http://127.0.0.1:1", "http://localhost:PORT", "https://evil.test"])
-def test_another_page_logs_nobody_in(house, origin):
+def test_another_page_logs_nobody_in(harness, origin):
     """A form of an attacker's would log its reader in as the attacker."""
-    headers = {"Origin": origin.replace("PORT", str(house.broker.port))} if origin else {}
-    answer = house.broker.http(
+    headers = {"Origin": origin.replace("PORT", str(harness.broker.port))} if origin else {}
+    answer = harness.broker.http(
         "POST", "/session", body='{"user":"alice","password":"correct horse"}',
         headers=headers | {"Content-Type": "text/plain"})
     assert answer.status == 403 and "Set-Cookie" not in answer.headers
 
 
-def test_what_is_wrong_is_told_alike(house):
-    page = Page(house)
+def test_what_is_wrong_is_told_alike(harness):
+    page = Page(harness)
     answers = [page.log_in(*person) for person in [("alice", "guess"), ("nobody", "guess"), ("device7", "")]]
     assert [answer.status for answer in answers] == [401] * 3
     assert len({answer.body for answer in answers}) == 1
-    assert house.broker.metrics()['broker_auth_total{kind="password",result="failed"}'] == 3
+    assert harness.broker.metrics()['broker_auth_total{kind="password",result="failed"}'] == 3
 
 
 @pytest.mark.parametrize("body, headers, status", [
@@ -58,8 +58,8 @@ def test_what_is_wrong_is_told_alike(house):
     ('{"user":"alice","user":"ed","password":"correct horse"}', {}, 400), ("", {}, 400),
     ('{"user":"alice","password":"' + "x" * 4096 + '"}', {}, 413),
     (None, {"Authorization": "Bearer x"}, 400)])
-def test_a_login_is_its_body_alone(house, body, headers, status):
-    answer = Page(house).log_in(body=body, headers=headers)
+def test_a_login_is_its_body_alone(harness, body, headers, status):
+    answer = Page(harness).log_in(body=body, headers=headers)
     assert answer.status == status and b"correct" not in answer.body
 
 
@@ -77,12 +77,12 @@ def test_no_password_goes_over_an_open_network(start_broker, tmp_path):
 
 
 def test_guesses_have_to_wait_and_sessions_do_not(start_broker, tmp_path):
-    house = House(start_broker, tmp_path, limits="authentication_failures: 3/m")
-    page = Page(house)
+    harness = Harness(start_broker, tmp_path, limits="authentication_failures: 3/m")
+    page = Page(harness)
     assert page.log_in().status == 200
     for _ in range(4):
-        assert Page(house).log_in(password="guess").status == 401
-    late = Page(house).log_in(password="another guess")
+        assert Page(harness).log_in(password="guess").status == 401
+    late = Page(harness).log_in(password="another guess")
     assert late.status == 429 and int(late.headers["Retry-After"]) >= 1
     assert page.read("/session").json["user"] == "alice"
 
@@ -90,28 +90,28 @@ def test_guesses_have_to_wait_and_sessions_do_not(start_broker, tmp_path):
 # By the cookie
 
 
-def test_the_cookie_counts_for_pages_of_this_broker_only(house, page):
-    house.broker.publish("news/a", '"x"', headers=bearer(house.editor))
+def test_the_cookie_counts_for_pages_of_this_broker_only(harness, page):
+    harness.broker.publish("news/a", '"x"', headers=bearer(harness.editor))
     cookie, own = page.cookie, page.own
-    read = lambda headers: house.broker.http("GET", "/s/news/a?poll&since=0", headers=cookie | headers).status
+    read = lambda headers: harness.broker.http("GET", "/s/news/a?poll&since=0", headers=cookie | headers).status
     for headers in ({}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "none"}):
-        assert house.broker.http("GET", "/t/news/a", headers=cookie | headers).status == 401
-    assert house.broker.http("GET", "/t/news/a", headers=cookie | {"Sec-Fetch-Site": "same-origin"}).status == 404
-    assert house.broker.http("GET", "/t/news/a", headers=cookie | own).status == 404
+        assert harness.broker.http("GET", "/t/news/a", headers=cookie | headers).status == 401
+    assert harness.broker.http("GET", "/t/news/a", headers=cookie | {"Sec-Fetch-Site": "same-origin"}).status == 404
+    assert harness.broker.http("GET", "/t/news/a", headers=cookie | own).status == 404
     # What changes something needs the Origin; no field of a form's says it.
     for headers in ({}, {"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://127.0.0.1:1"}):
-        assert house.broker.http("DELETE", "/session", headers=cookie | headers).status == 401
-    assert house.broker.http("DELETE", "/session", headers=cookie | {"Origin": "https://evil.test"}).status == 403
+        assert harness.broker.http("DELETE", "/session", headers=cookie | headers).status == 401
+    assert harness.broker.http("DELETE", "/session", headers=cookie | {"Origin": "https://evil.test"}).status == 403
     for headers in ({}, {"Sec-Fetch-Site": "same-origin"}):
         with pytest.raises(RefusedHandshake) as refused:
-            house.broker.websocket("/s/news/a", headers=cookie | headers)
+            harness.broker.websocket("/s/news/a", headers=cookie | headers)
         assert refused.value.status == 401
     page.session().subscribe("news/#")
 
 
 def test_every_reactor_knows_it(start_broker, tmp_path):
-    house = House(start_broker, tmp_path, more="reactors: { count: 4 }")
-    page = Page(house)
+    harness = Harness(start_broker, tmp_path, more="reactors: { count: 4 }")
+    page = Page(harness)
     assert page.log_in().status == 200
     sessions = [page.session() for _ in range(16)]
     assert {session.request(op="subscribe", filter="news/#", snapshot=False)["op"] for session in sessions} == {"ok"}
@@ -122,11 +122,11 @@ def test_every_reactor_knows_it(start_broker, tmp_path):
 # Out
 
 
-def test_a_logout_ends_what_came_by_it_and_nothing_else(house, page):
-    other = Page(house)
+def test_a_logout_ends_what_came_by_it_and_nothing_else(harness, page):
+    other = Page(harness)
     assert other.log_in().status == 200
     session, kept = page.session(), other.session()
-    follower = house.broker.follow("news/#", headers=page.own | page.cookie | {"Accept": "text/event-stream"})
+    follower = harness.broker.follow("news/#", headers=page.own | page.cookie | {"Accept": "text/event-stream"})
     answer = page.send("DELETE", "/session")
     assert answer.status == 204 and answer.headers["Set-Cookie"].startswith("__Host-broker=; ")
     assert "Max-Age=0" in answer.headers["Set-Cookie"]
@@ -139,53 +139,53 @@ def test_a_logout_ends_what_came_by_it_and_nothing_else(house, page):
     over = page.read("/t/news/a")
     assert over.status == 401 and "Max-Age=0" in over.headers["Set-Cookie"]
     assert "log in again" in over.json["error"]["message"]
-    socket = house.broker.websocket("/s/news/a", headers=page.own | page.cookie)
+    socket = harness.broker.websocket("/s/news/a", headers=page.own | page.cookie)
     assert socket.receive_close() == (4401, "The session is over: log in again.")
     assert "Max-Age=0" in socket.headers["set-cookie"]
-    assert house.broker.metrics()["broker_browser_sessions"] == 1
+    assert harness.broker.metrics()["broker_browser_sessions"] == 1
 
 
-def alice(house):
-    return next(entry for entry in house.file.entries if entry.get("user") == "alice" and "token" not in entry)
+def alice(harness):
+    return next(entry for entry in harness.file.entries if entry.get("user") == "alice" and "token" not in entry)
 
 
 @pytest.mark.parametrize("change", ["removed", "disabled", "another password", "revoked"])
-def test_it_ends_with_what_it_rests_on_and_does_not_come_back(house, page, change):
+def test_it_ends_with_what_it_rests_on_and_does_not_come_back(harness, page, change):
     session = page.session()
-    before = [dict(entry) for entry in house.file.entries]
+    before = [dict(entry) for entry in harness.file.entries]
     match change:
-        case "removed": house.file.entries = [entry for entry in house.file.entries if entry.get("user") != "alice"]
-        case "disabled": alice(house)["disabled"] = True
-        case "another password": alice(house)["password"] = password_hash("another")
-        case "revoked": house.file.entries.append({"revoked": {"user": "alice", "before": 9_999_999_999}})
-    house.rewrite()
+        case "removed": harness.file.entries = [entry for entry in harness.file.entries if entry.get("user") != "alice"]
+        case "disabled": alice(harness)["disabled"] = True
+        case "another password": alice(harness)["password"] = password_hash("another")
+        case "revoked": harness.file.entries.append({"revoked": {"user": "alice", "before": 9_999_999_999}})
+    harness.rewrite()
     assert session.websocket.receive_close() == (4401, "revoked")
-    house.file.entries = before
-    house.rewrite()
+    harness.file.entries = before
+    harness.rewrite()
     assert page.read("/session").status == 401
-    assert Page(house).log_in().status == 200
+    assert Page(harness).log_in().status == 200
 
 
-def test_a_ban_ends_what_came_by_it_and_lets_nobody_in(house, page):
+def test_a_ban_ends_what_came_by_it_and_lets_nobody_in(harness, page):
     session = page.session()
-    assert house.broker.control("bans", "add", "user", "alice", "--for", "1h").returncode == 0
+    assert harness.broker.control("bans", "add", "user", "alice", "--for", "1h").returncode == 0
     assert session.websocket.receive_close() == (4410, "banned for a time")
-    assert [page.read("/t/news/a").status, Page(house).log_in().status] == [403, 403]
+    assert [page.read("/t/news/a").status, Page(harness).log_in().status] == [403, 403]
 
 
-def test_a_role_that_is_taken_away_holds_at_once(house, page):
+def test_a_role_that_is_taken_away_holds_at_once(harness, page):
     session = page.session()
     session.subscribe("sensors/device7/#")
-    alice(house)["roles"] = []
-    house.rewrite()
+    alice(harness)["roles"] = []
+    harness.rewrite()
     assert session.expect("revoked")["filter"] == "sensors/device7/#"
     assert page.read("/session").json == page.read("/session").json | {"user": "alice"}
     assert "roles" not in page.read("/session").json
 
 
 def test_it_has_an_end(start_broker, tmp_path):
-    house = House(start_broker, tmp_path, "sessions: { lifetime: 8s }")
-    page = Page(house)
+    harness = Harness(start_broker, tmp_path, "sessions: { lifetime: 8s }")
+    page = Page(harness)
     expires = page.log_in().json["expires"]
     session = page.session()
     assert session.welcome["expires"] == expires
@@ -195,21 +195,21 @@ def test_it_has_an_end(start_broker, tmp_path):
 
 
 def test_there_are_so_many_of_one_user_and_in_all(start_broker, tmp_path):
-    house = House(start_broker, tmp_path, "sessions: { per_user: 2, maximum: 3 }")
-    house.file.user("bob", "battery staple")
-    house.rewrite()
-    house.secrets.append("battery staple")
-    first, second, third = (Page(house) for _ in range(3))
+    harness = Harness(start_broker, tmp_path, "sessions: { per_user: 2, maximum: 3 }")
+    harness.file.user("bob", "battery staple")
+    harness.rewrite()
+    harness.secrets.append("battery staple")
+    first, second, third = (Page(harness) for _ in range(3))
     assert first.log_in().status == 200
     oldest = first.session()
     assert second.log_in().status == 200 and third.log_in().status == 200
     assert oldest.websocket.receive_close() == (4401, "revoked")
     assert [page.read("/session").status for page in (first, second, third)] == [401, 200, 200]
-    bob = [Page(house) for _ in range(2)]
+    bob = [Page(harness) for _ in range(2)]
     assert bob[0].log_in("bob", "battery staple").status == 200
     late = bob[1].log_in("bob", "battery staple")
     assert late.status == 503 and int(late.headers["Retry-After"]) >= 1
-    metrics = house.broker.metrics()
+    metrics = harness.broker.metrics()
     assert (metrics["broker_browser_sessions"], metrics["broker_browser_sessions_refused_total"]) == (3, 1)
     assert third.send("DELETE", "/session").status == 204
     assert bob[1].log_in("bob", "battery staple").status == 200

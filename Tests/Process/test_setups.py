@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from access_house import bearer
+from access_harness import bearer
 from broker_process import free_port
 from certificates import Authority
 from command_line import BROKERCTL, REPOSITORY

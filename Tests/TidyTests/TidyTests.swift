@@ -63,7 +63,7 @@ struct TidyTests {
     func neitherSkipsNorSleepsNorSpins(path: String) throws {
         let waste =
             #"\.(disabled|enabled)\(|withKnown"# + #"Issue|\b(time\.|u)?sleep\(|\b(Task|Thread)\.sleep"#
-            + #"|\b(Task\.|sched_)yield\b|\bwhile [^\n]*(\.load\(|\b(house|reactor|remotes\[\d+\])\.(run|on)\b)"#
+            + #"|\b(Task\.|sched_)yield\b|\bwhile [^\n]*(\.load\(|\b(harness|reactor|remotes\[\d+\])\.(run|on)\b)"#
         let text = try Repository.text(of: path)
         let found = text.range(of: waste, options: .regularExpression)
         #expect(found == nil, "\(found.map { text[text.lineRange(for: $0)] } ?? "") skips, sleeps or spins")

@@ -8,45 +8,45 @@ enum BehindFigures {
     private static let (clients, filtersOfEach) = (5, 999)
     private static let levels = 31
 
-    /// - Parameter house: with little room for what waits, so that messages are dropped.
-    static func record(in tally: Tally, _ house: House) throws {
+    /// - Parameter harness: with little room for what waits, so that messages are dropped.
+    static func record(in tally: Tally, _ harness: Harness) throws {
         for (name, policy) in [("live", "drop-oldest"), ("drop-oldest", "drop-oldest"), ("latest", "latest")]
         where tally.wants("behind/\(name)") {
-            let guests = try (0..<clients).map { _ in try subscribe(policy, house) }
+            let stubs = try (0..<clients).map { _ in try subscribe(policy, harness) }
             if name != "live" {
-                for session in house.shard.everybody { house.shard.catchUp.fellBehind(session) }
+                for session in harness.shard.everybody { harness.shard.catchUp.fellBehind(session) }
             }
             let topic = try Topic((0..<levels).map { "l\($0)" }.joined(separator: "/"), limits: .none)
             var draft = Draft(topic: topic, payload: Array("m".utf8), kind: .text)
             draft.contentType = "text/plain"
             var buffer = [UInt8](repeating: 0, count: 1 << 16)
             func publish() {
-                for guest in guests { guest.drain(into: &buffer) }
-                house.shard.publish(draft, from: nil)
+                for stub in stubs { stub.drain(into: &buffer) }
+                harness.shard.publish(draft, from: nil)
             }
             // Until as much waits as may.
             for _ in 0..<50 {
                 publish()
-                house.turns(1)
+                harness.turns(1)
             }
-            let isAsItShouldBe = house.shard.everybody.allSatisfy { session in
+            let isAsItShouldBe = harness.shard.everybody.allSatisfy { session in
                 session.subscriptions.count == filtersOfEach && session.subscriptions.isBehind == (name != "live")
             }
-            guard isAsItShouldBe else { throw House.Failure(what: name) }
+            guard isAsItShouldBe else { throw Harness.Failure(what: name) }
             try tally.record(
                 "behind/\(name)", operations: clients * filtersOfEach, rounds: 5, before: publish
-            ) { house.turns(1) }
-            house.close(guests)
+            ) { harness.turns(1) }
+            harness.close(stubs)
         }
     }
 
-    private static func subscribe(_ policy: String, _ house: House) throws -> Guest {
-        let guest = try house.open("/ws")
+    private static func subscribe(_ policy: String, _ harness: Harness) throws -> StubClient {
+        let stub = try harness.open("/ws")
         let filters = (0..<filtersOfEach).map { "\"\(filter($0))\"" }.joined(separator: ",")
         let options = "\"slow\":\"\(policy)\",\"snapshot\":false"
-        try guest.send(ClientFrame.text("{\"op\":\"subscribe\",\"id\":1,\"filter\":[\(filters)],\(options)}"))
-        house.turns(8)
-        return guest
+        try stub.send(ClientFrame.text("{\"op\":\"subscribe\",\"id\":1,\"filter\":[\(filters)],\(options)}"))
+        harness.turns(8)
+        return stub
     }
 
     /// One of 31 levels, of which eight are `+`.

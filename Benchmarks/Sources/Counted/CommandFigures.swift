@@ -4,13 +4,13 @@ import WSTransport
 
 /// What clients ask for one by one: commands, requests, retained values.
 enum CommandFigures {
-    static func record(in tally: Tally, _ house: House) throws {
-        try recordDecoding(in: tally, house)
-        try recordSubscriptions(in: tally, house)
-        try recordRequests(in: tally, house)
+    static func record(in tally: Tally, _ harness: Harness) throws {
+        try recordDecoding(in: tally, harness)
+        try recordSubscriptions(in: tally, harness)
+        try recordRequests(in: tally, harness)
     }
 
-    private static func recordDecoding(in tally: Tally, _ house: House) throws {
+    private static func recordDecoding(in tally: Tally, _ harness: Harness) throws {
         let commands = [
             ("publish", #"{"op":"publish","id":3,"topic":"sensors/1/temp","data":21.5,"retain":true}"#),
             ("subscribe", #"{"op":"subscribe","id":1,"filter":"sensors/+/temp"}"#),
@@ -21,7 +21,7 @@ enum CommandFigures {
                 for _ in 0..<50 {
                     // As a session does.
                     if let publication = PlainPublication(bytes.span, from: 0),
-                        let topic = house.shard.topic(named: publication.topicName(in: bytes.span))
+                        let topic = harness.shard.topic(named: publication.topicName(in: bytes.span))
                     {
                         keep(publication.draft(of: bytes.span, to: topic))
                         continue
@@ -34,9 +34,9 @@ enum CommandFigures {
     }
 
     /// A hundred filters of one client, half of them with a wildcard, each with its answer and its empty snapshot.
-    private static func recordSubscriptions(in tally: Tally, _ house: House) throws {
+    private static func recordSubscriptions(in tally: Tally, _ harness: Harness) throws {
         guard tally.wants("subscribe/") || tally.wants("unsubscribe/") else { return }
-        let guest = try house.open("/ws")
+        let stub = try harness.open("/ws")
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         func frames(_ operation: String) -> [UInt8] {
             (0..<100).flatMap { number in
@@ -46,36 +46,38 @@ enum CommandFigures {
         }
         let (subscribe, unsubscribe) = (frames("subscribe"), frames("unsubscribe"))
         func settle(_ frames: [UInt8]) throws {
-            guest.drain(into: &buffer)
-            try guest.send(frames)
-            house.turns(4)
-            guest.drain(into: &buffer)
+            stub.drain(into: &buffer)
+            try stub.send(frames)
+            harness.turns(4)
+            stub.drain(into: &buffer)
         }
         try tally.record(
             "subscribe/json", operations: 100,
             before: {
                 try settle(unsubscribe)
-                try guest.send(subscribe)
+                try stub.send(subscribe)
             }
-        ) { house.turns(2) }
+        ) { harness.turns(2) }
         try tally.record(
             "unsubscribe/json", operations: 100,
             before: {
                 try settle(subscribe)
-                try guest.send(unsubscribe)
+                try stub.send(unsubscribe)
             }
-        ) { house.turns(2) }
-        house.close([guest])
+        ) { harness.turns(2) }
+        harness.close([stub])
     }
 
-    private static func recordRequests(in tally: Tally, _ house: House) throws {
+    private static func recordRequests(in tally: Tally, _ harness: Harness) throws {
         guard tally.wants("http/") || tally.wants("retained/") else { return }
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        let names = try store(10_000, house)
+        let names = try store(10_000, harness)
         let topics = try stride(from: 0, to: names.count, by: 500).map { try Topic(names[$0]) }
         try tally.record("retained/lookup-of-10000", operations: topics.count) {
             for topic in topics {
-                guard try house.shard.sequencer.value(of: topic) != nil else { throw House.Failure(what: "\(topic)") }
+                guard try harness.shard.sequencer.value(of: topic) != nil else {
+                    throw Harness.Failure(what: "\(topic)")
+                }
             }
         }
         let body = String(repeating: "b", count: 64)
@@ -87,34 +89,34 @@ enum CommandFigures {
             ), ("http/get-retained", "GET /t/\(names[5_000]) HTTP/1.1\r\n\(head)\r\n"),
         ]
         for (name, request) in requests where tally.wants(name) {
-            let guest = try house.call("")
-            house.turns(2)
+            let stub = try harness.call("")
+            harness.turns(2)
             try tally.record(
                 name, operations: 1, rounds: 10,
                 before: {
-                    guest.drain(into: &buffer)
-                    try guest.send(Array(request.utf8))
+                    stub.drain(into: &buffer)
+                    try stub.send(Array(request.utf8))
                 }
-            ) { house.turn() }
-            let answer = try guest.text()
-            guard answer.hasPrefix("HTTP/1.1 200 ") else { throw House.Failure(what: answer) }
-            house.close([guest])
+            ) { harness.turn() }
+            let answer = try stub.text()
+            guard answer.hasPrefix("HTTP/1.1 200 ") else { throw Harness.Failure(what: answer) }
+            harness.close([stub])
         }
     }
 
     /// Has so many retained values put on disk and returns their topics' names.
-    private static func store(_ count: Int, _ house: House) throws -> [String] {
+    private static func store(_ count: Int, _ harness: Harness) throws -> [String] {
         let names = (0..<count).map { "retained/\($0 >> 6)/\($0 & 63)" }
         for (number, name) in names.enumerated() {
             var draft = Draft(topic: try Topic(name), payload: Array("value \(number)".utf8), kind: .text)
             draft.isRetained = true
             draft.acknowledgement = .stored
             draft.completion = { _ in }
-            house.shard.publish(draft, from: nil)
-            if number % 1000 == 999 { house.turns(1) }
+            harness.shard.publish(draft, from: nil)
+            if number % 1000 == 999 { harness.turns(1) }
         }
-        house.turns(1)
-        while house.shard.waitingAcknowledgements > 0 { house.turns(1) }
+        harness.turns(1)
+        while harness.shard.waitingAcknowledgements > 0 { harness.turns(1) }
         return names
     }
 }

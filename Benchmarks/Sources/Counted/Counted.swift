@@ -22,32 +22,32 @@ import TopicFigures
         try MatchFigures.record(in: tally)
         try AccessFigures.record(in: tally)
         if tally.wants("library/") || tally.wants("memory/library-") {
-            try LibraryHouse.run { house in try LibraryFigures.record(in: tally, house) }
+            try LibraryHarness.run { harness in try LibraryFigures.record(in: tally, harness) }
         }
-        try House.run { house in
-            try CommandFigures.record(in: tally, house)
-            try FanOutFigures.record(in: tally, house)
-            try OpeningFigures.record(in: tally, house)
+        try Harness.run { harness in
+            try CommandFigures.record(in: tally, harness)
+            try FanOutFigures.record(in: tally, harness)
+            try OpeningFigures.record(in: tally, harness)
         }
         if tally.wants("publish/compressed-1KiB/") || tally.wants("memory/idle-compressed") {
-            try House.run(configure: { $0.compression.enabled = true }) { house in
-                try FanOutFigures.recordLarge("compressed-1KiB", in: tally, house)
-                try OpeningFigures.recordMemory("compressed", "/t/bench/open", in: tally, house)
+            try Harness.run(configure: { $0.compression.enabled = true }) { harness in
+                try FanOutFigures.recordLarge("compressed-1KiB", in: tally, harness)
+                try OpeningFigures.recordMemory("compressed", "/t/bench/open", in: tally, harness)
             }
         }
         if tally.wants("crowd/") {
-            try House.run(configure: { $0.limits.subscriptions = nil }) { house in
-                try CrowdFigures.record(in: tally, house)
+            try Harness.run(configure: { $0.limits.subscriptions = nil }) { harness in
+                try CrowdFigures.record(in: tally, harness)
             }
         }
         if tally.wants("behind/") {
-            try House.run(configure: { ($0.limits.pending, $0.limits.pendingAge) = (8 << 10, nil) }) { house in
-                try BehindFigures.record(in: tally, house)
+            try Harness.run(configure: { ($0.limits.pending, $0.limits.pendingAge) = (8 << 10, nil) }) { harness in
+                try BehindFigures.record(in: tally, harness)
             }
         }
         guard tally.wants("keepalive/") else { return }
-        try House.run(configure: { $0.keepalive.interval = .seconds(1) }) { house in
-            try KeepaliveFigures.record(in: tally, house)
+        try Harness.run(configure: { $0.keepalive.interval = .seconds(1) }) { harness in
+            try KeepaliveFigures.record(in: tally, harness)
         }
     }
 }

@@ -11,33 +11,33 @@ enum CrowdFigures {
     /// Those of every session, about a tenth of them its own and nobody else's.
     private static let filtersOfEach = 10
 
-    static func record(in tally: Tally, _ house: House) throws {
-        let guest = try house.open("/ws")
-        guard let stream = house.shard.everybody.first?.connection else {
-            throw House.Failure(what: "nobody came")
+    static func record(in tally: Tally, _ harness: Harness) throws {
+        let stub = try harness.open("/ws")
+        guard let stream = harness.shard.everybody.first?.connection else {
+            throw Harness.Failure(what: "nobody came")
         }
-        let lane = house.shard.endpoints.forms.json.plain
+        let lane = harness.shard.endpoints.forms.json.plain
         var crowd: [Member] = []
         crowd.reserveCapacity(sessions)
         try tally.recordMemory("crowd/session", count: sessions) {
             for _ in 0..<sessions {
-                let client = house.shard.makeClient(.anonymous, peer: nil, protocolName: "crowd")
+                let client = harness.shard.makeClient(.anonymous, peer: nil, protocolName: "crowd")
                 crowd.append(Member(client: client, stream: stream, lane: lane))
             }
         }
         try tally.recordMemory("crowd/subscription", count: sessions * filtersOfEach) {
             for (number, member) in crowd.enumerated() {
                 // The connection is the newest's, and the one before goes on being subscribed.
-                house.shard.join(member)
-                for filter in filters(number) { try member.subscribe(filter, house.shard) }
+                harness.shard.join(member)
+                for filter in filters(number) { try member.subscribe(filter, harness.shard) }
             }
         }
         let late = try (0..<100).map { try TopicFilter("late/\($0)/+/room") }
         try tally.record("crowd/subscribe", operations: late.count) {
-            for filter in late { try crowd[crowd.count - 1].subscribe(filter, house.shard) }
+            for filter in late { try crowd[crowd.count - 1].subscribe(filter, harness.shard) }
         }
-        try recordPublishing(in: tally, house, guest)
-        house.close([guest])
+        try recordPublishing(in: tally, harness, stub)
+        harness.close([stub])
     }
 
     private static func filters(_ number: Int) -> [String] {
@@ -53,7 +53,7 @@ enum CrowdFigures {
         ]
     }
 
-    private static func recordPublishing(in tally: Tally, _ house: House, _ guest: Guest) throws {
+    private static func recordPublishing(in tally: Tally, _ harness: Harness, _ stub: StubClient) throws {
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         let worst = (0..<10).map { "l\($0)" }.joined(separator: "/")
         for (name, topic) in [
@@ -64,10 +64,10 @@ enum CrowdFigures {
             try tally.record(
                 "crowd/publish-\(name)", operations: 1, rounds: 10,
                 before: {
-                    guest.drain(into: &buffer)
-                    house.shard.publish(draft, from: nil)
+                    stub.drain(into: &buffer)
+                    harness.shard.publish(draft, from: nil)
                 }
-            ) { house.turns(1) }
+            ) { harness.turns(1) }
         }
     }
 }

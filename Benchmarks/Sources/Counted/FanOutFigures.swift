@@ -20,77 +20,78 @@ enum FanOutFigures {
 
     private static let payload = String(repeating: "m", count: 64)
 
-    static func record(in tally: Tally, _ house: House) throws {
+    static func record(in tally: Tally, _ harness: Harness) throws {
         for way in ways {
             for count in [1, 100, 1000] where tally.wants("publish/\(way.name)/\(count)/") {
-                var guests: [Guest] = []
-                for _ in 0..<count { guests.append(try subscribe(way, house)) }
-                try record("publish/\(way.name)/\(count)", way, guests, in: tally, house)
-                house.close(guests)
+                var stubs: [StubClient] = []
+                for _ in 0..<count { stubs.append(try subscribe(way, harness)) }
+                try record("publish/\(way.name)/\(count)", way, stubs, in: tally, harness)
+                harness.close(stubs)
             }
         }
-        try recordLarge("topic-1KiB", in: tally, house)
-        try recordReplies(in: tally, house)
+        try recordLarge("topic-1KiB", in: tally, harness)
+        try recordReplies(in: tally, harness)
     }
 
     /// A kilobyte of JSON to 1,000 topic sockets; where the broker compresses, once for all of them.
-    static func recordLarge(_ name: String, in tally: Tally, _ house: House) throws {
+    static func recordLarge(_ name: String, in tally: Tally, _ harness: Harness) throws {
         guard tally.wants("publish/\(name)/1000/") else { return }
-        let guests = try (0..<1000).map { _ in try subscribe(ways[0], house) }
+        let stubs = try (0..<1000).map { _ in try subscribe(ways[0], harness) }
         let readings = (0..<40).map { #"{"sensor":\#($0),"value":\#($0 * 7919 % 1000)}"# }
         let payload = String(readings.joined(separator: ",").utf8.prefix(1024)) ?? ""
-        try record("publish/\(name)/1000", ways[0], guests, payload, in: tally, house)
-        house.close(guests)
+        try record("publish/\(name)/1000", ways[0], stubs, payload, in: tally, harness)
+        harness.close(stubs)
     }
 
-    private static func subscribe(_ way: Way, _ house: House) throws -> Guest {
+    private static func subscribe(_ way: Way, _ harness: Harness) throws -> StubClient {
         guard !way.isStream else {
             let request = "GET \(way.target) HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
-            let guest = try house.call(request)
-            house.turns(4)
-            return guest
+            let stub = try harness.call(request)
+            harness.turns(4)
+            return stub
         }
-        let guest = try house.open(way.target)
+        let stub = try harness.open(way.target)
         if !way.greeting.isEmpty {
-            try guest.send(ClientFrame.text(way.greeting))
-            house.turns(3)
+            try stub.send(ClientFrame.text(way.greeting))
+            harness.turns(3)
         }
-        return guest
+        return stub
     }
 
     /// The publisher is a topic socket for topic sockets and a JSON socket for the others; it does not subscribe.
     private static func record(
-        _ name: String, _ way: Way, _ guests: [Guest], _ payload: String = payload, in tally: Tally, _ house: House
+        _ name: String, _ way: Way, _ stubs: [StubClient], _ payload: String = payload, in tally: Tally,
+        _ harness: Harness
     ) throws {
         let isTopic = way.name == "topic"
         // The first topic socket publishes, as sockets of that kind do.
-        let publisher = isTopic ? guests[0] : try house.open("/ws")
+        let publisher = isTopic ? stubs[0] : try harness.open("/ws")
         let command = #"{"op":"publish","topic":"bench/topic","data":"\#(payload)"}"#
         let frame = ClientFrame.text(isTopic ? payload : command)
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         var received = 0
         for (pace, messages) in [("one-a-turn", 1), ("fifty-a-turn", 50)] {
             let burst = ClientFrame.repeated(frame, messages)
-            let rounds = max(1, (messages == 1 ? 2000 : 1000) / (guests.count * messages))
+            let rounds = max(1, (messages == 1 ? 2000 : 1000) / (stubs.count * messages))
             try tally.record(
-                "\(name)/\(pace)", operations: guests.count * messages, rounds: min(rounds, 20),
+                "\(name)/\(pace)", operations: stubs.count * messages, rounds: min(rounds, 20),
                 before: {
-                    for guest in guests { received += guest.drain(into: &buffer) }
+                    for stub in stubs { received += stub.drain(into: &buffer) }
                     try publisher.send(burst)
                 }
-            ) { house.turn() }
+            ) { harness.turn() }
         }
-        for guest in guests { received += guest.drain(into: &buffer) }
-        guard received > min(payload.utf8.count, 100) * guests.count * 3 else {
-            throw House.Failure(what: "\(name): \(received)")
+        for stub in stubs { received += stub.drain(into: &buffer) }
+        guard received > min(payload.utf8.count, 100) * stubs.count * 3 else {
+            throw Harness.Failure(what: "\(name): \(received)")
         }
-        if !isTopic { house.close([publisher]) }
+        if !isTopic { harness.close([publisher]) }
     }
 
     /// What a publisher hears back: an acknowledged publication with nobody subscribed.
-    private static func recordReplies(in tally: Tally, _ house: House) throws {
+    private static func recordReplies(in tally: Tally, _ harness: Harness) throws {
         guard tally.wants("publish/json/acknowledged") else { return }
-        let publisher = try house.open("/ws")
+        let publisher = try harness.open("/ws")
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         let frame = ClientFrame.text(#"{"op":"publish","id":7,"topic":"bench/alone","data":"\#(payload)"}"#)
         let burst = ClientFrame.repeated(frame, 50)
@@ -100,7 +101,7 @@ enum FanOutFigures {
                 publisher.drain(into: &buffer)
                 try publisher.send(burst)
             }
-        ) { house.turn() }
-        house.close([publisher])
+        ) { harness.turn() }
+        harness.close([publisher])
     }
 }

@@ -4,25 +4,27 @@ import WSTransport
 
 /// The turns in which a thousand silent connections, all due at once, get a PING.
 enum KeepaliveFigures {
-    static func record(in tally: Tally, _ house: House) throws {
+    static func record(in tally: Tally, _ harness: Harness) throws {
         let count = 1000
-        let guests = try (0..<count).map { _ in try house.open("/t/bench/idle") }
+        let stubs = try (0..<count).map { _ in try harness.open("/t/bench/idle") }
         let pong = FrameEncoder.frame(.pong, [], maskingKey: ClientFrame.key)
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         try tally.record(
             "keepalive/ping-of-1000", operations: count,
             before: {
-                for guest in guests {
-                    guest.drain(into: &buffer)
-                    try guest.send(pong)
+                for stub in stubs {
+                    stub.drain(into: &buffer)
+                    try stub.send(pong)
                 }
-                house.turns(4)
-                for guest in guests { guest.drain(into: &buffer) }
+                harness.turns(4)
+                for stub in stubs { stub.drain(into: &buffer) }
                 // An interval and a tick of the wheel, during which nobody looks.
                 usleep(1_300_000)
             }
-        ) { house.turns(1 + count / Reactor.deadlinesPerTurn) }
-        guard house.shard.reactor.counters.pingsSent.current >= count * 3 else { throw House.Failure(what: "pings") }
-        house.close(guests)
+        ) { harness.turns(1 + count / Reactor.deadlinesPerTurn) }
+        guard harness.shard.reactor.counters.pingsSent.current >= count * 3 else {
+            throw Harness.Failure(what: "pings")
+        }
+        harness.close(stubs)
     }
 }

@@ -55,7 +55,7 @@ enum TransportFigures {
         for (name, text) in texts {
             let bytes = Array(text.utf8.prefix(1020))
             guard let whole = String(validating: bytes, as: UTF8.self).map({ Array($0.utf8) }) else {
-                throw House.Failure(what: name)
+                throw Harness.Failure(what: name)
             }
             try tally.record("utf8/\(name)-1020B", operations: 100) {
                 for _ in 0..<100 { whole.withUnsafeBytes { keep(UTF8Validator.isValid($0)) } }
@@ -64,12 +64,12 @@ enum TransportFigures {
     }
 
     private static func recordUpgrade(in tally: Tally) throws {
-        let head = Array(House.upgrade("/ws").utf8)
+        let head = Array(Harness.upgrade("/ws").utf8)
         try tally.record("http/parse-upgrade", operations: 50) {
             for _ in 0..<50 {
                 try head.withUnsafeBytes { bytes in
                     guard let (head, _) = try HTTPHeadParser.parse(bytes, maximumHeadSize: 16 << 10) else {
-                        throw House.Failure(what: "head")
+                        throw Harness.Failure(what: "head")
                     }
                     keep(try Handshake.check(head))
                 }
@@ -101,7 +101,7 @@ enum TransportFigures {
                     }
                 }
             }
-            guard output.count > 50 * count else { throw House.Failure(what: "echo") }
+            guard output.count > 50 * count else { throw Harness.Failure(what: "echo") }
         }
     }
 }

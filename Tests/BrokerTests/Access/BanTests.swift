@@ -82,14 +82,14 @@ struct BanTests {
 
     /// Two administrators on two reactors write at the same moment.
     @Test func anOlderLetterChangesNothing() throws {
-        let house = try ExchangeHouse()
-        let guest = try house.connectJSON(as: Principal(.token, user: "bob"))
+        let harness = try ExchangeHarness()
+        let stub = try harness.connectJSON(as: Principal(.token, user: "bob"))
         let bans = Bans()
         let first = bans.add([try subject(.user, "eve")], seconds: nil, note: "", atMost: 9, now: now).list
         let second = bans.add([try subject(.user, "bob")], seconds: nil, note: "", atMost: 9, now: now).list
-        try house.run { $0.adopt(second) { #expect($0 == 1) } }
-        try house.run { $0.adopt(first) { #expect($0 == 0) } }
-        #expect(try house.run { $0.bans.count } == 2)
-        #expect(try guest.frame()?.payload.prefix(2) == [0x11, 0x3A])
+        try harness.run { $0.adopt(second) { #expect($0 == 1) } }
+        try harness.run { $0.adopt(first) { #expect($0 == 0) } }
+        #expect(try harness.run { $0.bans.count } == 2)
+        #expect(try stub.frame()?.payload.prefix(2) == [0x11, 0x3A])
     }
 }

@@ -22,10 +22,11 @@ struct AdminTests {
     // MARK: The desk
 
     /// - Parameter copy: the bytes of a backup, which fails after them from 100 on.
-    private func facts(_ house: ExchangeHouse, copy: Int = 10) -> BrokerFacts {
-        let thread = StoreThread(store: house.store, maximumQueuedBytes: 0, onSettled: { _ in })
+    private func facts(_ harness: ExchangeHarness, copy: Int = 10) -> BrokerFacts {
+        let thread = StoreThread(store: harness.store, maximumQueuedBytes: 0, onSettled: { _ in })
         let figures = Figures(
-            reactors: [], shards: house.counters, sequencer: house.sequencer, store: house.store, storeThread: thread)
+            reactors: [], shards: harness.counters, sequencer: harness.sequencer, store: harness.store,
+            storeThread: thread)
         return BrokerFacts(
             figures: figures, listen: ["x"], dataDirectory: "d", epoch: 5, movedAside: nil,
             backup: { (descriptor) throws(StorageError) in
@@ -38,36 +39,36 @@ struct AdminTests {
 
     /// An administrator of a broker of two shards, with clients on both.
     private func desk(
-        _ house: ExchangeHouse, on index: Int = 0, _ facts: BrokerFacts? = nil,
+        _ harness: ExchangeHarness, on index: Int = 0, _ facts: BrokerFacts? = nil,
         rights: Set<AdminRight> = Set(AdminRight.allCases)
-    ) throws -> Guest {
-        let facts = facts ?? self.facts(house)
-        let remotes = house.remotes
-        return try house.connect(on: index) { shard, socket in
+    ) throws -> StubClient {
+        let facts = facts ?? self.facts(harness)
+        let remotes = harness.remotes
+        return try harness.connect(on: index) { shard, socket in
             let desk = AdminDesk(shard: shard, everyone: ShardGroup(remotes), facts: facts)
             return AdminSession(socket: socket, desk: desk, rights: rights)
         }
     }
 
-    private func ask(_ guest: Guest, _ members: String) throws -> String {
-        try guest.send("{\"id\":1,\(members)}")
-        let text = try #require(try guest.frame()).text
+    private func ask(_ stub: StubClient, _ members: String) throws -> String {
+        try stub.send("{\"id\":1,\(members)}")
+        let text = try #require(try stub.frame()).text
         #expect(text.hasPrefix(#"{"id":1,"#))
         return String(text.dropFirst(8).dropLast())
     }
 
     @Test(arguments: [0, 1])
     func findsAndEndsClientsOfEveryShard(from shard: Int) throws {
-        let house = try ExchangeHouse(order: [0, 1])
-        let guests = try [0, 1, 1].map { try house.connectJSON(on: $0) }
-        for (number, guest) in guests.enumerated() {
-            try guest.ask(#"{"op":"subscribe","id":1,"filter":["a/+","only/\#(number)"],"snapshot":false}"#, id: 1)
+        let harness = try ExchangeHarness(order: [0, 1])
+        let stubs = try [0, 1, 1].map { try harness.connectJSON(on: $0) }
+        for (number, stub) in stubs.enumerated() {
+            try stub.ask(#"{"op":"subscribe","id":1,"filter":["a/+","only/\#(number)"],"snapshot":false}"#, id: 1)
         }
-        let desk = try desk(house, on: shard)
+        let desk = try desk(harness, on: shard)
         #expect(
             try ask(desk, #""verb":"subscriptions","filter":"a/#""#) == #""result":[{"filter":"a/+","clients":3}]"#)
         #expect(try ask(desk, #""verb":"topics","filter":"only/1""#).contains(#""topic":"only/1","subscriptions":1,"#))
-        let name = String(guests[2].client, radix: 36)
+        let name = String(stubs[2].client, radix: 36)
         let client = try ask(desk, #""verb":"client","client":"\#(name)""#)
         #expect(client.contains(#""filters":["a/+","only/2"]"#) && client.contains(#""user":null"#))
         let all = try ask(desk, #""verb":"clients""#)
@@ -77,25 +78,25 @@ struct AdminTests {
         #expect(try ask(desk, #""verb":"kick","client":"\#(name)""#).contains(#""code":"not-found""#))
         #expect(try ask(desk, #""verb":"kick""#).contains(#""code":"bad-request""#))
         #expect(try ask(desk, #""verb":"subscriptions","filter":"only/+""#).contains("only/0"))
-        #expect(house.counters[1].clients.current == 0)
+        #expect(harness.counters[1].clients.current == 0)
     }
 
     @Test func doesOnlyWhatTheCallerHasTheRightTo() throws {
-        let house = try ExchangeHouse(order: [0, 1])
+        let harness = try ExchangeHarness(order: [0, 1])
         for right in AdminRight.allCases {
-            let desk = try desk(house, rights: [right])
+            let desk = try desk(harness, rights: [right])
             for (verb, type) in AdminSession.verbs where type.right != right {
                 #expect(
                     try ask(desk, "\"verb\":\"\(verb)\"")
                         == #""error":{"code":"forbidden","message":"\#(verb): needs the right \"\#(type.right)\"."}"#)
             }
         }
-        #expect(try ask(try desk(house, rights: [.write]), #""verb":"kick""#).contains(#""code":"bad-request""#))
+        #expect(try ask(try desk(harness, rights: [.write]), #""verb":"kick""#).contains(#""code":"bad-request""#))
     }
 
     @Test func exportsWhatWasSet() throws {
-        let house = try ExchangeHouse(order: [0, 1])
-        let desk = try desk(house)
+        let harness = try ExchangeHarness(order: [0, 1])
+        let desk = try desk(harness)
         for (topic, members) in [
             ("t/1", #""data":"x","kind":"text""#), ("t/2", #""data":{"a":1}"#), ("t/3", #""data":"s","kind":"json""#),
             ("t/4", #""data":"AP8=","encoding":"base64""#),
@@ -121,24 +122,24 @@ struct AdminTests {
     }
 
     @Test func handsABackupOutPieceByPiece() throws {
-        let house = try ExchangeHouse(order: [0, 1])
-        let facts = facts(house)
+        let harness = try ExchangeHarness(order: [0, 1])
+        let facts = facts(harness)
         // On whatever reactor: there is one at a time.
-        let (desk, other) = (try desk(house, facts), try desk(house, on: 1, facts))
+        let (desk, other) = (try desk(harness, facts), try desk(harness, on: 1, facts))
         #expect(try ask(desk, #""verb":"backup.next""#).contains(#""code":"conflict""#))
         for _ in 0..<2 {
             #expect(try ask(desk, #""verb":"backup""#) == #""result":{}"#)
             #expect(try ask(other, #""verb":"backup""#).contains(#""code":"conflict""#))
             #expect(try ask(other, #""verb":"backup.next""#).contains(#""code":"conflict""#))
             try desk.send(#"{"id":1,"verb":"backup.next"}"#)
-            #expect(try desk.frame() == Guest.Frame(opcode: 2, payload: [UInt8](repeating: 7, count: 10)))
+            #expect(try desk.frame() == StubClient.Frame(opcode: 2, payload: [UInt8](repeating: 7, count: 10)))
             #expect(try ask(desk, #""verb":"backup.next""#) == #""result":{}"#)
         }
     }
 
     @Test func saysWhyABackupIsNotWhole() throws {
-        let house = try ExchangeHouse(order: [0, 1])
-        let desk = try desk(house, facts(house, copy: 100))
+        let harness = try ExchangeHarness(order: [0, 1])
+        let desk = try desk(harness, facts(harness, copy: 100))
         #expect(try ask(desk, #""verb":"backup""#) == #""result":{}"#)
         try desk.send(#"{"id":1,"verb":"backup.next"}"#)
         #expect(try desk.frame()?.payload.count == 100)
@@ -149,22 +150,22 @@ struct AdminTests {
     @Test func givesUpTheBackupOfASessionThatHasGone() throws {
         // As the broker does.
         signal(SIGPIPE, SIG_IGN)
-        let house = try ExchangeHouse(order: [0, 1])
-        let facts = facts(house, copy: 4 << 20)
-        try { try expectBegun(desk(house, facts)) }()
-        let other = try desk(house, on: 1, facts)
+        let harness = try ExchangeHarness(order: [0, 1])
+        let facts = facts(harness, copy: 4 << 20)
+        try { try expectBegun(desk(harness, facts)) }()
+        let other = try desk(harness, on: 1, facts)
         var answer = ""
         repeat { answer = try ask(other, #""verb":"backup""#) } while answer.contains(#""code":"conflict""#)
         #expect(answer == #""result":{}"#)
     }
 
-    private func expectBegun(_ desk: Guest) throws {
+    private func expectBegun(_ desk: StubClient) throws {
         #expect(try ask(desk, #""verb":"backup""#) == #""result":{}"#)
     }
 
     @Test func keepsRetainedValues() throws {
-        let house = try ExchangeHouse(order: [0, 1])
-        let desk = try desk(house)
+        let harness = try ExchangeHarness(order: [0, 1])
+        let desk = try desk(harness)
         func set(_ topic: String, _ members: String) throws -> String {
             try ask(desk, #""verb":"retained.set","topic":"\#(topic)",\#(members)"#)
         }

@@ -132,7 +132,7 @@ struct AuditLogTests {
         log.adopt(try AuditLog.Opened(.file(folder.file)))
         let ports: [UInt16] = [1, 1, 1, 2, 1]
         let peers = try ports.map { try #require(SocketAddress(host: "192.0.2.7", port: $0)) }
-        try ExchangeHouse().run { shard in
+        try ExchangeHarness().run { shard in
             let tally = AuditTally(log) { _ in }
             for (number, peer) in peers.enumerated() {
                 let user = number == 4 ? Principal(.token, user: "alice") : .anonymous

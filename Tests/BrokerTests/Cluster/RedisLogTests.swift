@@ -6,9 +6,9 @@ import Testing
 
 @Suite("RedisLog: one log in a real Redis", .serialized)
 struct RedisLogTests {
-    private let house: EngineHouse
+    private let harness: EngineHarness
 
-    init() throws { house = try EngineHouse() }
+    init() throws { harness = try EngineHarness() }
 
     /// What two brokers publish both show, in one order, with the same numbers.
     @Test func givesTwoBrokersOneOrder() throws {
@@ -62,7 +62,7 @@ struct RedisLogTests {
     /// An engine that may not keep a log is refused with what to set, and used once that is set.
     @Test func saysWhatToSet() throws {
         let engine = try EnginePair(["--maxmemory-policy", "allkeys-lru"])
-        let link = try house.open(engine.primary)
+        let link = try harness.open(engine.primary)
         let peer = try RedisPeer(1, at: engine.place, with: { $0.needsPersistence = true })
         defer { peer.engine.stop() }
         try peer.refuses("set maxmemory-policy noeviction in it.")
@@ -99,7 +99,7 @@ struct RedisLogTests {
 
     @Test func wantsItsOwnKeysAndFunctions() throws {
         let engine = try EnginePair()
-        let link = try house.open(engine.primary)
+        let link = try harness.open(engine.primary)
         let keys = EngineFunctions.Keys(cluster: "test")
         _ = try link.ask(
             "FUNCTION", "LOAD", "#!lua name=broker1\nredis.register_function('broker1_hello', function() return 1 end)")
@@ -123,7 +123,7 @@ struct RedisLogTests {
     /// What was not taken for want of memory is taken when there is some.
     @Test func goesOnAfterWantOfMemory() throws {
         let engine = try EnginePair()
-        let link = try house.open(engine.primary)
+        let link = try harness.open(engine.primary)
         let peer = try RedisPeer(1, at: engine.place)
         defer { peer.engine.stop() }
         try peer.active()
@@ -139,7 +139,7 @@ struct RedisLogTests {
     /// The engine keeps as much of the log as it is told to, of what all have read.
     @Test func cutsTheLog() throws {
         let engine = try EnginePair()
-        let link = try house.open(engine.primary)
+        let link = try harness.open(engine.primary)
         let keys = EngineFunctions.Keys(cluster: "test")
         let peer = try RedisPeer(1, at: engine.place, with: { $0.keptBytes = 100_000 })
         defer { peer.engine.stop() }
@@ -160,7 +160,7 @@ struct RedisLogTests {
     /// A function that is gone is loaded again, and a term begins at once where all brokers are there.
     @Test func beginsATermWhereTheFunctionsAreGone() throws {
         let engine = try EnginePair()
-        let link = try house.open(engine.primary)
+        let link = try harness.open(engine.primary)
         let peers = try (1...2).map { try RedisPeer(UInt64($0), at: engine.place) }
         defer { for peer in peers { peer.engine.stop() } }
         for peer in peers { try peer.active() }

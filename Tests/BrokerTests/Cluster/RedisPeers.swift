@@ -68,11 +68,11 @@ struct EnginePair {
 final class EngineTrio {
     private(set) var servers: [RedisServer]
     private let sentinels: [RedisServer]
-    private let house: EngineHouse
+    private let harness: EngineHarness
     private let links: [Link]
 
     init() throws {
-        house = try EngineHouse()
+        harness = try EngineHarness()
         let first = try RedisServer(port: try RedisServer.freePort())
         servers = [first]
         for _ in 0..<2 {
@@ -89,7 +89,7 @@ final class EngineTrio {
 
                     """)
         }
-        links = try sentinels.map { [house] in try house.open($0) }
+        links = try sentinels.map { [harness] in try harness.open($0) }
         try settle()
     }
 
@@ -113,7 +113,7 @@ final class EngineTrio {
                 masters.allSatisfy({
                     $0["port"] == port && $0["flags"] == "master" && $0["num-other-sentinels"] == "2"
                 }),
-                let following = try? house.open(primary).ask("ROLE").elements?.last?.elements?.count, following == 2
+                let following = try? harness.open(primary).ask("ROLE").elements?.last?.elements?.count, following == 2
             else { return false }
             return try links.allSatisfy { link in
                 let replicas = (try link.ask("SENTINEL", "REPLICAS", "m").elements ?? []).map(Self.facts)
@@ -142,6 +142,6 @@ final class EngineTrio {
     }
 
     func ask(_ index: Int, _ words: RESPCommand.Word...) throws {
-        _ = try house.open(servers[index]).all([RESPCommand(words)])
+        _ = try harness.open(servers[index]).all([RESPCommand(words)])
     }
 }

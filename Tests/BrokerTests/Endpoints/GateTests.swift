@@ -55,13 +55,14 @@ private final class TestAuthenticator: Authenticator {
 @Suite("The gate: every request is authenticated")
 struct GateTests {
     private func connect(
-        _ house: ExchangeHouse, _ authenticator: TestAuthenticator, headTimeout: Int64 = 120_000_000_000,
+        _ harness: ExchangeHarness, _ authenticator: TestAuthenticator, headTimeout: Int64 = 120_000_000_000,
         start: [UInt8] = []
-    ) throws -> Guest {
-        let thread = StoreThread(store: house.store, maximumQueuedBytes: 0, onSettled: { _ in })
+    ) throws -> StubClient {
+        let thread = StoreThread(store: harness.store, maximumQueuedBytes: 0, onSettled: { _ in })
         let figures = Figures(
-            reactors: [], shards: house.counters, sequencer: house.sequencer, store: house.store, storeThread: thread)
-        return try house.connectStream(start: start) { shard, stream in
+            reactors: [], shards: harness.counters, sequencer: harness.sequencer, store: harness.store,
+            storeThread: thread)
+        return try harness.connectStream(start: start) { shard, stream in
             var settings = HTTPSettings(shard.configuration)
             settings.makeRefusal = Routes.refusal
             settings.headTimeout = headTimeout
@@ -76,132 +77,132 @@ struct GateTests {
         return Array("\(line) HTTP/1.1\r\nHost: localhost\r\n\(token)\(fields)\(length)\r\n\(body)".utf8)
     }
 
-    private func status(_ guest: Guest) throws -> Int {
-        let head = try guest.read(until: "\r\n\r\n")
+    private func status(_ stub: StubClient) throws -> Int {
+        let head = try stub.read(until: "\r\n\r\n")
         let length = head.split(separator: "\r\n").first { $0.hasPrefix("Content-Length: ") }
-        _ = try guest.read(length.flatMap { Int($0.dropFirst(16)) } ?? 0)
+        _ = try stub.read(length.flatMap { Int($0.dropFirst(16)) } ?? 0)
         return try #require(Int(head.dropFirst(9).prefix(3)))
     }
 
     /// A proxy sends the requests of many clients by one connection: each has the rights of its own.
     @Test func eachRequestIsAskedForItself() throws {
-        let house = try ExchangeHouse()
+        let harness = try ExchangeHarness()
         var condition = AccessRule.Condition()
         condition.user = "alice"
         var rule = AccessRule(for: condition)
         rule.publish = [try FilterTemplate("of/{user}/#")]
         rule.subscribe = [try FilterTemplate("of/alice/#")]
         let rules = Access([rule])
-        try house.run { $0.adopt(rules) }
-        let guest = try connect(house, TestAuthenticator())
+        try harness.run { $0.adopt(rules) }
+        let stub = try connect(harness, TestAuthenticator())
         let basic = "Authorization: Basic \(Base64.encode(Array("alice:alice".utf8)))\r\n"
         for (token, fields, wanted) in [
             ("alice", "", 200), ("bob", "", 403), (nil, "", 401), ("alice", "", 200), ("busy", "", 503),
             (nil, basic, 200), (nil, "Authorization: Basic alice\r\n", 401), (nil, "Authorization: alice\r\n", 401),
             (nil, "Authorization: Digest alice\r\n", 401),
         ] {
-            try guest.write(request("POST /t/of/alice/x", token, fields))
-            #expect(try status(guest) == wanted, "\(token ?? "") \(fields)")
+            try stub.write(request("POST /t/of/alice/x", token, fields))
+            #expect(try status(stub) == wanted, "\(token ?? "") \(fields)")
         }
         for (line, token, wanted) in [
             ("GET /t/of/alice/x", "alice", 404), ("GET /t/of/alice/x", "bob", 403),
             ("DELETE /t/of/alice/x", "bob", 403),
             ("GET /s/of/alice/x?poll=1", "bob", 403), ("GET /health/live", "bob", 200),
         ] {
-            try guest.write(request(line, token))
-            #expect(try status(guest) == wanted, "\(line) \(token)")
+            try stub.write(request(line, token))
+            #expect(try status(stub) == wanted, "\(line) \(token)")
         }
     }
 
     @Test func whatOneUserIsShownIsNobodyElses() throws {
-        let house = try ExchangeHouse()
-        let guest = try connect(house, TestAuthenticator())
-        try guest.write(request("PUT /t/a?retain", body: "x"))
-        #expect(try status(guest) == 200)
+        let harness = try ExchangeHarness()
+        let stub = try connect(harness, TestAuthenticator())
+        try stub.write(request("PUT /t/a?retain", body: "x"))
+        #expect(try status(stub) == 200)
         var condition = AccessRule.Condition()
         condition.isEveryone = true
         var rule = AccessRule(for: condition)
         rule.subscribe = [try FilterTemplate("a")]
         let rules = Access([rule])
-        try house.run { $0.adopt(rules) }
-        try guest.write(request("GET /t/a", "alice"))
-        let head = try guest.read(until: "\r\n\r\n")
+        try harness.run { $0.adopt(rules) }
+        try stub.write(request("GET /t/a", "alice"))
+        let head = try stub.read(until: "\r\n\r\n")
         #expect(
             head.contains("Referrer-Policy: no-referrer\r\n") && head.contains("Cache-Control: private, no-cache\r\n"))
     }
 
     /// Neither the next request nor a body is read before the client has been authenticated.
     @Test func anAnswerMayComeLater() throws {
-        let house = try ExchangeHouse()
+        let harness = try ExchangeHarness()
         let authenticator = TestAuthenticator(isSlow: true)
-        let guest = try connect(house, authenticator)
-        try guest.write(request("POST /t/a", "first", body: "x") + request("GET /t/a", "second"))
+        let stub = try connect(harness, authenticator)
+        try stub.write(request("POST /t/a", "first", body: "x") + request("GET /t/a", "second"))
         #expect(try authenticator.nextName() == "first")
         // Whatever has come is looked at by now.
-        for _ in 0..<10 { try house.run { _ in } }
+        for _ in 0..<10 { try harness.run { _ in } }
         #expect(authenticator.names == [])
-        #expect(house.published().isEmpty)
+        #expect(harness.published().isEmpty)
         try authenticator.reply(.success(.anonymous))
-        #expect(try status(guest) == 200)
+        #expect(try status(stub) == 200)
         #expect(try authenticator.nextName() == "second")
         try authenticator.reply(.failure(AuthenticationFailure(.invalid, "Wrong.")))
-        #expect(try status(guest) == 401)
+        #expect(try status(stub) == 401)
         // The connection goes on.
-        try guest.write(request("GET /health/live"))
-        #expect(try status(guest) == 200)
+        try stub.write(request("GET /health/live"))
+        #expect(try status(stub) == 200)
     }
 
     @Test func anAnswerHasTheTimeOfAHead() throws {
-        let house = try ExchangeHouse()
+        let harness = try ExchangeHarness()
         let authenticator = TestAuthenticator(isSlow: true)
-        let guest = try connect(house, authenticator, headTimeout: 50_000_000, start: request("GET /t/a", "first"))
-        #expect(try status(guest) == 503)
-        #expect(try guest.readToEnd().isEmpty, "the connection has ended")
+        let stub = try connect(harness, authenticator, headTimeout: 50_000_000, start: request("GET /t/a", "first"))
+        #expect(try status(stub) == 503)
+        #expect(try stub.readToEnd().isEmpty, "the connection has ended")
         try authenticator.reply(.success(.anonymous))
-        try house.run { _ in }
+        try harness.run { _ in }
     }
 
     @Test func anAnswerMayComeTooLate() throws {
-        let house = try ExchangeHouse()
+        let harness = try ExchangeHarness()
         let authenticator = TestAuthenticator(isSlow: true)
-        let guest = try connect(house, authenticator)
-        try guest.write(request("GET /t/a", "first"))
+        let stub = try connect(harness, authenticator)
+        try stub.write(request("GET /t/a", "first"))
         #expect(try authenticator.nextName() == "first")
-        guest.leave()
+        stub.leave()
         try authenticator.reply(.success(.anonymous))
-        let next = try connect(house, authenticator)
+        let next = try connect(harness, authenticator)
         try next.write(request("GET /health/live"))
         #expect(try status(next) == 200)
     }
 
     /// The handshake waits like any request, and frames that come with it wait for their socket.
     @Test func aSocketMayOpenLater() throws {
-        let house = try ExchangeHouse()
+        let harness = try ExchangeHarness()
         let authenticator = TestAuthenticator(isSlow: true)
-        let guest = try connect(house, authenticator)
+        let stub = try connect(harness, authenticator)
         let upgrade = """
             Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n
             """
-        try guest.write(request("GET /ws", "first", upgrade))
-        try guest.send(#"{"op":"ping","id":7}"#)
+        try stub.write(request("GET /ws", "first", upgrade))
+        try stub.send(#"{"op":"ping","id":7}"#)
         #expect(try authenticator.nextName() == "first")
         try authenticator.reply(.success(Principal(.token, user: "first")))
-        #expect(try guest.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 101 "))
-        #expect(try guest.receive().op == "welcome")
-        #expect(try guest.receive().id == 7)
-        #expect(try house.run { $0.everybody.first?.client.principal.user } == "first")
+        #expect(try stub.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 101 "))
+        #expect(try stub.receive().op == "welcome")
+        #expect(try stub.receive().id == 7)
+        #expect(try harness.run { $0.everybody.first?.client.principal.user } == "first")
     }
     /// A balancer sends readers elsewhere.
     @Test func aStoreThatCannotBeReadIsNotReady() throws {
         let store = GateStore()
-        let house = try ExchangeHouse(store)
+        let harness = try ExchangeHarness(store)
         store.setBusy(true)
-        let guest = try connect(house, TestAuthenticator())
-        try guest.write(request("GET /t/a"))
-        #expect(try status(guest) == 503)
-        try guest.write(request("GET /health/ready"))
-        #expect(try guest.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 503 "))
-        #expect(try guest.read(until: "}").contains("the store cannot be read"))
+        let stub = try connect(harness, TestAuthenticator())
+        try stub.write(request("GET /t/a"))
+        #expect(try status(stub) == 503)
+        try stub.write(request("GET /health/ready"))
+        #expect(try stub.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 503 "))
+        #expect(try stub.read(until: "}").contains("the store cannot be read"))
     }
 }

@@ -18,12 +18,13 @@ struct HTTPTests {
     }
 
     /// An HTTP connection to a broker of its own.
-    private func connect(_ settings: Settings = Settings()) throws -> Guest {
-        let house = try ExchangeHouse(settings: settings)
-        let thread = StoreThread(store: house.store, maximumQueuedBytes: 0, onSettled: { _ in })
+    private func connect(_ settings: Settings = Settings()) throws -> StubClient {
+        let harness = try ExchangeHarness(settings: settings)
+        let thread = StoreThread(store: harness.store, maximumQueuedBytes: 0, onSettled: { _ in })
         let figures = Figures(
-            reactors: [], shards: house.counters, sequencer: house.sequencer, store: house.store, storeThread: thread)
-        return try house.connectStream { shard, stream in
+            reactors: [], shards: harness.counters, sequencer: harness.sequencer, store: harness.store,
+            storeThread: thread)
+        return try harness.connectStream { shard, stream in
             var settings = HTTPSettings(shard.configuration)
             settings.headTimeout = 120_000_000_000
             settings.makeRefusal = Routes.refusal
@@ -37,16 +38,16 @@ struct HTTPTests {
         }
     }
 
-    private func ask(_ guest: Guest, _ line: String, _ fields: String = "", body: String = "") throws -> Response {
+    private func ask(_ stub: StubClient, _ line: String, _ fields: String = "", body: String = "") throws -> Response {
         let length = body.isEmpty ? "" : "Content-Length: \(body.utf8.count)\r\n"
-        try guest.write(Array("\(line) HTTP/1.1\r\nHost: localhost\r\n\(fields)\(length)\r\n\(body)".utf8))
-        let head = try guest.read(until: "\r\n\r\n")
+        try stub.write(Array("\(line) HTTP/1.1\r\nHost: localhost\r\n\(fields)\(length)\r\n\(body)".utf8))
+        let head = try stub.read(until: "\r\n\r\n")
         let status = try #require(Int(head.dropFirst(9).prefix(3)))
         let response = Response(status: status, head: head, body: "")
         guard !line.hasPrefix("HEAD"), let length = response.field("Content-Length").flatMap({ Int($0) }) else {
             return response
         }
-        let bytes = try #require(try guest.read(length))
+        let bytes = try #require(try stub.read(length))
         return Response(status: status, head: head, body: String(decoding: bytes, as: UTF8.self))
     }
 
@@ -79,39 +80,39 @@ struct HTTPTests {
     /// The same topic, however its bytes are escaped.
     @Test(arguments: ["a%2Fb%20%C3%A9", "a/b%20%c3%a9", "%61/%62%20%C3%A9"])
     func decodesPaths(path: String) throws {
-        let guest = try connect()
-        #expect(try ask(guest, "PUT /t/a/b%20%C3%A9?retain", body: "value").status == 200)
-        let found = try ask(guest, "GET /t/\(path)")
+        let stub = try connect()
+        #expect(try ask(stub, "PUT /t/a/b%20%C3%A9?retain", body: "value").status == 200)
+        let found = try ask(stub, "GET /t/\(path)")
         #expect(found.status == 200 && found.body == "value")
-        let poll = try ask(guest, "GET /s/a/%2B?poll=1")
+        let poll = try ask(stub, "GET /s/a/%2B?poll=1")
         #expect(poll.status == 200 && poll.field("Transfer-Encoding") == "chunked")
-        #expect(try guest.read(until: "0\r\n\r\n").contains(#""topic":"a/b é","seq":1,"#))
+        #expect(try stub.read(until: "0\r\n\r\n").contains(#""topic":"a/b é","seq":1,"#))
     }
 
     @Test func keepsAValueAsItWasPublished() throws {
-        let guest = try connect()
-        let put = try ask(guest, "PUT /t/a?retain", "Content-Type: text/x; a=b\r\n", body: "héllo")
+        let stub = try connect()
+        let put = try ask(stub, "PUT /t/a?retain", "Content-Type: text/x; a=b\r\n", body: "héllo")
         #expect(put.body == #"{"seq":1,"stored":true}"# + "\n")
-        let found = try ask(guest, "GET /t/a")
+        let found = try ask(stub, "GET /t/a")
         #expect(found.body == "héllo" && found.field("Content-Type") == "text/x; a=b")
         #expect(found.field("ETag") == #""1""# && found.field("X-Content-Type-Options") == "nosniff")
         let modified = try #require(found.field("Last-Modified"))
-        #expect(try ask(guest, "HEAD /t/a").field("Content-Length") == "6")
+        #expect(try ask(stub, "HEAD /t/a").field("Content-Length") == "6")
         for fields in [
             #"If-None-Match: "1""#, #"If-None-Match: W/"1", "5""#, "If-None-Match: *", "If-Modified-Since: \(modified)",
         ] {
-            #expect(try ask(guest, "GET /t/a", fields + "\r\n").status == 304, "\(fields)")
+            #expect(try ask(stub, "GET /t/a", fields + "\r\n").status == 304, "\(fields)")
         }
-        #expect(try ask(guest, "GET /t/a", "If-None-Match: \"2\"\r\nIf-Modified-Since: \(modified)\r\n").status == 200)
-        #expect(try ask(guest, "DELETE /t/a", "If-Match: \"2\"\r\n").status == 412)
-        #expect(try ask(guest, "DELETE /t/a", "If-Match: \"1\"\r\n").status == 204)
-        #expect(try ask(guest, "GET /t/a").status == 404)
+        #expect(try ask(stub, "GET /t/a", "If-None-Match: \"2\"\r\nIf-Modified-Since: \(modified)\r\n").status == 200)
+        #expect(try ask(stub, "DELETE /t/a", "If-Match: \"2\"\r\n").status == 412)
+        #expect(try ask(stub, "DELETE /t/a", "If-Match: \"1\"\r\n").status == 204)
+        #expect(try ask(stub, "GET /t/a").status == 404)
     }
 
     @Test func publishesConditionally() throws {
-        let guest = try connect()
+        let stub = try connect()
         func put(_ fields: String) throws -> Int {
-            try ask(guest, "PUT /t/a?retain", fields + "\r\n", body: "x").status
+            try ask(stub, "PUT /t/a?retain", fields + "\r\n", body: "x").status
         }
         #expect(try put("If-Match: *") == 412)
         #expect(try put("If-None-Match: *") == 200)
@@ -141,12 +142,12 @@ struct HTTPTests {
     }
 
     @Test func followsByEventsAndByLines() throws {
-        let guest = try connect()
-        _ = try ask(guest, "PUT /t/a?retain", "Content-Type: application/json\r\n", body: "{\n\"b\": 1\n}")
-        let events = try ask(guest, "GET /s/a", "Accept: text/event-stream\r\nLast-Event-ID: 0\r\n")
+        let stub = try connect()
+        _ = try ask(stub, "PUT /t/a?retain", "Content-Type: application/json\r\n", body: "{\n\"b\": 1\n}")
+        let events = try ask(stub, "GET /s/a", "Accept: text/event-stream\r\nLast-Event-ID: 0\r\n")
         #expect(events.field("Content-Type") == "text/event-stream")
-        #expect(try guest.read(until: "\n\n\r\n").contains("retry: 3000\n\n"))
-        let text = try guest.read(until: "\n\n\r\n") + guest.read(until: "\n\n\r\n") + guest.read(until: "\n\n\r\n")
+        #expect(try stub.read(until: "\n\n\r\n").contains("retry: 3000\n\n"))
+        let text = try stub.read(until: "\n\n\r\n") + stub.read(until: "\n\n\r\n") + stub.read(until: "\n\n\r\n")
         let lines = text.split(whereSeparator: \.isNewline)
         #expect(lines.contains { $0.hasPrefix(#"data: {"op":"gap","filter":"a","since":0,"seq":1}"#) })
         #expect(lines.contains { $0.wholeMatch(of: /id: [1-9][0-9]*-1/) != nil } && lines.contains("event: live"))
@@ -154,15 +155,15 @@ struct HTTPTests {
     }
 
     @Test func refusesForeignOrigins() throws {
-        let guest = try connect()
-        let own = try ask(guest, "GET /health/live", "Origin: http://localhost:5173\r\n")
+        let stub = try connect()
+        let own = try ask(stub, "GET /health/live", "Origin: http://localhost:5173\r\n")
         #expect(own.status == 200 && own.field("Access-Control-Allow-Origin") == "http://localhost:5173")
-        let foreign = try ask(guest, "GET /health/live", "Origin: http://evil\r\n")
+        let foreign = try ask(stub, "GET /health/live", "Origin: http://evil\r\n")
         #expect(foreign.status == 403 && foreign.body.contains(#""code":"forbidden""#))
         #expect(foreign.field("Access-Control-Allow-Origin") == nil)
         // The first of two is known by now.
         let fields = "Origin: http://localhost:5173\r\nOrigin: http://evil\r\n"
-        #expect(try ask(guest, "GET /health/live", fields).status == 400)
+        #expect(try ask(stub, "GET /health/live", fields).status == 400)
     }
 
     /// Each matter is told once, and of those that clients cause only a limited number.

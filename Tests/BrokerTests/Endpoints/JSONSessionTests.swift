@@ -7,9 +7,9 @@ import Testing
 struct JSONSessionTests {
     /// The answers, as they are on the wire, to frames sent on a new connection.
     private func answers(to frames: [String], _ count: Int, settings: Settings = Settings()) throws -> [String] {
-        let guest = try ExchangeHouse(settings: settings).connectJSON()
-        for frame in frames { try guest.send(frame) }
-        return try (0..<count).map { _ in try #require(try guest.frame()).text }
+        let stub = try ExchangeHarness(settings: settings).connectJSON()
+        for frame in frames { try stub.send(frame) }
+        return try (0..<count).map { _ in try #require(try stub.frame()).text }
     }
 
     /// An `id` as it comes back, of either type; without one, success is silent.
@@ -70,10 +70,10 @@ struct JSONSessionTests {
 
     @Test(arguments: frames)
     func aFrameMayHoldSeveralLines(frame: String, expected: [String]) throws {
-        let guest = try ExchangeHouse().connectJSON()
-        try guest.send(frame)
+        let stub = try ExchangeHarness().connectJSON()
+        try stub.send(frame)
         var found: [String] = []
-        let last = try guest.ask(#"{"op":"ping","id":99}"#, id: 99)
+        let last = try stub.ask(#"{"op":"ping","id":99}"#, id: 99)
         for notice in last.dropLast() { found.append(notice.op == "pong" ? "pong \(notice.id ?? 0)" : notice.op ?? "") }
         // Where a broken object ends is anybody's guess; what is after its line is not.
         let isCut = frame.hasPrefix("{\"op\":\"ping\"\n")
@@ -81,119 +81,119 @@ struct JSONSessionTests {
     }
 
     @Test func aBinaryFrameEndsIt() throws {
-        let guest = try ExchangeHouse().connectJSON()
-        try guest.send("{}", .binary)
-        #expect(try guest.frame()?.payload.prefix(2) == [0x03, 0xEB], "1003")
+        let stub = try ExchangeHarness().connectJSON()
+        try stub.send("{}", .binary)
+        #expect(try stub.frame()?.payload.prefix(2) == [0x03, 0xEB], "1003")
     }
 
     @Test func subscribesToAllFiltersOrNone() throws {
         var settings = Settings()
         settings.limits.subscriptionsPerClient = 3
         settings.access.anonymous.subscribe = ["a/#"]
-        let house = try ExchangeHouse(settings: settings)
-        let guest = try house.connectJSON()
+        let harness = try ExchangeHarness(settings: settings)
+        let stub = try harness.connectJSON()
         func code(_ filters: String, _ id: Int) throws -> String? {
             let command = #"{"op":"subscribe","id":\#(id),"filter":[\#(filters)],"snapshot":false}"#
-            return try guest.ask(command, id: id).last?.code
+            return try stub.ask(command, id: id).last?.code
         }
         #expect(try code(#""a/1","b""#, 1) == "forbidden")
         #expect(try code(#""a/1","a/2","a/3","a/4""#, 2) == "limit-exceeded")
-        #expect(house.counters[0].subscriptions.current == 0)
+        #expect(harness.counters[0].subscriptions.current == 0)
         #expect(try code(#""a/1","a/2","a/1""#, 3) == nil)
-        #expect(house.counters[0].subscriptions.current == 2)
+        #expect(harness.counters[0].subscriptions.current == 2)
         #expect(try code(#""a/1","a/3""#, 4) == nil, "one of them was there before")
         #expect(try code(#""a/4""#, 5) == "limit-exceeded")
-        #expect(try guest.ask(#"{"op":"unsubscribe","id":6,"filter":["a/1","a/9"]}"#, id: 6).last?.code == "not-found")
-        #expect(house.counters[0].subscriptions.current == 3 && house.counters[0].subscriptionLimit.current == 2)
+        #expect(try stub.ask(#"{"op":"unsubscribe","id":6,"filter":["a/1","a/9"]}"#, id: 6).last?.code == "not-found")
+        #expect(harness.counters[0].subscriptions.current == 3 && harness.counters[0].subscriptionLimit.current == 2)
     }
 
     /// A list that is longer than a client may have filters is refused, whatever is in it; one filter twice is one filter.
     @Test func readsAListOfFiltersAsASet() throws {
         var settings = Settings()
         settings.limits.subscriptionsPerClient = 3
-        let house = try ExchangeHouse(settings: settings)
-        let guest = try house.connectJSON()
+        let harness = try ExchangeHarness(settings: settings)
+        let stub = try harness.connectJSON()
         for (id, operation) in ["subscribe", "unsubscribe"].enumerated() {
             let long = #"{"op":"\#(operation)","id":\#(id),"filter":["a","a","a","a"]}"#
-            #expect(try guest.ask(long, id: id).last?.code == "limit-exceeded")
+            #expect(try stub.ask(long, id: id).last?.code == "limit-exceeded")
         }
-        let answers = try guest.ask(#"{"op":"subscribe","id":8,"filter":["a","b","a"],"snapshot":false}"#, id: 8)
+        let answers = try stub.ask(#"{"op":"subscribe","id":8,"filter":["a","b","a"],"snapshot":false}"#, id: 8)
         #expect(answers.last?.code == nil)
-        let then = try guest.ask(#"{"op":"unsubscribe","id":9,"filter":["a","b","a"]}"#, id: 9)
+        let then = try stub.ask(#"{"op":"unsubscribe","id":9,"filter":["a","b","a"]}"#, id: 9)
         #expect(then.map(\.op) == ["live", "live", "ok"])
-        #expect(house.counters[0].subscriptions.current == 0 && house.counters[0].subscriptionLimit.current == 2)
+        #expect(harness.counters[0].subscriptions.current == 0 && harness.counters[0].subscriptionLimit.current == 2)
     }
 
     /// More commands than one turn has time for, with one that is none and those that publish among them.
     @Test func answersTheCommandsOfALongFrameInTheirOrder() throws {
-        let house = try ExchangeHouse()
-        let guest = try house.connectJSON()
+        let harness = try ExchangeHarness()
+        let stub = try harness.connectJSON()
         let lines = (0..<3500).map { id in
             id % 100 == 7
                 ? #"{"op":"publish","id":\#(id),"topic":"a","data":\#(id)}"# : #"{"op":"ping","id":\#(id)}"#
         }
-        try guest.send((lines + ["nonsense"]).joined(separator: "\n"))
-        try guest.send(#"{"op":"ping","id":3500}"#)
+        try stub.send((lines + ["nonsense"]).joined(separator: "\n"))
+        try stub.send(#"{"op":"ping","id":3500}"#)
         var answered: [Int] = []
         var errors = 0
         while answered.last != 3500 {
-            let notice = try Notice(json: try #require(try guest.frame()).payload)
+            let notice = try Notice(json: try #require(try stub.frame()).payload)
             if let id = notice.id { answered.append(id) } else { errors += 1 }
         }
         // A publication is answered when its turn has ended.
         let pings = answered.filter { $0 % 100 != 7 }
         #expect(pings == pings.sorted() && Set(answered).count == 3501 && errors == 1)
         #expect(
-            house.published().map { String(decoding: $0.payload, as: UTF8.self) }
+            harness.published().map { String(decoding: $0.payload, as: UTF8.self) }
                 == lines.indices.filter { $0 % 100 == 7 }.map(String.init))
-        #expect(house.counters[0].heldFrames.current == 1)
+        #expect(harness.counters[0].heldFrames.current == 1)
     }
 
     /// The commands of a frame wait for a client that does not take the answers, and go on when it does.
     @Test func aFrameWaitsForItsReader() throws {
         var settings = Settings()
         settings.limits.pending = 16 << 10
-        let house = try ExchangeHouse(settings: settings)
-        let guest = try house.connectJSON(sendBuffer: 4096)
-        try guest.send((0..<2000).map { #"{"op":"x","id":\#($0)}"# }.joined(separator: "\n"))
+        let harness = try ExchangeHarness(settings: settings)
+        let stub = try harness.connectJSON(sendBuffer: 4096)
+        try stub.send((0..<2000).map { #"{"op":"x","id":\#($0)}"# }.joined(separator: "\n"))
         // It has been read when another client, of the same reactor, is answered twice.
-        let other = try house.connectJSON()
+        let other = try harness.connectJSON()
         for id in 0..<2 { _ = try other.ask(#"{"op":"ping","id":\#(id)}"#, id: id) }
-        #expect(house.counters[0].errors.current < 2000)
-        for id in 0..<2000 { #expect(try Notice(json: try #require(try guest.frame()).payload).id == id) }
+        #expect(harness.counters[0].errors.current < 2000)
+        for id in 0..<2000 { #expect(try Notice(json: try #require(try stub.frame()).payload).id == id) }
     }
 
     /// The CLOSE is answered when all that came before it has been.
     @Test func aFrameIsDoneBeforeTheCloseThatFollowsIt() throws {
-        let guest = try ExchangeHouse().connectJSON()
-        try guest.send((0..<2500).map { #"{"op":"ping","id":\#($0)}"# }.joined(separator: "\n"))
-        try guest.write(FrameEncoder.closeFrame(.normal, reason: "", maskingKey: MaskingKey(1, 2, 3, 4)))
-        for id in 0..<2500 { #expect(try Notice(json: try #require(try guest.frame()).payload).id == id) }
-        #expect(try guest.frame()?.opcode == 8)
+        let stub = try ExchangeHarness().connectJSON()
+        try stub.send((0..<2500).map { #"{"op":"ping","id":\#($0)}"# }.joined(separator: "\n"))
+        try stub.write(FrameEncoder.closeFrame(.normal, reason: "", maskingKey: MaskingKey(1, 2, 3, 4)))
+        for id in 0..<2500 { #expect(try Notice(json: try #require(try stub.frame()).payload).id == id) }
+        #expect(try stub.frame()?.opcode == 8)
     }
 
     @Test func refusesPublications() throws {
         var settings = Settings()
         settings.limits.publishRate = 3
         settings.access.anonymous.publish = ["a/#", "$SYS/#"]
-        let house = try ExchangeHouse(settings: settings)
-        let guest = try house.connectJSON()
+        let harness = try ExchangeHarness(settings: settings)
+        let stub = try harness.connectJSON()
         let topics = ["a/1", "b", "$SYS/x", "$SYS", "a/2", "a/3", "a/4"]
         var codes: [String?] = []
         for (id, topic) in topics.enumerated() {
             codes.append(
-                try guest.ask(#"{"op":"publish","id":\#(id),"topic":"\#(topic)","data":1}"#, id: id).last?.code)
+                try stub.ask(#"{"op":"publish","id":\#(id),"topic":"\#(topic)","data":1}"#, id: id).last?.code)
         }
         #expect(codes == [nil, "forbidden", "forbidden", "forbidden", nil, nil, "rate-limited"])
-        #expect(house.published().map(\.topic.name) == ["a/1", "a/2", "a/3"])
-        #expect(house.counters[0].rateLimited.current == 1 && house.counters[0].errors.current == 4)
+        #expect(harness.published().map(\.topic.name) == ["a/1", "a/2", "a/3"])
+        #expect(harness.counters[0].rateLimited.current == 1 && harness.counters[0].errors.current == 4)
     }
 
     @Test func saysWhatBecameOfAPublication() throws {
         let gate = GateStore()
-        let guest = try ExchangeHouse(gate).connectJSON()
+        let stub = try ExchangeHarness(gate).connectJSON()
         func publish(_ id: Int, _ members: String) throws -> Notice? {
-            try guest.ask(#"{"op":"publish","id":\#(id),"topic":"a","data":"x"\#(members)}"#, id: id).last
+            try stub.ask(#"{"op":"publish","id":\#(id),"topic":"a","data":"x"\#(members)}"#, id: id).last
         }
         let routed = try publish(1, "")
         #expect(routed?.seq == 1 && routed?.stored == false)

@@ -44,15 +44,15 @@ extension Link {
 /// What the library takes, and what it refuses, in a real Redis.
 @Suite("EngineFunctions: terms, arming, appending", .serialized)
 struct EngineFunctionTests {
-    private let house: EngineHouse
+    private let harness: EngineHarness
     private let redis: RedisServer
     private let link: Link
     private let keys = EngineFunctions.Keys(cluster: "test")
 
     init() throws {
-        house = try EngineHouse()
+        harness = try EngineHarness()
         redis = try RedisServer()
-        link = try house.open(redis)
+        link = try harness.open(redis)
         try link.load()
     }
 
@@ -109,7 +109,7 @@ struct EngineFunctionTests {
         let port = try RedisServer.freePort()
         let primary = try RedisServer(port: port)
         let replica = try RedisServer(["--replicaof", "127.0.0.1 \(port)"])
-        let (old, new) = (try house.open(primary), try house.open(replica))
+        let (old, new) = (try harness.open(primary), try harness.open(replica))
         try old.load()
         _ = try old.ready(keys, "a", "0-0")
         #expect(try old.append(keys, term: 1) == "1025")
@@ -138,7 +138,7 @@ struct EngineFunctionTests {
         let port = try RedisServer.freePort()
         let primary = try RedisServer(port: try RedisServer.freePort())
         let replica = try RedisServer(["--replicaof", "127.0.0.1 \(primary.port)"], port: port)
-        let (old, new) = (try house.open(primary), try house.open(replica))
+        let (old, new) = (try harness.open(primary), try harness.open(replica))
         try old.load()
         _ = try old.ready(keys, "a", "0-0")
         #expect(try old.append(keys, term: 1) == "1025")

@@ -7,20 +7,20 @@ import Testing
 
 @Suite("EngineLink: commands to a real Redis, and to servers that are none", .serialized)
 struct EngineLinkTests {
-    private let house: EngineHouse
+    private let harness: EngineHarness
 
-    init() throws { house = try EngineHouse() }
+    init() throws { harness = try EngineHarness() }
 
     private func failure(
         _ endpoint: Endpoint, _ access: EngineLink.Access = .init(), _ limits: EngineLink.Limits = .patient
     ) -> EngineFailure? {
-        do { _ = try house.open(endpoint, access, limits) } catch { return error as? EngineFailure }
+        do { _ = try harness.open(endpoint, access, limits) } catch { return error as? EngineFailure }
         return nil
     }
 
     @Test func answersInOrder() throws {
         let redis = try RedisServer()
-        let link = try house.open(redis)
+        let link = try harness.open(redis)
         let server = try #require(try link.facts)
         #expect(server.version.hasPrefix("7.") && server.isPrimary)
         let answers = try link.all((1...900).map { _ in ["INCR", "n"] } + [["LPUSH", "n", "x"], ["INCR", "n"]])
@@ -36,7 +36,7 @@ struct EngineLinkTests {
 
     @Test func logsIn() throws {
         let redis = try RedisServer()
-        let first = try house.open(redis)
+        let first = try harness.open(redis)
         _ = try first.ask("ACL", "SETUSER", "b", "on", ">secret", "~broker:*", "+@all")
         _ = try first.ask("CONFIG", "SET", "requirepass", "other")
         var access = EngineLink.Access()
@@ -46,24 +46,24 @@ struct EngineLinkTests {
         guard case .refused(let wrong)? = failure(redis.endpoint, access) else { throw NothingCame() }
         #expect(wrong.code == "WRONGPASS")
         access.password = "secret"
-        let link = try house.open(redis, access)
+        let link = try harness.open(redis, access)
         #expect(try link.ask("SET", "broker:a", "1") == .simple("OK"))
         #expect(try link.refusal("SET", "a", "1") == "NOPERM")
         (access.user, access.password) = (nil, "other")
-        #expect(try house.open(redis, access).ask("ACL", "WHOAMI").text == "default")
+        #expect(try harness.open(redis, access).ask("ACL", "WHOAMI").text == "default")
     }
 
     /// What waits is told, each once, and then that it is over.
     @Test func endsWithItsServer() throws {
         let redis = try RedisServer()
-        let link = try house.open(redis)
+        let link = try harness.open(redis)
         let answers = try link.all(
             [["BLPOP", "nothing", "0"], ["PING"], ["PING"]].map { RESPCommand($0) }, patience: 200_000_000)
         #expect(
             answers == Array(repeating: .failure(.silent), count: 3), "an answer that does not come in time ends it")
         #expect(try link.end.get() == .silent)
         #expect(try link.all([["PING"]]) == [.failure(.closed)])
-        let other = try house.open(redis)
+        let other = try harness.open(redis)
         #expect(try other.all([["SHUTDOWN", "NOSAVE"], ["PING"]]) == Array(repeating: .failure(.closed), count: 2))
         #expect(try other.end.get() == .closed)
         guard case .unreachable? = failure(redis.endpoint) else { throw NothingCame() }
@@ -73,7 +73,7 @@ struct EngineLinkTests {
         let redis = try RedisServer()
         var limits = EngineLink.Limits.patient
         limits.maximumCommands = 3
-        let link = try house.open(redis, .init(), limits)
+        let link = try harness.open(redis, .init(), limits)
         let answers = try link.all((0..<5).map { _ in ["PING"] })
         #expect(answers.count { $0 == .failure(.busy) } == 2 && answers.count { $0 == .success(.simple("PONG")) } == 3)
         #expect(try link.ask("PING") == .simple("PONG"))
@@ -93,7 +93,7 @@ struct EngineLinkTests {
         let chatty = try Impostor { words in
             words.first == "HELLO" ? "*2\r\n$7\r\nversion\r\n$1\r\n7\r\n" : "+PONG\r\n+more\r\n"
         }
-        let link = try house.open(chatty.endpoint)
+        let link = try harness.open(chatty.endpoint)
         #expect(try link.ask("PING") == .simple("PONG"))
         #expect(try link.end.get() == .malformed(RESPMistake("an answer to nothing")))
     }
@@ -122,7 +122,7 @@ struct EngineLinkTests {
         access.security = StreamOpening.Security(
             try TLSContext.client(.file(certificate)), serverName: "engine.example")
         let endpoint = Endpoint.internet(host: "127.0.0.1", port: port, isSecure: true)
-        let link = try house.open(endpoint, access)
+        let link = try harness.open(endpoint, access)
         #expect(try link.ask("ECHO", .bytes([UInt8](repeating: 1, count: 200_000))).text?.utf8.count == 200_000)
         access.security?.serverName = "other.example"
         guard case .unreachable(.insecure(.untrusted))? = failure(endpoint, access) else { throw NothingCame() }

@@ -37,19 +37,19 @@ private final class Guide {
 
     let events = Events()
     private let owned: Owned
-    private let house: EngineHouse
+    private let harness: EngineHarness
 
-    init(_ house: EngineHouse, to role: EngineRoute.Role, at place: EngineRoute.Place) throws {
-        self.house = house
+    init(_ harness: EngineHarness, to role: EngineRoute.Role, at place: EngineRoute.Place) throws {
+        self.harness = harness
         let events = events
-        owned = try house.run { reactor, answer in
+        owned = try harness.run { reactor, answer in
             let route = EngineRoute(to: role, at: place, .init(), .patient, on: reactor) { events.add($0) }
             route.start()
             answer.put(Owned(route: route))
         }
     }
 
-    deinit { house.remote.run { [owned] _ in owned.route.stop() } }
+    deinit { harness.remote.run { [owned] _ in owned.route.stop() } }
 
     func opened(_ endpoint: Endpoint? = nil) throws -> Endpoint {
         try events.wait { result in
@@ -66,9 +66,9 @@ private final class Guide {
 
 @Suite("EngineRoute: the way to the engine, by addresses and by sentinels", .serialized)
 struct EngineRouteTests {
-    private let house: EngineHouse
+    private let harness: EngineHarness
 
-    init() throws { house = try EngineHouse() }
+    init() throws { harness = try EngineHarness() }
 
     private static let hello = "*2\r\n$7\r\nversion\r\n$1\r\n7\r\n"
 
@@ -88,7 +88,7 @@ struct EngineRouteTests {
     }
 
     private func survey(_ sentinels: [Endpoint]) throws -> Result<EngineAddresses, EngineFailure> {
-        try house.run { reactor, answer in
+        try harness.run { reactor, answer in
             _ = SentinelSurvey.begin(sentinels, name: "m", .init(), isSecure: true, .patient, on: reactor) {
                 answer.put($0)
             }
@@ -131,14 +131,14 @@ struct EngineRouteTests {
         let primary = try RedisServer(port: port)
         let replica = try RedisServer(["--replicaof", "127.0.0.1 \(port)"])
         let addresses = [replica.endpoint, primary.endpoint]
-        let writes = try Guide(house, to: .primary, at: .addresses(addresses))
+        let writes = try Guide(harness, to: .primary, at: .addresses(addresses))
         #expect(try writes.opened() == primary.endpoint)
-        let reads = try Guide(house, to: .replica, at: .addresses(addresses.reversed()))
+        let reads = try Guide(harness, to: .replica, at: .addresses(addresses.reversed()))
         #expect(try reads.opened() == replica.endpoint)
         primary.signal(SIGKILL)
         try writes.failure("the connection has ended")
         try reads.failure("no replica that follows")
-        let link = try house.open(replica)
+        let link = try harness.open(replica)
         _ = try link.ask("REPLICAOF", "NO", "ONE")
         #expect(try writes.opened() == replica.endpoint)
     }
@@ -159,11 +159,11 @@ struct EngineRouteTests {
 
                 """)
         let place = EngineRoute.Place.sentinels([sentinel.endpoint], name: "m", .init())
-        let writes = try Guide(house, to: .primary, at: place)
-        let reads = try Guide(house, to: .replica, at: place)
+        let writes = try Guide(harness, to: .primary, at: place)
+        let reads = try Guide(harness, to: .replica, at: place)
         let endpoints = ports.map { Endpoint.internet(host: "127.0.0.1", port: $0) }
         #expect(try writes.opened() == endpoints[0] && reads.opened() == endpoints[1])
-        let link = try house.open(sentinel)
+        let link = try harness.open(sentinel)
         #expect(try link.ask("SENTINEL", "FAILOVER", "m") == .simple("OK"))
         #expect(try writes.opened() == endpoints[1])
         #expect(servers.count == 2)

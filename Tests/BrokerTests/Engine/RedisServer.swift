@@ -131,7 +131,7 @@ final class Impostor: Sendable {
 }
 
 /// A thread with a reactor, where links to engines are.
-final class EngineHouse {
+final class EngineHarness {
     let remote: Remote
     private let thread: ThreadHandle
 
@@ -196,29 +196,29 @@ extension EngineLink.Limits {
 /// A link, asked from a test's thread.
 final class Link {
     let held: Held
-    private let house: EngineHouse
+    private let harness: EngineHarness
     fileprivate var server: RedisServer?
     /// Gets why it has ended.
     let end = Answer<EngineFailure>()
 
-    fileprivate init(_ held: Held, _ house: EngineHouse) throws {
-        (self.held, self.house) = (held, house)
+    fileprivate init(_ held: Held, _ harness: EngineHarness) throws {
+        (self.held, self.harness) = (held, harness)
         let end = end
-        _ = try house.run { _, answer in
+        _ = try harness.run { _, answer in
             held.link.onEnd = { end.put($0) }
             answer.put(true)
         }
     }
 
-    deinit { house.remote.run { [held] _ in held.link.close() } }
+    deinit { harness.remote.run { [held] _ in held.link.close() } }
 
     var facts: EngineLink.Server? {
-        get throws { try house.run { [held] _, answer in answer.put(held.link.server) } }
+        get throws { try harness.run { [held] _, answer in answer.put(held.link.server) } }
     }
 
     /// The answers to commands that are sent together.
     func all(_ commands: [RESPCommand], patience: Int64? = nil) throws -> [EngineLink.Answer] {
-        try house.run { [held] _, answer in
+        try harness.run { [held] _, answer in
             nonisolated(unsafe) var answers: [EngineLink.Answer] = []
             for command in commands {
                 held.link.ask(command, patience: patience) {

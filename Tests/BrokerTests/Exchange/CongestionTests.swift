@@ -4,7 +4,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-/// The reactor that cannot keep up is the house's own mailbox, which ``ExchangeHouse/published()`` empties.
+/// The reactor that cannot keep up is the harness's own mailbox, which ``ExchangeHarness/published()`` empties.
 @Suite("Congestion: every way in waits for reactors that cannot keep up")
 struct CongestionTests {
     enum Way: CaseIterable { case http, topic, json, admin }
@@ -20,26 +20,26 @@ struct CongestionTests {
 
     @Test(arguments: Way.allCases)
     func pausesThePublisher(way: Way) throws {
-        let house = try ExchangeHouse()
+        let harness = try ExchangeHarness()
         nonisolated(unsafe) let link = Link()
-        let guest = try house.connectStream { shard, stream in
+        let stub = try harness.connectStream { shard, stream in
             link.stream = stream
             return Self.driver(way, shard, stream)
         }
-        if way == .json { _ = try guest.receive() }
-        for number in 1...Self.count { try publish(guest, way, UInt64(number), house) }
-        #expect(try isPaused(house, link))
+        if way == .json { _ = try stub.receive() }
+        for number in 1...Self.count { try publish(stub, way, UInt64(number), harness) }
+        #expect(try isPaused(harness, link))
         // What ends other pauses does not end this one.
-        try house.run { _ in link.stream?.resumeReading() }
-        #expect(try isPaused(house, link))
-        #expect(house.published().count == Self.count)
-        try publish(guest, way, UInt64(Self.count + 1), house)
-        #expect(try !isPaused(house, link))
+        try harness.run { _ in link.stream?.resumeReading() }
+        #expect(try isPaused(harness, link))
+        #expect(harness.published().count == Self.count)
+        try publish(stub, way, UInt64(Self.count + 1), harness)
+        #expect(try !isPaused(harness, link))
     }
 
-    private func isPaused(_ house: ExchangeHouse, _ link: Link) throws -> Bool {
+    private func isPaused(_ harness: ExchangeHarness, _ link: Link) throws -> Bool {
         nonisolated(unsafe) let link = link
-        return try house.run { _ in link.stream?.isReadingPaused ?? false }
+        return try harness.run { _ in link.stream?.isReadingPaused ?? false }
     }
 
     private static func driver(_ way: Way, _ shard: Shard, _ stream: StreamConnection) -> any StreamDriver {
@@ -74,25 +74,25 @@ struct CongestionTests {
     }
 
     /// Publishes one message, and returns when it has the number `seq`.
-    private func publish(_ guest: Guest, _ way: Way, _ seq: UInt64, _ house: ExchangeHouse) throws {
+    private func publish(_ stub: StubClient, _ way: Way, _ seq: UInt64, _ harness: ExchangeHarness) throws {
         let payload = String(repeating: "x", count: Self.size)
         switch way {
         case .http:
-            try guest.write(
+            try stub.write(
                 Array("POST /t/t HTTP/1.1\r\nHost: x\r\nContent-Length: \(Self.size)\r\n\r\n\(payload)".utf8))
-            #expect(try guest.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 200 "))
-            _ = try guest.read(until: "}\n")
-        case .topic: try guest.send(payload)
+            #expect(try stub.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 200 "))
+            _ = try stub.read(until: "}\n")
+        case .topic: try stub.send(payload)
         case .json:
-            try guest.ask(#"{"op":"publish","id":\#(seq),"topic":"t","data":"\#(payload)"}"#, id: Int(seq))
+            try stub.ask(#"{"op":"publish","id":\#(seq),"topic":"t","data":"\#(payload)"}"#, id: Int(seq))
         case .admin:
-            try guest.send(#"{"id":1,"verb":"retained.set","topic":"t","data":"\#(payload)"}"#)
-            #expect(try #require(try guest.frame()).text.contains(#""seq":\#(seq),"#))
+            try stub.send(#"{"id":1,"verb":"retained.set","topic":"t","data":"\#(payload)"}"#)
+            #expect(try #require(try stub.frame()).text.contains(#""seq":\#(seq),"#))
         }
-        let sequencer = house.sequencer
-        try house.wait { _ in sequencer.newest >= seq }
+        let sequencer = harness.sequencer
+        try harness.wait { _ in sequencer.newest >= seq }
         // Its acknowledgement may come before the end of the turn in which the publisher is paused.
-        try house.run { _ in }
+        try harness.run { _ in }
     }
 
     /// Publishers that come and go cannot be paused, so there is an end to what is taken from them.
@@ -113,10 +113,10 @@ struct CongestionTests {
 
     /// Finding the subscribers of one message may take milliseconds where so many filters have many `+`.
     @Test func takesFewerPublicationsATurnBesideFiltersWithManyWildcards() throws {
-        let house = try ExchangeHouse()
-        let guest = try house.connectJSON()
+        let harness = try ExchangeHarness()
+        let stub = try harness.connectJSON()
         func publications() throws -> Int {
-            try house.run { shard in
+            try harness.run { shard in
                 var count = 0
                 repeat {
                     shard.chargeMatching(to: 77)
@@ -127,7 +127,7 @@ struct CongestionTests {
         }
         #expect(try publications() == 1000)
         let filters = (0..<800).map { #""+/+/a\#($0)/+/b""# }.joined(separator: ",")
-        try guest.ask(#"{"op":"subscribe","id":1,"filter":[\#(filters)]}"#, id: 1)
+        try stub.ask(#"{"op":"subscribe","id":1,"filter":[\#(filters)]}"#, id: 1)
         #expect(try publications() == 39)
     }
 

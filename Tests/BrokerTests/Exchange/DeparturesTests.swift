@@ -9,16 +9,16 @@ import Testing
 struct DeparturesTests {
     private static let count = 2 * Departures.most + 500
 
-    private func house() throws -> ExchangeHouse {
+    private func harness() throws -> ExchangeHarness {
         var settings = Settings()
         settings.limits.subscriptionsPerClient = Self.count
-        return try ExchangeHouse(settings: settings)
+        return try ExchangeHarness(settings: settings)
     }
 
     /// Subscribes the only client to `t/0`, `t/1` and so on.
-    private func subscribe(_ house: ExchangeHouse) throws {
+    private func subscribe(_ harness: ExchangeHarness) throws {
         let filters = try (0..<Self.count).map { try filter("t/\($0)") }
-        let subscribed = try house.run { shard in
+        let subscribed = try harness.run { shard in
             guard let session = shard.everybody.first else { return 0 }
             var options = SubscribeOptions()
             options.wantsSnapshot = false
@@ -39,11 +39,11 @@ struct DeparturesTests {
     }
 
     @Test func aTurnRemovesAThousand() throws {
-        let house = try house()
-        let guest = try house.connectJSON()
-        try subscribe(house)
+        let harness = try harness()
+        let stub = try harness.connectJSON()
+        try subscribe(harness)
         let answer = Answer<[Int]>()
-        try house.run { shard in
+        try harness.run { shard in
             shard.everybody.first?.connection?.reset()
             let turns = Turns()
             turns.watch(shard) { shard in
@@ -53,37 +53,37 @@ struct DeparturesTests {
             }
         }
         #expect(try answer.get() == [Self.count, Self.count, Self.count - 1000, 500, 0])
-        #expect(try guest.frame() == nil)
-        #expect(house.counters[0].subscriptions.current == 0)
-        #expect(house.sequencer.subscriptions.load(ordering: .relaxed) == 0)
+        #expect(try stub.frame() == nil)
+        #expect(harness.counters[0].subscriptions.current == 0)
+        #expect(harness.sequencer.subscriptions.load(ordering: .relaxed) == 0)
     }
 
     /// Its CLOSE is sent in the turn in which it is ended, and messages of that turn would come after it.
     @Test func aClosedClientGetsNoMessageOfWhatIsNotRemovedYet() throws {
-        let house = try house()
-        let guest = try house.connectJSON()
-        try subscribe(house)
+        let harness = try harness()
+        let stub = try harness.connectJSON()
+        try subscribe(harness)
         nonisolated(unsafe) let late = try draft("t/2400", "late")
-        try house.run { shard in
+        try harness.run { shard in
             shard.everybody.first?.end(.kicked("bye"))
             shard.publish(late, from: nil)
         }
-        #expect(try guest.frame()?.opcode == 8)
-        try guest.write(FrameEncoder.closeFrame(.normal, maskingKey: MaskingKey(1, 2, 3, 4)))
-        #expect(try guest.frame() == nil)
+        #expect(try stub.frame()?.opcode == 8)
+        try stub.write(FrameEncoder.closeFrame(.normal, maskingKey: MaskingKey(1, 2, 3, 4)))
+        #expect(try stub.frame() == nil)
     }
 
     /// The numbers and slots by which the tree knows subscribers are given to others when nothing of theirs is in it.
     @Test func anotherClientHasNothingOfOneThatHasLeft() throws {
-        let house = try house()
-        let guest = try house.connectJSON()
-        try subscribe(house)
+        let harness = try harness()
+        let stub = try harness.connectJSON()
+        try subscribe(harness)
         var ends: [Int32] = [-1, -1]
         try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0)
         let (ours, theirs) = (ends[0], ends[1])
         let places = Answer<[[UInt32]]>()
         nonisolated(unsafe) var drafts = [try draft("t/2400", "late")]
-        try house.run { shard in
+        try harness.run { shard in
             guard let old = shard.everybody.first, let connection = old.connection else { return }
             let oldPlace = [old.subscriptions.owner, connection.slot]
             connection.reset()
@@ -103,12 +103,12 @@ struct DeparturesTests {
         let found = try places.get()
         #expect(found[0][0] != found[1][0] && found[0][1] != found[1][1])
         #expect(found[2] == [UInt32(Self.count)], "they are all there still")
-        let newcomer = Guest(descriptor: ours, house: house)
+        let newcomer = StubClient(descriptor: ours, harness: harness)
         #expect(try newcomer.ask(#"{"op":"ping","id":1}"#, id: 1).compactMap(\.op) == ["welcome", "pong"])
-        #expect(try guest.frame() == nil)
-        try house.wait { $0.directory.tree.count == 0 }
-        let last = try house.connectJSON()
-        let all = try house.run { shard in
+        #expect(try stub.frame() == nil)
+        try harness.wait { $0.directory.tree.count == 0 }
+        let last = try harness.connectJSON()
+        let all = try harness.run { shard in
             shard.everybody.map { [$0.subscriptions.owner, $0.connection?.slot ?? .max] }
         }
         #expect(all.contains(found[0]), "they are used again")

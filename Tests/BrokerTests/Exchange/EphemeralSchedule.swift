@@ -14,7 +14,7 @@ struct EphemeralScheduleTests {
         let filter: String
         let slow: String
         let shard: Int
-        var guest: Guest
+        var stub: StubClient
         /// The answer to its first subscription, and everything after it; those of an attempt that saw nothing are forgotten.
         var notices: [Notice] = []
         /// Everything up to this number has come; `nil`: its subscription has not begun.
@@ -23,9 +23,9 @@ struct EphemeralScheduleTests {
 
     private final class World {
         let gate = GateStore()
-        let house: ExchangeHouse
+        let harness: ExchangeHarness
         var random: SeededGenerator
-        var members: [Guest] = []
+        var members: [StubClient] = []
         var watchers: [Watcher] = []
         var number = 0
 
@@ -35,7 +35,7 @@ struct EphemeralScheduleTests {
             // Of `q/#` nothing is kept.
             settings.history = [Settings.History(filter: "p/#", messages: 100_000)]
             settings.limits.pending = 64 << 10
-            house = try ExchangeHouse(gate, order: [0, 1], settings: settings, isDelayed: seed % 3 == 2)
+            harness = try ExchangeHarness(gate, order: [0, 1], settings: settings, isDelayed: seed % 3 == 2)
         }
 
         func pick(_ range: Range<Int>) -> Int { Int.random(in: range, using: &random) }
@@ -46,7 +46,7 @@ struct EphemeralScheduleTests {
         let world = try World(seed: seed)
         defer { world.gate.open() }
         for place in 0..<3 {
-            world.members.append(try world.house.connectJSON(on: place % 2))
+            world.members.append(try world.harness.connectJSON(on: place % 2))
             world.watchers.append(try watcher(world, place))
         }
         for _ in 0..<150 { try step(world) }
@@ -54,29 +54,29 @@ struct EphemeralScheduleTests {
         for member in world.members { member.leave() }
         // Each grace is short, and each removal is published.
         for shard in 0..<2 {
-            try world.house.wait(on: shard) { shard in
+            try world.harness.wait(on: shard) { shard in
                 shard.sequencer.ephemerals.count == 0 && shard.leases.isEmpty
             }
         }
         // Twice, for an order that answers later.
-        for _ in 0..<2 { _ = try world.house.publish([draft(Self.fence, "fence")]) }
+        for _ in 0..<2 { _ = try world.harness.publish([draft(Self.fence, "fence")]) }
         for place in world.watchers.indices { try finish(world, place) }
-        let log = world.house.published()
+        let log = world.harness.published()
         check(log, seed)
         for watcher in world.watchers { check(watcher, log, seed) }
     }
 
     private func watcher(_ world: World, _ place: Int) throws -> Watcher {
         let (filter, slow) = [("p/#", "close"), ("#", "close"), ("p/+", "drop-oldest")][place]
-        let guest = try world.house.connectJSON(on: place % 2, sendBuffer: 4096)
-        let watcher = Watcher(filter: filter, slow: slow, shard: place % 2, guest: guest)
+        let stub = try world.harness.connectJSON(on: place % 2, sendBuffer: 4096)
+        let watcher = Watcher(filter: filter, slow: slow, shard: place % 2, stub: stub)
         try subscribe(watcher)
         return watcher
     }
 
     private func subscribe(_ watcher: Watcher) throws {
         let since = watcher.position.map { ",\"since\":\($0)" } ?? ""
-        try watcher.guest.send(
+        try watcher.stub.send(
             #"{"op":"subscribe","id":1,"filter":"\#(watcher.filter)","slow":"\#(watcher.slow)"\#(since)}"#)
     }
 
@@ -86,7 +86,7 @@ struct EphemeralScheduleTests {
         case 9, 10:
             world.number += 1
             let name = Self.topics[world.pick(0..<Self.topics.count)]
-            _ = try world.house.publish([draft(name, "\(world.number) \(String(repeating: "x", count: 500))")])
+            _ = try world.harness.publish([draft(name, "\(world.number) \(String(repeating: "x", count: 500))")])
         case 11, 12: try replaceMember(world)
         case 13: world.gate.shut()
         case 14: world.gate.letOnePass()
@@ -114,14 +114,14 @@ struct EphemeralScheduleTests {
         if world.pick(0..<2) == 0 {
             world.members[place].leave()
         } else {
-            try world.house.run(on: place % 2) { $0.session(ofClient: number)?.end(.kicked("away")) }
+            try world.harness.run(on: place % 2) { $0.session(ofClient: number)?.end(.kicked("away")) }
         }
-        world.members[place] = try world.house.connectJSON(on: place % 2)
+        world.members[place] = try world.harness.connectJSON(on: place % 2)
     }
 
     /// Takes note of some of what is there; a watcher that was closed comes back.
     private func read(_ world: World, _ place: Int, _ bytes: Int) {
-        for frame in world.watchers[place].guest.whatIsHere(bytes) {
+        for frame in world.watchers[place].stub.whatIsHere(bytes) {
             guard let frame, frame.opcode == 1, let notice = try? Notice(json: frame.payload) else {
                 try? comeBack(world, place)
                 return
@@ -140,8 +140,8 @@ struct EphemeralScheduleTests {
     }
 
     private func comeBack(_ world: World, _ place: Int) throws {
-        world.watchers[place].guest.leave()
-        world.watchers[place].guest = try world.house.connectJSON(on: world.watchers[place].shard, sendBuffer: 4096)
+        world.watchers[place].stub.leave()
+        world.watchers[place].stub = try world.harness.connectJSON(on: world.watchers[place].shard, sendBuffer: 4096)
         if world.watchers[place].position == nil { world.watchers[place].notices = [] }
         try subscribe(world.watchers[place])
     }
@@ -149,14 +149,14 @@ struct EphemeralScheduleTests {
     private func finish(_ world: World, _ place: Int) throws {
         var fences = 0
         while fences < 2 {
-            guard let frame = try world.watchers[place].guest.frame(), frame.opcode == 1 else {
+            guard let frame = try world.watchers[place].stub.frame(), frame.opcode == 1 else {
                 try comeBack(world, place)
                 continue
             }
             let notice = try Notice(json: frame.payload)
             take(notice, &world.watchers[place])
             if notice.topic == Self.fence { fences = notice.retained == true ? 2 : fences + 1 }
-            if notice.op == "live", notice.seq ?? 0 >= world.house.sequencer.newest { fences = 2 }
+            if notice.op == "live", notice.seq ?? 0 >= world.harness.sequencer.newest { fences = 2 }
         }
     }
 

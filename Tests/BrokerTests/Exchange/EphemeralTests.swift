@@ -5,105 +5,105 @@ import Testing
 
 @Suite("§1: ephemeral values live as long as their publishers' connections", .timeLimit(.minutes(10)))
 struct EphemeralTests {
-    private func watcher(_ house: ExchangeHouse, _ filter: String) throws -> Guest {
-        let guest = try house.connectJSON()
-        try guest.send(#"{"op":"subscribe","id":1,"filter":"\#(filter)"}"#)
-        while try guest.receive().op != "live" {}
-        return guest
+    private func watcher(_ harness: ExchangeHarness, _ filter: String) throws -> StubClient {
+        let stub = try harness.connectJSON()
+        try stub.send(#"{"op":"subscribe","id":1,"filter":"\#(filter)"}"#)
+        while try stub.receive().op != "live" {}
+        return stub
     }
 
-    private func set(_ guest: Guest, _ topic: String, _ data: String, _ members: String = "") throws -> Notice {
+    private func set(_ stub: StubClient, _ topic: String, _ data: String, _ members: String = "") throws -> Notice {
         let command = #"{"op":"publish","id":9,"topic":"\#(topic)","data":"\#(data)","ephemeral":true\#(members)}"#
-        return try #require(try guest.ask(command, id: 9).last)
+        return try #require(try stub.ask(command, id: 9).last)
     }
 
     @Test func isAValueUntilItsConnectionEnds() throws {
-        let house = try ExchangeHouse(order: [0, 1])
-        let (follower, member) = (try watcher(house, "who/+"), try house.connectJSON(on: 1))
+        let harness = try ExchangeHarness(order: [0, 1])
+        let (follower, member) = (try watcher(harness, "who/+"), try harness.connectJSON(on: 1))
         #expect(try set(member, "who/ann", "here").stored == false)
         let come = try follower.receive()
         #expect(come.topic == "who/ann" && come.retain == true && come.data == "here")
-        #expect(try house.sequencer.value(of: topic("who/ann"))?.seq == come.seq)
+        #expect(try harness.sequencer.value(of: topic("who/ann"))?.seq == come.seq)
         // By a filter with wildcards, and by the topic itself.
         for filter in ["#", "who/ann"] {
-            let late = try house.connectJSON(on: 1)
+            let late = try harness.connectJSON(on: 1)
             try late.send(#"{"op":"subscribe","id":1,"filter":"\#(filter)"}"#)
             #expect(try [late.receive().op, late.receive().data, late.receive().op] == ["ok", "here", "live"])
         }
         member.leave()
         let gone = try follower.receive()
         #expect(gone.topic == "who/ann" && gone.removed == true && gone.data == nil)
-        #expect(try house.sequencer.value(of: topic("who/ann")) == nil)
-        #expect(house.sequencer.ephemerals.count == 0)
-        #expect(house.sequencer.ephemerals.bytes == 0)
+        #expect(try harness.sequencer.value(of: topic("who/ann")) == nil)
+        #expect(harness.sequencer.ephemerals.count == 0)
+        #expect(harness.sequencer.ephemerals.bytes == 0)
         // Its own reactor learns of that in its turn.
-        try house.wait(on: 1) { $0.counters.endedEphemerals.current == 1 }
+        try harness.wait(on: 1) { $0.counters.endedEphemerals.current == 1 }
         // Nothing came to the disk.
-        #expect(try house.store.value(of: topic("who/ann"), now: .min) == nil)
+        #expect(try harness.store.value(of: topic("who/ann"), now: .min) == nil)
     }
 
     @Test func leavesAFarewell() throws {
-        let house = try ExchangeHouse()
-        let (follower, member) = (try watcher(house, "#"), try house.connectJSON())
+        let harness = try ExchangeHarness()
+        let (follower, member) = (try watcher(harness, "#"), try harness.connectJSON())
         _ = try set(member, "who/ann", "here", #","farewell":{"data":"lost"}"#)
         #expect(try follower.receive().data == "here")
         member.leave()
         let gone = try follower.receive()
         #expect(gone.removed == true && gone.data == "lost" && gone.retain == nil)
-        #expect(try house.sequencer.value(of: topic("who/ann")) == nil)
+        #expect(try harness.sequencer.value(of: topic("who/ann")) == nil)
     }
 
     /// The client that publishes it last has it, and with a grace nobody sees it go.
     @Test func isTakenOverWithinItsGrace() throws {
-        let house = try ExchangeHouse(order: [0, 1])
-        let (follower, first) = (try watcher(house, "#"), try house.connectJSON(on: 1))
+        let harness = try ExchangeHarness(order: [0, 1])
+        let (follower, first) = (try watcher(harness, "#"), try harness.connectJSON(on: 1))
         _ = try set(first, "who/ann", "1", #","grace":0.05"#)
-        let second = try house.connectJSON(on: 1)
+        let second = try harness.connectJSON(on: 1)
         first.leave()
         _ = try set(second, "who/ann", "2", #","grace":60"#)
         _ = try set(second, "who/bob", "b")
         second.leave()
         // Both leases of `who/ann` are over or run on: only `who/bob` goes.
-        try house.wait(on: 1) { $0.counters.endedEphemerals.current == 1 }
+        try harness.wait(on: 1) { $0.counters.endedEphemerals.current == 1 }
         let seen = try (0..<4).map { _ in try follower.receive() }
         #expect(seen.map(\.data) == ["1", "2", "b", nil] && seen[3].topic == "who/bob")
-        #expect(try house.sequencer.value(of: topic("who/ann"))?.payload == Array("2".utf8))
+        #expect(try harness.sequencer.value(of: topic("who/ann"))?.payload == Array("2".utf8))
     }
 
     @Test func endsWhenTheGraceIsOver() throws {
-        let house = try ExchangeHouse()
-        let (follower, member) = (try watcher(house, "#"), try house.connectJSON())
+        let harness = try ExchangeHarness()
+        let (follower, member) = (try watcher(harness, "#"), try harness.connectJSON())
         _ = try set(member, "who/ann", "1", #","grace":0.01"#)
         member.leave()
         #expect(try [follower.receive().data, follower.receive().removed.map { "\($0)" }] == ["1", "true"])
     }
 
     @Test func isNoValueOnDiskAndTakesThePlaceOfNone() throws {
-        let house = try ExchangeHouse()
-        let member = try house.connectJSON()
-        _ = try house.publish([draft("a", "disk", retained: true)])
+        let harness = try ExchangeHarness()
+        let member = try harness.connectJSON()
+        _ = try harness.publish([draft("a", "disk", retained: true)])
         #expect(try set(member, "a", "x").code == "conflict")
         #expect(try set(member, "b", "x").op == "ok")
         // A value on disk takes its place, and does not go with the connection.
-        _ = try house.publish([draft("b", "disk", retained: true)])
-        #expect(house.sequencer.ephemerals.count == 0)
+        _ = try harness.publish([draft("b", "disk", retained: true)])
+        #expect(harness.sequencer.ephemerals.count == 0)
         // Anybody's removal is one, and needs no disk.
         #expect(try set(member, "c", "x").op == "ok")
-        #expect(try house.publish([draft("c", "", retained: true)])[0].value?.isStored == false)
+        #expect(try harness.publish([draft("c", "", retained: true)])[0].value?.isStored == false)
         member.leave()
-        try house.wait { $0.everybody.isEmpty }
-        _ = try house.publish([draft("fence")])
-        let log = house.published()
+        try harness.wait { $0.everybody.isEmpty }
+        _ = try harness.publish([draft("fence")])
+        let log = harness.published()
         #expect(log.map { "\($0.topic)\($0.isRemoval ? "-" : "")" } == ["a", "b", "b", "c", "c-", "fence"])
-        #expect(try house.sequencer.value(of: topic("b"))?.payload == Array("disk".utf8))
+        #expect(try harness.sequencer.value(of: topic("b"))?.payload == Array("disk".utf8))
     }
 
     @Test func servesAsALock() throws {
-        let house = try ExchangeHouse()
-        let (first, second) = (try house.connectJSON(), try house.connectJSON())
+        let harness = try ExchangeHarness()
+        let (first, second) = (try harness.connectJSON(), try harness.connectJSON())
         #expect(try set(first, "lock", "1", #","ifSeq":0"#).op == "ok")
         #expect(try set(second, "lock", "2", #","ifSeq":0"#).code == "conflict")
-        let follower = try watcher(house, "lock")
+        let follower = try watcher(harness, "lock")
         first.leave()
         #expect(try follower.receive().removed == true)
         #expect(try set(second, "lock", "2", #","ifSeq":0"#).op == "ok")
@@ -113,41 +113,41 @@ struct EphemeralTests {
         #""ttl":1"#, #""key":"k""#, #""grace":301"#, #""grace":-1"#, #""farewell":{"data":""}"#, #""farewell":1"#,
     ])
     func refusesWhatDoesNotGoWithIt(members: String) throws {
-        let house = try ExchangeHouse()
-        let member = try house.connectJSON()
+        let harness = try ExchangeHarness()
+        let member = try harness.connectJSON()
         #expect(try set(member, "a", "x", ",\(members)").code == "bad-request")
-        #expect(house.published().isEmpty)
+        #expect(harness.published().isEmpty)
     }
 
     @Test func isBounded() throws {
         var settings = Settings()
         (settings.limits.ephemeralValues, settings.limits.ephemeralBytes) = (3, 1000)
-        let house = try ExchangeHouse(settings: settings)
-        let member = try house.connectJSON()
+        let harness = try ExchangeHarness(settings: settings)
+        let member = try harness.connectJSON()
         for name in ["a", "b", "c"] { #expect(try set(member, name, "x").op == "ok") }
         #expect(try set(member, "d", "x").code == "limit-exceeded")
         #expect(try set(member, "a", "again").op == "ok")
         #expect(try set(member, "a", String(repeating: "x", count: 900)).code == "limit-exceeded")
         // What another has removed, or the client itself in another way, counts no longer.
-        _ = try house.publish([draft("b", "", retained: true)])
+        _ = try harness.publish([draft("b", "", retained: true)])
         try member.ask(#"{"op":"publish","id":8,"topic":"c","data":"","retain":true}"#, id: 8)
         #expect(try set(member, "d", "x").op == "ok" && set(member, "e", "x").op == "ok")
         #expect(try set(member, "f", "x").code == "limit-exceeded")
         #expect(try set(member, "e", "").op == "ok" && set(member, "f", "x").op == "ok")
         settings.limits.ephemeralMemory = 100
-        try house.reload(settings)
-        let other = try house.connectJSON()
+        try harness.reload(settings)
+        let other = try harness.connectJSON()
         #expect(try set(other, "g", "x").code == "limit-exceeded")
-        #expect(house.counters[0].refusedEphemerals.current == 4)
+        #expect(harness.counters[0].refusedEphemerals.current == 4)
     }
 
     @Test func goesWithTheRight() throws {
-        let house = try ExchangeHouse()
-        let (follower, member) = (try watcher(house, "#"), try house.connectJSON())
+        let harness = try ExchangeHarness()
+        let (follower, member) = (try watcher(harness, "#"), try harness.connectJSON())
         for name in ["a/1", "b/1"] { _ = try set(member, name, "x", #","farewell":{"data":"bye"}"#) }
         var settings = Settings()
         (settings.access.anonymous.publish, settings.access.anonymous.subscribe) = (["a/#"], ["#"])
-        try house.reload(settings)
+        try harness.reload(settings)
         let seen = try (0..<3).map { _ in try follower.receive() }
         #expect(seen[2].topic == "b/1" && seen[2].removed == true && seen[2].data == nil)
         member.leave()
@@ -159,17 +159,17 @@ struct EphemeralTests {
     @Test func comesToThoseThatReturn() throws {
         var settings = Settings()
         settings.history = [Settings.History(filter: "#", messages: 100_000)]
-        let house = try ExchangeHouse(settings: settings)
-        let member = try house.connectJSON()
-        _ = try house.publish([draft("room/1", "kept 1")])
+        let harness = try ExchangeHarness(settings: settings)
+        let member = try harness.connectJSON()
+        _ = try harness.publish([draft("room/1", "kept 1")])
         _ = try set(member, "room/ann", "here")
-        _ = try house.publish([draft("room/1", "kept 2")])
+        _ = try harness.publish([draft("room/1", "kept 2")])
         _ = try set(member, "room/ann", "")
         _ = try set(member, "room/ann", "again")
-        let guest = try house.connectJSON()
-        try guest.send(#"{"op":"subscribe","id":1,"filter":"room/#","since":1}"#)
+        let stub = try harness.connectJSON()
+        try stub.send(#"{"op":"subscribe","id":1,"filter":"room/#","since":1}"#)
         var seen: [Notice] = []
-        repeat { seen.append(try guest.receive()) } while seen.last?.op != "live"
+        repeat { seen.append(try stub.receive()) } while seen.last?.op != "live"
         #expect(seen.map(\.seq) == [5, 2, 3, 4, 5, 5] && seen.map(\.removed) == [nil, nil, nil, true, nil, nil])
         #expect(seen.allSatisfy { $0.op != "gap" && $0.retained == nil })
         // More changes than are remembered.
@@ -178,7 +178,7 @@ struct EphemeralTests {
                 #"{"op":"publish","topic":"room/ann","data":"\#(number)","ephemeral":true}"#)
         }
         _ = try member.ask(#"{"op":"ping","id":7}"#, id: 7)
-        let late = try house.connectJSON()
+        let late = try harness.connectJSON()
         try late.send(#"{"op":"subscribe","id":1,"filter":"room/1","since":1}"#)
         seen = []
         repeat { seen.append(try late.receive()) } while seen.last?.op != "live"
@@ -194,16 +194,16 @@ struct EphemeralTests {
         var settings = Settings()
         settings.history = [Settings.History(filter: isKept ? "#" : "chat/#", messages: 100)]
         do {
-            let house = try ExchangeHouse(try directory.open(), settings: settings)
-            _ = try house.publish([draft("chat/1", "1")])
-            _ = try set(try house.connectJSON(), "who/ann", "here")
-            _ = try house.publish([draft("chat/1", "2")])
+            let harness = try ExchangeHarness(try directory.open(), settings: settings)
+            _ = try harness.publish([draft("chat/1", "1")])
+            _ = try set(try harness.connectJSON(), "who/ann", "here")
+            _ = try harness.publish([draft("chat/1", "2")])
         }
-        let house = try ExchangeHouse(try directory.open(), settings: settings)
-        let guest = try house.connectJSON()
-        try guest.send(#"{"op":"subscribe","id":1,"filter":"chat/#","since":1}"#)
+        let harness = try ExchangeHarness(try directory.open(), settings: settings)
+        let stub = try harness.connectJSON()
+        try stub.send(#"{"op":"subscribe","id":1,"filter":"chat/#","since":1}"#)
         var seen: [Notice] = []
-        repeat { seen.append(try guest.receive()) } while seen.last?.op != "live"
+        repeat { seen.append(try stub.receive()) } while seen.last?.op != "live"
         #expect(seen.contains { $0.op == "gap" && $0.since == 1 } == isKept)
         #expect(seen.contains { $0.data == "2" })
     }

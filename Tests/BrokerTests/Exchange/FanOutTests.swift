@@ -12,21 +12,21 @@ struct FanOutTests {
     ]
 
     private func topicSocket(
-        _ house: ExchangeHouse, on index: Int = 0, _ options: TopicSession.Options = TopicSession.Options()
-    ) throws -> Guest {
+        _ harness: ExchangeHarness, on index: Int = 0, _ options: TopicSession.Options = TopicSession.Options()
+    ) throws -> StubClient {
         let name = try topic("a/b")
-        return try house.connect(on: index) { shard, socket in
+        return try harness.connect(on: index) { shard, socket in
             TopicSession(
                 shard: shard, socket: socket,
                 client: shard.makeClient(.anonymous, peer: nil, protocolName: "topic"), topic: name, options: options)
         }
     }
 
-    private func subscriptionSocket(_ house: ExchangeHouse, _ name: String) throws -> Guest {
+    private func subscriptionSocket(_ harness: ExchangeHarness, _ name: String) throws -> StubClient {
         let filter = try filter(name)
         var options = SubscribeOptions()
         options.wantsSnapshot = false
-        return try house.connect { [options] shard, socket in
+        return try harness.connect { [options] shard, socket in
             SubscriptionSession(
                 shard: shard, socket: socket,
                 client: shard.makeClient(.anonymous, peer: nil, protocolName: "subscription"), filter: filter,
@@ -35,10 +35,10 @@ struct FanOutTests {
     }
 
     @Test func theFramesAreTheMessagesOwnForms() throws {
-        let house = try ExchangeHouse()
-        let bytes = try topicSocket(house)
-        let objects = try subscriptionSocket(house, "a/+")
-        let json = try house.connectJSON()
+        let harness = try ExchangeHarness()
+        let bytes = try topicSocket(harness)
+        let objects = try subscriptionSocket(harness, "a/+")
+        let json = try harness.connectJSON()
         try json.ask(#"{"op":"subscribe","id":1,"filter":"a/b","snapshot":false}"#, id: 1)
         #expect(try json.receive().op == "live")
         #expect(try objects.frame()?.text.hasPrefix(#"{"op":"live""#) == true)
@@ -48,41 +48,41 @@ struct FanOutTests {
             draft.contentType = kind == .binary ? "image/png" : nil
             drafts.append(draft)
         }
-        _ = try house.publish(drafts)
-        let log = house.published()
+        _ = try harness.publish(drafts)
+        let log = harness.published()
         #expect(log.count == drafts.count)
         for message in log {
             let opcode: UInt8 = message.kind == .binary ? 2 : 1
-            #expect(try bytes.frame() == Guest.Frame(opcode: opcode, payload: message.payload))
-            for (guest, hasOperation) in [(json, true), (objects, false)] {
+            #expect(try bytes.frame() == StubClient.Frame(opcode: opcode, payload: message.payload))
+            for (stub, hasOperation) in [(json, true), (objects, false)] {
                 let object = MessageObject.encode(message, hasOperation: hasOperation, isSnapshot: false)
-                #expect(try guest.frame() == Guest.Frame(opcode: 1, payload: object))
+                #expect(try stub.frame() == StubClient.Frame(opcode: 1, payload: object))
             }
         }
-        #expect(house.counters[0].delivered.current == 3 * log.count)
-        #expect(house.counters[0].published.current == log.count)
-        #expect(house.counters[0].publishedBytes.current == log.reduce(0) { $0 + $1.payload.count })
+        #expect(harness.counters[0].delivered.current == 3 * log.count)
+        #expect(harness.counters[0].published.current == log.count)
+        #expect(harness.counters[0].publishedBytes.current == log.reduce(0) { $0 + $1.payload.count })
     }
 
     @Test func aConnectionWithOverlappingFiltersGetsAMessageOnce() throws {
-        let house = try ExchangeHouse()
-        let guest = try house.connectJSON()
-        try guest.ask(
+        let harness = try ExchangeHarness()
+        let stub = try harness.connectJSON()
+        try stub.ask(
             ##"{"op":"subscribe","id":1,"filter":["a/b","a/+","a/#","+/b","#"],"snapshot":false}"##, id: 1)
-        for _ in 0..<5 { #expect(try guest.receive().op == "live") }
-        _ = try house.publish([draft("a/b", "1"), draft("a/b", "2"), draft("a/b", "3")])
-        let answers = try guest.ask(#"{"op":"ping","id":2}"#, id: 2)
+        for _ in 0..<5 { #expect(try stub.receive().op == "live") }
+        _ = try harness.publish([draft("a/b", "1"), draft("a/b", "2"), draft("a/b", "3")])
+        let answers = try stub.ask(#"{"op":"ping","id":2}"#, id: 2)
         #expect(answers.map(\.data) == ["1", "2", "3", nil])
-        #expect(house.counters[0].delivered.current == 3)
-        #expect(house.counters[0].subscriptions.current == 5)
+        #expect(harness.counters[0].delivered.current == 3)
+        #expect(harness.counters[0].subscriptions.current == 5)
     }
 
     @Test func aClientThatSkipsItsOwnGetsOthers() throws {
-        let house = try ExchangeHouse(order: [0, 1])
+        let harness = try ExchangeHarness(order: [0, 1])
         var options = TopicSession.Options()
         options.subscribe.hearsItself = false
-        let skipsOwn = try topicSocket(house, options)
-        let other = try topicSocket(house, on: 1)
+        let skipsOwn = try topicSocket(harness, options)
+        let other = try topicSocket(harness, on: 1)
         try skipsOwn.send("own")
         #expect(try other.frame()?.text == "own")
         try other.send("other's")
@@ -91,50 +91,50 @@ struct FanOutTests {
     }
 
     @Test func oneSubscriptionThatHearsItselfIsEnough() throws {
-        let house = try ExchangeHouse()
-        let guest = try house.connectJSON()
-        try guest.send(
+        let harness = try ExchangeHarness()
+        let stub = try harness.connectJSON()
+        try stub.send(
             """
             {"op":"subscribe","filter":"a/+","snapshot":false,"echo":false}
             {"op":"publish","topic":"a/b","data":"unheard"}
             {"op":"subscribe","filter":"a/b","snapshot":false}
             {"op":"publish","topic":"a/b","data":"heard"}
             """)
-        let notices = try guest.ask(#"{"op":"ping","id":1}"#, id: 1) + guest.ask(#"{"op":"ping","id":2}"#, id: 2)
+        let notices = try stub.ask(#"{"op":"ping","id":1}"#, id: 1) + stub.ask(#"{"op":"ping","id":2}"#, id: 2)
         #expect(notices.compactMap(\.data) == ["heard"])
     }
 
     @Test(arguments: [true, false])
     func aClosedSessionGetsNothing(byAdministrator: Bool) throws {
-        let house = try ExchangeHouse()
-        let guest = try topicSocket(house)
+        let harness = try ExchangeHarness()
+        let stub = try topicSocket(harness)
         if byAdministrator {
-            try house.run { $0.everybody.first?.end(.kicked("bye")) }
+            try harness.run { $0.everybody.first?.end(.kicked("bye")) }
         } else {
-            try guest.write(FrameEncoder.closeFrame(.normal, maskingKey: MaskingKey(1, 2, 3, 4)))
+            try stub.write(FrameEncoder.closeFrame(.normal, maskingKey: MaskingKey(1, 2, 3, 4)))
         }
         // What a reactor is told in a turn may come before what its sockets bring: the next turn begins with those.
-        try house.run { _ in }
-        _ = try house.publish([draft("a/b", "late")])
-        let close = try #require(try guest.frame())
+        try harness.run { _ in }
+        _ = try harness.publish([draft("a/b", "late")])
+        let close = try #require(try stub.frame())
         #expect(close.opcode == 8, "nothing follows a CLOSE, and nothing comes instead of it")
-        if byAdministrator { try guest.write(FrameEncoder.closeFrame(.normal, maskingKey: MaskingKey(1, 2, 3, 4))) }
-        #expect(try guest.frame() == nil)
-        try house.run { _ in }
-        #expect(house.counters[0].clients.current == 0 && house.counters[0].subscriptions.current == 0)
-        #expect(try house.run { $0.everybody.isEmpty && $0.directory.tree.count == 0 })
+        if byAdministrator { try stub.write(FrameEncoder.closeFrame(.normal, maskingKey: MaskingKey(1, 2, 3, 4))) }
+        #expect(try stub.frame() == nil)
+        try harness.run { _ in }
+        #expect(harness.counters[0].clients.current == 0 && harness.counters[0].subscriptions.current == 0)
+        #expect(try harness.run { $0.everybody.isEmpty && $0.directory.tree.count == 0 })
     }
 
     /// Too much comes while a snapshot waits: the session ends, and leaves nothing behind that would go to others.
     @Test func aClientThatIsClosedWhileItSubscribesLeavesNoSubscription() throws {
         var settings = Settings()
         settings.limits.pending = 10_000
-        let house = try ExchangeHouse(settings: settings)
-        let guest = try house.connectJSON()
+        let harness = try ExchangeHarness(settings: settings)
+        let stub = try harness.connectJSON()
         let filter = try (filter("a/#"), filter("b/#"))
         let drafts = try (0..<4).map { _ in try draft("a/b", String(repeating: "x", count: 4000)) }
         nonisolated(unsafe) let batch = drafts
-        let isLeft = try house.run { shard in
+        let isLeft = try harness.run { shard in
             guard let session = shard.everybody.first else { return false }
             _ = try? shard.subscribe(session, to: filter.0, SubscribeOptions())
             for draft in batch { shard.publish(draft, from: nil) }
@@ -143,9 +143,9 @@ struct FanOutTests {
             return true
         }
         #expect(isLeft)
-        let close = try #require(try guest.frame())
+        let close = try #require(try stub.frame())
         #expect(close.opcode == 8 && close.payload.prefix(2) == [0x03, 0xF5], "1013, not a broken connection")
-        #expect(try house.run { $0.everybody.isEmpty && $0.directory.tree.count == 0 })
-        #expect(house.counters[0].subscriptions.current == 0)
+        #expect(try harness.run { $0.everybody.isEmpty && $0.directory.tree.count == 0 })
+        #expect(harness.counters[0].subscriptions.current == 0)
     }
 }

@@ -10,7 +10,7 @@ enum OrderKind: CaseIterable {
     case logged
 }
 
-extension ExchangeHouse {
+extension ExchangeHarness {
     convenience init(order: [Int] = [0], kind: OrderKind) throws {
         try self.init(order: order, isDelayed: kind == .delayed, isLogged: kind == .logged)
     }
@@ -22,7 +22,7 @@ struct OrderContractTests {
     /// The results of each draft, published in turns of three by two shards that go on without waiting.
     @Test(arguments: OrderKind.allCases)
     func answersInTheOrderOfHandingOver(kind: OrderKind) throws {
-        let house = try ExchangeHouse(order: [0, 1], kind: kind)
+        let harness = try ExchangeHarness(order: [0, 1], kind: kind)
         let seen = try (0..<2).map { shard in
             try (0..<60).map { number in
                 var draft = try draft("p/\(shard)", "\(number)", retained: true)
@@ -31,7 +31,7 @@ struct OrderContractTests {
                 return draft
             }
         }
-        let answers = try seen.enumerated().map { try house.publish(on: $0, $1) }
+        let answers = try seen.enumerated().map { try harness.publish(on: $0, $1) }
         for results in answers {
             for (number, result) in results.enumerated() {
                 #expect((result.error?.code == .conflict) == (number % 4 == 3), "\(number)")
@@ -39,7 +39,7 @@ struct OrderContractTests {
             let seqs = results.compactMap { $0.value?.seq }
             #expect(seqs == seqs.sorted() && results.allSatisfy { $0.value?.isStored ?? true })
         }
-        let log = house.published()
+        let log = harness.published()
         if kind == .logged {
             #expect(zip(log, log.dropFirst()).allSatisfy { $0.seq < $1.seq } && log.count == 90)
         } else {
@@ -54,12 +54,12 @@ struct OrderContractTests {
     /// A condition is decided when the draft is applied, not when it is handed over.
     @Test(arguments: OrderKind.allCases)
     func oneOfTwoContendersWins(kind: OrderKind) throws {
-        let house = try ExchangeHouse(order: [0, 1], kind: kind)
+        let harness = try ExchangeHarness(order: [0, 1], kind: kind)
         for round in 0..<20 {
             let results = [Answer<Bool>(), Answer<Bool>()]
             for shard in 0..<2 {
                 let name = "mutex/\(round)"
-                try house.run(on: shard) { running in
+                try harness.run(on: shard) { running in
                     guard var draft = try? draft(name, "\(shard)", retained: true) else { return }
                     draft.condition = .absent
                     draft.completion = { results[shard].put($0.value != nil) }
@@ -73,10 +73,10 @@ struct OrderContractTests {
     /// A publisher that is answered subscribes at once: what came before is delivered first, and once.
     @Test(arguments: OrderKind.allCases)
     func anAnswerMaySubscribe(kind: OrderKind) throws {
-        let house = try ExchangeHouse(order: [0, 1], kind: kind)
-        let guest = try house.connectJSON()
-        try guest.ask(#"{"op":"subscribe","id":1,"filter":"a/#","snapshot":false}"#, id: 1)
-        try house.run { shard in
+        let harness = try ExchangeHarness(order: [0, 1], kind: kind)
+        let stub = try harness.connectJSON()
+        try stub.ask(#"{"op":"subscribe","id":1,"filter":"a/#","snapshot":false}"#, id: 1)
+        try harness.run { shard in
             guard let session = shard.everybody.first as? JSONSession else { return }
             func publish(_ rest: Int) {
                 guard rest > 0, var draft = try? draft("a/\(rest)") else { return }
@@ -91,7 +91,7 @@ struct OrderContractTests {
         }
         var shown: [UInt64] = []
         while shown.count < 600 {
-            let notice = try guest.receive()
+            let notice = try stub.receive()
             if notice.op == "message", let seq = notice.seq { shown.append(seq) }
         }
         #expect(shown == Array(1...600))
@@ -99,12 +99,12 @@ struct OrderContractTests {
 
     /// What is published while a subscription is being made is before its position, or comes.
     @Test func aSubscriptionMissesNothingOfAnAnswer() throws {
-        let house = try ExchangeHouse()
-        let (guest, other) = (try house.connectJSON(), try house.connectJSON())
-        let number = guest.client
+        let harness = try ExchangeHarness()
+        let (stub, other) = (try harness.connectJSON(), try harness.connectJSON())
+        let number = stub.client
         let drafts = try ["first", "a/late"].map { try draft($0) }
         nonisolated(unsafe) let owned = drafts
-        try house.run { shard in
+        try harness.run { shard in
             let sessions = shard.everybody.compactMap { $0 as? JSONSession }
             guard let mine = sessions.first(where: { $0.client.id == number }),
                 let theirs = sessions.first(where: { $0.client.id != number })
@@ -117,46 +117,46 @@ struct OrderContractTests {
             shard.publish(first, from: nil)
             mine.received(.text, Array(#"{"op":"subscribe","id":1,"filter":"a/#"}"#.utf8).span)
         }
-        #expect(try guest.receive().seq == 2, "the second message had been delivered before")
+        #expect(try stub.receive().seq == 2, "the second message had been delivered before")
         #expect(try other.receive().seq == 2)
     }
 
     /// Figures and the probe have no place in the order.
     @Test(arguments: OrderKind.allCases)
     func figuresAndProbesTakeNoNumbers(kind: OrderKind) throws {
-        let house = try ExchangeHouse(order: [0, 1], kind: kind)
-        let guest = try house.connectJSON(on: 1)
+        let harness = try ExchangeHarness(order: [0, 1], kind: kind)
+        let stub = try harness.connectJSON(on: 1)
         let system = try topic("$SYS/broker/uptime")
-        try guest.ask(#"{"op":"subscribe","id":1,"filter":"$SYS/#","snapshot":false}"#, id: 1)
-        try guest.ask(#"{"op":"subscribe","id":2,"filter":"a","snapshot":false}"#, id: 2)
-        #expect(try house.publish([draft("a", "1")])[0].value?.seq == 1)
-        for number in 0..<3 { try house.run { $0.show([(system, Array("\"\(number)\"".utf8))]) } }
+        try stub.ask(#"{"op":"subscribe","id":1,"filter":"$SYS/#","snapshot":false}"#, id: 1)
+        try stub.ask(#"{"op":"subscribe","id":2,"filter":"a","snapshot":false}"#, id: 2)
+        #expect(try harness.publish([draft("a", "1")])[0].value?.seq == 1)
+        for number in 0..<3 { try harness.run { $0.show([(system, Array("\"\(number)\"".utf8))]) } }
         let ready = Answer<String?>()
-        try house.run { shard in shard.probe(patience: 60_000_000_000) { ready.put($0) } }
+        try harness.run { shard in shard.probe(patience: 60_000_000_000) { ready.put($0) } }
         #expect(try ready.get() == nil)
-        #expect(try house.publish([draft("a", "2")])[0].value?.seq == 2)
+        #expect(try harness.publish([draft("a", "2")])[0].value?.seq == 2)
         var notices: [Notice] = []
-        repeat { notices.append(try guest.receive()) } while notices.last?.seq != 2
+        repeat { notices.append(try stub.receive()) } while notices.last?.seq != 2
         let messages = notices.filter { $0.op == "message" }
         #expect(messages.compactMap(\.seq) == [1, 1, 1, 1, 2], "each has the number of the newest message")
-        #expect(try house.sequencer.value(of: system)?.payload == Array("\"2\"".utf8))
-        #expect(house.published().count == 2)
+        #expect(try harness.sequencer.value(of: system)?.payload == Array("\"2\"".utf8))
+        #expect(harness.published().count == 2)
     }
 
     /// A client that is behind gets the newest figures when it is live.
     @Test(arguments: OrderKind.allCases)
     func aClientThatWasBehindGetsTheNewestFigures(kind: OrderKind) throws {
-        let house = try ExchangeHouse(kind: kind)
-        let guest = try house.connectJSON()
+        let harness = try ExchangeHarness(kind: kind)
+        let stub = try harness.connectJSON()
         let system = try topic("$SYS/broker/uptime")
-        try house.run { shard in
+        try harness.run { shard in
             guard let session = shard.everybody.first as? JSONSession else { return }
             // In one turn: its values have not been shown when the figures come.
             session.received(.text, Array(#"{"op":"subscribe","id":1,"filter":"$SYS/#"}"#.utf8).span)
             for number in 0..<3 { shard.show([(system, Array("\"\(number)\"".utf8))]) }
         }
         var notices: [Notice] = []
-        repeat { notices.append(try guest.receive()) } while notices.last?.op != "message"
+        repeat { notices.append(try stub.receive()) } while notices.last?.op != "message"
         #expect(notices.map(\.op) == ["ok", "live", "message"])
         #expect(notices.last?.data == "2")
     }

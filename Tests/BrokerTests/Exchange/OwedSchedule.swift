@@ -22,7 +22,7 @@ enum Seeds {
 
 /// Random subscribing, changing of policies, resuming, unsubscribing and reloading by clients that read slowly.
 struct OwedSchedule {
-    /// What a guest asked for, by the `id` of the command.
+    /// What a stub asked for, by the `id` of the command.
     enum Command {
         case subscribe([String], slow: SlowPolicy, hearsItself: Bool, since: UInt64?, wantsSnapshot: Bool)
         case unsubscribe([String])
@@ -89,12 +89,12 @@ struct OwedSchedule {
     ]
 
     private let gate = GateStore()
-    private let house: ExchangeHouse
+    private let harness: ExchangeHarness
     private let shards: Int
     private let isTight: Bool
     private let isDelayed: Bool
     private var rights: [Rights] = []
-    private var guests: [Guest] = []
+    private var stubs: [StubClient] = []
     private var transcripts: [Transcript] = []
     private var random: SeededGenerator
     private var settings = Settings()
@@ -111,11 +111,11 @@ struct OwedSchedule {
         // Now and then there is no room for what was replaced.
         isTight = seed % 5 == 0
         settings.limits.subscriptionsPerClient = isTight ? 14 : 1000
-        house = try ExchangeHouse(gate, order: Array(0..<shards), settings: settings, isDelayed: isDelayed)
+        harness = try ExchangeHarness(gate, order: Array(0..<shards), settings: settings, isDelayed: isDelayed)
         rights = [Rights(filters: [try TopicFilter("#")])]
         for number in 0..<2 {
-            guests.append(try house.connectJSON(on: number % shards, sendBuffer: 4096))
-            transcripts.append(Transcript(client: guests[number].client, shard: number % shards))
+            stubs.append(try harness.connectJSON(on: number % shards, sendBuffer: 4096))
+            transcripts.append(Transcript(client: stubs[number].client, shard: number % shards))
         }
     }
 
@@ -126,22 +126,22 @@ struct OwedSchedule {
             gate.open()
         }
         try prepare()
-        for guest in guests.indices { try subscribe(guest, [Self.fence], slow: .dropOldest, isFence: true) }
+        for stub in stubs.indices { try subscribe(stub, [Self.fence], slow: .dropOldest, isFence: true) }
         for _ in 0..<steps { try step() }
         gate.setBusy(false)
         gate.fail(with: nil)
         gate.open()
         // Every command is carried out before the last message is published.
-        for guest in guests.indices { try finish(guest) { $0.op == "pong" } }
-        let results = try house.publish([draft(Self.fence, "fence")])
+        for stub in stubs.indices { try finish(stub) { $0.op == "pong" } }
+        let results = try harness.publish([draft(Self.fence, "fence")])
         let last = try #require(results[0].value?.seq)
-        for guest in guests.indices { try finish(guest) { $0.topic == Self.fence && $0.seq == last } }
-        // What expires later is nothing that the guests have waited for.
-        log += house.published().prefix { $0.seq <= last }
+        for stub in stubs.indices { try finish(stub) { $0.topic == Self.fence && $0.seq == last } }
+        // What expires later is nothing that the stubs have waited for.
+        log += harness.published().prefix { $0.seq <= last }
         // What still waits for a connection is forgotten with it.
-        for guest in guests {
-            guest.leave()
-            _ = try guest.readToEnd()
+        for stub in stubs {
+            stub.leave()
+            _ = try stub.readToEnd()
         }
         return World(
             log: log, hasFailed: hasFailed, isTight: isTight, isDelayed: isDelayed, rights: rights,
@@ -150,21 +150,21 @@ struct OwedSchedule {
 
     private mutating func prepare() throws {
         let filler = String(repeating: "r", count: 700)
-        _ = try house.publish((0..<12).map { try draft("r/\($0 % 2)/\($0)", "\($0) \(filler)", retained: true) })
+        _ = try harness.publish((0..<12).map { try draft("r/\($0 % 2)/\($0)", "\($0) \(filler)", retained: true) })
     }
 
     private mutating func number(_ range: Range<Int>) -> Int { Int.random(in: range, using: &random) }
 
     private mutating func step() throws {
-        let guest = number(0..<guests.count)
+        let stub = number(0..<stubs.count)
         switch number(0..<100) {
         case 0..<23: try publish()
         case 23..<26: try changeRights()
-        case 26..<32: try publishOwn(guest)
-        case 32..<50: read(guest, number(1..<6000))
-        case 50..<66: try subscribe(guest, choose(), slow: SlowPolicy.allCases[number(0..<3)])
-        case 66..<74: try change(guest)
-        case 74..<83: try unsubscribe(guest)
+        case 26..<32: try publishOwn(stub)
+        case 32..<50: read(stub, number(1..<6000))
+        case 50..<66: try subscribe(stub, choose(), slow: SlowPolicy.allCases[number(0..<3)])
+        case 66..<74: try change(stub)
+        case 74..<83: try unsubscribe(stub)
         case 83..<86: gate.shut()
         case 86..<90: gate.letOnePass()
         case 90..<92: gate.setBusy(true)
@@ -196,13 +196,13 @@ struct OwedSchedule {
             if number(0..<10) == 0 { draft.timeToLive = Int64(number(1..<8)) }
             drafts.append(draft)
         }
-        _ = try house.publish(on: number(0..<shards), drafts)
+        _ = try harness.publish(on: number(0..<shards), drafts)
     }
 
     /// What the rules are is changed, and some of what they do not keep any more is removed.
     private mutating func reload() throws {
         settings.history = Self.rules[number(0..<Self.rules.count)]
-        try house.reload(settings)
+        try harness.reload(settings)
         if number(0..<2) == 0 { _ = gate.inner.maintain(now: Lifetime.now) }
     }
 
@@ -212,7 +212,7 @@ struct OwedSchedule {
         settings.access.anonymous.subscribe = names
         var new = Rights(filters: try names.map { try TopicFilter($0) })
         for shard in 0..<shards {
-            let (before, after) = try house.run(on: shard) { [settings] shard in
+            let (before, after) = try harness.run(on: shard) { [settings] shard in
                 let before = shard.deliveredUpTo
                 // Few are reviewed in one turn.
                 shard.reviewTime = 0
@@ -227,96 +227,96 @@ struct OwedSchedule {
 
     // MARK: Commands
 
-    private mutating func line(_ guest: Int, _ command: Command, _ members: String) -> String {
+    private mutating func line(_ stub: Int, _ command: Command, _ members: String) -> String {
         nextID += 1
-        transcripts[guest].commands[nextID] = command
-        transcripts[guest].sent[nextID] = Moment(newest: house.sequencer.newest, changes: rights.count - 1)
+        transcripts[stub].commands[nextID] = command
+        transcripts[stub].sent[nextID] = Moment(newest: harness.sequencer.newest, changes: rights.count - 1)
         return "{\"id\":\(nextID),\(members)}"
     }
 
-    private mutating func send(_ guest: Int, _ lines: [String]) throws {
-        guard !transcripts[guest].isClosed else { return }
+    private mutating func send(_ stub: Int, _ lines: [String]) throws {
+        guard !transcripts[stub].isClosed else { return }
         // One that was closed meanwhile takes nothing; its end is read later.
-        try? guests[guest].send(lines.joined(separator: "\n"))
+        try? stubs[stub].send(lines.joined(separator: "\n"))
     }
 
-    private mutating func publications(_ guest: Int) -> [String] {
+    private mutating func publications(_ stub: Int) -> [String] {
         (0..<number(1..<6)).map { _ in
             let topic = Self.topics[number(0..<Self.topics.count)]
             let data = "own \(nextID)"
             return line(
-                guest, .publish(topic: topic, data: data),
+                stub, .publish(topic: topic, data: data),
                 "\"op\":\"publish\",\"topic\":\"\(topic)\",\"data\":\"\(data)\"")
         }
     }
 
-    private mutating func publishOwn(_ guest: Int) throws { try send(guest, publications(guest)) }
+    private mutating func publishOwn(_ stub: Int) throws { try send(stub, publications(stub)) }
 
     private func list(_ filters: [String]) -> String { "[" + filters.map { "\"\($0)\"" }.joined(separator: ",") + "]" }
 
     private mutating func subscribe(
-        _ guest: Int, _ filters: [String], slow: SlowPolicy, isFence: Bool = false
+        _ stub: Int, _ filters: [String], slow: SlowPolicy, isFence: Bool = false
     ) throws {
-        let newest = Int(house.sequencer.newest)
+        let newest = Int(harness.sequencer.newest)
         let since: UInt64? =
             isFence || number(0..<3) > 0
             ? nil : [0, UInt64(number(0..<newest + 1)), UInt64(max(0, newest - number(0..<8)))][number(0..<3)]
         let wantsSnapshot = !isFence && number(0..<2) == 0
         // Of a connection always the same, as nothing tells for which of its messages it has been changed.
-        let hearsItself = isFence || guest == 0
-        var lines = number(0..<4) == 0 && !isFence ? publications(guest) : []
+        let hearsItself = isFence || stub == 0
+        var lines = number(0..<4) == 0 && !isFence ? publications(stub) : []
         let options =
             "\"slow\":\"\(slow.rawValue)\",\"snapshot\":\(wantsSnapshot),\"echo\":\(hearsItself)"
             + (since.map { ",\"since\":\($0)" } ?? "")
         let command = Command.subscribe(
             filters, slow: slow, hearsItself: hearsItself, since: since, wantsSnapshot: wantsSnapshot)
-        lines.append(line(guest, command, "\"op\":\"subscribe\",\"filter\":\(list(filters)),\(options)"))
-        for filter in filters where !transcripts[guest].filters.contains(filter) {
-            transcripts[guest].filters.append(filter)
+        lines.append(line(stub, command, "\"op\":\"subscribe\",\"filter\":\(list(filters)),\(options)"))
+        for filter in filters where !transcripts[stub].filters.contains(filter) {
+            transcripts[stub].filters.append(filter)
         }
-        try send(guest, lines)
+        try send(stub, lines)
     }
 
     /// Another policy for what it has.
-    private mutating func change(_ guest: Int) throws {
-        let mine = transcripts[guest].filters.filter { $0 != Self.fence }
+    private mutating func change(_ stub: Int) throws {
+        let mine = transcripts[stub].filters.filter { $0 != Self.fence }
         guard !mine.isEmpty else { return }
-        try subscribe(guest, [mine[number(0..<mine.count)]], slow: SlowPolicy.allCases[number(0..<3)])
+        try subscribe(stub, [mine[number(0..<mine.count)]], slow: SlowPolicy.allCases[number(0..<3)])
     }
 
-    private mutating func unsubscribe(_ guest: Int) throws {
-        let mine = transcripts[guest].filters.filter { $0 != Self.fence }
+    private mutating func unsubscribe(_ stub: Int) throws {
+        let mine = transcripts[stub].filters.filter { $0 != Self.fence }
         guard !mine.isEmpty else { return }
         var gone = [mine[number(0..<mine.count)]]
         if number(0..<4) == 0, let other = mine.first(where: { $0 != gone[0] }) { gone.append(other) }
-        var lines = number(0..<2) == 0 ? publications(guest) : []
-        lines.append(line(guest, .unsubscribe(gone), "\"op\":\"unsubscribe\",\"filter\":\(list(gone))"))
-        if number(0..<3) == 0 { lines += publications(guest) }
-        transcripts[guest].filters.removeAll { gone.contains($0) }
-        try send(guest, lines)
+        var lines = number(0..<2) == 0 ? publications(stub) : []
+        lines.append(line(stub, .unsubscribe(gone), "\"op\":\"unsubscribe\",\"filter\":\(list(gone))"))
+        if number(0..<3) == 0 { lines += publications(stub) }
+        transcripts[stub].filters.removeAll { gone.contains($0) }
+        try send(stub, lines)
     }
 
     // MARK: Reading
 
-    private mutating func read(_ guest: Int, _ maximum: Int) {
-        guard !transcripts[guest].isClosed else { return }
-        for frame in guests[guest].whatIsHere(maximum) { take(guest, frame) }
+    private mutating func read(_ stub: Int, _ maximum: Int) {
+        guard !transcripts[stub].isClosed else { return }
+        for frame in stubs[stub].whatIsHere(maximum) { take(stub, frame) }
     }
 
-    private mutating func take(_ guest: Int, _ frame: Guest.Frame?) {
+    private mutating func take(_ stub: Int, _ frame: StubClient.Frame?) {
         guard let frame, frame.opcode == 1, let notice = try? Notice(json: frame.payload) else {
-            transcripts[guest].isClosed = true
+            transcripts[stub].isClosed = true
             return
         }
-        if notice.op == "revoked" { transcripts[guest].filters.removeAll { $0 == notice.filter } }
-        transcripts[guest].notices.append(notice)
+        if notice.op == "revoked" { transcripts[stub].filters.removeAll { $0 == notice.filter } }
+        transcripts[stub].notices.append(notice)
     }
 
-    private mutating func finish(_ guest: Int, _ isLast: (Notice) -> Bool) throws {
-        try send(guest, [#"{"op":"ping"}"#])
-        while !transcripts[guest].isClosed {
-            take(guest, try guests[guest].frame())
-            if let notice = transcripts[guest].notices.last, isLast(notice) { return }
+    private mutating func finish(_ stub: Int, _ isLast: (Notice) -> Bool) throws {
+        try send(stub, [#"{"op":"ping"}"#])
+        while !transcripts[stub].isClosed {
+            take(stub, try stubs[stub].frame())
+            if let notice = transcripts[stub].notices.last, isLast(notice) { return }
         }
     }
 }

@@ -39,15 +39,15 @@ struct OwedTests {
     func bringsWhatCameBeforeTheEnd(isKept: Bool) throws {
         var settings = Settings()
         if isKept { settings.history = [Settings.History(filter: "k/#", messages: 1000)] }
-        let house = try ExchangeHouse(settings: settings)
-        let guest = try house.connectJSON(sendBuffer: 4096)
-        try guest.ask(#"{"op":"subscribe","id":1,"filter":"k/#","slow":"drop-oldest"}"#, id: 1)
+        let harness = try ExchangeHarness(settings: settings)
+        let stub = try harness.connectJSON(sendBuffer: 4096)
+        try stub.ask(#"{"op":"subscribe","id":1,"filter":"k/#","slow":"drop-oldest"}"#, id: 1)
         let filler = String(repeating: "x", count: 900)
         var seqs: [UInt64] = []
         for number in 0..<300 {
-            seqs += try house.publish([draft("k/1", "\(number) \(filler)")]).compactMap { $0.value?.seq }
+            seqs += try harness.publish([draft("k/1", "\(number) \(filler)")]).compactMap { $0.value?.seq }
         }
-        let last = try guest.ask(#"{"op":"unsubscribe","id":2,"filter":"k/#"}"#, id: 2)
+        let last = try stub.ask(#"{"op":"unsubscribe","id":2,"filter":"k/#"}"#, id: 2)
         #expect(last.filter { $0.op == "message" }.compactMap(\.seq) == seqs)
         #expect(!last.contains { $0.op == "gap" })
         #expect(last.last?.op == "ok")
@@ -58,12 +58,12 @@ struct OwedTests {
         weak var sequencer: Sequencer?
         do {
             let gate = GateStore()
-            let house = try ExchangeHouse(gate, order: [0, 1])
-            let guest = try house.connectJSON(on: 1, sendBuffer: 4096)
+            let harness = try ExchangeHarness(gate, order: [0, 1])
+            let stub = try harness.connectJSON(on: 1, sendBuffer: 4096)
             gate.shut()
-            try guest.send(#"{"op":"publish","topic":"a","data":"x","retain":true}"#)
-            try guest.send(##"{"op":"subscribe","filter":"#","since":0}"##)
-            sequencer = house.sequencer
+            try stub.send(#"{"op":"publish","topic":"a","data":"x","retain":true}"#)
+            try stub.send(##"{"op":"subscribe","filter":"#","since":0}"##)
+            sequencer = harness.sequencer
             #expect(sequencer != nil)
             gate.open()
         }

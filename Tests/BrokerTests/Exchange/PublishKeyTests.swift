@@ -68,55 +68,55 @@ struct PublishKeyTests {
     /// The first answer again, in one turn or many, on any reactor; another topic or key is another message.
     @Test(arguments: [false, true])
     func aRepetitionIsAnsweredLikeTheFirst(isDelayed: Bool) throws {
-        let house = try ExchangeHouse(order: [0, 1], isDelayed: isDelayed)
-        let first = try house.publish(on: 0, [draft("a", "k"), draft("a", "k"), draft("b", "k"), draft("a", "l")])
+        let harness = try ExchangeHarness(order: [0, 1], isDelayed: isDelayed)
+        let first = try harness.publish(on: 0, [draft("a", "k"), draft("a", "k"), draft("b", "k"), draft("a", "l")])
         #expect(try first.map { try $0.get().seq } == [1, 1, 2, 3])
-        let stored = try house.publish(on: 1, [draft("r", "k", isRetained: true), draft("a", "k")])
+        let stored = try harness.publish(on: 1, [draft("r", "k", isRetained: true), draft("a", "k")])
         #expect(try stored.map { try $0.get() } == [Receipt(seq: 4, isStored: true), Receipt(seq: 1, isStored: false)])
-        let again = try house.publish(on: 0, [draft("r", "k", isRetained: true)])
+        let again = try harness.publish(on: 0, [draft("r", "k", isRetained: true)])
         #expect(try again.map { try $0.get() } == [Receipt(seq: 4, isStored: true)])
-        #expect(house.published().map(\.seq) == [1, 2, 3, 4])
-        #expect(house.counters.reduce(0) { $0 + $1.repeatedPublishes.current } == 3)
+        #expect(harness.published().map(\.seq) == [1, 2, 3, 4])
+        #expect(harness.counters.reduce(0) { $0 + $1.repeatedPublishes.current } == 3)
     }
 
     /// Its publisher waits with the first one, and may try again where that could not be stored.
     @Test func aRepetitionWaitsForTheDiskWithTheFirst() throws {
         let gate = GateStore()
-        let house = try ExchangeHouse(gate)
+        let harness = try ExchangeHarness(gate)
         gate.shut()
-        let guest = try house.connectJSON()
+        let stub = try harness.connectJSON()
         for id in 1...2 {
-            try guest.send(
+            try stub.send(
                 #"{"op":"publish","id":\#(id),"topic":"r","data":"x","retain":true,"key":"k"}"#)
         }
         // Both have been read before the store answers the first.
-        try guest.ask(#"{"op":"ping","id":9}"#, id: 9)
+        try stub.ask(#"{"op":"ping","id":9}"#, id: 9)
         gate.fail(with: .full)
         gate.open()
-        let failed = try [guest.receive(), guest.receive()]
+        let failed = try [stub.receive(), stub.receive()]
         #expect(failed.map(\.op) == ["error", "error"] && Set(failed.map(\.id)) == [1, 2])
         gate.fail(with: nil)
-        try guest.send(#"{"op":"publish","id":3,"topic":"r","data":"x","retain":true,"key":"k"}"#)
-        let stored = try guest.receive()
+        try stub.send(#"{"op":"publish","id":3,"topic":"r","data":"x","retain":true,"key":"k"}"#)
+        let stored = try stub.receive()
         #expect(stored.op == "ok" && stored.stored == true)
-        try guest.send(#"{"op":"publish","id":4,"topic":"r","data":"x","retain":true,"ifSeq":0,"key":"k"}"#)
-        let again = try guest.receive()
+        try stub.send(#"{"op":"publish","id":4,"topic":"r","data":"x","retain":true,"ifSeq":0,"key":"k"}"#)
+        let again = try stub.receive()
         #expect(again.seq == stored.seq && again.stored == true)
         // What was refused is taken back, which is no publication of the client's.
-        #expect(house.published().count { !$0.payload.isEmpty } == 2)
+        #expect(harness.published().count { !$0.payload.isEmpty } == 2)
     }
 
     @Test func keysOfStoredMessagesOutliveTheProcess() throws {
         let directory = TestDirectory()
         var seq: UInt64 = 0
         do {
-            let house = try ExchangeHouse(directory.open())
-            seq = try house.publish([draft("r", "k", isRetained: true), draft("a", "k")])[0].get().seq
+            let harness = try ExchangeHarness(directory.open())
+            seq = try harness.publish([draft("r", "k", isRetained: true), draft("a", "k")])[0].get().seq
         }
-        let house = try ExchangeHouse(directory.open())
-        let again = try house.publish([draft("r", "k", isRetained: true), draft("a", "k")])
+        let harness = try ExchangeHarness(directory.open())
+        let again = try harness.publish([draft("r", "k", isRetained: true), draft("a", "k")])
         #expect(try again[0].get() == Receipt(seq: seq, isStored: true))
-        #expect(house.published().map(\.topic.name) == ["a"], "what is not stored is not known after a restart")
+        #expect(harness.published().map(\.topic.name) == ["a"], "what is not stored is not known after a restart")
     }
 
     @Test func oldKeysLeaveTheStore() throws {

@@ -108,15 +108,16 @@ struct QuotaTests {
     func aConnectionThatWasCountedIsCountedOut(isTrustedFirst: Bool) throws {
         var settings = Settings()
         settings.limits.perAddress.connections = 5
-        let house = try ExchangeHouse(settings: settings)
-        let thread = StoreThread(store: house.store, maximumQueuedBytes: 0, onSettled: { _ in })
+        let harness = try ExchangeHarness(settings: settings)
+        let thread = StoreThread(store: harness.store, maximumQueuedBytes: 0, onSettled: { _ in })
         let figures = Figures(
-            reactors: [], shards: house.counters, sequencer: house.sequencer, store: house.store, storeThread: thread)
+            reactors: [], shards: harness.counters, sequencer: harness.sequencer, store: harness.store,
+            storeThread: thread)
         let quotas = Quotas()
         let connectionLimit = ConnectionLimit(
             figures: figures, memory: MemoryWatch(settings.limits, figures: figures, remotes: []), quotas: quotas)
         let (client, proxies) = (try peer("192.0.2.7"), [try #require(Settings.TrustedProxy("192.0.2.7"))])
-        let counts = try house.run { shard in
+        let counts = try harness.run { shard in
             let rules = shard.settings.limits.quotas
             func count() -> Int? { quotas.address(client, rules)?.connections.load(ordering: .relaxed) }
             shard.endpoints.settings.trustedProxies = isTrustedFirst ? proxies : []

@@ -39,11 +39,11 @@ final class ResumeReader {
     /// The last message it waited for.
     private var end: UInt64 = 0
     private(set) var resumes = 0
-    private var guest: Guest?
-    private let connect: () throws -> Guest
+    private var stub: StubClient?
+    private let connect: () throws -> StubClient
 
     init(
-        _ filter: TopicFilter, _ slow: SlowPolicy, hearsItself: Bool = true, connect: @escaping () throws -> Guest
+        _ filter: TopicFilter, _ slow: SlowPolicy, hearsItself: Bool = true, connect: @escaping () throws -> StubClient
     ) throws {
         self.filter = filter
         self.hearsItself = hearsItself
@@ -54,14 +54,14 @@ final class ResumeReader {
     }
 
     private func come() throws {
-        let guest = try connect()
-        self.guest = guest
+        let stub = try connect()
+        self.stub = stub
         isSilent = false
-        clients.insert(guest.client)
-        try subscribe(guest)
+        clients.insert(stub.client)
+        try subscribe(stub)
     }
 
-    private func subscribe(_ guest: Guest) throws {
+    private func subscribe(_ stub: StubClient) throws {
         isLive = false
         isSubscribed = true
         begun = []
@@ -70,21 +70,21 @@ final class ResumeReader {
         let since = first == nil ? "\"snapshot\":false" : "\"since\":\(position)"
         if first != nil { resumes += 1 }
         let options = "\"slow\":\"\(slow.rawValue)\",\"echo\":\(hearsItself),\(since)"
-        try guest.send("{\"op\":\"subscribe\",\"id\":1,\"filter\":\"\(filter)\",\(options)}")
+        try stub.send("{\"op\":\"subscribe\",\"id\":1,\"filter\":\"\(filter)\",\(options)}")
     }
 
     /// The same on the same connection, of which nothing comes in between.
     func unsubscribeAndComeBack() throws {
         let begin = resumes
-        try guest?.send("{\"op\":\"unsubscribe\",\"id\":2,\"filter\":\"\(filter)\"}")
+        try stub?.send("{\"op\":\"unsubscribe\",\"id\":2,\"filter\":\"\(filter)\"}")
         // A connection that is closed meanwhile starts over, too.
         while isSubscribed, resumes == begin { _ = try read(1 << 16, waiting: true) }
-        if resumes == begin, let guest { try subscribe(guest) }
+        if resumes == begin, let stub { try subscribe(stub) }
     }
 
     /// Publishes over the connection that it reads from.
     func publish(_ topic: String, _ data: String) throws {
-        try guest?.send("{\"op\":\"publish\",\"topic\":\"\(topic)\",\"data\":\"\(data)\"}")
+        try stub?.send("{\"op\":\"publish\",\"topic\":\"\(topic)\",\"data\":\"\(data)\"}")
     }
 
     /// Other rights hold.
@@ -100,22 +100,22 @@ final class ResumeReader {
     }
 
     private func comeBackIfAllowed() throws {
-        if isAllowed, !isSubscribed, let guest { try subscribe(guest) }
+        if isAllowed, !isSubscribed, let stub { try subscribe(stub) }
     }
 
     func leaveAndComeBack() throws {
-        guest?.leave()
+        stub?.leave()
         try come()
     }
 
     /// Reads some; `true`: something came.
     func read(_ maximum: Int, waiting: Bool = false) throws -> Bool {
-        guard let guest else { return false }
-        let frames = waiting ? [try guest.frame()] : guest.whatIsHere(maximum)
+        guard let stub else { return false }
+        let frames = waiting ? [try stub.frame()] : stub.whatIsHere(maximum)
         for frame in frames {
             guard let frame, frame.opcode == 1 else {
                 closes += 1
-                guest.leave()
+                stub.leave()
                 try come()
                 return true
             }
@@ -133,7 +133,7 @@ final class ResumeReader {
         default: break
         }
         if notice.op == "message", let seq = notice.seq {
-            bringers[seq] = guest?.client
+            bringers[seq] = stub?.client
             if denied.contains(where: { begin <= $0.after && $0.after < seq && seq <= $0.upTo }) {
                 offences.append("\(seq) came after its right had gone")
             }

@@ -58,23 +58,23 @@ struct ResumeTests {
         let gate = GateStore()
         var settings = Settings()
         settings.history = [Settings.History(filter: "t/#", messages: 1)]
-        let house = try ExchangeHouse(gate, settings: settings)
-        let guest = try house.connectJSON()
-        let first = try #require(try house.publish([draft("other")])[0].value?.seq)
+        let harness = try ExchangeHarness(gate, settings: settings)
+        let stub = try harness.connectJSON()
+        let first = try #require(try harness.publish([draft("other")])[0].value?.seq)
         let stored = try draft("other", "stored", retained: true)
-        _ = try house.publish([draft("t/1", "a"), draft("t/1", "b"), stored])
+        _ = try harness.publish([draft("t/1", "a"), draft("t/1", "b"), stored])
         gate.shut()
         var value = try draft("t/1", "value", retained: true)
         value.acknowledgement = .routed
-        _ = try house.publish([value])
+        _ = try harness.publish([value])
         gate.setBusy(true)
-        try guest.ask(##"{"op":"subscribe","id":1,"filter":"t/#","since":\##(first)}"##, id: 1)
-        _ = try house.publish([draft("t/1", "newest")])
+        try stub.ask(##"{"op":"subscribe","id":1,"filter":"t/#","since":\##(first)}"##, id: 1)
+        _ = try harness.publish([draft("t/1", "newest")])
         gate.open()
-        _ = try house.publish([stored])
+        _ = try harness.publish([stored])
         gate.setBusy(false)
         var notices: [Notice] = []
-        repeat { notices.append(try guest.receive()) } while notices.last?.data != "newest"
+        repeat { notices.append(try stub.receive()) } while notices.last?.data != "newest"
         #expect(notices.filter { $0.retained == true }.map(\.data) == ["value"])
     }
 
@@ -82,14 +82,14 @@ struct ResumeTests {
     @Test func countsNotWhatItCannotKnow() throws {
         var settings = Settings()
         settings.history = [Settings.History(filter: "t/#", messages: 1)]
-        let house = try ExchangeHouse(settings: settings)
-        let guest = try house.connectJSON(sendBuffer: 4096)
+        let harness = try ExchangeHarness(settings: settings)
+        let stub = try harness.connectJSON(sendBuffer: 4096)
         let filler = String(repeating: "x", count: 10_000)
-        _ = try house.publish([draft("t/2", "lost later"), draft("t/1", "lost"), draft("t/1", "kept")])
-        _ = try house.publish((0..<50).map { try draft("u/\($0)", filler, retained: true) })
+        _ = try harness.publish([draft("t/2", "lost later"), draft("t/1", "lost"), draft("t/1", "kept")])
+        _ = try harness.publish((0..<50).map { try draft("u/\($0)", filler, retained: true) })
         // The values of the first filter are more than the socket takes, so that messages of the second have to wait.
         for (name, since) in [("u/+", nil), ("t/+", 0 as UInt64?)] {
-            try house.run { shard in
+            try harness.run { shard in
                 var options = SubscribeOptions()
                 options.since = since.map { ResumePoint(seq: $0) }
                 for session in shard.everybody {
@@ -97,11 +97,11 @@ struct ResumeTests {
                 }
             }
             // Two turns later it has looked for what is lost.
-            for _ in 0..<2 { try house.run { _ in } }
+            for _ in 0..<2 { try harness.run { _ in } }
         }
-        _ = try house.publish([draft("t/2", "newest"), draft("u/end", "end", retained: true)])
+        _ = try harness.publish([draft("t/2", "newest"), draft("u/end", "end", retained: true)])
         var notices: [Notice] = []
-        repeat { notices.append(try guest.receive()) } while notices.last?.data != "newest"
+        repeat { notices.append(try stub.receive()) } while notices.last?.data != "newest"
         let gaps = notices.filter { $0.op == "gap" }.map { [$0.since, $0.seq, $0.missed.map { UInt64($0) }] }
         #expect(gaps == [[0, 2, nil]])
     }
@@ -114,7 +114,7 @@ struct ResumeTests {
         let shards = 1 + seed % 2
         let made: (any MessageStore)? = store ?? gate
         var settings = Self.settings()
-        let house = try ExchangeHouse(
+        let harness = try ExchangeHarness(
             try #require(made), order: Array(0..<shards), settings: settings, isDelayed: isDelayed)
         defer {
             gate?.setBusy(false)
@@ -126,17 +126,17 @@ struct ResumeTests {
             let slow = SlowPolicy.allCases[Int.random(in: 0..<3, using: &random)]
             let hearsItself = Bool.random(using: &random)
             let reader = try ResumeReader(try filter(name), slow, hearsItself: hearsItself) {
-                try house.connectJSON(on: number % shards, sendBuffer: 4096)
+                try harness.connectJSON(on: number % shards, sendBuffer: 4096)
             }
             readers.append((reader, fence))
         }
         for step in 0..<steps {
             let reader = readers[Int.random(in: 0..<readers.count, using: &random)].reader
             switch Int.random(in: 0..<100, using: &random) {
-            case 0..<41: try publish(house, step, shards, &random)
+            case 0..<41: try publish(harness, step, shards, &random)
             case 41..<45:
                 settings.access.anonymous.subscribe = Self.rights[Int.random(in: 0..<Self.rights.count, using: &random)]
-                try changeRights(house, settings, readers.map(\.reader))
+                try changeRights(harness, settings, readers.map(\.reader))
             case 45..<55: try reader.publish(Self.topics[Int.random(in: 0..<8, using: &random)], "own \(step)")
             case 55..<75: _ = try reader.read(Int.random(in: 1...6000, using: &random))
             case 75..<82: try reader.leaveAndComeBack()
@@ -158,12 +158,12 @@ struct ResumeTests {
         gate?.setBusy(false)
         gate?.open()
         settings.access.anonymous.subscribe = ["#"]
-        try changeRights(house, settings, readers.map(\.reader))
+        try changeRights(harness, settings, readers.map(\.reader))
         for (reader, fence) in readers {
-            let results = try house.publish([draft(fence, "fence")])
+            let results = try harness.publish([draft(fence, "fence")])
             try reader.finish(try #require(results[0].value?.seq))
         }
-        let log = house.published()
+        let log = harness.published()
         var complaints: [String] = []
         for (reader, _) in readers {
             let isLatest = reader.slow == .latest
@@ -174,21 +174,21 @@ struct ResumeTests {
             }
         }
         let revocations = readers.reduce(0) { $0 + $1.reader.revocations }
-        return (complaints, house.counters.reduce(0) { $0 + $1.dropped.current }, revocations)
+        return (complaints, harness.counters.reduce(0) { $0 + $1.dropped.current }, revocations)
     }
 
     /// Other rights for all clients, as by a reload.
-    private func changeRights(_ house: ExchangeHouse, _ settings: Settings, _ readers: [ResumeReader]) throws {
+    private func changeRights(_ harness: ExchangeHarness, _ settings: Settings, _ readers: [ResumeReader]) throws {
         let names = try (settings.access.anonymous.subscribe ?? []).map { try TopicFilter($0) }
-        for shard in house.remotes.indices {
-            let (before, after) = try house.run(on: shard) { shard in
+        for shard in harness.remotes.indices {
+            let (before, after) = try harness.run(on: shard) { shard in
                 let before = shard.deliveredUpTo
                 // Few are reviewed in one turn.
                 shard.reviewTime = 0
                 shard.adopt(settings.patient)
                 return (before, shard.sequencer.newest)
             }
-            for (number, reader) in readers.enumerated() where number % house.remotes.count == shard {
+            for (number, reader) in readers.enumerated() where number % harness.remotes.count == shard {
                 let isAllowed = names.contains { $0.covers(reader.filter) }
                 try reader.change(isAllowed: isAllowed, before: before, after: after)
             }
@@ -196,7 +196,7 @@ struct ResumeTests {
     }
 
     private func publish(
-        _ house: ExchangeHouse, _ step: Int, _ shards: Int, _ random: inout SeededGenerator
+        _ harness: ExchangeHarness, _ step: Int, _ shards: Int, _ random: inout SeededGenerator
     ) throws {
         var drafts: [Draft] = []
         for number in 0..<Int.random(in: 1...12, using: &random) {
@@ -214,6 +214,6 @@ struct ResumeTests {
             }
             drafts.append(draft)
         }
-        _ = try house.publish(on: step % shards, drafts)
+        _ = try harness.publish(on: step % shards, drafts)
     }
 }

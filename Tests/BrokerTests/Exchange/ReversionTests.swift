@@ -5,79 +5,79 @@ import Testing
 
 @Suite("A value that the store refuses: subscribers are shown what stayed")
 struct ReversionTests {
-    /// What a guest is shown, up to the message with this payload.
-    private func shown(_ guest: Guest, upTo last: String) throws -> [String] {
+    /// What a stub is shown, up to the message with this payload.
+    private func shown(_ stub: StubClient, upTo last: String) throws -> [String] {
         var shown: [String] = []
         while shown.last?.hasSuffix("=\(last)") != true {
-            let notice = try guest.receive()
+            let notice = try stub.receive()
             if notice.op == "message" { shown.append("\(notice.topic ?? "")=\(notice.data ?? "")") }
         }
         return shown
     }
 
-    private func refuse(_ drafts: [Draft], _ gate: GateStore, _ house: ExchangeHouse) throws {
+    private func refuse(_ drafts: [Draft], _ gate: GateStore, _ harness: ExchangeHarness) throws {
         gate.fail(with: .full)
-        #expect(try house.publish(on: 1, drafts).map { $0.error?.code } == drafts.map { _ in .storageFull })
+        #expect(try harness.publish(on: 1, drafts).map { $0.error?.code } == drafts.map { _ in .storageFull })
         gate.fail(with: nil)
     }
 
     @Test(arguments: [false, true])
     func aLiveViewEndsAsTheStore(isDelayed: Bool) throws {
         let gate = GateStore()
-        let house = try ExchangeHouse(gate, order: [0, 1], isDelayed: isDelayed)
-        let guests = try [0, 1].map { try house.connectJSON(on: $0) }
-        _ = try house.publish([draft("a", "old", retained: true)])
-        for guest in guests { try guest.ask(#"{"op":"subscribe","id":1,"filter":"+"}"#, id: 1) }
-        let sequencer = house.sequencer
-        try refuse([draft("a", "new", retained: true), draft("b", "first", retained: true)], gate, house)
-        try house.wait { _ in sequencer.newest == 5 }
+        let harness = try ExchangeHarness(gate, order: [0, 1], isDelayed: isDelayed)
+        let stubs = try [0, 1].map { try harness.connectJSON(on: $0) }
+        _ = try harness.publish([draft("a", "old", retained: true)])
+        for stub in stubs { try stub.ask(#"{"op":"subscribe","id":1,"filter":"+"}"#, id: 1) }
+        let sequencer = harness.sequencer
+        try refuse([draft("a", "new", retained: true), draft("b", "first", retained: true)], gate, harness)
+        try harness.wait { _ in sequencer.newest == 5 }
         // An empty one: the removal is refused.
-        try refuse([draft("a", "", retained: true)], gate, house)
-        try house.wait { _ in sequencer.newest == 7 }
-        _ = try house.publish([draft("c", "end")])
-        for guest in guests {
-            let all = try shown(guest, upTo: "end")
+        try refuse([draft("a", "", retained: true)], gate, harness)
+        try harness.wait { _ in sequencer.newest == 7 }
+        _ = try harness.publish([draft("c", "end")])
+        for stub in stubs {
+            let all = try shown(stub, upTo: "end")
             #expect(all == ["a=old", "a=new", "b=first", "a=old", "b=", "a=", "a=old", "c=end"])
         }
         #expect(try sequencer.value(of: topic("a"))?.payload == Array("old".utf8))
         #expect(try sequencer.value(of: topic("b")) == nil)
-        #expect(house.counters[0].reversions.current == 3)
+        #expect(harness.counters[0].reversions.current == 3)
     }
 
     /// What is refused later is not what stayed.
     @Test func aNewerValueWins() throws {
         let gate = GateStore()
-        let house = try ExchangeHouse(gate)
-        let guest = try house.connectJSON()
-        try guest.ask(#"{"op":"subscribe","id":1,"filter":"+"}"#, id: 1)
+        let harness = try ExchangeHarness(gate)
+        let stub = try harness.connectJSON()
+        try stub.ask(#"{"op":"subscribe","id":1,"filter":"+"}"#, id: 1)
         gate.shut()
         var first = try draft("a", "first", retained: true)
         first.acknowledgement = .routed
-        _ = try house.publish([first])
-        try house.wait { _ in gate.hasOneWaiting }
+        _ = try harness.publish([first])
+        try harness.wait { _ in gate.hasOneWaiting }
         var second = try draft("a", "second", retained: true)
         second.acknowledgement = .routed
-        _ = try house.publish([second])
+        _ = try harness.publish([second])
         gate.fail(with: .full)
         gate.letOnePass()
-        try house.wait { _ in gate.hasOneWaiting }
+        try harness.wait { _ in gate.hasOneWaiting }
         gate.fail(with: nil)
         gate.open()
-        #expect(try house.publish([draft("b", "end", retained: true)])[0].error == nil)
-        #expect(try shown(guest, upTo: "end") == ["a=first", "a=second", "b=end"])
-        #expect(house.counters[0].reversions.current == 0)
+        #expect(try harness.publish([draft("b", "end", retained: true)])[0].error == nil)
+        #expect(try shown(stub, upTo: "end") == ["a=first", "a=second", "b=end"])
+        #expect(harness.counters[0].reversions.current == 0)
     }
 
     /// What was refused is not tried again, and what waits is bounded.
     @Test func manyTopicsAtOnce() throws {
         let gate = GateStore()
-        let house = try ExchangeHouse(gate, order: [0, 1])
-        let guest = try house.connectJSON(on: 1)
-        try guest.ask(#"{"op":"subscribe","id":1,"filter":"+","slow":"drop-oldest"}"#, id: 1)
+        let harness = try ExchangeHarness(gate, order: [0, 1])
+        let stub = try harness.connectJSON(on: 1)
+        try stub.ask(#"{"op":"subscribe","id":1,"filter":"+","slow":"drop-oldest"}"#, id: 1)
         let most = Reversions.maximumTopics
-        try refuse((0..<most + 10).map { try draft("\($0)", retained: true) }, gate, house)
-        let counters = house.counters[0]
-        try house.wait { _ in counters.reversions.current + counters.omittedReversions.current >= most + 10 }
+        try refuse((0..<most + 10).map { try draft("\($0)", retained: true) }, gate, harness)
+        let counters = harness.counters[0]
+        try harness.wait { _ in counters.reversions.current + counters.omittedReversions.current >= most + 10 }
         #expect(counters.reversions.current >= most)
     }
 }

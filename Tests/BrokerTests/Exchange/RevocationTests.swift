@@ -12,42 +12,42 @@ struct RevocationTests {
         return settings
     }
 
-    private func subscribe(_ guest: Guest, _ filters: String) throws {
-        try guest.ask(#"{"op":"subscribe","id":1,"snapshot":false,"filter":\#(filters)}"#, id: 1)
+    private func subscribe(_ stub: StubClient, _ filters: String) throws {
+        try stub.ask(#"{"op":"subscribe","id":1,"snapshot":false,"filter":\#(filters)}"#, id: 1)
     }
 
     /// What comes next, besides markers.
-    private func next(_ guest: Guest) throws -> Notice {
+    private func next(_ stub: StubClient) throws -> Notice {
         var notice: Notice
-        repeat { notice = try guest.receive() } while notice.op == "live"
+        repeat { notice = try stub.receive() } while notice.op == "live"
         return notice
     }
 
     @Test func aClientIsToldAndHasTheRest() throws {
-        let house = try ExchangeHouse()
-        let guest = try house.connectJSON()
-        try subscribe(guest, #"["a/#","b","a/1"]"#)
-        try house.reload(settings(subscribe: ["b"]))
-        #expect(try next(guest).filter == "a/#")
-        let last = try next(guest)
+        let harness = try ExchangeHarness()
+        let stub = try harness.connectJSON()
+        try subscribe(stub, #"["a/#","b","a/1"]"#)
+        try harness.reload(settings(subscribe: ["b"]))
+        #expect(try next(stub).filter == "a/#")
+        let last = try next(stub)
         #expect(last.op == "revoked" && last.filter == "a/1")
-        _ = try house.publish([draft("a/1"), draft("a/2"), draft("b", "still")])
-        #expect(try next(guest).data == "still")
-        #expect(house.counters[0].subscriptions.current == 1 && house.counters[0].revoked.current == 2)
-        #expect(try guest.ask(#"{"op":"subscribe","id":2,"filter":"a/1"}"#, id: 2).last?.code == "forbidden")
-        #expect(try guest.ask(#"{"op":"unsubscribe","id":3,"filter":"a/1"}"#, id: 3).last?.code == "not-found")
-        try house.reload(settings())
-        #expect(try guest.ask(#"{"op":"subscribe","id":4,"snapshot":false,"filter":"a/1"}"#, id: 4).last?.op == "ok")
+        _ = try harness.publish([draft("a/1"), draft("a/2"), draft("b", "still")])
+        #expect(try next(stub).data == "still")
+        #expect(harness.counters[0].subscriptions.current == 1 && harness.counters[0].revoked.current == 2)
+        #expect(try stub.ask(#"{"op":"subscribe","id":2,"filter":"a/1"}"#, id: 2).last?.code == "forbidden")
+        #expect(try stub.ask(#"{"op":"unsubscribe","id":3,"filter":"a/1"}"#, id: 3).last?.code == "not-found")
+        try harness.reload(settings())
+        #expect(try stub.ask(#"{"op":"subscribe","id":4,"snapshot":false,"filter":"a/1"}"#, id: 4).last?.op == "ok")
     }
 
     /// What was published before the change, and what is published with it, in one turn.
     @Test func nothingIsDeliveredAfterwards() throws {
-        let house = try ExchangeHouse()
-        let guests = try (0..<20).map { _ in try house.connectJSON() }
-        for guest in guests { try subscribe(guest, #"["a/+","a/#","b"]"#) }
+        let harness = try ExchangeHarness()
+        let stubs = try (0..<20).map { _ in try harness.connectJSON() }
+        for stub in stubs { try subscribe(stub, #"["a/+","a/#","b"]"#) }
         nonisolated(unsafe) let drafts = try [draft("a/1", "before"), draft("a/1", "with"), draft("b", "still")]
         let changed = settings(subscribe: ["b"])
-        try house.run { shard in
+        try harness.run { shard in
             // One client a turn, so that most are still to be looked at when the messages come.
             shard.reviewTime = 0
             shard.publish(drafts[0], from: nil)
@@ -55,27 +55,27 @@ struct RevocationTests {
             shard.publish(drafts[1], from: nil)
             shard.publish(drafts[2], from: nil)
         }
-        for guest in guests {
-            #expect(try [next(guest), next(guest)].map(\.op) == ["revoked", "revoked"])
-            #expect(try next(guest).data == "still")
+        for stub in stubs {
+            #expect(try [next(stub), next(stub)].map(\.op) == ["revoked", "revoked"])
+            #expect(try next(stub).data == "still")
         }
-        #expect(house.counters[0].delivered.current == 20)
+        #expect(harness.counters[0].delivered.current == 20)
     }
 
     /// However many there are, others wait for a turn's part of them only.
     @Test(arguments: [(0, 19), (Int64.max, 0)])
     func aTurnReviewsForItsTimeOnly(time: Int64, left: Int) throws {
-        let house = try ExchangeHouse()
-        let guests = try (0..<20).map { _ in try house.connectJSON() }
-        for guest in guests { try subscribe(guest, #"["a/#","b"]"#) }
+        let harness = try ExchangeHarness()
+        let stubs = try (0..<20).map { _ in try harness.connectJSON() }
+        for stub in stubs { try subscribe(stub, #"["a/#","b"]"#) }
         let changed = settings(subscribe: ["b"])
-        let unreviewed = try house.run { shard in
+        let unreviewed = try harness.run { shard in
             shard.reviewTime = time
             shard.adopt(changed)
             return shard.unreviewed.count
         }
         #expect(unreviewed == left)
-        for guest in guests { #expect(try next(guest).op == "revoked") }
+        for stub in stubs { #expect(try next(stub).op == "revoked") }
     }
 
     /// Bans, kicks and ended logins: a turn ends its part of the clients, and the others get nothing meanwhile.
@@ -85,15 +85,15 @@ struct RevocationTests {
         (rule.everyone, rule.subscribe) = (true, ["a"])
         var settings = settings()
         settings.access.rules = [rule]
-        let house = try ExchangeHouse(settings: settings)
-        let bob = try (0..<20).map { _ in try house.connectJSON(as: Principal(.token, user: "bob")) }
-        let eve = try house.connectJSON(as: Principal(.token, user: "eve"))
-        for guest in bob + [eve] { try subscribe(guest, #"["a"]"#) }
+        let harness = try ExchangeHarness(settings: settings)
+        let bob = try (0..<20).map { _ in try harness.connectJSON(as: Principal(.token, user: "bob")) }
+        let eve = try harness.connectJSON(as: Principal(.token, user: "eve"))
+        for stub in bob + [eve] { try subscribe(stub, #"["a"]"#) }
         let subject = try #require(Ban.Subject(.user, "bob"))
         let list = Bans().add([subject], seconds: nil, note: "", atMost: 9, now: MonotonicTime.now).list
         nonisolated(unsafe) let message = try draft("a", "with")
         let ended = Answer<Int>()
-        let left = try house.run { shard in
+        let left = try harness.run { shard in
             shard.reviewTime = 0
             let tell: (Int) -> Void = { ended.put($0) }
             if byBan {
@@ -105,19 +105,19 @@ struct RevocationTests {
             return shard.unreviewed.count
         }
         #expect(left == 20)
-        for guest in bob { #expect(try end(guest) == "banned") }
+        for stub in bob { #expect(try end(stub) == "banned") }
         #expect(try next(eve).data == "with")
         // Asked after the last piece: an answer comes only when all have been judged.
         #expect(try ended.get() == 20)
-        #expect(house.counters[0].delivered.current == 1)
+        #expect(harness.counters[0].delivered.current == 1)
     }
 
     /// The reason of a CLOSE, before which there is at most the marker of the subscription.
-    private func end(_ guest: Guest) throws -> String? {
-        var frame = try #require(try guest.frame())
+    private func end(_ stub: StubClient) throws -> String? {
+        var frame = try #require(try stub.frame())
         if frame.opcode == 1 {
             #expect(frame.text.contains(#""op":"live""#))
-            frame = try #require(try guest.frame())
+            frame = try #require(try stub.frame())
         }
         #expect(frame.opcode == 8)
         return String(validating: frame.payload.dropFirst(2), as: UTF8.self)
@@ -125,37 +125,37 @@ struct RevocationTests {
 
     /// The filter that is lost is found first, and the other one has to bring the message.
     @Test func anotherFilterBringsWhatBothMatch() throws {
-        let house = try ExchangeHouse()
-        let guests = try (0..<20).map { _ in try house.connectJSON() }
-        for guest in guests { try subscribe(guest, #"["a/+","+/1"]"#) }
+        let harness = try ExchangeHarness()
+        let stubs = try (0..<20).map { _ in try harness.connectJSON() }
+        for stub in stubs { try subscribe(stub, #"["a/+","+/1"]"#) }
         nonisolated(unsafe) let message = try draft("a/1", "with")
         let changed = settings(subscribe: ["+/1"])
-        try house.run { shard in
+        try harness.run { shard in
             shard.reviewTime = 0
             shard.adopt(changed)
             shard.publish(message, from: nil)
         }
-        for guest in guests {
-            #expect(try next(guest).op == "revoked")
-            #expect(try next(guest).data == "with")
+        for stub in stubs {
+            #expect(try next(stub).op == "revoked")
+            #expect(try next(stub).data == "with")
         }
-        #expect(house.counters[0].delivered.current == 20)
+        #expect(harness.counters[0].delivered.current == 20)
     }
 
     /// A client that is behind, whose snapshot and messages wait for the store.
     @Test func whatWaitsIsNotSent() throws {
         let gate = GateStore()
-        let house = try ExchangeHouse(gate)
-        _ = try house.publish([draft("a/1", "old", retained: true), draft("b", "value", retained: true)])
-        let guest = try house.connectJSON()
+        let harness = try ExchangeHarness(gate)
+        _ = try harness.publish([draft("a/1", "old", retained: true), draft("b", "value", retained: true)])
+        let stub = try harness.connectJSON()
         gate.setBusy(true)
-        try guest.ask(#"{"op":"subscribe","id":1,"filter":["a/#","b"]}"#, id: 1)
-        try guest.send(#"{"op":"publish","topic":"a/1","data":"later"}"#)
-        try guest.ask(#"{"op":"publish","id":2,"topic":"b","data":"live"}"#, id: 2)
-        try house.reload(settings(subscribe: ["b"]))
+        try stub.ask(#"{"op":"subscribe","id":1,"filter":["a/#","b"]}"#, id: 1)
+        try stub.send(#"{"op":"publish","topic":"a/1","data":"later"}"#)
+        try stub.ask(#"{"op":"publish","id":2,"topic":"b","data":"live"}"#, id: 2)
+        try harness.reload(settings(subscribe: ["b"]))
         gate.setBusy(false)
         var seen: [Notice] = []
-        repeat { seen.append(try guest.receive()) } while seen.last?.data != "live"
+        repeat { seen.append(try stub.receive()) } while seen.last?.data != "live"
         let revoked = try #require(seen.firstIndex { $0.op == "revoked" })
         #expect(seen[revoked...].allSatisfy { $0.topic != "a/1" })
         #expect(seen.contains { $0.data == "value" && $0.retained == true })
@@ -167,22 +167,22 @@ struct RevocationTests {
         let gate = GateStore()
         var settings = settings()
         settings.history = [Settings.History(filter: "#", messages: 100)]
-        let house = try ExchangeHouse(gate, settings: settings)
-        let guest = try house.connectJSON()
-        let first = try #require(try house.publish([draft("b", "first")]).first?.value?.seq)
-        _ = try house.publish([draft("a/1", "old"), draft("b", "kept"), draft("a/2", "old")])
+        let harness = try ExchangeHarness(gate, settings: settings)
+        let stub = try harness.connectJSON()
+        let first = try #require(try harness.publish([draft("b", "first")]).first?.value?.seq)
+        _ = try harness.publish([draft("a/1", "old"), draft("b", "kept"), draft("a/2", "old")])
         // What is kept is on disk, and not in memory any more.
-        _ = try house.publish([draft("c", "stored", retained: true)])
+        _ = try harness.publish([draft("c", "stored", retained: true)])
         gate.setBusy(true)
-        try guest.ask(#"{"op":"subscribe","id":1,"filter":["a/#","b"],"since":\#(first)}"#, id: 1)
-        if isEnded { try guest.send(#"{"op":"unsubscribe","id":2,"filter":"a/#"}"#) }
-        try guest.ask(#"{"op":"ping","id":3}"#, id: 3)
+        try stub.ask(#"{"op":"subscribe","id":1,"filter":["a/#","b"],"since":\#(first)}"#, id: 1)
+        if isEnded { try stub.send(#"{"op":"unsubscribe","id":2,"filter":"a/#"}"#) }
+        try stub.ask(#"{"op":"ping","id":3}"#, id: 3)
         settings.access.anonymous.subscribe = ["b"]
-        try house.reload(settings)
+        try harness.reload(settings)
         gate.setBusy(false)
-        try guest.send(#"{"op":"publish","topic":"b","data":"end"}"#)
+        try stub.send(#"{"op":"publish","topic":"b","data":"end"}"#)
         var seen: [Notice] = []
-        repeat { seen.append(try guest.receive()) } while seen.last?.data != "end"
+        repeat { seen.append(try stub.receive()) } while seen.last?.data != "end"
         #expect(seen.allSatisfy { $0.topic != "a/1" && $0.topic != "a/2" })
         #expect(seen.compactMap(\.data) == ["kept", "end"])
         #expect(seen.contains { $0.op == "revoked" } == !isEnded)
@@ -194,52 +194,52 @@ struct RevocationTests {
         let gate = GateStore()
         var settings = settings()
         settings.history = [Settings.History(filter: "t/#", messages: 100)]
-        let house = try ExchangeHouse(gate, settings: settings)
-        let guest = try house.connectJSON()
-        _ = try house.publish([draft("t/2", "old")])
+        let harness = try ExchangeHarness(gate, settings: settings)
+        let stub = try harness.connectJSON()
+        _ = try harness.publish([draft("t/2", "old")])
         gate.setBusy(true)
-        try guest.ask(#"{"op":"subscribe","id":1,"filter":"t/1","slow":"latest","snapshot":false}"#, id: 1)
-        try guest.ask(#"{"op":"subscribe","id":2,"filter":"t/#","since":0}"#, id: 2)
-        let seq = try #require(try house.publish([draft("t/1", "lost")])[0].value?.seq)
+        try stub.ask(#"{"op":"subscribe","id":1,"filter":"t/1","slow":"latest","snapshot":false}"#, id: 1)
+        try stub.ask(#"{"op":"subscribe","id":2,"filter":"t/#","since":0}"#, id: 2)
+        let seq = try #require(try harness.publish([draft("t/1", "lost")])[0].value?.seq)
         settings.access.anonymous.subscribe = ["t/1"]
-        try house.reload(settings)
+        try harness.reload(settings)
         gate.setBusy(false)
-        _ = try house.publish([draft("t/1", "end")])
+        _ = try harness.publish([draft("t/1", "end")])
         var seen: [Notice] = []
-        repeat { seen.append(try guest.receive()) } while seen.last?.data != "end"
+        repeat { seen.append(try stub.receive()) } while seen.last?.data != "end"
         let gap = try #require(seen.first { $0.op == "gap" && $0.filter == "t/1" })
         #expect(try #require(gap.since) < seq && seq <= #require(gap.seq))
     }
 
     @Test func publishingEndsAtOnce() throws {
-        let house = try ExchangeHouse()
-        let guest = try house.connectJSON()
+        let harness = try ExchangeHarness()
+        let stub = try harness.connectJSON()
         func publish(_ id: Int, _ topic: String, _ more: String = "") throws -> String? {
-            try guest.ask(#"{"op":"publish","id":\#(id),"topic":"\#(topic)","data":1\#(more)}"#, id: id).last?.code
+            try stub.ask(#"{"op":"publish","id":\#(id),"topic":"\#(topic)","data":1\#(more)}"#, id: id).last?.code
         }
         #expect(try publish(1, "a") == nil && publish(2, "a") == nil)
-        try house.reload(settings(publish: ["b/+"], subscribe: ["b/1"]))
+        try harness.reload(settings(publish: ["b/+"], subscribe: ["b/1"]))
         #expect(try publish(3, "a") == "forbidden" && publish(4, "b/1") == nil && publish(5, "b/2") == nil)
         // What comes of a condition tells about a value that may not be read.
         #expect(try publish(6, "b/2", #","retain":true,"ifSeq":7"#) == "forbidden")
         #expect(try publish(7, "b/1", #","retain":true,"ifSeq":7"#) == "conflict")
-        try house.reload(settings(publish: []))
+        try harness.reload(settings(publish: []))
         #expect(try publish(8, "b/1") == "forbidden")
-        try house.reload(settings())
+        try harness.reload(settings())
         #expect(try publish(9, "a") == nil)
     }
 
     /// A client has what it had where a reload changes something else, or gives more.
     @Test func othersAreLeftAlone() throws {
-        let house = try ExchangeHouse(settings: settings(subscribe: ["a/#"]))
-        let guest = try house.connectJSON()
-        try subscribe(guest, #"["a/#","a/b"]"#)
-        try house.reload(settings(subscribe: ["#"]))
+        let harness = try ExchangeHarness(settings: settings(subscribe: ["a/#"]))
+        let stub = try harness.connectJSON()
+        try subscribe(stub, #"["a/#","a/b"]"#)
+        try harness.reload(settings(subscribe: ["#"]))
         var other = settings(subscribe: ["#"])
         other.limits.topic = 100
-        try house.reload(other)
-        _ = try house.publish([draft("a/b", "still")])
-        #expect(try next(guest).data == "still")
-        #expect(house.counters[0].revoked.current == 0)
+        try harness.reload(other)
+        _ = try harness.publish([draft("a/b", "still")])
+        #expect(try next(stub).data == "still")
+        #expect(harness.counters[0].revoked.current == 0)
     }
 }

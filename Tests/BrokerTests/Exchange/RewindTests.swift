@@ -14,7 +14,7 @@ struct RewindTests {
 
     /// One client's subscription, and what it was told.
     private struct Life {
-        let guest: Guest
+        let stub: StubClient
         let filter: TopicFilter
         let rewind: Rewind
         var notices: [Notice] = []
@@ -29,28 +29,28 @@ struct RewindTests {
         settings.history = ["a/#", "b/#"].map { Settings.History(filter: $0, messages: 1000) }
         let directory = TestDirectory()
         let store: any MessageStore = seed % 2 == 0 ? gate : try directory.open()
-        let house = try ExchangeHouse(store, order: [0, 1], settings: settings, isDelayed: seed % 4 == 3)
+        let harness = try ExchangeHarness(store, order: [0, 1], settings: settings, isDelayed: seed % 4 == 3)
         defer { gate.open() }
-        for shard in 0...1 { try house.run(on: shard) { $0.catchUp.piece = [1, 300, 1 << 16][seed % 3] } }
+        for shard in 0...1 { try harness.run(on: shard) { $0.catchUp.piece = [1, 300, 1 << 16][seed % 3] } }
         var lives: [Life] = []
         for step in 0..<60 {
-            try publish(house, step, &random)
+            try publish(harness, step, &random)
             switch Int.random(in: 0..<12, using: &random) {
             case 0: gate.shut()
             case 1, 2: gate.letOnePass()
             case 3: gate.open()
-            case 4, 5: lives.append(try subscribe(house, lives.count % 2, &random))
+            case 4, 5: lives.append(try subscribe(harness, lives.count % 2, &random))
             default: break
             }
         }
         gate.open()
-        _ = try house.publish([draft(Self.fence, "end")])
+        _ = try harness.publish([draft(Self.fence, "end")])
         for place in lives.indices {
             while lives[place].notices.last?.topic != Self.fence {
-                lives[place].notices.append(try lives[place].guest.receive())
+                lives[place].notices.append(try lives[place].stub.receive())
             }
         }
-        let log = house.published()
+        let log = harness.published()
         for life in lives { check(life, log, "seed \(seed): \(life.filter) \(life.rewind)") }
     }
 
@@ -60,7 +60,7 @@ struct RewindTests {
         return draft
     }
 
-    private func publish(_ house: ExchangeHouse, _ step: Int, _ random: inout SeededGenerator) throws {
+    private func publish(_ harness: ExchangeHarness, _ step: Int, _ random: inout SeededGenerator) throws {
         var drafts: [Draft] = []
         for number in 0..<Int.random(in: 1..<5, using: &random) {
             let name = Self.topics[Int.random(in: 0..<Self.topics.count, using: &random)]
@@ -68,22 +68,22 @@ struct RewindTests {
             // A few values, and a few removals.
             drafts.append(try draft(name, kind == 1 ? "" : "\(step) \(number)", isRetained: kind < 3))
         }
-        _ = try house.publish(on: Int.random(in: 0...1, using: &random), drafts)
+        _ = try harness.publish(on: Int.random(in: 0...1, using: &random), drafts)
     }
 
-    private func subscribe(_ house: ExchangeHouse, _ shard: Int, _ random: inout SeededGenerator) throws -> Life {
+    private func subscribe(_ harness: ExchangeHarness, _ shard: Int, _ random: inout SeededGenerator) throws -> Life {
         let name = Self.filters[Int.random(in: 0..<Self.filters.count, using: &random)]
         let since = ["-1", "-3", "-50", "all", "1h", "latest"][Int.random(in: 0..<6, using: &random)]
-        let guest = try house.connectJSON(on: shard)
+        let stub = try harness.connectJSON(on: shard)
         // The fence is read by another filter, which brings nothing else.
-        try guest.send(#"{"op":"subscribe","filter":"\#(Self.fence)","snapshot":false}"#)
-        #expect(try guest.receive().op == "live")
-        try guest.send(#"{"op":"subscribe","id":1,"filter":"\#(name)","since":"\#(since)"}"#)
-        var life = Life(guest: guest, filter: try filter(name), rewind: try #require(Rewind(since)))
+        try stub.send(#"{"op":"subscribe","filter":"\#(Self.fence)","snapshot":false}"#)
+        #expect(try stub.receive().op == "live")
+        try stub.send(#"{"op":"subscribe","id":1,"filter":"\#(name)","since":"\#(since)"}"#)
+        var life = Life(stub: stub, filter: try filter(name), rewind: try #require(Rewind(since)))
         // Its place in the order is certain when a later command is answered.
-        try guest.send(#"{"op":"ping"}"#)
+        try stub.send(#"{"op":"ping"}"#)
         while true {
-            let notice = try guest.receive()
+            let notice = try stub.receive()
             if notice.op == "pong" { return life }
             life.notices.append(notice)
         }

@@ -4,7 +4,7 @@ import Testing
 
 /// Random publishing, subscribing and committing, and what every client was told meanwhile.
 struct SeamSchedule {
-    /// What a guest asked for, by the `id` of the command.
+    /// What a stub asked for, by the `id` of the command.
     enum Command: Equatable {
         case subscribe(String, wantsSnapshot: Bool, hearsItself: Bool)
         case unsubscribe(String)
@@ -49,61 +49,61 @@ struct SeamSchedule {
     private let gate = GateStore()
     /// A store on disk in the gate's place.
     private let disk: LMDBStore?
-    private let house: ExchangeHouse
-    private var guests: [Guest] = []
+    private let harness: ExchangeHarness
+    private var stubs: [StubClient] = []
     private var transcripts: [Transcript] = []
-    /// What each guest subscribes to, the last of its commands considered.
+    /// What each stub subscribes to, the last of its commands considered.
     private var subscribed: [[String]] = []
     private var random: SeededGenerator
     private var nextID = 0
     private var changes: [Change] = []
     private var settings = Settings()
 
-    init(seed: Int, shards: Int, guests count: Int, disk: LMDBStore? = nil, isDelayed: Bool = false) throws {
+    init(seed: Int, shards: Int, stubs count: Int, disk: LMDBStore? = nil, isDelayed: Bool = false) throws {
         random = SeededGenerator(seed: seed)
         self.disk = disk
         let store: any MessageStore = disk ?? gate
-        house = try ExchangeHouse(store, order: Array(0..<shards), isDelayed: isDelayed)
+        harness = try ExchangeHarness(store, order: Array(0..<shards), isDelayed: isDelayed)
         // Snapshots of one value a turn, of some, and of everything at once.
         let piece = [1, 300, 1 << 16][seed % 3]
-        for shard in 0..<shards { try house.run(on: shard) { $0.catchUp.piece = piece } }
+        for shard in 0..<shards { try harness.run(on: shard) { $0.catchUp.piece = piece } }
         for number in 0..<count {
-            guests.append(try house.connectJSON(on: number % shards))
-            transcripts.append(Transcript(client: guests[number].client))
+            stubs.append(try harness.connectJSON(on: number % shards))
+            transcripts.append(Transcript(client: stubs[number].client))
             subscribed.append([])
         }
     }
 
-    /// Runs `steps` steps, and returns what was published and what each guest was told.
+    /// Runs `steps` steps, and returns what was published and what each stub was told.
     mutating func run(steps: Int) throws -> (log: [Message], transcripts: [Transcript]) {
         defer { gate.open() }
-        for guest in guests.indices { try subscribe(guest, Self.fence, wantsSnapshot: false) }
+        for stub in stubs.indices { try subscribe(stub, Self.fence, wantsSnapshot: false) }
         for _ in 0..<steps { try step() }
         gate.open()
         // Every command is carried out before the last message is published.
-        for guest in guests.indices { try finish(guest) { $0.op == "pong" } }
+        for stub in stubs.indices { try finish(stub) { $0.op == "pong" } }
         try publish(0, Self.fence, isRetained: false)
-        for guest in guests.indices { try finish(guest) { $0.topic == Self.fence } }
-        for guest in guests.indices { transcripts[guest].changes = changes }
-        return (house.published(), transcripts)
+        for stub in stubs.indices { try finish(stub) { $0.topic == Self.fence } }
+        for stub in stubs.indices { transcripts[stub].changes = changes }
+        return (harness.published(), transcripts)
     }
 
     private mutating func step() throws {
-        let guest = Int.random(in: 0..<guests.count, using: &random)
+        let stub = Int.random(in: 0..<stubs.count, using: &random)
         switch Int.random(in: 0..<100, using: &random) {
-        case 0..<26: try publish(guest, choose(Self.topics), isRetained: false)
-        case 26..<40: try publish(guest, choose(Self.topics), isRetained: true)
-        case 40..<46: try publishEphemeral(guest, choose(Self.topics))
-        case 46..<51: try publish(guest, choose(Self.topics), isRetained: true, isRemoval: true)
+        case 0..<26: try publish(stub, choose(Self.topics), isRetained: false)
+        case 26..<40: try publish(stub, choose(Self.topics), isRetained: true)
+        case 40..<46: try publishEphemeral(stub, choose(Self.topics))
+        case 46..<51: try publish(stub, choose(Self.topics), isRetained: true, isRemoval: true)
         case 51..<60: try contend()
         case 60..<77:
             let filter = choose(Self.filters)
             // Without a snapshot only what is new: otherwise nothing tells when the old subscription ended.
-            let mayGoWithout = !subscribed[guest].contains(filter)
-            try subscribe(guest, filter, wantsSnapshot: !mayGoWithout || chance(4, of: 5))
+            let mayGoWithout = !subscribed[stub].contains(filter)
+            try subscribe(stub, filter, wantsSnapshot: !mayGoWithout || chance(4, of: 5))
         case 77..<86:
-            guard let filter = subscribed[guest].dropFirst().randomElement(using: &random) else { return }
-            try unsubscribe(guest, filter)
+            guard let filter = subscribed[stub].dropFirst().randomElement(using: &random) else { return }
+            try unsubscribe(stub, filter)
         case 86..<90: gate.shut()
         case 90..<94: gate.letOnePass()
         case 94: gate.open()
@@ -112,7 +112,7 @@ struct SeamSchedule {
             if chance(1, of: 2) { gate.setLendsViews(chance(1, of: 2)) }
             gate.takeViewsBack()
             disk?.readers.takeViewsBack(all: true)
-        default: try finish(guest) { $0.op == "pong" }
+        default: try finish(stub) { $0.op == "pong" }
         }
     }
 
@@ -121,9 +121,9 @@ struct SeamSchedule {
         let names = (Self.rights.randomElement(using: &random) ?? []) + [Self.fence]
         settings.access.anonymous.subscribe = names
         let begun = moment
-        for shard in house.remotes.indices {
+        for shard in harness.remotes.indices {
             // Few are looked at in one turn.
-            try house.run(on: shard) { [settings] shard in
+            try harness.run(on: shard) { [settings] shard in
                 shard.reviewTime = 0
                 shard.adopt(settings.patient)
             }
@@ -138,24 +138,24 @@ struct SeamSchedule {
     /// Everybody sets or removes the same value where it is still what it was a moment ago, or is not there.
     private mutating func contend() throws {
         let topic = choose(Self.topics)
-        let current = try house.sequencer.value(of: Topic(unchecked: topic))?.seq
+        let current = try harness.sequencer.value(of: Topic(unchecked: topic))?.seq
         let wanted = chance(2, of: 3) ? current ?? 0 : chance(1, of: 2) ? 0 : (current ?? 2) - 1
-        for guest in guests.indices {
-            try publish(guest, topic, isRetained: true, isRemoval: chance(1, of: 5), ifSeq: wanted)
+        for stub in stubs.indices {
+            try publish(stub, topic, isRetained: true, isRemoval: chance(1, of: 5), ifSeq: wanted)
         }
     }
 
-    private var moment: Moment { Moment(newest: house.sequencer.newest, time: Lifetime.now) }
+    private var moment: Moment { Moment(newest: harness.sequencer.newest, time: Lifetime.now) }
 
-    private mutating func send(_ guest: Int, _ command: Command, _ members: String) throws {
+    private mutating func send(_ stub: Int, _ command: Command, _ members: String) throws {
         nextID += 1
-        transcripts[guest].commands[nextID] = command
-        transcripts[guest].sent[nextID] = moment
-        try guests[guest].send("{\"id\":\(nextID),\(members)}")
+        transcripts[stub].commands[nextID] = command
+        transcripts[stub].sent[nextID] = moment
+        try stubs[stub].send("{\"id\":\(nextID),\(members)}")
     }
 
     private mutating func publish(
-        _ guest: Int, _ topic: String, isRetained: Bool, isRemoval: Bool = false, ifSeq: UInt64? = nil
+        _ stub: Int, _ topic: String, isRetained: Bool, isRemoval: Bool = false, ifSeq: UInt64? = nil
     ) throws {
         let data = isRemoval ? "" : "\(nextID)"
         var options = ifSeq.map { ",\"ifSeq\":\($0)" } ?? ""
@@ -165,45 +165,45 @@ struct SeamSchedule {
         case 1, 2: options += ",\"ttl\":0.00\(Int.random(in: 1...9, using: &random))"
         default: break
         }
-        // Some are repeated, by the same guest or another one.
+        // Some are repeated, by the same stub or another one.
         let isKeyed = isRetained && !isRemoval && ifSeq == nil && chance(1, of: 4)
         let key = isKeyed ? "k\(Int.random(in: 0..<4, using: &random))" : nil
         if let key { options += ",\"key\":\"\(key)\"" }
         try send(
-            guest, .publish(topic: topic, data: data, isRetained: isRetained, ifSeq: ifSeq, key: key),
+            stub, .publish(topic: topic, data: data, isRetained: isRetained, ifSeq: ifSeq, key: key),
             "\"op\":\"publish\",\"topic\":\"\(topic)\",\"data\":\"\(data)\",\"retain\":\(isRetained)\(options)")
     }
 
-    private mutating func publishEphemeral(_ guest: Int, _ topic: String) throws {
+    private mutating func publishEphemeral(_ stub: Int, _ topic: String) throws {
         let data = chance(1, of: 5) ? "" : "\(nextID)"
         try send(
-            guest, .publish(topic: topic, data: data, isRetained: true, ifSeq: nil, isEphemeral: true),
+            stub, .publish(topic: topic, data: data, isRetained: true, ifSeq: nil, isEphemeral: true),
             "\"op\":\"publish\",\"topic\":\"\(topic)\",\"data\":\"\(data)\",\"ephemeral\":true")
     }
 
-    private mutating func subscribe(_ guest: Int, _ filter: String, wantsSnapshot: Bool) throws {
+    private mutating func subscribe(_ stub: Int, _ filter: String, wantsSnapshot: Bool) throws {
         // The same for all of a client's subscriptions to a filter: nothing tells when the old one ended.
-        let hearsItself = filter == Self.fence || filter.utf8.count % 4 != guest
-        if !subscribed[guest].contains(filter) { subscribed[guest].append(filter) }
+        let hearsItself = filter == Self.fence || filter.utf8.count % 4 != stub
+        if !subscribed[stub].contains(filter) { subscribed[stub].append(filter) }
         try send(
-            guest, .subscribe(filter, wantsSnapshot: wantsSnapshot, hearsItself: hearsItself),
+            stub, .subscribe(filter, wantsSnapshot: wantsSnapshot, hearsItself: hearsItself),
             "\"op\":\"subscribe\",\"filter\":\"\(filter)\",\"snapshot\":\(wantsSnapshot),\"echo\":\(hearsItself)")
     }
 
-    private mutating func unsubscribe(_ guest: Int, _ filter: String) throws {
-        subscribed[guest].removeAll { $0 == filter }
-        try send(guest, .unsubscribe(filter), "\"op\":\"unsubscribe\",\"filter\":\"\(filter)\"")
+    private mutating func unsubscribe(_ stub: Int, _ filter: String) throws {
+        subscribed[stub].removeAll { $0 == filter }
+        try send(stub, .unsubscribe(filter), "\"op\":\"unsubscribe\",\"filter\":\"\(filter)\"")
     }
 
     /// Reads on until `isLast`; a PING before makes sure that something comes.
-    private mutating func finish(_ guest: Int, _ isLast: (Notice) -> Bool) throws {
-        try guests[guest].send(#"{"op":"ping"}"#)
+    private mutating func finish(_ stub: Int, _ isLast: (Notice) -> Bool) throws {
+        try stubs[stub].send(#"{"op":"ping"}"#)
         var notice: Notice
         repeat {
-            notice = try guests[guest].receive()
+            notice = try stubs[stub].receive()
             if notice.op != "pong" {
-                transcripts[guest].notices.append(notice)
-                transcripts[guest].heard.append(moment)
+                transcripts[stub].notices.append(notice)
+                transcripts[stub].heard.append(moment)
             }
         } while !isLast(notice)
     }

@@ -9,7 +9,7 @@ struct SeamTests {
     @Test(arguments: 0..<40)
     func holdsUnderAnySchedule(seed: Int) throws {
         for part in 0..<25 {
-            var schedule = try SeamSchedule(seed: seed * 25 + part, shards: 1 + part % 2, guests: 2 + part % 3)
+            var schedule = try SeamSchedule(seed: seed * 25 + part, shards: 1 + part % 2, stubs: 2 + part % 3)
             let (log, transcripts) = try schedule.run(steps: part == 24 ? 250 : 60)
             for transcript in transcripts {
                 var model = SeamModel(log: log, transcript)
@@ -23,9 +23,9 @@ struct SeamTests {
     @Test(arguments: 0..<20)
     func holdsInAnOrderThatAnswersLater(seed: Int) throws {
         for part in 0..<10 {
-            let (shards, guests) = (1 + part % 2, 2 + part % 3)
+            let (shards, stubs) = (1 + part % 2, 2 + part % 3)
             var schedule = try SeamSchedule(
-                seed: 2_000_000 + seed * 10 + part, shards: shards, guests: guests, isDelayed: true)
+                seed: 2_000_000 + seed * 10 + part, shards: shards, stubs: stubs, isDelayed: true)
             let (log, transcripts) = try schedule.run(steps: part == 9 ? 250 : 60)
             for transcript in transcripts {
                 var model = SeamModel(log: log, transcript)
@@ -40,7 +40,7 @@ struct SeamTests {
     func holdsOnDisk(seed: Int) throws {
         let directory = TestDirectory()
         let store = try directory.open()
-        var schedule = try SeamSchedule(seed: 1_000_000 + seed, shards: 2, guests: 4, disk: store)
+        var schedule = try SeamSchedule(seed: 1_000_000 + seed, shards: 2, stubs: 4, disk: store)
         let (log, transcripts) = try schedule.run(steps: 400)
         for transcript in transcripts {
             var model = SeamModel(log: log, transcript)
@@ -51,12 +51,12 @@ struct SeamTests {
 
     /// Thousands of values go out in many pieces while others are published, some in their place.
     @Test func holdsWhileALongSnapshotIsRead() throws {
-        let house = try ExchangeHouse(order: [0, 1])
+        let harness = try ExchangeHarness(order: [0, 1])
         let filler = String(repeating: "x", count: 200)
         let values = try (0..<3000).map { try draft("v/\($0)", "\($0) \(filler)", retained: true) }
-        #expect(try house.publish(on: 1, values).allSatisfy { $0.value?.isStored == true })
-        let reader = try house.connectJSON()
-        let publisher = try house.connectJSON(on: 1)
+        #expect(try harness.publish(on: 1, values).allSatisfy { $0.value?.isStored == true })
+        let reader = try harness.connectJSON()
+        let publisher = try harness.connectJSON(on: 1)
         var transcript = SeamSchedule.Transcript(client: reader.client)
         for (id, name) in ["v/#", "v/+", "v/7", "#"].enumerated() {
             transcript.commands[id] = .subscribe(name, wantsSnapshot: true, hearsItself: true)
@@ -71,20 +71,20 @@ struct SeamTests {
         }
         try publisher.send(#"{"op":"publish","topic":"v/end","data":"end"}"#)
         repeat { transcript.notices.append(try reader.receive()) } while transcript.notices.last?.data != "end"
-        var model = SeamModel(log: house.published(), transcript)
+        var model = SeamModel(log: harness.published(), transcript)
         model.check()
         #expect(model.complaints.prefix(3) == [])
         let shown = transcript.notices.filter { $0.retained == true }.count
-        #expect(shown == house.counters[0].snapshots.current && shown > 3000)
+        #expect(shown == harness.counters[0].snapshots.current && shown > 3000)
         #expect(transcript.notices.filter { $0.op == "message" && $0.retained == nil }.count == 2001)
-        #expect(house.counters[0].delivered.current == 2001, "once to a connection, however many filters match")
+        #expect(harness.counters[0].delivered.current == 2001, "once to a connection, however many filters match")
     }
 
     /// What was published before the end of a subscription comes to it, and to no later one of the same filter.
     @Test func aSubscriptionGetsNothingFromBeforeItsPosition() throws {
-        let house = try ExchangeHouse()
-        let guest = try house.connectJSON()
-        try house.run { shard in
+        let harness = try ExchangeHarness()
+        let stub = try harness.connectJSON()
+        try harness.run { shard in
             guard let session = shard.everybody.first as? JSONSession else { return }
             func carryOut(_ command: String) { session.received(.text, Array(command.utf8).span) }
             // In one turn, so that the snapshot has no chance to be sent.
@@ -96,8 +96,8 @@ struct SeamTests {
             carryOut(#"{"op":"subscribe","id":3,"filter":"a/#"}"#)
         }
         var notices: [Notice] = []
-        repeat { notices.append(try guest.receive()) } while notices.filter { $0.op == "live" }.count < 2
-        notices += try guest.ask(#"{"op":"ping","id":4}"#, id: 4)
+        repeat { notices.append(try stub.receive()) } while notices.filter { $0.op == "live" }.count < 2
+        notices += try stub.ask(#"{"op":"ping","id":4}"#, id: 4)
         let shown = notices.filter { $0.op == "message" || $0.op == "live" || $0.id == 2 }
         #expect(shown.map(\.op) == ["live", "message", "ok", "message", "live"])
         #expect(shown.map(\.retained) == [nil, nil, nil, true, nil], "shown as retained, so not live as well")
@@ -105,18 +105,18 @@ struct SeamTests {
 
     /// A replaced subscription is due everything up to the one in its place.
     @Test func replacingASubscriptionLosesNothing() throws {
-        let house = try ExchangeHouse()
-        let guest = try house.connectJSON()
-        try guest.ask(#"{"op":"subscribe","id":1,"filter":"a/#","snapshot":false}"#, id: 1)
-        try guest.ask(#"{"op":"ping","id":2}"#, id: 2)
-        try guest.send(
+        let harness = try ExchangeHarness()
+        let stub = try harness.connectJSON()
+        try stub.ask(#"{"op":"subscribe","id":1,"filter":"a/#","snapshot":false}"#, id: 1)
+        try stub.ask(#"{"op":"ping","id":2}"#, id: 2)
+        try stub.send(
             """
             {"op":"publish","topic":"a/1","data":"once"}
             {"op":"subscribe","id":3,"filter":"a/#"}
             {"op":"ping","id":4}
             """)
         var notices: [Notice] = []
-        repeat { notices.append(try guest.receive()) } while notices.last?.op != "live"
+        repeat { notices.append(try stub.receive()) } while notices.last?.op != "live"
         #expect(notices.filter { $0.op == "message" }.map(\.data) == ["once"])
     }
 }

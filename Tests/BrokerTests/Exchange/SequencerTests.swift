@@ -114,16 +114,16 @@ struct SequencerTests {
 
     /// Every message is numbered within what is on disk, however far ahead the numbers are handed out.
     @Test func reservesAheadBeforeTheBlockIsUsedUp() throws {
-        let house = try ExchangeHouse()
-        let first = house.store.reservedSeq
+        let harness = try ExchangeHarness()
+        let first = harness.store.reservedSeq
         // 2²³ and a little; handed over without payloads, and without anybody to deliver to.
         let many = Array(repeating: try draft("a"), count: 1 << 18)
-        let order = try LocalOrder(store: house.store)
-        let thread = StoreThread(store: house.store, maximumQueuedBytes: 1 << 20, onSettled: { _ in })
+        let order = try LocalOrder(store: harness.store)
+        let thread = StoreThread(store: harness.store, maximumQueuedBytes: 1 << 20, onSettled: { _ in })
         try thread.start()
         order.attach(thread)
         for _ in 0..<33 { #expect(seqs(order.sequence(many, from: 0)).count == many.count) }
         thread.stop()
-        #expect(house.store.reservedSeq >= first + 2 * LocalOrder.block)
+        #expect(harness.store.reservedSeq >= first + 2 * LocalOrder.block)
     }
 }

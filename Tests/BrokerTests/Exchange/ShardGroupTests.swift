@@ -5,10 +5,10 @@ import Testing
 
 @Suite("ShardGroup: one question to every shard")
 struct ShardGroupTests {
-    private func ask(_ house: ExchangeHouse) throws -> [String] {
+    private func ask(_ harness: ExchangeHarness) throws -> [String] {
         let answer = Answer<[String]>()
-        let group = ShardGroup(house.remotes)
-        try house.run(on: 1) { shard in
+        let group = ShardGroup(harness.remotes)
+        try harness.run(on: 1) { shard in
             group.ask(from: shard) {
                 "\($0.index)"
             } then: { answers in
@@ -20,27 +20,27 @@ struct ShardGroupTests {
     }
 
     @Test func getsTheAnswersInTheOrderOfTheShards() throws {
-        #expect(try ask(ExchangeHouse(order: [0, 1, 2])) == ["0", "1", "2"])
+        #expect(try ask(ExchangeHarness(order: [0, 1, 2])) == ["0", "1", "2"])
     }
 
     @Test func getsTheAnswersOfThoseThatAreLeft() throws {
-        let house = try ExchangeHouse(order: [0, 1, 2])
-        house.stop(0)
-        #expect(try ask(house) == ["1", "2"])
+        let harness = try ExchangeHarness(order: [0, 1, 2])
+        harness.stop(0)
+        #expect(try ask(harness) == ["1", "2"])
     }
 
     /// Another shard may be busy: only the one is asked that the client is on.
     @Test func findsAClientByItsNameOnItsOwnShard() throws {
-        let house = try ExchangeHouse(order: [0, 1, 2])
-        let guest = try house.connectJSON(on: 1)
-        let name = String(guest.client, radix: 36)
+        let harness = try ExchangeHarness(order: [0, 1, 2])
+        let stub = try harness.connectJSON(on: 1)
+        let name = String(stub.client, radix: 36)
         let busy = Latch(count: 1)
         defer { busy.arrive() }
-        house.remotes[0].run { _ in busy.wait() }
-        let group = ShardGroup(house.remotes)
+        harness.remotes[0].run { _ in busy.wait() }
+        let group = ShardGroup(harness.remotes)
         func find(_ name: String) throws -> String? {
             let answer = Answer<String?>()
-            try house.run(on: 2) { shard in
+            try harness.run(on: 2) { shard in
                 group.ask(client: name, from: shard) {
                     $0.client.name
                 } then: {
@@ -50,7 +50,7 @@ struct ShardGroupTests {
             return try answer.get()
         }
         #expect(try find(name) == name)
-        let stranger = String(guest.client + 1, radix: 36)
+        let stranger = String(stub.client + 1, radix: 36)
         for other in [stranger, "", "!", name.uppercased(), "0" + name, "zzzzzzzzzzzzzzzzzz"] {
             #expect(try find(other) == nil, "\(other)")
         }
@@ -58,13 +58,13 @@ struct ShardGroupTests {
 
     /// An administrator is told what the others know, and which one is busy.
     @Test func aBusyShardIsNotWaitedForLong() throws {
-        let house = try ExchangeHouse(order: [0, 1, 2])
-        let group = ShardGroup(house.remotes)
+        let harness = try ExchangeHarness(order: [0, 1, 2])
+        let group = ShardGroup(harness.remotes)
         let busy = Latch(count: 1)
-        house.remotes[1].run { _ in busy.wait() }
+        harness.remotes[1].run { _ in busy.wait() }
         func ask(within patience: Int64) throws -> [[Int]] {
             let answer = Answer<[[Int]]>()
-            try house.run(on: 0) { shard in
+            try harness.run(on: 0) { shard in
                 group.ask(from: shard, within: patience) {
                     $0.index
                 } then: {
@@ -82,26 +82,26 @@ struct ShardGroupTests {
 
     /// `/metrics` comes without what is pending while an event loop is busy, and with it afterwards.
     @Test func whatIsPendingIsNotWaitedForLong() throws {
-        let house = try ExchangeHouse(order: [0, 1])
-        let group = ShardGroup(house.remotes)
-        try house.run(on: 1) { $0.reactor[PendingLook.self] = PendingLook(on: $0, group, patience: 1_000_000) }
+        let harness = try ExchangeHarness(order: [0, 1])
+        let group = ShardGroup(harness.remotes)
+        try harness.run(on: 1) { $0.reactor[PendingLook.self] = PendingLook(on: $0, group, patience: 1_000_000) }
         func look() throws -> Int? {
             let answer = Answer<Int?>()
-            try house.run(on: 1) { $0.reactor[PendingLook.self]?.look { answer.put($0?.bytes) } }
+            try harness.run(on: 1) { $0.reactor[PendingLook.self]?.look { answer.put($0?.bytes) } }
             return try answer.get()
         }
         let busy = Latch(count: 1)
-        house.remotes[0].run { _ in busy.wait() }
+        harness.remotes[0].run { _ in busy.wait() }
         #expect(try look() == nil && look() == nil)
         busy.arrive()
         // What it was asked meanwhile is answered before this is.
-        try house.run(on: 0) { _ in }
+        try harness.run(on: 0) { _ in }
         #expect(try look() == 0)
     }
 
     @Test func runsOnEveryShardBeforeItReturns() throws {
-        let house = try ExchangeHouse(order: [0, 1])
-        ShardGroup(house.remotes).runAndWait { $0.counters.errors.add($0.index + 1) }
-        #expect(house.counters.map { $0.errors.current } == [1, 2])
+        let harness = try ExchangeHarness(order: [0, 1])
+        ShardGroup(harness.remotes).runAndWait { $0.counters.errors.add($0.index + 1) }
+        #expect(harness.counters.map { $0.errors.current } == [1, 2])
     }
 }

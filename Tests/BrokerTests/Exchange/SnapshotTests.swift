@@ -60,7 +60,7 @@ struct SnapshotTests {
     /// Thousands of uncommitted values are not searched for each subscriber: it waits until they are on disk.
     @Test func waitsForTheDiskWhereMuchIsUncommitted() throws {
         let gate = GateStore()
-        let house = try ExchangeHouse(gate)
+        let harness = try ExchangeHarness(gate)
         defer { gate.open() }
         gate.shut()
         func publish(_ numbers: Range<Int>) throws {
@@ -69,15 +69,15 @@ struct SnapshotTests {
                 draft.acknowledgement = .routed
                 return draft
             }
-            #expect(try house.publish(drafts).allSatisfy { $0.error == nil })
+            #expect(try harness.publish(drafts).allSatisfy { $0.error == nil })
         }
         let count = Sequencer.maximumOverlay
         try publish(0..<count)
-        let early = try house.connectJSON()
+        let early = try harness.connectJSON()
         try early.send(##"{"op":"subscribe","id":1,"filter":"#"}"##)
         for number in 0..<count { #expect(try early.next { $0.retained == true }?.data == "\(number)") }
         try publish(count..<count + 1)
-        let late = try house.connectJSON()
+        let late = try harness.connectJSON()
         #expect(try late.ask(##"{"op":"subscribe","id":1,"filter":"#"}"##, id: 1).last?.seq == UInt64(count + 1))
         #expect(try late.ask(#"{"op":"ping","id":2}"#, id: 2).count == 1)
         gate.open()
@@ -128,7 +128,7 @@ struct SnapshotTests {
     /// Values that are not on disk yet are no reason to close a client that reads them in time.
     @Test func aReaderOfManyUncommittedValuesIsNotSlow() throws {
         let gate = GateStore()
-        let house = try ExchangeHouse(gate)
+        let harness = try ExchangeHarness(gate)
         defer { gate.open() }
         let filler = String(repeating: "x", count: 50_000)
         gate.shut()
@@ -137,12 +137,12 @@ struct SnapshotTests {
             draft.acknowledgement = .routed
             return draft
         }
-        #expect(try house.publish(drafts).allSatisfy { $0.error == nil })
-        let guest = try house.connectJSON()
-        try guest.send(##"{"op":"subscribe","id":1,"filter":"#"}"##)
+        #expect(try harness.publish(drafts).allSatisfy { $0.error == nil })
+        let stub = try harness.connectJSON()
+        try stub.send(##"{"op":"subscribe","id":1,"filter":"#"}"##)
         var shown = 0
         while true {
-            let frame = try #require(try guest.frame())
+            let frame = try #require(try stub.frame())
             guard frame.opcode == 1 else {
                 Issue.record("closed after \(shown) values: \(frame.payload)")
                 break

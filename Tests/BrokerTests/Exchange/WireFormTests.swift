@@ -65,26 +65,26 @@ struct WireFormTests {
     }
 
     @Test func aFormThatIsRegisteredReachesItsSubscribersEncodedOnce() throws {
-        let house = try ExchangeHouse()
+        let harness = try ExchangeHarness()
         // Used on the shard's thread only.
         nonisolated(unsafe) let form = BareForm()
-        let lane = try house.run { $0.register(form) }
-        let guests = try (0..<3).map { _ in
-            try house.connectStream { shard, stream in
+        let lane = try harness.run { $0.register(form) }
+        let stubs = try (0..<3).map { _ in
+            try harness.connectStream { shard, stream in
                 let session = BareSession(shard, stream, lane)
                 subscribe(session, ["a/+", "a/b"])
                 return session
             }
         }
-        _ = try house.publish([draft("a/b", "one"), draft("elsewhere", "none"), draft("a/c", "two")])
-        for guest in guests { #expect(try guest.read(until: "two\n") == "1 a/b one\n3 a/c two\n") }
-        #expect(try house.run { _ in form.encodings } == 2)
-        #expect(house.counters[0].delivered.current == 6)
+        _ = try harness.publish([draft("a/b", "one"), draft("elsewhere", "none"), draft("a/c", "two")])
+        for stub in stubs { #expect(try stub.read(until: "two\n") == "1 a/b one\n3 a/c two\n") }
+        #expect(try harness.run { _ in form.encodings } == 2)
+        #expect(harness.counters[0].delivered.current == 6)
     }
 
     @Test func eachFormHasALaneOfItsOwn() throws {
-        let house = try ExchangeHouse()
-        let lanes = try house.run { shard in
+        let harness = try ExchangeHarness()
+        let lanes = try harness.run { shard in
             let forms = shard.endpoints.forms
             let sockets = [forms.topic, forms.json, forms.subscription].flatMap { [$0.plain, $0.wide, $0.narrow] }
             let streams = [forms.lines, forms.plainLines, forms.events, forms.plainEvents].map(\.lane)
@@ -97,42 +97,42 @@ struct WireFormTests {
     // MARK: Sessions that are no connections
 
     /// Runs `body` with a session without a connection, which subscribes to both `a/+` and `a/b`.
-    private func withSession(_ house: ExchangeHouse, snapshot: Bool = false, hearsItself: Bool = true) throws
+    private func withSession(_ harness: ExchangeHarness, snapshot: Bool = false, hearsItself: Bool = true) throws
         -> () throws -> [String]
     {
         nonisolated(unsafe) var session: BareSession?
-        try house.run { shard in
+        try harness.run { shard in
             let new = BareSession(shard, nil, nil)
             subscribe(new, ["a/+", "a/b"], snapshot: snapshot, hearsItself: hearsItself)
             session = new
         }
-        return { try house.run { _ in session?.taken ?? [] } }
+        return { try harness.run { _ in session?.taken ?? [] } }
     }
 
     @Test func aSessionWithoutAConnectionIsGivenEachMessageOnceForAllItsSubscriptions() throws {
-        let house = try ExchangeHouse()
-        let taken = try withSession(house)
-        _ = try house.publish([draft("a/b", "both"), draft("a/c", "one"), draft("b", "none")])
+        let harness = try ExchangeHarness()
+        let taken = try withSession(harness)
+        _ = try harness.publish([draft("a/b", "both"), draft("a/c", "one"), draft("b", "none")])
         #expect(try taken() == ["both for 2", "one for 1"])
-        #expect(house.counters[0].clients.current == 1 && house.counters[0].delivered.current == 2)
+        #expect(harness.counters[0].clients.current == 1 && harness.counters[0].delivered.current == 2)
     }
 
     @Test func aSessionThatSkipsItsOwnIsGivenThoseOfOthers() throws {
-        let house = try ExchangeHouse()
-        let taken = try withSession(house, hearsItself: false)
-        let own = try #require(try house.run { $0.everybody.first?.client.id })
+        let harness = try ExchangeHarness()
+        let taken = try withSession(harness, hearsItself: false)
+        let own = try #require(try harness.run { $0.everybody.first?.client.id })
         var (mine, other) = (try draft("a/b", "mine"), try draft("a/b", "other's"))
         (mine.origin, other.origin) = (own, own + 1)
-        _ = try house.publish([mine, other])
+        _ = try harness.publish([mine, other])
         #expect(try taken() == ["other's for 2"])
     }
 
     @Test func aSessionThatHasLeftIsGivenNothing() throws {
-        let house = try ExchangeHouse()
-        let taken = try withSession(house)
-        try house.run { $0.everybody.first?.end(.kicked("test")) }
-        _ = try house.publish([draft("a/b", "late")])
+        let harness = try ExchangeHarness()
+        let taken = try withSession(harness)
+        try harness.run { $0.everybody.first?.end(.kicked("test")) }
+        _ = try harness.publish([draft("a/b", "late")])
         #expect(try taken() == [])
-        #expect(house.counters[0].subscriptions.current == 0)
+        #expect(harness.counters[0].subscriptions.current == 0)
     }
 }

@@ -171,26 +171,26 @@ struct PackedTests {
     ]
 
     private static func told(_ isPacked: Bool) throws -> [NSDictionary] {
-        let house = try ExchangeHouse()
-        let guest = try house.connect { shard, socket in
+        let harness = try ExchangeHarness()
+        let stub = try harness.connect { shard, socket in
             let client = shard.makeClient(.anonymous, peer: nil, protocolName: "")
             return JSONSession(shard: shard, socket: socket, client: client, isPacked: isPacked)
         }
         func receive() throws -> NSDictionary {
-            let frame = try #require(try guest.frame())
+            let frame = try #require(try stub.frame())
             #expect(frame.opcode == (isPacked ? 2 : 1))
             let text = isPacked ? try json(frame.payload) : frame.text
             let object = NSMutableDictionary()
             for (key, value) in try Self.object(text) { if let key = key as? NSString { object[key] = value } }
-            // Of each house its own.
+            // Of each harness its own.
             for name in ["client", "epoch", "time", "expires"] where object[name] != nil { object[name] = "some" }
             return object
         }
         var told = [try receive()]
         func send(_ text: String) throws {
-            guard isPacked else { return try guest.send(text) }
+            guard isPacked else { return try stub.send(text) }
             let bytes = try #require(packed(text))
-            try guest.write(FrameEncoder.frame(.binary, bytes, maskingKey: MaskingKey(1, 2, 3, 4)))
+            try stub.write(FrameEncoder.frame(.binary, bytes, maskingKey: MaskingKey(1, 2, 3, 4)))
         }
         for (number, command) in script.enumerated() {
             try send(command)
@@ -222,17 +222,17 @@ struct PackedTests {
     }
 
     @Test func repliesAndBytesAreWhatTheyAre() throws {
-        let house = try ExchangeHouse()
-        func connect() throws -> Guest {
-            let guest = try house.connect { shard, socket in
+        let harness = try ExchangeHarness()
+        func connect() throws -> StubClient {
+            let stub = try harness.connect { shard, socket in
                 let client = shard.makeClient(.anonymous, peer: nil, protocolName: "")
                 return JSONSession(shard: shard, socket: socket, client: client, isPacked: true)
             }
-            _ = try guest.frame()
-            return guest
+            _ = try stub.frame()
+            return stub
         }
-        func send(_ guest: Guest, _ bytes: [UInt8]) throws {
-            try guest.write(FrameEncoder.frame(.binary, bytes, maskingKey: MaskingKey(1, 2, 3, 4)))
+        func send(_ stub: StubClient, _ bytes: [UInt8]) throws {
+            try stub.write(FrameEncoder.frame(.binary, bytes, maskingKey: MaskingKey(1, 2, 3, 4)))
         }
         let (service, client) = (try connect(), try connect())
         try send(service, #require(Self.packed(#"{"op":"subscribe","id":1,"filter":"s"}"#)))
@@ -261,16 +261,16 @@ struct PackedTests {
     }
 
     @Test func refusesTextAndWhatIsNoMap() throws {
-        let house = try ExchangeHouse()
-        let guest = try house.connect { shard, socket in
+        let harness = try ExchangeHarness()
+        let stub = try harness.connect { shard, socket in
             let client = shard.makeClient(.anonymous, peer: nil, protocolName: "")
             return JSONSession(shard: shard, socket: socket, client: client, isPacked: true)
         }
-        _ = try guest.frame()
-        try guest.write(FrameEncoder.frame(.binary, [0xC1], maskingKey: MaskingKey(1, 2, 3, 4)))
-        let refused = try Self.object(Self.json(#require(try guest.frame()?.payload)))
+        _ = try stub.frame()
+        try stub.write(FrameEncoder.frame(.binary, [0xC1], maskingKey: MaskingKey(1, 2, 3, 4)))
+        let refused = try Self.object(Self.json(#require(try stub.frame()?.payload)))
         #expect(refused["message"] as? String == "Invalid MessagePack: expected a map (at byte 0).")
-        try guest.send("{}")
-        #expect(try guest.frame()?.payload == [0x03, 0xEB] + Array("broker.v1.msgpack is binary".utf8))
+        try stub.send("{}")
+        #expect(try stub.frame()?.payload == [0x03, 0xEB] + Array("broker.v1.msgpack is binary".utf8))
     }
 }

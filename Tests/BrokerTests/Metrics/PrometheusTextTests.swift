@@ -17,10 +17,10 @@ struct PrometheusTextTests {
             return histogram
         }
         table.add("e_seconds", "Times.", unit: 0.001) { _ in histograms }
-        let house = try ExchangeHouse(order: [0])
-        let thread = StoreThread(store: house.store, maximumQueuedBytes: 0, onSettled: { _ in })
+        let harness = try ExchangeHarness(order: [0])
+        let thread = StoreThread(store: harness.store, maximumQueuedBytes: 0, onSettled: { _ in })
         let figures = Figures(
-            reactors: [], shards: [], sequencer: house.sequencer, store: house.store, storeThread: thread)
+            reactors: [], shards: [], sequencer: harness.sequencer, store: harness.store, storeThread: thread)
         let reading = MetricReading(figures: figures, store: nil, pending: nil)
         var text = PrometheusText()
         for metric in table.metrics { text.add(metric, metric.read(reading)) }
@@ -48,14 +48,14 @@ struct PrometheusTextTests {
     }
 
     @Test func theBrokersFiguresAreWellFormedAndTrue() throws {
-        let house = try ExchangeHouse(order: [0, 1])
-        let guests = try [0, 1].map { try house.connectJSON(on: $0) }
-        try guests[1].ask(#"{"op":"subscribe","id":1,"filter":"+","snapshot":false}"#, id: 1)
-        #expect(try house.publish([draft("secret-topic", "12345", retained: true)])[0].error == nil)
-        let thread = StoreThread(store: house.store, maximumQueuedBytes: 0, onSettled: { _ in })
-        #expect(try guests[1].receive().op == "live" && guests[1].receive().data == "12345")
+        let harness = try ExchangeHarness(order: [0, 1])
+        let stubs = try [0, 1].map { try harness.connectJSON(on: $0) }
+        try stubs[1].ask(#"{"op":"subscribe","id":1,"filter":"+","snapshot":false}"#, id: 1)
+        #expect(try harness.publish([draft("secret-topic", "12345", retained: true)])[0].error == nil)
+        let thread = StoreThread(store: harness.store, maximumQueuedBytes: 0, onSettled: { _ in })
+        #expect(try stubs[1].receive().op == "live" && stubs[1].receive().data == "12345")
         let figures = Figures(
-            reactors: [ReactorCounters()], shards: house.counters, sequencer: house.sequencer, store: house.store,
+            reactors: [ReactorCounters()], shards: harness.counters, sequencer: harness.sequencer, store: harness.store,
             storeThread: thread)
         let lines = String(decoding: figures.prometheus(pending: PendingBytes(bytes: 7, largest: 4)), as: UTF8.self)
             .split(separator: "\n")

@@ -65,11 +65,11 @@ struct EndsMemoTests {
     /// As it is seen from outside: a client that subscribes after a topic has become known gets the next message, and one that
     /// has ended its subscription does not.
     @Test func doNotHideChanges() throws {
-        let guest = try ExchangeHouse().connectJSON()
+        let stub = try ExchangeHarness().connectJSON()
         var id = 0
         func ask(_ command: String) throws -> Int {
             id += 1
-            return try guest.ask(#"{"id":\#(id),\#(command)}"#, id: id).count { $0.op == "message" }
+            return try stub.ask(#"{"id":\#(id),\#(command)}"#, id: id).count { $0.op == "message" }
         }
         // What a message is sent to comes after its publisher's answer, and before that of the next command.
         func published() throws -> Int {

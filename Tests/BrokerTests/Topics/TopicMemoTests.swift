@@ -41,11 +41,11 @@ struct TopicMemoTests {
 
     /// Limits are those of the configuration, which a reload changes.
     @Test func areForgottenWithTheLimits() throws {
-        let house = try ExchangeHouse()
-        let guest = try house.connectJSON()
+        let harness = try ExchangeHarness()
+        let stub = try harness.connectJSON()
         let publish = #"{"op":"publish","topic":"a/b/c","data":1,"id":1}"#
-        #expect(try guest.ask(publish, id: 1).last?.op == "ok")
-        try house.run { $0.settings.topicLimits.maximumLevels = 2 }
-        #expect(try guest.ask(publish, id: 1).last?.code == "bad-topic")
+        #expect(try stub.ask(publish, id: 1).last?.op == "ok")
+        try harness.run { $0.settings.topicLimits.maximumLevels = 2 }
+        #expect(try stub.ask(publish, id: 1).last?.code == "bad-topic")
     }
 }

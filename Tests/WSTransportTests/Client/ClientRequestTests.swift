@@ -109,7 +109,7 @@ struct ClientRequestTests {
         await log.wait(for: 1)
         task.cancel()
         #expect(await task.value == .cancelled)
-        let isCancelled = EchoHouse.Notes()
+        let isCancelled = EchoServer.Notes()
         let late = Task { () -> Bool in
             await isCancelled.wait(for: 1)
             return (try? await WS.connect(url)) == nil

@@ -42,7 +42,7 @@ final class LoopbackServer: Sendable {
         try LoopbackServer(tls: tls) { reactor, descriptor in
             var routing = Routing()
             // On the reactor's thread, as the handlers are.
-            nonisolated(unsafe) let house = House()
+            nonisolated(unsafe) let harness = Harness()
             routing.add(
                 ["GET"], exactly: "/",
                 WS.upgrade { exchange, request throws(HTTPRefusal) in
@@ -55,7 +55,7 @@ final class LoopbackServer: Sendable {
                     return Admission(
                         subprotocol: request.subprotocols.contains("second") ? "second" : nil,
                         options: WebSocketConnection.Options(values)
-                    ) { OrderedSession($0, origin: request.origin, house: house) }
+                    ) { OrderedSession($0, origin: request.origin, harness: harness) }
                 })
             routing.add(
                 ["GET"], exactly: "/closed",
@@ -96,7 +96,7 @@ final class LoopbackServer: Sendable {
 }
 
 /// What the sessions of a server share.
-private final class House {
+private final class Harness {
     /// The socket that came first.
     weak var first: WebSocketConnection?
     var openCount = 0
@@ -114,14 +114,14 @@ private final class House {
 private final class OrderedSession: WebSocketSession {
     private let socket: WebSocketConnection
     private let origin: String?
-    private let house: House
+    private let harness: Harness
 
-    init(_ socket: WebSocketConnection, origin: String?, house: House) {
+    init(_ socket: WebSocketConnection, origin: String?, harness: Harness) {
         self.socket = socket
         self.origin = origin
-        self.house = house
-        house.openCount += 1
-        if house.first == nil { house.first = socket }
+        self.harness = harness
+        harness.openCount += 1
+        if harness.first == nil { harness.first = socket }
     }
 
     func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
@@ -132,14 +132,14 @@ private final class OrderedSession: WebSocketSession {
         case "terminate": socket.terminate()
         case "origin": socket.send(.text, Array((origin ?? "none").utf8))
         case "flood": flood(socket, Int(order[1]) ?? 0, Int(order[2]) ?? 0)
-        case "flood-first": house.first.map { flood($0, Int(order[1]) ?? 0, Int(order[2]) ?? 0) }
-        case "count": answer(house.openCount)
+        case "flood-first": harness.first.map { flood($0, Int(order[1]) ?? 0, Int(order[2]) ?? 0) }
+        case "count": answer(harness.openCount)
         case "when-alone":
-            house.waitsToBeAlone = socket
-            house.tellWhoIsAlone()
-        case "unsent-to-first": answer(house.first?.bufferedAmount ?? -1)
+            harness.waitsToBeAlone = socket
+            harness.tellWhoIsAlone()
+        case "unsent-to-first": answer(harness.first?.bufferedAmount ?? -1)
         case "deaf": socket.stream.pauseReading()
-        case "wake-first": house.first?.stream.resumeReading()
+        case "wake-first": harness.first?.stream.resumeReading()
         default: socket.send(opcode, bytes)
         }
     }
@@ -154,8 +154,8 @@ private final class OrderedSession: WebSocketSession {
     private func answer(_ number: Int) { socket.send(.text, Array(String(number).utf8)) }
 
     func closed(_ event: CloseEvent) {
-        house.openCount -= 1
-        house.tellWhoIsAlone()
+        harness.openCount -= 1
+        harness.tellWhoIsAlone()
     }
 }
 

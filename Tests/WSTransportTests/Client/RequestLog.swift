@@ -4,7 +4,7 @@ import WSTransport
 /// The heads of the requests that a test's servers were sent.
 final class RequestLog: Sendable {
     private let heads = Mutex<[HTTPRequestHead]>([])
-    private let notes = EchoHouse.Notes()
+    private let notes = EchoServer.Notes()
 
     func append(_ head: HTTPRequestHead) {
         heads.withLock { $0.append(head) }

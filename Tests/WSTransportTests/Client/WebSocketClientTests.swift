@@ -110,7 +110,7 @@ struct WebSocketClientTests {
         let client = try await WS.connect(server.endpoint, path: "/", options: options)
         let other = try await WS.connect(server.endpoint, path: "/")
         try await client.send("deaf")
-        let done = EchoHouse.Notes()
+        let done = EchoServer.Notes()
         // The first is more than any socket's buffers.
         let sent = [12_000_000, 1, 1].map { [UInt8](repeating: 7, count: $0) }
         let sending = Task {

@@ -10,8 +10,8 @@ struct HTTPAnswerTests {
     }
 
     @Test func answersPipelinedRequestsInOrder() throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         try peer.send((0..<50).map { Self.get("/path/\($0)?a=%20\($0)&b") }.joined())
         for number in 0..<50 {
             let answer = try peer.readAnswer()
@@ -19,29 +19,29 @@ struct HTTPAnswerTests {
             #expect(answer.fields.only("Content-Length") == String(answer.body.utf8.count))
             #expect(answer.fields.only("Date")?.hasSuffix(" GMT") == true && answer.fields.first("Connection") == nil)
         }
-        #expect(house.reactor.counters.requests.current == 50)
+        #expect(harness.reactor.counters.requests.current == 50)
     }
 
     @Test func answersCutRequests() throws {
-        let house = try HTTPHouse()
+        let harness = try HTTPHarness()
         let request = "\r\n" + Self.get("/path/x?y=z", "Accept: */*\r\n")
         for cut in 1..<request.utf8.count {
-            let peer = try house.connect()
+            let peer = try harness.connect()
             try peer.send(String(request.prefix(cut)))
-            try house.reactor.turns(1)
+            try harness.reactor.turns(1)
             try peer.send(String(request.dropFirst(cut)))
             #expect(try peer.readAnswer().body == "GET x y=z")
         }
     }
 
     @Test func keepsPipelinedRequestsWaitingForALateAnswer() throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         try peer.send(Self.get("/later/1") + Self.get("/later/2") + Self.get("/path/3"))
         for number in 1...2 {
-            try house.waitForPending()
-            #expect(house.reactor.counters.requests.current == number, "one exchange at a time")
-            try house.doPending()
+            try harness.waitForPending()
+            #expect(harness.reactor.counters.requests.current == number, "one exchange at a time")
+            try harness.doPending()
             #expect(try peer.readAnswer().body == "later \(number)")
         }
         #expect(try peer.readAnswer().body == "GET 3 ")
@@ -49,33 +49,33 @@ struct HTTPAnswerTests {
 
     /// A client may say that it will send nothing more, and still wants all its answers.
     @Test func answersEverythingToAPeerThatHasHalfClosed() throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         try peer.send(Self.get("/later/1") + Self.get("/path/2"))
         peer.socket.shutDownSending()
-        try house.waitForPending()
-        try house.reactor.turns()
-        try house.doPending()
+        try harness.waitForPending()
+        try harness.reactor.turns()
+        try harness.doPending()
         #expect(try peer.readAnswer().body == "later 1")
         #expect(try peer.readAnswer().body == "GET 2 ")
         #expect(try peer.readToEnd() == "")
     }
 
     @Test func answersOneLateRequestOfAPeerThatHasHalfClosed() throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         try peer.send(Self.get("/later/1"))
         peer.socket.shutDownSending()
-        try house.waitForPending()
-        try house.reactor.turns()
-        try house.doPending()
+        try harness.waitForPending()
+        try harness.reactor.turns()
+        try harness.doPending()
         #expect(try peer.readAnswer().body == "later 1")
         #expect(try peer.readToEnd() == "")
     }
 
     @Test func givesAHeadTheLengthButNoBody() throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         try peer.send("HEAD /path/x HTTP/1.1\r\nHost: h\r\n\r\n" + Self.get("/path/y"))
         let head = try peer.readAnswer(isHead: true)
         #expect(head.status == 200 && head.fields.only("Content-Length") == "7")
@@ -95,8 +95,8 @@ struct HTTPAnswerTests {
         ("HTTP/1.0", "Connection: keep-alive, close\r\n", false),
     ])
     func keepsTheConnectionOrEndsIt(version: String, fields: String, keeps: Bool) throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         let request = "GET /path/1 \(version)\r\nHost: h\r\n\(fields)\r\n"
         try peer.send(request + request)
         let answer = try peer.readAnswer()
@@ -105,16 +105,16 @@ struct HTTPAnswerTests {
     }
 
     @Test func endsConnectionsWhenTheServerGoes() throws {
-        let house = try HTTPHouse(settings: { $0.isDraining = { true } })
-        let peer = try house.connect()
+        let harness = try HTTPHarness(settings: { $0.isDraining = { true } })
+        let peer = try harness.connect()
         try peer.send(Self.get("/path/1"))
         #expect(try peer.readAnswer().body == "GET 1 ")
         #expect(try peer.readToEnd() == "")
     }
 
     @Test func sendsTheFieldsOfARefusal() throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         try peer.send(Self.get("/refused") + Self.get("/path/1?%zz") + Self.get("/path/2"))
         let answer = try peer.readAnswer()
         #expect(answer.status == 403 && answer.body == "No.\n" && answer.fields.only("X-Extra") == "1")
@@ -124,17 +124,17 @@ struct HTTPAnswerTests {
 
     @Test func sendsAnAnswerThatIsLargerThanTheSocketTakes() throws {
         let text = String(repeating: "0123456789", count: 50_000)
-        let house = try HTTPHouse(routes: { routing, _ in
+        let harness = try HTTPHarness(routes: { routing, _ in
             routing.add(["GET"], exactly: "/") { $0.respond(OutgoingResponse(contentType: "text/plain", text: text)) }
         })
-        let peer = try house.connect(sendBytes: 4096)
+        let peer = try harness.connect(sendBytes: 4096)
         try peer.send(Self.get("/") + Self.get("/", "Connection: close\r\n"))
         for _ in 0..<2 { #expect(try peer.readAnswer().body == text) }
         #expect(try peer.readToEnd() == "")
     }
 
     @Test func answersOnceOnly() throws {
-        let house = try HTTPHouse(routes: { routing, stage in
+        let harness = try HTTPHarness(routes: { routing, stage in
             // On the reactor's thread, as the handlers are.
             nonisolated(unsafe) let stage = stage
             routing.add(["GET"], exactly: "/") { exchange in
@@ -145,23 +145,23 @@ struct HTTPAnswerTests {
                 stage.pending.append { exchange.respond(OutgoingResponse(contentType: "text/plain", text: "fourth")) }
             }
         })
-        let peer = try house.connect()
+        let peer = try harness.connect()
         try peer.send(Self.get("/"))
         #expect(try peer.readAnswer().body == "first")
-        try house.doPending()
+        try harness.doPending()
         try peer.send(Self.get("/x", "Connection: close\r\n"))
         #expect(try peer.readAnswer().status == 404)
         #expect(try peer.readToEnd() == "")
     }
 
     @Test func sendsNothingToAPeerThatIsGone() throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         try peer.send(Self.get("/later/1"))
-        try house.waitForPending()
+        try harness.waitForPending()
         peer.socket.close()
-        try house.doPending()
-        let next = try house.connect()
+        try harness.doPending()
+        let next = try harness.connect()
         try next.send(Self.get("/path/2"))
         #expect(try next.readAnswer().body == "GET 2 ")
     }

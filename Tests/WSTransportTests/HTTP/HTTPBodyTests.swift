@@ -13,16 +13,16 @@ struct HTTPBodyTests {
             "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nT: 1\r\n\r\n",
         ], ["/echo", "/later-echo"])
     func readsABodyCutAnywhere(body: String, path: String) throws {
-        let house = try HTTPHouse()
+        let harness = try HTTPHarness()
         let request = "POST \(path) HTTP/1.1\r\nHost: h\r\n" + body + Self.after
         for cut in 1...request.utf8.count {
-            let peer = try house.connect()
+            let peer = try harness.connect()
             try peer.send(String(decoding: request.utf8.prefix(cut), as: UTF8.self))
-            try house.reactor.turns(1)
+            try harness.reactor.turns(1)
             try peer.send(String(decoding: request.utf8.dropFirst(cut), as: UTF8.self))
             if path == "/later-echo" {
-                try house.waitForPending()
-                try house.doPending()
+                try harness.waitForPending()
+                try harness.doPending()
             }
             #expect(try peer.readAnswer().body == "hello world", "cut at \(cut)")
             #expect(try peer.readAnswer().body == "GET after ")
@@ -30,19 +30,19 @@ struct HTTPBodyTests {
     }
 
     @Test func readsABodyByteByByte() throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         let request = "PUT /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
         for byte in request.utf8 {
             try peer.socket.send([byte])
-            try house.reactor.turns(1)
+            try harness.reactor.turns(1)
         }
         #expect(try peer.readAnswer().body == "abc")
     }
 
     @Test func readsNoBodyAndAnEmptyOne() throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         for framing in ["", "Content-Length: 0\r\n"] {
             try peer.send("POST /echo HTTP/1.1\r\nHost: h\r\n\(framing)\r\n" + Self.after)
             #expect(try peer.readAnswer().body == "")
@@ -54,8 +54,8 @@ struct HTTPBodyTests {
     }
 
     @Test func takesExactlyTheLimit() throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         let text = String(repeating: "a", count: 1000)
         try peer.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n" + text)
         #expect(try peer.readAnswer().body == text)
@@ -75,8 +75,8 @@ struct HTTPBodyTests {
         "Transfer-Encoding: chunked\r\n\r\n3e8\r\n" + String(repeating: "a", count: 1000) + "\r\n1\r\n",
     ])
     func refusesWhatIsTooLarge(body: String) throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         try peer.send("POST /echo HTTP/1.1\r\nHost: h\r\n" + body)
         let answer = try peer.readAnswer()
         #expect(answer.status == 413 && answer.fields.only("Connection") == "close")
@@ -88,18 +88,18 @@ struct HTTPBodyTests {
         "x\r\n", "5\r\nhelloX", "5\nhello", "5 \r\nhello", "8000000000000000\r\n", "1\r\na\r\n0\r\nbad\u{1}",
     ])
     func refusesBadChunks(chunks: String) throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         try peer.send("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
         let answer = try peer.readAnswer()
         #expect(answer.status == 400 && answer.fields.only("Connection") == "close")
         #expect(try peer.readToEnd() == "")
-        #expect(house.reactor.counters.badRequests.current == 1)
+        #expect(harness.reactor.counters.badRequests.current == 1)
     }
 
     @Test func asksForTheBodyWhereThatIsExpected() throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         let head = "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-Continue\r\n\r\n"
         try peer.send(head)
         #expect(try peer.readHead().status == 100)
@@ -112,26 +112,26 @@ struct HTTPBodyTests {
 
     /// RFC 9110 §10.1.1: the expectation is ignored in HTTP/1.0, whose clients know no interim answers.
     @Test func sendsNoInterimAnswerToTheOldVersion() throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         try peer.send("POST /echo HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc")
         let answer = try peer.readAnswer()
         #expect(answer.status == 200 && answer.body == "abc")
     }
 
     @Test func endsAfterABodyThatWasNotRead() throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         try peer.send("POST /ignore HTTP/1.1\r\nHost: h\r\nContent-Length: 90\r\n\r\n" + Self.after)
         let answer = try peer.readAnswer()
         #expect(answer.body == "ignored" && answer.fields.only("Connection") == "close")
         #expect(try peer.readToEnd() == "", "what follows is the body, not a request")
-        #expect(house.reactor.counters.requests.current == 1)
+        #expect(harness.reactor.counters.requests.current == 1)
     }
 
     @Test func dropsABodyThatEndsEarly() throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         try peer.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc")
         peer.socket.shutDownSending()
         #expect(try peer.readToEnd() == "")

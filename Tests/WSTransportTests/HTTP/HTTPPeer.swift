@@ -86,13 +86,13 @@ final class HTTPPeer {
 }
 
 /// HTTP connections on a reactor of their own, over pairs of sockets.
-struct HTTPHouse {
+struct HTTPHarness {
     let reactor: ReactorThread
     private let settings: @Sendable (inout HTTPSettings) -> Void
     private let routes: @Sendable (inout Routing, Stage) -> Void
 
     init(
-        routes: @escaping @Sendable (inout Routing, Stage) -> Void = HTTPHouse.standard,
+        routes: @escaping @Sendable (inout Routing, Stage) -> Void = HTTPHarness.standard,
         settings: @escaping @Sendable (inout HTTPSettings) -> Void = { _ in }
     ) throws {
         reactor = try ReactorThread()

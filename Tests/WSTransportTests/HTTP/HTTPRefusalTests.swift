@@ -18,13 +18,13 @@ struct HTTPRefusalTests {
         ("GET / HTTP/1.1\r\nHost: h\r\n" + (0..<200).map { "A\($0): b\r\n" }.joined() + "\r\n", 431),
     ])
     func refusesBadHeads(request: String, status: Int) throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         try peer.send(request + Self.smuggled)
         let answer = try peer.readAnswer()
         #expect(answer.status == status && answer.fields.only("Connection") == "close" && !answer.body.isEmpty)
         #expect(try peer.readToEnd() == "")
-        #expect(house.reactor.counters.badRequests.current == 1 && house.reactor.counters.requests.current == 0)
+        #expect(harness.reactor.counters.badRequests.current == 1 && harness.reactor.counters.requests.current == 0)
     }
 
     /// What two readers could cut into requests in two ways.
@@ -38,17 +38,17 @@ struct HTTPRefusalTests {
         "X: y\nTransfer-Encoding: chunked\r\n\r\n", "X: y\rContent-Length: 3\r\n\r\n", "X: y\n\n",
     ])
     func refusesTheShapesOfSmuggling(fields: String) throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         try peer.send("POST /echo HTTP/1.1\r\nHost: h\r\n" + fields + "0\r\n\r\n" + Self.smuggled)
         #expect(try peer.readAnswer().status == 400)
         #expect(try peer.readToEnd() == "", "nothing behind it is taken for a request")
-        #expect(house.reactor.counters.requests.current == 0)
+        #expect(harness.reactor.counters.requests.current == 0)
     }
 
     @Test func refusesABadRequestBehindAGoodOne() throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         try peer.send("GET /path/x HTTP/1.1\r\nHost: h\r\n\r\nnonsense\r\n\r\n")
         #expect(try peer.readAnswer().body == "GET x ")
         #expect(try peer.readAnswer().status == 400)
@@ -56,9 +56,9 @@ struct HTTPRefusalTests {
     }
 
     @Test func answersRefusedConnections() throws {
-        let house = try HTTPHouse()
+        let harness = try HTTPHarness()
         let refusal = HTTPRefusal(status: 503, message: "Full.", fields: [:])
-        let peer = try house.connect(refusal: refusal)
+        let peer = try harness.connect(refusal: refusal)
         try peer.send("GET /path/x HTTP/1.1\r\nHost: h\r\n\r\n" + Self.smuggled)
         let answer = try peer.readAnswer()
         #expect(answer.status == 503 && answer.body == "Full.\n" && answer.fields.only("Connection") == "close")

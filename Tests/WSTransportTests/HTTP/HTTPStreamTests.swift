@@ -5,16 +5,16 @@ import Testing
 
 @Suite("RFC 9112 §7.1: answers of unknown length")
 struct HTTPStreamTests {
-    /// A house whose `/` begins a stream that the test goes on with.
+    /// A harness whose `/` begins a stream that the test goes on with.
     private final class Streams {
         var all: [HTTPStream] = []
     }
 
-    private static func house(
+    private static func harness(
         log: EventLog = EventLog(), settings: @escaping @Sendable (inout HTTPSettings) -> Void = { _ in }
-    ) throws -> HTTPHouse {
+    ) throws -> HTTPHarness {
         let routes: @Sendable (inout Routing, Stage) -> Void = { routing, stage in
-            HTTPHouse.standard(&routing, stage)
+            HTTPHarness.standard(&routing, stage)
             // On the reactor's thread, as the handlers are.
             nonisolated(unsafe) let streams = Streams()
             stage.kept.append(streams)
@@ -27,11 +27,11 @@ struct HTTPStreamTests {
                 log.add("started")
             }
         }
-        return try HTTPHouse(routes: routes, settings: settings)
+        return try HTTPHarness(routes: routes, settings: settings)
     }
 
-    private static func on(_ house: HTTPHouse, _ body: @escaping @Sendable (HTTPStream) -> Void) throws {
-        try house.reactor.run { _, stage in
+    private static func on(_ harness: HTTPHarness, _ body: @escaping @Sendable (HTTPStream) -> Void) throws {
+        try harness.reactor.run { _, stage in
             if let stream = (stage.kept.first as? Streams)?.all.last { body(stream) }
         }
     }
@@ -41,21 +41,21 @@ struct HTTPStreamTests {
 
     @Test func sendsEachPieceAsAChunk() throws {
         let log = EventLog()
-        let house = try Self.house(log: log)
-        let peer = try house.connect()
+        let harness = try Self.harness(log: log)
+        let peer = try harness.connect()
         try peer.send(Self.get)
         let head = try peer.readHead()
         #expect(head.status == 200 && head.fields.only("Transfer-Encoding") == "chunked")
         #expect(head.fields.first("Content-Length") == nil)
         let long = String(repeating: "x", count: 70_000)
-        try Self.on(house) { stream in
+        try Self.on(harness) { stream in
             stream.send(Array("one".utf8))
             stream.send([])
             stream.send(Array(long.utf8))
         }
         #expect(try peer.readChunk() == "one")
         #expect(try peer.readChunk() == long)
-        try Self.on(house) { stream in
+        try Self.on(harness) { stream in
             stream.send(Array("\r\n0\r\n\r\n".utf8))
             stream.end()
             stream.end()
@@ -72,54 +72,54 @@ struct HTTPStreamTests {
     @Test(arguments: [true, false])
     func answersWhatCameDuringTheStream(isTogether: Bool) throws {
         let log = EventLog()
-        let house = try Self.house(log: log)
-        let peer = try house.connect()
+        let harness = try Self.harness(log: log)
+        let peer = try harness.connect()
         try peer.send(Self.get + (isTogether ? Self.after : ""))
         try log.wait(for: "started")
         if !isTogether {
-            let before = house.reactor.counters.receivedBytes.current
+            let before = harness.reactor.counters.receivedBytes.current
             try peer.send(Self.after)
-            try house.reactor.wait { house.reactor.counters.receivedBytes.current != before }
+            try harness.reactor.wait { harness.reactor.counters.receivedBytes.current != before }
         }
-        try house.reactor.turns()
-        try Self.on(house) { $0.end() }
+        try harness.reactor.turns()
+        try Self.on(harness) { $0.end() }
         #expect(try peer.readAnswer().chunks == [])
         #expect(try peer.readAnswer().body == "GET after ")
     }
 
     @Test func tellsTheHandlerWhenThePeerIsGone() throws {
         let log = EventLog()
-        let house = try Self.house(log: log)
-        let peer = try house.connect()
+        let harness = try Self.harness(log: log)
+        let peer = try harness.connect()
         try peer.send(Self.get)
         try log.wait(for: "started")
         peer.socket.shutDownSending()
         try log.wait(for: "closed")
-        try Self.on(house) { $0.send([1]) }
+        try Self.on(harness) { $0.send([1]) }
         #expect(log.all == ["started", "closed"])
     }
 
     @Test func endsAStreamWhosePeerIsGone() async {
         await #expect(processExitsWith: .success) {
             let log = EventLog()
-            let house = try Self.house(log: log)
-            let peer = try house.connect()
+            let harness = try Self.harness(log: log)
+            let peer = try harness.connect()
             try peer.send(Self.get)
             try log.wait(for: "started")
             peer.socket.close()
             try log.wait(for: "closed")
-            try house.reactor.turns()
-            try Self.on(house) { $0.end() }
+            try harness.reactor.turns()
+            try Self.on(harness) { $0.end() }
         }
     }
 
     @Test func hasNoBodyForAHead() throws {
         let log = EventLog()
-        let house = try Self.house(log: log)
-        let peer = try house.connect()
+        let harness = try Self.harness(log: log)
+        let peer = try harness.connect()
         try peer.send(Self.get.replacingOccurrences(of: "GET", with: "HEAD"))
         try log.wait(for: "started")
-        try Self.on(house) { stream in
+        try Self.on(harness) { stream in
             #expect(stream.isBodyless)
             stream.send([1])
             stream.end()
@@ -133,13 +133,13 @@ struct HTTPStreamTests {
     @Test(arguments: ["", "Connection: keep-alive\r\n"])
     func endsWithTheConnectionForTheOldVersion(fields: String) throws {
         let log = EventLog()
-        let house = try Self.house(log: log)
-        let peer = try house.connect()
+        let harness = try Self.harness(log: log)
+        let peer = try harness.connect()
         try peer.send("GET / HTTP/1.0\r\n\(fields)\r\n")
         let head = try peer.readHead()
         #expect(head.status == 200 && head.fields.only("Connection") == "close")
         #expect(head.fields.first("Transfer-Encoding") == nil && head.fields.first("Content-Length") == nil)
-        try Self.on(house) { stream in
+        try Self.on(harness) { stream in
             #expect(!stream.isChunked)
             stream.send(Array("one".utf8))
             stream.send(Array("two".utf8))
@@ -154,15 +154,15 @@ struct HTTPStreamTests {
     @Test(arguments: ["GET", "HEAD"], [true, false])
     func endsTheConnectionAfterABodyThatWasNotRead(method: String, isChunked: Bool) throws {
         let log = EventLog()
-        let house = try Self.house(log: log)
-        let peer = try house.connect()
+        let harness = try Self.harness(log: log)
+        let peer = try harness.connect()
         let size = Self.hidden.utf8.count
         let framing = isChunked ? "Transfer-Encoding: chunked" : "Content-Length: \(2 * size)"
         let begin = isChunked ? "\(String(size, radix: 16))\r\n\(Self.hidden)\r\n0\r\n\r\n" : Self.hidden
         try peer.send("\(method) / HTTP/1.1\r\nHost: h\r\n\(framing)\r\n\r\n\(begin)")
         try log.wait(for: "started")
         try peer.send(Self.hidden)
-        try Self.on(house) { $0.end() }
+        try Self.on(harness) { $0.end() }
         let answer = try peer.readAnswer(isHead: method == "HEAD")
         #expect(answer.status == 200 && answer.fields.only("Connection") == "close")
         #expect(try peer.readToEnd() == "")
@@ -171,14 +171,14 @@ struct HTTPStreamTests {
     /// A client that has closed its half gets to its end what has one.
     @Test func answersAHalfClosedClientInFull() throws {
         let log = EventLog()
-        let house = try Self.house(log: log)
-        let peer = try house.connect()
+        let harness = try Self.harness(log: log)
+        let peer = try harness.connect()
         try peer.send(Self.get)
         try log.wait(for: "started")
-        try Self.on(house) { $0.isFinite = true }
+        try Self.on(harness) { $0.isFinite = true }
         peer.socket.shutDownSending()
-        try house.reactor.turns()
-        try Self.on(house) { stream in
+        try harness.reactor.turns()
+        try Self.on(harness) { stream in
             stream.send(Array("late".utf8))
             stream.end()
         }
@@ -189,11 +189,11 @@ struct HTTPStreamTests {
 
     @Test func endsTheConnectionWhereTheClientWantsThat() throws {
         let log = EventLog()
-        let house = try Self.house(log: log)
-        let peer = try house.connect()
+        let harness = try Self.harness(log: log)
+        let peer = try harness.connect()
         try peer.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         try log.wait(for: "started")
-        try Self.on(house) { $0.end() }
+        try Self.on(harness) { $0.end() }
         let answer = try peer.readAnswer()
         #expect(answer.fields.only("Connection") == "close" && answer.body == "")
         #expect(try peer.readToEnd() == "")
@@ -201,50 +201,50 @@ struct HTTPStreamTests {
 
     @Test func resetsAPeerThatFallsTooFarBehind() throws {
         let log = EventLog()
-        let house = try Self.house(log: log) { $0.maximumUnsent = 50_000 }
-        let peer = try house.connect(sendBytes: 4096)
+        let harness = try Self.harness(log: log) { $0.maximumUnsent = 50_000 }
+        let peer = try harness.connect(sendBytes: 4096)
         try peer.send(Self.get)
         try log.wait(for: "started")
-        try Self.on(house) { $0.send([UInt8](repeating: 1, count: 200_000)) }
-        try house.reactor.turns()
+        try Self.on(harness) { $0.send([UInt8](repeating: 1, count: 200_000)) }
+        try harness.reactor.turns()
         #expect(log.all == ["started"], "one large piece is not held against it")
-        try Self.on(house) { $0.send([1]) }
+        try Self.on(harness) { $0.send([1]) }
         try log.wait(for: "closed")
         #expect(log.all == ["started", "overflow", "closed"])
-        #expect(house.reactor.counters.slowReaders.current == 1)
+        #expect(harness.reactor.counters.slowReaders.current == 1)
     }
 
     @Test func resetsAPeerThatTakesNothingForTooLong() throws {
         let log = EventLog()
-        let house = try Self.house(log: log) { $0.maximumUnsentAge = 200_000_000 }
-        let peer = try house.connect(sendBytes: 4096)
+        let harness = try Self.harness(log: log) { $0.maximumUnsentAge = 200_000_000 }
+        let peer = try harness.connect(sendBytes: 4096)
         try peer.send(Self.get)
         try log.wait(for: "started")
-        try Self.on(house) { $0.send([UInt8](repeating: 1, count: 200_000)) }
+        try Self.on(harness) { $0.send([UInt8](repeating: 1, count: 200_000)) }
         try log.wait(for: "closed")
-        #expect(house.reactor.counters.slowReaders.current == 1)
+        #expect(harness.reactor.counters.slowReaders.current == 1)
         withExtendedLifetime(peer) {}
     }
 
     @Test func goesOnWithAPeerThatCatchesUp() throws {
         let log = EventLog()
-        let house = try Self.house(log: log) { $0.maximumUnsentAge = 60_000_000_000 }
-        let peer = try house.connect(sendBytes: 4096)
+        let harness = try Self.harness(log: log) { $0.maximumUnsentAge = 60_000_000_000 }
+        let peer = try harness.connect(sendBytes: 4096)
         try peer.send(Self.get)
         _ = try peer.readHead()
-        try Self.on(house) { $0.send([UInt8](repeating: 49, count: 200_000)) }
+        try Self.on(harness) { $0.send([UInt8](repeating: 49, count: 200_000)) }
         // A peer that reads while it is sent would keep up.
-        try house.reactor.turns()
+        try harness.reactor.turns()
         #expect(try peer.readChunk() == String(repeating: "1", count: 200_000))
         try log.wait(for: "drained")
-        try Self.on(house) { $0.send(Array("more".utf8)) }
+        try Self.on(harness) { $0.send(Array("more".utf8)) }
         #expect(try peer.readChunk() == "more")
     }
 
     @Test func resetsAPeerThatTalksTooMuchIntoAStream() throws {
         let log = EventLog()
-        let house = try Self.house(log: log)
-        let peer = try house.connect()
+        let harness = try Self.harness(log: log)
+        let peer = try harness.connect()
         try peer.send(Self.get)
         try log.wait(for: "started")
         try peer.send(String(repeating: "x", count: 20_000))

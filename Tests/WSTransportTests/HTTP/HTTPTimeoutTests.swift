@@ -5,8 +5,8 @@ import Testing
 
 @Suite("How long an HTTP connection waits")
 struct HTTPTimeoutTests {
-    private static func house(head: Int64, idle: Int64) throws -> HTTPHouse {
-        try HTTPHouse(settings: { settings in
+    private static func harness(head: Int64, idle: Int64) throws -> HTTPHarness {
+        try HTTPHarness(settings: { settings in
             settings.headTimeout = head
             settings.idleTimeout = idle
         })
@@ -19,19 +19,19 @@ struct HTTPTimeoutTests {
         "GET /path/x HTTP/1.1\r\nHost: h\r\n", "\r", "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabc",
     ])
     func refusesWhatDoesNotComeInTime(start: String) throws {
-        let house = try Self.house(head: Self.short, idle: Self.long)
-        let peer = try house.connect(start: start)
+        let harness = try Self.harness(head: Self.short, idle: Self.long)
+        let peer = try harness.connect(start: start)
         let answer = try peer.readAnswer()
         #expect(answer.status == 408 && answer.fields.only("Connection") == "close")
         #expect(try peer.readToEnd() == "")
-        #expect(house.reactor.counters.requestTimeouts.current == 1)
+        #expect(harness.reactor.counters.requestTimeouts.current == 1)
     }
 
     @Test func givesAPeerThatDribblesNoMoreTime() throws {
-        let house = try Self.house(head: 300_000_000, idle: Self.long)
-        let peer = try house.connect(start: "GET /path/x HTTP/1.1\r\n")
-        let counters = house.reactor.counters
-        try house.reactor.wait {
+        let harness = try Self.harness(head: 300_000_000, idle: Self.long)
+        let peer = try harness.connect(start: "GET /path/x HTTP/1.1\r\n")
+        let counters = harness.reactor.counters
+        try harness.reactor.wait {
             // As long as it goes on, it is never silent for long.
             if counters.receivedBytes.current < 16_000 { try? peer.send("X") }
             return counters.requestTimeouts.current > 0
@@ -40,14 +40,14 @@ struct HTTPTimeoutTests {
     }
 
     @Test func closesSilentlyOnASilentPeer() throws {
-        let house = try Self.house(head: Self.short, idle: Self.long)
-        #expect(try house.connect().readToEnd() == "")
-        #expect(house.reactor.counters.requestTimeouts.current == 0)
+        let harness = try Self.harness(head: Self.short, idle: Self.long)
+        #expect(try harness.connect().readToEnd() == "")
+        #expect(harness.reactor.counters.requestTimeouts.current == 0)
     }
 
     @Test func closesSilentlyBetweenRequests() throws {
-        let house = try Self.house(head: Self.long, idle: Self.short)
-        let peer = try house.connect()
+        let harness = try Self.harness(head: Self.long, idle: Self.short)
+        let peer = try harness.connect()
         try peer.send("GET /path/x HTTP/1.1\r\nHost: h\r\n\r\n")
         let answer = try peer.readAnswer()
         #expect(answer.body == "GET x " && answer.fields.first("Connection") == nil)
@@ -55,13 +55,13 @@ struct HTTPTimeoutTests {
     }
 
     @Test func hasPatienceWithAHandler() throws {
-        let house = try Self.house(head: 100_000_000, idle: 100_000_000)
-        let slow = try house.connect(start: "GET /later/x HTTP/1.1\r\nHost: h\r\n\r\n")
-        let quick = try house.connect()
-        try house.waitForPending()
+        let harness = try Self.harness(head: 100_000_000, idle: 100_000_000)
+        let slow = try harness.connect(start: "GET /later/x HTTP/1.1\r\nHost: h\r\n\r\n")
+        let quick = try harness.connect()
+        try harness.waitForPending()
         // The other one's timeouts pass, and then the handler answers.
         #expect(try quick.readToEnd() == "")
-        try house.doPending()
+        try harness.doPending()
         #expect(try slow.readAnswer().body == "later x")
         #expect(try slow.readToEnd() == "")
     }

@@ -22,15 +22,15 @@ struct HTTPVectorTests {
 
     /// The statuses of the answers to `pieces`, of which each is read by itself, and whether the connection has ended.
     private static func answers(
-        to pieces: [ArraySlice<UInt8>], of vector: RequestVector, in house: HTTPHouse
+        to pieces: [ArraySlice<UInt8>], of vector: RequestVector, in harness: HTTPHarness
     ) throws -> [String] {
-        let peer = try house.connect()
-        let counters = house.reactor.counters
+        let peer = try harness.connect()
+        let counters = harness.reactor.counters
         for piece in pieces where !piece.isEmpty {
             let before = counters.receivedBytes.current
             do { try peer.socket.send(Array(piece)) } catch { break }
             // A refused client is not read any more, or only to its end.
-            try house.reactor.wait {
+            try harness.reactor.wait {
                 counters.receivedBytes.current >= before + piece.count || counters.connections.current == 0
             }
         }
@@ -48,7 +48,7 @@ struct HTTPVectorTests {
             found.append(try peer.readAnswer().body)
         }
         peer.socket.close()
-        try house.reactor.wait { counters.connections.current == 0 }
+        try harness.reactor.wait { counters.connections.current == 0 }
         return found
     }
 
@@ -62,23 +62,23 @@ struct HTTPVectorTests {
 
     @Test(arguments: vectors)
     func answers(_ vector: RequestVector) throws {
-        let house = try HTTPHouse()
+        let harness = try HTTPHarness()
         let bytes = Array(vector.bytes.utf8)
         let expected = Self.expected(vector)
-        #expect(try Self.answers(to: [bytes[...]], of: vector, in: house) == expected, "whole")
+        #expect(try Self.answers(to: [bytes[...]], of: vector, in: harness) == expected, "whole")
         for cut in Vectors.cuts(of: bytes.count) {
             let pieces = [bytes[..<cut], bytes[cut...]]
-            #expect(try Self.answers(to: pieces, of: vector, in: house) == expected, "cut at \(cut)")
+            #expect(try Self.answers(to: pieces, of: vector, in: harness) == expected, "cut at \(cut)")
         }
         guard bytes.count < 2000 else { return }
         let single = bytes.indices.map { bytes[$0...$0] }
-        #expect(try Self.answers(to: single, of: vector, in: house) == expected, "byte by byte")
+        #expect(try Self.answers(to: single, of: vector, in: harness) == expected, "byte by byte")
     }
 
     /// What a client of HTTP/1.0 has to be told to know that it may go on.
     @Test func saysThatAnOldConnectionStays() throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         try peer.send("GET /path/x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
         #expect(try peer.readAnswer().fields.all("Connection") == ["keep-alive"])
         try peer.send("GET /path/x HTTP/1.0\r\n\r\n")
@@ -88,24 +88,24 @@ struct HTTPVectorTests {
 
     /// Answers wait for the reader, and requests for the answers.
     @Test func holdsLittleForAPeerThatDoesNotRead() throws {
-        let house = try HTTPHouse(routes: { routing, _ in
+        let harness = try HTTPHarness(routes: { routing, _ in
             let text = String(repeating: "a", count: 10_000)
             routing.add(["GET"], exactly: "/large") {
                 $0.respond(OutgoingResponse(contentType: "text/plain", text: text))
             }
         })
-        let peer = try house.connect(sendBytes: 4096)
+        let peer = try harness.connect(sendBytes: 4096)
         let request = "GET /large HTTP/1.1\r\nHost: h\r\n\r\n"
         // As many as fit into the buffers on the way, as the peer does not read.
         let count = 2000
         let all = Array(String(repeating: request, count: count).utf8)
         let sender = try startThread(named: "sender") { [socket = peer.socket] in try? socket.send(all) }
-        let counters = house.reactor.counters
-        try house.reactor.wait { counters.requests.current > 5 }
+        let counters = harness.reactor.counters
+        try harness.reactor.wait { counters.requests.current > 5 }
         var most = 0
         for _ in 0..<count {
             #expect(try peer.readAnswer().body.utf8.count == 10_000)
-            most = max(most, try house.reactor.run { reactor, _ in reactor.unsentOfAll })
+            most = max(most, try harness.reactor.run { reactor, _ in reactor.unsentOfAll })
         }
         sender.join()
         #expect(counters.requests.current == count)

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Which handler answers")
 struct RoutingTests {
-    private static func house(prefix: String = "") throws -> HTTPHouse {
+    private static func harness(prefix: String = "") throws -> HTTPHarness {
         let routes: @Sendable (inout Routing, Stage) -> Void = { routing, _ in
             for (methods, pattern, name) in [
                 (["GET"], "/a", "a"), (["PUT", "DELETE"], "/a", "change a"), (["GET"], "/a/*", "below a"),
@@ -17,11 +17,11 @@ struct RoutingTests {
                 }
             }
         }
-        return try HTTPHouse(routes: routes, settings: { $0.pathPrefix = prefix })
+        return try HTTPHarness(routes: routes, settings: { $0.pathPrefix = prefix })
     }
 
-    private static func ask(_ house: HTTPHouse, _ method: String, _ target: String) throws -> HTTPPeer.Answer {
-        let peer = try house.connect()
+    private static func ask(_ harness: HTTPHarness, _ method: String, _ target: String) throws -> HTTPPeer.Answer {
+        let peer = try harness.connect()
         try peer.send("\(method) \(target) HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         return try peer.readAnswer(isHead: method == "HEAD")
     }
@@ -33,27 +33,27 @@ struct RoutingTests {
         ("GET", "http://h", "root: "),
     ])
     func finds(method: String, target: String, body: String) throws {
-        let house = try Self.house()
+        let harness = try Self.harness()
         let target = target.replacingOccurrences(of: "ä", with: "%C3%A4")
-        let answer = try Self.ask(house, method, target)
+        let answer = try Self.ask(harness, method, target)
         #expect(answer.status == 200)
         #expect(answer.body == body.replacingOccurrences(of: "ä", with: "%C3%A4"))
     }
 
     @Test func tellsWhichMethodsThereAre() throws {
-        let house = try Self.house()
-        let refused = try Self.ask(house, "POST", "/a")
+        let harness = try Self.harness()
+        let refused = try Self.ask(harness, "POST", "/a")
         #expect(refused.status == 405 && refused.fields.only("Allow") == "GET, PUT, DELETE, HEAD, OPTIONS")
-        let asked = try Self.ask(house, "OPTIONS", "/a")
+        let asked = try Self.ask(harness, "OPTIONS", "/a")
         #expect(asked.status == 204 && asked.fields.only("Allow") == "GET, PUT, DELETE, HEAD, OPTIONS")
-        #expect(try Self.ask(house, "get", "/a").status == 405, "methods are case-sensitive")
-        #expect(try Self.ask(house, "HEAD", "/a").status == 200)
+        #expect(try Self.ask(harness, "get", "/a").status == 405, "methods are case-sensitive")
+        #expect(try Self.ask(harness, "HEAD", "/a").status == 200)
     }
 
     @Test(arguments: ["/b", "/A", "/a%2F", "//a", "/ab", "/an", "/any/"])
     func knowsNothingElse(target: String) throws {
-        let house = try Self.house()
-        for method in ["GET", "OPTIONS", "POST"] { #expect(try Self.ask(house, method, target).status == 404) }
+        let harness = try Self.harness()
+        for method in ["GET", "OPTIONS", "POST"] { #expect(try Self.ask(harness, method, target).status == 404) }
     }
 
     @Test(arguments: [
@@ -61,6 +61,6 @@ struct RoutingTests {
         ("/a", 404), ("/", 404), ("/broke", 404), ("/broker/broker/a", 404), ("/%62roker/a", 404),
     ])
     func answersBelowItsPrefixOnly(target: String, status: Int) throws {
-        #expect(try Self.ask(try Self.house(prefix: "/broker"), "GET", target).status == status)
+        #expect(try Self.ask(try Self.harness(prefix: "/broker"), "GET", target).status == status)
     }
 }

@@ -6,8 +6,8 @@ import Testing
 @Suite("Broadcast, and what a server's observer is told", .timeLimit(.minutes(10)))
 struct BroadcastTests {
     /// A room in which everybody hears what anybody says.
-    private static func room(_ options: UpgradeOptions = .patient, _ room: Broadcast) throws -> EchoHouse {
-        try EchoHouse { routing, log in
+    private static func room(_ options: UpgradeOptions = .patient, _ room: Broadcast) throws -> EchoServer {
+        try EchoServer { routing, log in
             routing.append(
                 "/room",
                 ws.upgrade(options) { socket in
@@ -32,13 +32,13 @@ struct BroadcastTests {
         let room = Broadcast()
         var options = UpgradeOptions.patient
         options.perMessageDeflate = CompressionOptions()
-        let house = try Self.room(options, room)
+        let harness = try Self.room(options, room)
         var members: [WebSocket] = []
         for number in 0..<8 {
             var options = ConnectOptions.patient
             // Some get a frame of their own.
             if number % 3 == 0 { options.perMessageDeflate = CompressionOptions() }
-            members.append(try await ws.open(house.url + "/room", options: options))
+            members.append(try await ws.open(harness.url + "/room", options: options))
             #expect(try await Self.texts(members[number], 1) == ["welcome"])
         }
         #expect(room.count == 8)
@@ -50,10 +50,10 @@ struct BroadcastTests {
             if number != 1 { #expect(try await Self.texts(member, 1) == ["to the others"]) }
         }
         try members[0].close()
-        await house.log.wait(for: 1)
+        await harness.log.wait(for: 1)
         members[1].terminate()
-        await house.log.wait(for: 2)
-        #expect(house.log.all == ["left, 7", "left, 6"])
+        await harness.log.wait(for: 2)
+        #expect(harness.log.all == ["left, 7", "left, 6"])
         try room.close(4000, reason: "closed")
         for member in members[2...] { #expect(try await member.closed().code == 4000) }
     }
@@ -62,12 +62,12 @@ struct BroadcastTests {
         let room = Broadcast()
         var options = UpgradeOptions.patient
         options.maximumUnsent = 1 << 20
-        let house = try Self.room(options, room)
-        let address = try #require(SocketAddress(host: "127.0.0.1", port: house.server.port))
+        let harness = try Self.room(options, room)
+        let address = try #require(SocketAddress(host: "127.0.0.1", port: harness.server.port))
         let opening = HTTPPeer(try SocketPeer(to: address))
-        try opening.send("GET /room HTTP/1.1\r\nHost: h\r\n\(EchoHouse.handshake)\r\n")
+        try opening.send("GET /room HTTP/1.1\r\nHost: h\r\n\(EchoServer.handshake)\r\n")
         #expect(try opening.readHead().status == 101)
-        let socket = try await ws.open(house.url + "/room", options: .patient)
+        let socket = try await ws.open(harness.url + "/room", options: .patient)
         #expect(try await Self.texts(socket, 1) == ["welcome"])
         let text = String(repeating: "y", count: 1 << 20)
         var count = 0
@@ -76,14 +76,14 @@ struct BroadcastTests {
             #expect(try await Self.texts(socket, 1) == [text])
             count += 1
         }
-        await house.log.wait(for: 1)
-        #expect(house.log.all == ["left, 1"] && count < 64)
+        await harness.log.wait(for: 1)
+        #expect(harness.log.all == ["left, 1"] && count < 64)
     }
 
     // MARK: The observer
 
     private struct Watch: ServerObserver {
-        let notes = EchoHouse.Notes()
+        let notes = EchoServer.Notes()
 
         func opened(_ socket: ObservedSocket) { notes.add("opened \(socket.path) \(socket.subprotocol)") }
         func ended(_ socket: ObservedSocket, _ end: ObservedEnd) {
@@ -102,21 +102,21 @@ struct BroadcastTests {
         options.protocols = ["known"]
         var values = HTTPServer.Options()
         values.observer = ServerObservers(watch)
-        let house = try EchoHouse(options: options, server: values) { routing, _ in
+        let harness = try EchoServer(options: options, server: values) { routing, _ in
             routing.append(
                 "/throws", ws.upgrade(.patient) { (_: WebSocket) async throws in throw WS.Error.outOfRange })
         }
         var asked = ConnectOptions.patient
         asked.protocols = ["known"]
-        let first = try await ws.open(house.url + "/ws", options: asked)
+        let first = try await ws.open(harness.url + "/ws", options: asked)
         try first.close(4000)
         await watch.notes.wait(for: 2)
-        let second = try await ws.open(house.url + "/ws", options: asked)
+        let second = try await ws.open(harness.url + "/ws", options: asked)
         second.terminate()
         await watch.notes.wait(for: 4)
-        _ = try await house.ask("/ws")
-        _ = try await house.ask("/nowhere")
-        let third = try await ws.open(house.url + "/throws", options: .patient)
+        _ = try await harness.ask("/ws")
+        _ = try await harness.ask("/nowhere")
+        let third = try await ws.open(harness.url + "/throws", options: .patient)
         _ = try await third.closed()
         await watch.notes.wait(for: 9)
         #expect(
@@ -136,7 +136,7 @@ struct BroadcastTests {
         let identity = try TestAuthority.server.get()
         let server = try HTTPSServer(port: 0, identity: identity, handler: Routing(), options: values)
         try server.start()
-        _ = try? await EchoHouse.ask(server.port, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        _ = try? await EchoServer.ask(server.port, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         await watch.notes.wait(for: 1)
         #expect(watch.notes.all == ["tls true"])
     }

@@ -9,8 +9,8 @@ struct HandlerTests {
 
     @Test func answersMessages() async throws {
         let handler = Self.echo()
-        let house = try EchoHouse { routing, _ in routing.append("/handler", handler) }
-        let stream = try await ws.connect(house.url + "/handler", options: .patient)
+        let harness = try EchoServer { routing, _ in routing.append("/handler", handler) }
+        let stream = try await ws.connect(harness.url + "/handler", options: .patient)
         for size in [0, 10, 125, 126, 65_535, 65_536] {
             for type in [ws.TEXT, ws.BINARY] {
                 let sent = WebSocketMessage(type: type)
@@ -28,8 +28,8 @@ struct HandlerTests {
 
     @Test func answersAPingByItself() async throws {
         let handler = WebSocketHandler(options: .patient) { _ in Issue.record("nobody is to be asked") }
-        let house = try EchoHouse { routing, _ in routing.append("/handler", handler) }
-        let stream = try await ws.connect(house.url + "/handler", options: .patient)
+        let harness = try EchoServer { routing, _ in routing.append("/handler", handler) }
+        let stream = try await ws.connect(harness.url + "/handler", options: .patient)
         let ping = WebSocketMessage(type: ws.PING)
         ping.write("hello")
         try await ping.sendTo(stream)
@@ -39,9 +39,9 @@ struct HandlerTests {
     }
 
     @Test func endsTheSessionWithWhatIsNoMessage() async throws {
-        let house = try EchoHouse { routing, _ in routing.append("/handler", Self.echo()) }
+        let harness = try EchoServer { routing, _ in routing.append("/handler", Self.echo()) }
         for (type, code) in [(ws.CLOSE, [] as [UInt8]), (Opcode(rawValue: 5), [3, 0xEA])] {
-            let stream = try await ws.connect(house.url + "/handler", options: .patient)
+            let stream = try await ws.connect(harness.url + "/handler", options: .patient)
             try await WebSocketMessage(type: type).sendTo(stream)
             let close = WebSocketMessage()
             try await close.readFrom(stream)
@@ -51,10 +51,10 @@ struct HandlerTests {
     }
 
     @Test func endsWhereItsHandlerClosesTheStream() async throws {
-        let house = try EchoHouse { routing, _ in
+        let harness = try EchoServer { routing, _ in
             routing.append("/handler", WebSocketHandler(options: .patient) { message in await message.stream?.close() })
         }
-        let stream = try await ws.connect(house.url + "/handler", options: .patient)
+        let stream = try await ws.connect(harness.url + "/handler", options: .patient)
         try await WebSocketMessage("x").sendTo(stream)
         await #expect(throws: WS.Error.endOfStream) { try await WebSocketMessage().readFrom(stream) }
     }
@@ -62,14 +62,14 @@ struct HandlerTests {
     @Test func tellsTheErrorHandlerOnce() async throws {
         struct Failed: Error {}
         let handler = WebSocketHandler(options: .patient) { _ in throw Failed() }
-        let house = try EchoHouse { routing, log in
+        let harness = try EchoServer { routing, log in
             handler.onerror([500: FunctionHandler { (message: WebSocketMessage) in log.add(message.lastError) }])
             routing.append("/handler", handler)
         }
-        let socket = try await ws.open(house.url + "/handler", options: .patient)
+        let socket = try await ws.open(harness.url + "/handler", options: .patient)
         try await socket.send("x")
         #expect(try await socket.closed().code == 1011)
-        #expect(house.log.all == ["Failed()"])
+        #expect(harness.log.all == ["Failed()"])
         #expect(handler.stats == .init(total: 1, pending: 0, request: 1, response: 0, error: 1))
     }
 
@@ -83,9 +83,10 @@ struct HandlerTests {
             message.value = message.data?.text ?? ""
             return routing
         })
-        let house = try EchoHouse { routes, _ in routes.append("/handler", WebSocketHandler(byText, options: .patient))
+        let harness = try EchoServer { routes, _ in
+            routes.append("/handler", WebSocketHandler(byText, options: .patient))
         }
-        let socket = try await ws.open(house.url + "/handler", options: .patient)
+        let socket = try await ws.open(harness.url + "/handler", options: .patient)
         for (sent, answer) in [("a", "A"), ("b", "B")] {
             try await socket.send(sent)
             #expect(try await socket.receive()?.data == .text(answer))
@@ -97,8 +98,8 @@ struct HandlerTests {
         #expect(handler.maxSize == 67_108_864)
         #expect(throws: WS.Error.outOfRange) { try handler.setMaxSize(-1) }
         try handler.setMaxSize(3)
-        let house = try EchoHouse { routing, _ in routing.append("/handler", handler) }
-        let socket = try await ws.open(house.url + "/handler", options: .patient)
+        let harness = try EchoServer { routing, _ in routing.append("/handler", handler) }
+        let socket = try await ws.open(harness.url + "/handler", options: .patient)
         try await socket.send("abc")
         #expect(try await socket.receive()?.data == .text("abc"))
         try await socket.send("abcd")
@@ -107,9 +108,9 @@ struct HandlerTests {
 
     @Test(arguments: ["Upgrade", "Connection", "Sec-WebSocket-Version", "Sec-WebSocket-Key"])
     func refusesAHandshakeThatIsNotWhole(missing: String) async throws {
-        let house = try EchoHouse { routing, _ in routing.append("/handler", Self.echo()) }
-        let fields = EchoHouse.handshake.split(separator: "\r\n").filter { !$0.hasPrefix(missing + ":") }
-        let answer = try await house.ask("/handler", fields.map { $0 + "\r\n" }.joined())
+        let harness = try EchoServer { routing, _ in routing.append("/handler", Self.echo()) }
+        let fields = EchoServer.handshake.split(separator: "\r\n").filter { !$0.hasPrefix(missing + ":") }
+        let answer = try await harness.ask("/handler", fields.map { $0 + "\r\n" }.joined())
         #expect(answer.hasPrefix("HTTP/1.1 4"))
     }
 }

@@ -74,8 +74,8 @@ struct OptionTests {
 
     /// A reader of a socket that was never open is told why.
     @Test func tellsReadersWhyItWasNeverOpen() async throws {
-        let house = try EchoHouse()
-        let socket = WebSocket(house.url + "/nothing", options: .patient)
+        let harness = try EchoServer()
+        let socket = WebSocket(harness.url + "/nothing", options: .patient)
         let refused = WS.HandshakeError.refused(status: 404, body: Array("There is nothing at /nothing.\n".utf8))
         await #expect(throws: WS.Error.handshake(refused)) { try await socket.receive() }
         await #expect(throws: WS.Error.handshake(refused)) { for try await _ in socket.messages {} }
@@ -89,16 +89,16 @@ struct OptionTests {
     func runsPlainClosuresWhereTheyAreToRun(executor: UpgradeOptions.Executor) async throws {
         var options = UpgradeOptions.patient
         options.executor = executor
-        let house = try EchoHouse { [options] routing, log in
+        let harness = try EchoServer { [options] routing, log in
             let note = { @Sendable (socket: WebSocket) in
                 log.add("\(socket.core.link.remote?.isCurrentThread ?? false)")
             }
             routing.append("/plain", ws.upgrade(options) { (socket: WebSocket) in note(socket) })
             routing.append("/request", ws.upgrade(options) { (socket: WebSocket, _: ServerRequest) in note(socket) })
         }
-        for path in ["/plain", "/request"] { _ = try await ws.open(house.url + path, options: .patient) }
-        await house.log.wait(for: 2)
-        #expect(house.log.all == Array(repeating: "\(executor == .reactor)", count: 2))
+        for path in ["/plain", "/request"] { _ = try await ws.open(harness.url + path, options: .patient) }
+        await harness.log.wait(for: 2)
+        #expect(harness.log.all == Array(repeating: "\(executor == .reactor)", count: 2))
     }
 
     /// A server that only sends answers a CLOSE, also where its client has said something that nobody reads.
@@ -107,7 +107,7 @@ struct OptionTests {
         let room = Broadcast()
         var options = UpgradeOptions.patient
         options.closeTimeout = .seconds(600)
-        let house = try EchoHouse { [options] routing, log in
+        let harness = try EchoServer { [options] routing, log in
             routing.append("/member", ws.upgrade(options) { socket in room.add(socket) })
             routing.append(
                 "/producer",
@@ -119,7 +119,7 @@ struct OptionTests {
         }
         var client = ConnectOptions.patient
         client.closeTimeout = .seconds(600)
-        let socket = try await ws.open(house.url + path, options: client)
+        let socket = try await ws.open(harness.url + path, options: client)
         try await socket.send("nobody reads this")
         try socket.close(4000)
         let end = try await socket.closed()

@@ -141,13 +141,13 @@ struct PartTests {
     func givesEachMessageOnceAndWhole(seed: Int) async throws {
         let plan = Plan(seed: seed)
         let isServer = seed % 2 == 0
-        let done = EchoHouse.Notes()
+        let done = EchoServer.Notes()
         let taken = Mutex<(numbers: [Int], faults: [String])>(([], []))
         var options = UpgradeOptions.patient
         options.closeTimeout = .seconds(600)
         options.perMessageDeflate = plan.compression
         options.receivesParts = isServer
-        let house = try EchoHouse { [options] routing, _ in
+        let harness = try EchoServer { [options] routing, _ in
             routing.append(
                 "/parts",
                 ws.upgrade(options) { (socket: WebSocket) async throws in
@@ -165,7 +165,7 @@ struct PartTests {
         client.closeTimeout = .seconds(600)
         client.perMessageDeflate = plan.compression
         client.receivesParts = !isServer
-        let socket = try await ws.open(house.url + "/parts", options: client)
+        let socket = try await ws.open(harness.url + "/parts", options: client)
         if isServer {
             try await Self.send(plan, socket)
             _ = try await socket.closed()
@@ -190,7 +190,7 @@ struct PartTests {
         options.maxPayload = size
         options.perMessageDeflate = isCompressed ? CompressionOptions() : nil
         let most = Mutex((held: 0, total: 0))
-        let house = try EchoHouse { [options] routing, log in
+        let harness = try EchoServer { [options] routing, log in
             routing.append(
                 "/large",
                 ws.upgrade(options) { (socket: WebSocket) async throws in
@@ -203,7 +203,7 @@ struct PartTests {
         }
         var client = ConnectOptions.patient
         client.perMessageDeflate = options.perMessageDeflate
-        let socket = try await ws.open(house.url + "/large", options: client)
+        let socket = try await ws.open(harness.url + "/large", options: client)
         try await socket.sendInParts { writer in
             let piece = [UInt8](repeating: 0, count: 100_000)
             var (rest, unsent) = (size, 0)
@@ -214,7 +214,7 @@ struct PartTests {
             }
             #expect(unsent <= 192 * 1024)
         }
-        await house.log.wait(for: 1)
+        await harness.log.wait(for: 1)
         let (held, total) = most.withLock { $0 }
         #expect(total == size)
         // What is held, and one more part: what a read brings, or what a piece of it is inflated to.
@@ -223,12 +223,12 @@ struct PartTests {
 
     // MARK: Ends
 
-    private static func readingHouse(maxPayload: Int = 64 << 20) throws -> EchoHouse {
+    private static func readingHarness(maxPayload: Int = 64 << 20) throws -> EchoServer {
         var options = UpgradeOptions.patient
         options.receivesParts = true
         options.maxPayload = maxPayload
         options.closeTimeout = .seconds(600)
-        return try EchoHouse { [options] routing, log in
+        return try EchoServer { [options] routing, log in
             routing.append(
                 "/read",
                 ws.upgrade(options) { (socket: WebSocket) async throws in
@@ -247,37 +247,37 @@ struct PartTests {
     }
 
     @Test func refusesAMessageAboveTheLimitInParts() async throws {
-        let house = try Self.readingHouse(maxPayload: 150_000)
-        let socket = try await ws.open(house.url + "/read", options: .patient)
+        let harness = try Self.readingHarness(maxPayload: 150_000)
+        let socket = try await ws.open(harness.url + "/read", options: .patient)
         try? await socket.sendInParts { writer in
             for _ in 0..<400 { try await writer.write([UInt8](repeating: 7, count: 1000)) }
         }
         let end = try await socket.closed()
         #expect(end.code == .messageTooBig && end.reason == "message above the limit")
-        await house.log.wait(for: 2)
-        #expect(house.log.all.last == "the peer broke the protocol: message above the limit (1009)")
+        await harness.log.wait(for: 2)
+        #expect(harness.log.all.last == "the peer broke the protocol: message above the limit (1009)")
     }
 
     @Test func tellsAReaderOfACloseInTheMiddle() async throws {
-        let house = try Self.readingHouse()
-        let socket = try await ws.open(house.url + "/read", options: .patient)
+        let harness = try Self.readingHarness()
+        let socket = try await ws.open(harness.url + "/read", options: .patient)
         await #expect(throws: WS.Error.invalidState(.closing)) {
             try await socket.sendInParts { writer in
                 try await writer.write([UInt8](repeating: 7, count: 100_000))
-                await house.log.wait(for: 1)
+                await harness.log.wait(for: 1)
                 try socket.close(4000, reason: "enough")
                 try await writer.write([UInt8](repeating: 7, count: 100_000))
             }
         }
         #expect(try await socket.closed().code == 4000)
-        await house.log.wait(for: 2)
-        #expect(house.log.all.last == "the connection was closed with code 4000: enough")
+        await harness.log.wait(for: 2)
+        #expect(harness.log.all.last == "the connection was closed with code 4000: enough")
     }
 
     @Test func closesWhereAMessageGetsNoEnd() async throws {
         struct Failed: Error {}
-        let house = try Self.readingHouse()
-        let socket = try await ws.open(house.url + "/read", options: .patient)
+        let harness = try Self.readingHarness()
+        let socket = try await ws.open(harness.url + "/read", options: .patient)
         // Nothing is sent yet: the socket goes on.
         await #expect(throws: Failed.self) {
             try await socket.sendInParts { writer in
@@ -292,7 +292,7 @@ struct PartTests {
             try await writer.write([0xC3])
             try await writer.write([0xA4])
         }
-        await house.log.wait(for: 2)
+        await harness.log.wait(for: 2)
         await #expect(throws: Failed.self) {
             try await socket.sendInParts { writer in
                 try await writer.write([UInt8](repeating: 7, count: 100_000))
@@ -300,27 +300,27 @@ struct PartTests {
             }
         }
         #expect(try await socket.closed().code == .internalError)
-        await house.log.wait(for: 4)
-        #expect(house.log.all.prefix(2) == ["first 2", "rest none"])
-        #expect(house.log.all.last == "the connection was closed with code 1011")
+        await harness.log.wait(for: 4)
+        #expect(harness.log.all.prefix(2) == ["first 2", "rest none"])
+        #expect(harness.log.all.last == "the connection was closed with code 1011")
         await #expect(throws: WS.Error.invalidState(.closed)) { try await socket.sendInParts { _ in } }
     }
 
     /// What cancels a writer and a reader, and what they leave.
     @Test func cancelsWritersAndReaders() async throws {
-        let house = try Self.readingHouse()
+        let harness = try Self.readingHarness()
         var options = ConnectOptions.patient
         options.receivesParts = true
-        let socket = try await ws.open(house.url + "/read", options: options)
+        let socket = try await ws.open(harness.url + "/read", options: options)
         let reading = Task.immediate { try await socket.receiveInParts() }
         await #expect(throws: WS.Error.busy) { try await socket.receiveInParts() }
         reading.cancel()
         await #expect(throws: CancellationError.self) { try await reading.value }
-        let started = EchoHouse.Notes()
+        let started = EchoServer.Notes()
         let first = Task {
             try await socket.sendInParts { writer in
                 started.add("first")
-                await EchoHouse.waitForCancellation()
+                await EchoServer.waitForCancellation()
                 try await writer.write([UInt8](repeating: 7, count: 100_000))
             }
         }
@@ -331,14 +331,14 @@ struct PartTests {
         first.cancel()
         await #expect(throws: CancellationError.self) { try await first.value }
         try await socket.sendInParts { try await $0.write("sent") }
-        await house.log.wait(for: 2)
-        #expect(house.log.all == ["first 4", "rest none"])
+        await harness.log.wait(for: 2)
+        #expect(harness.log.all == ["first 4", "rest none"])
     }
 
     /// Sockets that do not hand messages over in parts give them whole.
     @Test func readsWholeMessagesAsParts() async throws {
-        let house = try EchoHouse()
-        let socket = try await ws.open(house.url + "/ws", options: .patient)
+        let harness = try EchoServer()
+        let socket = try await ws.open(harness.url + "/ws", options: .patient)
         for text in ["", "häuser"] {
             try await socket.send(text)
             let message = try #require(try await socket.receiveInParts())

@@ -5,9 +5,9 @@ import WSTransport
 @Suite("HTTPServer: routes, chains, upgrades, bodies, streams", .timeLimit(.minutes(10)))
 struct ServerTests {
     @Test func makesAWebSocketOfARequest() async throws {
-        let house = try EchoHouse()
-        let stream = try await RawClient.connect(port: house.server.port)
-        try await stream.write(Array("GET /ws HTTP/1.1\r\nHost: h\r\n\(EchoHouse.handshake)\r\n".utf8))
+        let harness = try EchoServer()
+        let stream = try await RawClient.connect(port: harness.server.port)
+        try await stream.write(Array("GET /ws HTTP/1.1\r\nHost: h\r\n\(EchoServer.handshake)\r\n".utf8))
         var head = ""
         while !head.hasSuffix("\r\n\r\n") {
             head += String(decoding: try #require(try await stream.read(1)), as: UTF8.self)
@@ -44,15 +44,15 @@ struct ServerTests {
         ("Upgrade", 426), ("Connection", 400), ("Sec-WebSocket-Version", 400), ("Sec-WebSocket-Key", 400),
     ])
     func refusesAHandshakeThatIsNotWhole(missing: String, status: Int) async throws {
-        let house = try EchoHouse()
-        let fields = EchoHouse.handshake.split(separator: "\r\n").filter { !$0.hasPrefix(missing + ":") }
-        let answer = try await house.ask("/ws", fields.map { $0 + "\r\n" }.joined())
+        let harness = try EchoServer()
+        let fields = EchoServer.handshake.split(separator: "\r\n").filter { !$0.hasPrefix(missing + ":") }
+        let answer = try await harness.ask("/ws", fields.map { $0 + "\r\n" }.joined())
         #expect(answer.hasPrefix("HTTP/1.1 \(status) "))
     }
 
     @Test func refusesAReservedOpcode() async throws {
-        let house = try EchoHouse()
-        let stream = try await ws.connect(house.url + "/ws", options: .patient)
+        let harness = try EchoServer()
+        let stream = try await ws.connect(harness.url + "/ws", options: .patient)
         try await WebSocketMessage(type: Opcode(rawValue: 5)).sendTo(stream)
         let close = WebSocketMessage()
         try await close.readFrom(stream)
@@ -63,7 +63,7 @@ struct ServerTests {
 
     /// A token in a header opens the way; without it the client sees 403 and no open.
     @Test func letsAChainRefuse() async throws {
-        let house = try EchoHouse { routing, log in
+        let harness = try EchoServer { routing, log in
             let door = FunctionHandler { (request: ServerRequest) in
                 request.response.fields.append("X-Door", "1")
                 guard request.firstHeader("x-token") != "valid" else { return }
@@ -76,15 +76,15 @@ struct ServerTests {
                 "/door", [door, ws.upgrade(.patient) { $0.onclose = { _ in log.add("closed") } }, after] as Chain)
         }
         await #expect(throws: WS.HandshakeError.refused(status: 403, body: Array("no".utf8))) {
-            _ = try await ws.open(house.url + "/door", options: .patient)
+            _ = try await ws.open(harness.url + "/door", options: .patient)
         }
         var options = ConnectOptions.patient
         options.headers = ["X-Token": "valid"]
-        let socket = try await ws.open(house.url + "/door", options: options)
+        let socket = try await ws.open(harness.url + "/door", options: options)
         try socket.close()
         _ = try await socket.closed()
-        await house.log.wait(for: 1)
-        #expect(house.log.all == ["closed"], "the socket's request is ended, so the chain is")
+        await harness.log.wait(for: 1)
+        #expect(harness.log.all == ["closed"], "the socket's request is ended, so the chain is")
     }
 
     @Test func choosesASubprotocolAnOriginAndAuthorizes() async throws {
@@ -93,38 +93,38 @@ struct ServerTests {
         options.authorize = { request in
             guard request.parameter("token") == "t" else { throw HTTPRefusal(status: 401, message: "Who are you?") }
         }
-        let house = try EchoHouse(options: options)
+        let harness = try EchoServer(options: options)
         var asked = ConnectOptions.patient
         asked.protocols = ["x", "a", "b"]
-        let socket = try await ws.open(house.url + "/ws?token=t", options: asked)
+        let socket = try await ws.open(harness.url + "/ws?token=t", options: asked)
         #expect(socket.protocol == "b")
         await #expect(throws: WS.HandshakeError.refused(status: 401, body: Array("Who are you?\n".utf8))) {
-            _ = try await ws.open(house.url + "/ws", options: asked)
+            _ = try await ws.open(harness.url + "/ws", options: asked)
         }
         asked.origin = "https://evil.example"
         await #expect(throws: WS.HandshakeError.self) {
-            _ = try await ws.open(house.url + "/ws?token=t", options: asked)
+            _ = try await ws.open(harness.url + "/ws?token=t", options: asked)
         }
         asked.origin = "http://127.0.0.1"
-        _ = try await ws.open(house.url + "/ws?token=t", options: asked)
+        _ = try await ws.open(harness.url + "/ws?token=t", options: asked)
     }
 
     /// A token for one use is not used up by what is no handshake.
     @Test func authorizesNothingButHandshakes() async throws {
-        let asked = EchoHouse.Notes()
+        let asked = EchoServer.Notes()
         var options = UpgradeOptions.patient
         options.authorize = { asked.add($0.path) }
-        let house = try EchoHouse(options: options)
-        let version8 = EchoHouse.handshake.replacing("Version: 13", with: "Version: 8")
-        let keyless = EchoHouse.handshake.replacing(/Sec-WebSocket-Key.*\r\n/, with: "")
-        let wrongOrigin = EchoHouse.handshake + "Origin: https://evil.example\r\n"
-        #expect(try await house.ask("/ws").hasPrefix("HTTP/1.1 426 "))
-        #expect(try await house.ask("/ws", version8).hasPrefix("HTTP/1.1 426 "))
-        #expect(try await house.ask("/ws", keyless).hasPrefix("HTTP/1.1 400 "))
-        #expect(try await house.ask("/ws", EchoHouse.handshake, method: "POST").hasPrefix("HTTP/1.1 405 "))
-        #expect(try await house.ask("/ws", wrongOrigin).hasPrefix("HTTP/1.1 403 "))
+        let harness = try EchoServer(options: options)
+        let version8 = EchoServer.handshake.replacing("Version: 13", with: "Version: 8")
+        let keyless = EchoServer.handshake.replacing(/Sec-WebSocket-Key.*\r\n/, with: "")
+        let wrongOrigin = EchoServer.handshake + "Origin: https://evil.example\r\n"
+        #expect(try await harness.ask("/ws").hasPrefix("HTTP/1.1 426 "))
+        #expect(try await harness.ask("/ws", version8).hasPrefix("HTTP/1.1 426 "))
+        #expect(try await harness.ask("/ws", keyless).hasPrefix("HTTP/1.1 400 "))
+        #expect(try await harness.ask("/ws", EchoServer.handshake, method: "POST").hasPrefix("HTTP/1.1 405 "))
+        #expect(try await harness.ask("/ws", wrongOrigin).hasPrefix("HTTP/1.1 403 "))
         #expect(asked.all == [])
-        _ = try await ws.open(house.url + "/ws", options: .patient)
+        _ = try await ws.open(harness.url + "/ws", options: .patient)
         #expect(asked.all == ["/ws"])
     }
 
@@ -155,20 +155,20 @@ struct ServerTests {
 
     @Test func closesWhereAcceptThrows() async throws {
         struct Failed: Error {}
-        let house = try EchoHouse { routing, _ in
+        let harness = try EchoServer { routing, _ in
             routing.append("/throws", ws.upgrade(.patient) { (_: WebSocket) async throws in throw Failed() })
         }
-        let socket = try await ws.open(house.url + "/throws", options: .patient)
+        let socket = try await ws.open(harness.url + "/throws", options: .patient)
         #expect(try await socket.closed().code == 1011)
     }
 
     // MARK: Plain HTTP
 
     @Test func answersRequests() async throws {
-        let errors = EchoHouse.Notes()
+        let errors = EchoServer.Notes()
         var values = HTTPServer.Options()
         values.onError = { error, request in errors.add("\(request.path): \(error)") }
-        let house = try EchoHouse(server: values) { routing, _ in
+        let harness = try EchoServer(server: values) { routing, _ in
             routing.get(
                 "/hello/:name",
                 FunctionHandler { (request: ServerRequest) in
@@ -192,32 +192,32 @@ struct ServerTests {
             routing.host(
                 "other.example", FunctionHandler { (request: ServerRequest) in request.response.write("other") })
         }
-        #expect(try await house.ask("/hello/you?q=1").hasSuffix("\r\n\r\nhello you 1"))
-        #expect(try await house.ask("/body", method: "POST", body: "0123456789").hasSuffix("\r\n\r\n0123456789"))
-        #expect(try await house.ask("/body", method: "POST", body: "0123456789x").hasPrefix("HTTP/1.1 413 "))
-        #expect(try await house.ask("/body").hasPrefix("HTTP/1.1 405 "))
-        #expect(try await house.ask("/moved").contains("\r\nLocation: /hello/x\r\n"))
-        #expect(try await house.ask("/broken").hasPrefix("HTTP/1.1 500 "))
+        #expect(try await harness.ask("/hello/you?q=1").hasSuffix("\r\n\r\nhello you 1"))
+        #expect(try await harness.ask("/body", method: "POST", body: "0123456789").hasSuffix("\r\n\r\n0123456789"))
+        #expect(try await harness.ask("/body", method: "POST", body: "0123456789x").hasPrefix("HTTP/1.1 413 "))
+        #expect(try await harness.ask("/body").hasPrefix("HTTP/1.1 405 "))
+        #expect(try await harness.ask("/moved").contains("\r\nLocation: /hello/x\r\n"))
+        #expect(try await harness.ask("/broken").hasPrefix("HTTP/1.1 500 "))
         #expect(errors.all == ["/broken: \(WS.Error.busy)"])
-        #expect(try await house.ask("/stream").hasSuffix("2\r\n0\n\r\n2\r\n1\n\r\n2\r\n2\n\r\n0\r\n\r\n"))
-        #expect(try await house.ask("/nowhere").hasPrefix("HTTP/1.1 404 "))
-        #expect(try await house.ask("/hello/you", method: "HEAD").hasSuffix("\r\n\r\n"))
+        #expect(try await harness.ask("/stream").hasSuffix("2\r\n0\n\r\n2\r\n1\n\r\n2\r\n2\n\r\n0\r\n\r\n"))
+        #expect(try await harness.ask("/nowhere").hasPrefix("HTTP/1.1 404 "))
+        #expect(try await harness.ask("/hello/you", method: "HEAD").hasSuffix("\r\n\r\n"))
         let other = "GET /x HTTP/1.1\r\nHost: Other.Example:80\r\nConnection: close\r\n\r\n"
-        #expect(try await EchoHouse.ask(house.server.port, other).hasSuffix("\r\n\r\nother"))
+        #expect(try await EchoServer.ask(harness.server.port, other).hasSuffix("\r\n\r\nother"))
     }
 
     @Test func startsOnceAndStops() async throws {
-        let house = try EchoHouse()
-        try house.server.start()
-        let port = house.server.port
+        let harness = try EchoServer()
+        try harness.server.start()
+        let port = harness.server.port
         let second = HTTPServer(port: port, handler: Routing())
         #expect(throws: HTTPServer.StartError.self) { try second.start() }
         #expect(throws: HTTPServer.StartError.self) {
             try HTTPServer(address: "no address", port: 0, handler: Routing()).start()
         }
-        await house.server.stop()
+        await harness.server.stop()
         await #expect(throws: WS.HandshakeError.self) { _ = try await ws.connect("ws://127.0.0.1:\(port)/ws") }
-        await house.server.stop()
+        await harness.server.stop()
     }
 
     @Test func servesASocketThatItIsGiven() async throws {

@@ -9,25 +9,25 @@ import Testing
 @Suite("ws.Socket: the end comes after the last byte", .timeLimit(.minutes(10)))
 struct SocketEndTests {
     @Test func aServersSocketEndsWithItsConnection() async throws {
-        let house = try EchoHouse { routing, log in
+        let harness = try EchoServer { routing, log in
             routing.append(
                 "/close",
                 ws.upgrade(.patient) { socket in
                     socket.onclose = { log.add("close \($0.code) \($0.wasClean) \(socket.readyState)") }
                 })
         }
-        let address = try #require(SocketAddress(host: "127.0.0.1", port: house.server.port))
+        let address = try #require(SocketAddress(host: "127.0.0.1", port: harness.server.port))
         let opening = HTTPPeer(try SocketPeer(to: address))
-        try opening.send("GET /close HTTP/1.1\r\nHost: h\r\n\(EchoHouse.handshake)\r\n")
+        try opening.send("GET /close HTTP/1.1\r\nHost: h\r\n\(EchoServer.handshake)\r\n")
         #expect(try opening.readHead().status == 101)
         let peer = WebSocketPeer(after: opening)
         try peer.sendClose(4000)
         #expect(try peer.readFrame() == .close(4000))
         #expect(try peer.readFrame() == nil, "the server ends its side first")
-        house.log.add("the client has all")
+        harness.log.add("the client has all")
         peer.socket.close()
-        await house.log.wait(for: 2)
-        #expect(house.log.all == ["the client has all", "close 4000 true CLOSED"])
+        await harness.log.wait(for: 2)
+        #expect(harness.log.all == ["the client has all", "close 4000 true CLOSED"])
     }
 
     /// What failed before anybody listened is told in its order, whichever is listened for first.
@@ -35,7 +35,7 @@ struct SocketEndTests {
     func tellsTheErrorBeforeTheEnd(url: String) async throws {
         for isLate in [false, true] {
             let socket = WebSocket(url)
-            let log = EchoHouse.Notes()
+            let log = EchoServer.Notes()
             if isLate {
                 _ = try await socket.closed()
                 // Two threads may tell events at a time; what the other one took had no listener yet.
@@ -52,7 +52,7 @@ struct SocketEndTests {
     @Test func tellsTheEndToListenersOfTheEndOnly() async throws {
         let socket = WebSocket("ws:/")
         _ = try await socket.closed()
-        let log = EchoHouse.Notes()
+        let log = EchoServer.Notes()
         socket.onclose = { log.add("close \($0.code)") }
         await log.wait(for: 1)
         #expect(log.all == ["close 1006"])
@@ -93,7 +93,7 @@ struct SocketEndTests {
     }
 
     @Test func aClientsSocketEndsWithItsConnection() async throws {
-        let log = EchoHouse.Notes()
+        let log = EchoServer.Notes()
         let client = Mutex<WebSocket?>(nil)
         let server = try LoopbackServer.driving { stream in
             ClosingServer(stream) { log.add("answered \(client.withLock { $0?.readyState } ?? .closed)") }

@@ -5,7 +5,7 @@ import WSTransport
 @Suite("ws.Socket: events, state, order, the end", .timeLimit(.minutes(10)))
 struct SocketTests {
     /// Notes every event of a socket.
-    private static func note(_ socket: WebSocket, in log: EchoHouse.Notes) {
+    private static func note(_ socket: WebSocket, in log: EchoServer.Notes) {
         for event in WebSocket.Event.allCases where event != .newListener && event != .removeListener {
             socket.on(event) { payload in
                 switch payload {
@@ -19,10 +19,11 @@ struct SocketTests {
     }
 
     @Test func opensSendsAndReceives() async throws {
-        let house = try EchoHouse()
-        let socket = WebSocket(house.url + "/ws", protocol: "chat", origin: house.url.replacing("ws:", with: "http:"))
-        #expect(socket.url == house.url + "/ws" && socket.origin.hasPrefix("http:"))
-        let log = EchoHouse.Notes()
+        let harness = try EchoServer()
+        let socket = WebSocket(
+            harness.url + "/ws", protocol: "chat", origin: harness.url.replacing("ws:", with: "http:"))
+        #expect(socket.url == harness.url + "/ws" && socket.origin.hasPrefix("http:"))
+        let log = EchoServer.Notes()
         socket.onopen = { log.add("open \(socket.readyState)") }
         socket.onmessage = { message in
             log.add("\(message.data.map { "\($0)" } ?? "none") \(message.compress) \(message.masked)")
@@ -47,7 +48,7 @@ struct SocketTests {
     }
 
     @Test func tellsOnWhatIsHeardByOn() async throws {
-        let house = try EchoHouse { routing, log in
+        let harness = try EchoServer { routing, log in
             routing.append(
                 "/on",
                 ws.upgrade(.patient) { (socket, request) in
@@ -59,33 +60,34 @@ struct SocketTests {
                     }
                 })
         }
-        let socket = WebSocket(house.url + "/on", options: .patient)
-        let log = EchoHouse.Notes()
+        let socket = WebSocket(harness.url + "/on", options: .patient)
+        let log = EchoServer.Notes()
         Self.note(socket, in: log)
         await log.wait(for: 1)
         try await socket.send("x")
         await log.wait(for: 2)
         #expect(log.all == ["open", "message binary 1"])
-        #expect(house.log.all == ["upgrade websocket", "server true"])
+        #expect(harness.log.all == ["upgrade websocket", "server true"])
     }
 
     /// No listener, no route, a refusal, no server of WebSockets, an invalid address.
     @Test func failsByEvents() async throws {
-        let house = try EchoHouse { routing, _ in
+        let harness = try EchoServer { routing, _ in
             routing.append(
                 "/no", FunctionHandler { (_: ServerRequest) in throw HTTPRefusal(status: 403, message: "no") })
             routing.append("/page", FunctionHandler { (request: ServerRequest) in request.response.write("page") })
         }
-        let free = try EchoHouse().server
+        let free = try EchoServer().server
         let port = free.port
         await free.stop()
         let urls = [
-            "ws://127.0.0.1:\(port)/", house.url + "/nowhere", house.url + "/no", house.url + "/page", "http:/x", "",
+            "ws://127.0.0.1:\(port)/", harness.url + "/nowhere", harness.url + "/no", harness.url + "/page", "http:/x",
+            "",
             "ws://no-such-host.invalid/",
         ]
         for url in urls {
             let socket = WebSocket(url)
-            let log = EchoHouse.Notes()
+            let log = EchoServer.Notes()
             Self.note(socket, in: log)
             await log.wait(for: 2)
             #expect(log.all == ["error 1002 false CLOSED", "close 1006 false CLOSED"], "\(url)")
@@ -96,7 +98,7 @@ struct SocketTests {
     @Test func givesUpConnecting() async throws {
         let silent = try LoopbackServer.answering { _ in nil }
         let socket = WebSocket("ws://127.0.0.1:\(silent.port)/", protocol: "chat")
-        let log = EchoHouse.Notes()
+        let log = EchoServer.Notes()
         Self.note(socket, in: log)
         #expect(socket.readyState == .connecting)
         #expect(socket.protocol == "chat", "what is offered, until it is open")
@@ -110,7 +112,7 @@ struct SocketTests {
     /// The server's code and reason reach the client, as an orderly end whatever the code.
     @Test(arguments: [1000, 3000, 4999] as [CloseCode])
     func saysHowTheServerClosed(code: CloseCode) async throws {
-        let house = try EchoHouse { routing, log in
+        let harness = try EchoServer { routing, log in
             routing.append(
                 "/close",
                 ws.upgrade(.patient) { socket in
@@ -118,30 +120,30 @@ struct SocketTests {
                     try? socket.close(code, reason: "remote")
                 })
         }
-        let socket = try await ws.open(house.url + "/close", options: .patient)
+        let socket = try await ws.open(harness.url + "/close", options: .patient)
         let info = try await socket.closed()
         #expect(info.code == code && info.reason == "remote" && info.wasClean && info.type == .close)
-        await house.log.wait(for: 1)
-        #expect(house.log.all == ["server \(code) remote true"])
+        await harness.log.wait(for: 1)
+        #expect(harness.log.all == ["server \(code) remote true"])
     }
 
     /// A peer that goes away in order (1001) is no error.
     @Test func takesAServersGoodbyeForNoError() async throws {
-        let house = try EchoHouse()
-        let socket = try await ws.open(house.url + "/ws", options: .patient)
-        let log = EchoHouse.Notes()
+        let harness = try EchoServer()
+        let socket = try await ws.open(harness.url + "/ws", options: .patient)
+        let log = EchoServer.Notes()
         Self.note(socket, in: log)
-        await house.server.stop()
+        await harness.server.stop()
         await log.wait(for: 1)
         #expect(log.all == ["close 1001 true CLOSED"])
     }
 
     @Test func tellsWhenTheConnectionIsLost() async throws {
-        let house = try EchoHouse { routing, _ in
+        let harness = try EchoServer { routing, _ in
             routing.append("/cut", ws.upgrade(.patient) { socket in socket.onmessage = { await $0.stream?.close() } })
         }
-        let socket = try await ws.open(house.url + "/cut", options: .patient)
-        let log = EchoHouse.Notes()
+        let socket = try await ws.open(harness.url + "/cut", options: .patient)
+        let log = EchoServer.Notes()
         Self.note(socket, in: log)
         try await socket.send("cut me off")
         await log.wait(for: 2)
@@ -150,13 +152,13 @@ struct SocketTests {
     }
 
     @Test func tellsOfAViolation() async throws {
-        let house = try EchoHouse { routing, _ in
+        let harness = try EchoServer { routing, _ in
             routing.append("/text", ws.upgrade(.patient) { socket in socket.onopen = nil })
         }
         var options = ConnectOptions.patient
         options.maxPayload = 3
-        let socket = try await ws.open(house.url + "/ws", options: options)
-        let log = EchoHouse.Notes()
+        let socket = try await ws.open(harness.url + "/ws", options: options)
+        let log = EchoServer.Notes()
         Self.note(socket, in: log)
         try await socket.send("four")
         await log.wait(for: 2)
@@ -164,8 +166,8 @@ struct SocketTests {
     }
 
     @Test func refusesCodesAndReasonsOfOthers() async throws {
-        let house = try EchoHouse()
-        let socket = try await ws.open(house.url + "/ws", options: .patient)
+        let harness = try EchoServer()
+        let socket = try await ws.open(harness.url + "/ws", options: .patient)
         for code: CloseCode in [0, 999, 1001, 1002, 1005, 1006, 2999, 5000] {
             #expect(throws: WS.Error.self) { try socket.close(code) }
         }
@@ -178,23 +180,23 @@ struct SocketTests {
     }
 
     @Test func pingsAndIsAnswered() async throws {
-        let house = try EchoHouse { routing, log in
+        let harness = try EchoServer { routing, log in
             routing.append("/ping", ws.upgrade(.patient) { socket in socket.on(.ping) { _ in log.add("pinged") } })
         }
-        let socket = try await ws.open(house.url + "/ping", options: .patient)
-        let log = EchoHouse.Notes()
+        let socket = try await ws.open(harness.url + "/ping", options: .patient)
+        let log = EchoServer.Notes()
         Self.note(socket, in: log)
         #expect(socket.lastPong == nil)
         try socket.ping([1, 2])
         await log.wait(for: 1)
         #expect(log.all == ["pong"] && socket.lastPong != nil)
-        await house.log.wait(for: 1)
+        await harness.log.wait(for: 1)
     }
 
     @Test func keepsTheOrderOfABurst() async throws {
-        let house = try EchoHouse()
-        let socket = WebSocket(house.url + "/ws", options: .patient)
-        let log = EchoHouse.Notes()
+        let harness = try EchoServer()
+        let socket = WebSocket(harness.url + "/ws", options: .patient)
+        let log = EchoServer.Notes()
         socket.onopen = { for number in 0..<1000 { try? socket.send("\(number)") } }
         socket.onmessage = { log.add($0.data?.text ?? "") }
         await log.wait(for: 1000)
@@ -203,7 +205,7 @@ struct SocketTests {
 
     /// The limit is one message's, not all of them together.
     @Test func takesMoreThanItsLimitInManyMessages() async throws {
-        let house = try EchoHouse { routing, _ in
+        let harness = try EchoServer { routing, _ in
             routing.append(
                 "/flood",
                 ws.upgrade(.patient) { (socket: WebSocket) async throws in
@@ -211,7 +213,7 @@ struct SocketTests {
                     try socket.close()
                 })
         }
-        let socket = try await ws.open(house.url + "/flood", options: .patient)
+        let socket = try await ws.open(harness.url + "/flood", options: .patient)
         var count = 0
         for try await message in socket.messages {
             #expect(message.length == 65_536)
@@ -226,7 +228,7 @@ struct SocketTests {
         var options = UpgradeOptions.patient
         options.maximumUnsent = 100_000
         options.slowReaders = policy
-        let house = try EchoHouse { [options] routing, log in
+        let harness = try EchoServer { [options] routing, log in
             routing.append(
                 "/flood",
                 ws.upgrade(options) { socket in
@@ -237,11 +239,11 @@ struct SocketTests {
                     log.add("\(socket.bufferedAmount > 100_000)")
                 })
         }
-        let stream = try await ws.connect(house.url + "/flood", options: .patient)
-        await house.log.wait(for: policy == .close ? 4 : 2)
+        let stream = try await ws.connect(harness.url + "/flood", options: .patient)
+        await harness.log.wait(for: policy == .close ? 4 : 2)
         let refusal = "more than 100000 bytes are unsent"
-        #expect(house.log.all.prefix(2) == [refusal, "true"])
-        if policy == .close { #expect(house.log.all.dropFirst(2) == ["error 1013", "close 1006 false"]) }
+        #expect(harness.log.all.prefix(2) == [refusal, "true"])
+        if policy == .close { #expect(harness.log.all.dropFirst(2) == ["error 1013", "close 1006 false"]) }
         await stream.close()
     }
 
@@ -249,8 +251,8 @@ struct SocketTests {
     func compressesWhereBothWantTo(client: Bool, server: Bool) async throws {
         var options = UpgradeOptions.patient
         options.perMessageDeflate = server ? CompressionOptions() : nil
-        let seen = EchoHouse.Notes()
-        let house = try EchoHouse { [options] routing, _ in
+        let seen = EchoServer.Notes()
+        let harness = try EchoServer { [options] routing, _ in
             routing.append(
                 "/deflate",
                 ws.upgrade(options) { socket in
@@ -262,7 +264,7 @@ struct SocketTests {
         }
         var asked = ConnectOptions.patient
         asked.perMessageDeflate = client ? CompressionOptions() : nil
-        let socket = try await ws.open(house.url + "/deflate", options: asked)
+        let socket = try await ws.open(harness.url + "/deflate", options: asked)
         let text = String(repeating: "again ", count: 200)
         try await socket.send(text)
         let message = try #require(try await socket.receive())
@@ -273,9 +275,9 @@ struct SocketTests {
     // MARK: Listeners
 
     @Test func replacesAndRemovesListeners() async throws {
-        let house = try EchoHouse()
-        let socket = try await ws.open(house.url + "/ws", options: .patient)
-        let log = EchoHouse.Notes()
+        let harness = try EchoServer()
+        let socket = try await ws.open(harness.url + "/ws", options: .patient)
+        let log = EchoServer.Notes()
         socket.on(.newListener) { if case .newListener(let event) = $0 { log.add("new \(event)") } }
         let token = socket.on(.message) { _ in log.add("first") }
         socket.once(.message) { _ in log.add("once") }
@@ -305,7 +307,7 @@ struct SocketTests {
         var options = UpgradeOptions.patient
         options.maximumHeld = 1000
         let sockets = Mutex<[WebSocket]>([])
-        let house = try EchoHouse { [options] routing, log in
+        let harness = try EchoServer { [options] routing, log in
             routing.append(
                 "/later",
                 ws.upgrade(options) { socket in
@@ -313,29 +315,29 @@ struct SocketTests {
                     log.add("accepted")
                 })
         }
-        let socket = try await ws.open(house.url + "/later", options: .patient)
+        let socket = try await ws.open(harness.url + "/later", options: .patient)
         for number in 0..<200 { try await socket.send("\(number) " + String(repeating: "x", count: 1000)) }
-        await house.log.wait(for: 1)
+        await harness.log.wait(for: 1)
         let server = try #require(sockets.withLock { $0.first })
-        server.onmessage = { house.log.add(String($0.data?.text?.prefix { $0 != " " } ?? "")) }
-        await house.log.wait(for: 201)
-        #expect(house.log.all.dropFirst().elementsEqual((0..<200).map(String.init)))
+        server.onmessage = { harness.log.add(String($0.data?.text?.prefix { $0 != " " } ?? "")) }
+        await harness.log.wait(for: 201)
+        #expect(harness.log.all.dropFirst().elementsEqual((0..<200).map(String.init)))
     }
 
     // MARK: Life
 
     /// Says when it is released.
     private final class Trace: Sendable {
-        private let log: EchoHouse.Notes
-        init(_ log: EchoHouse.Notes) { self.log = log }
+        private let log: EchoServer.Notes
+        init(_ log: EchoServer.Notes) { self.log = log }
         deinit { log.add("released") }
     }
 
     @Test func leavesNothingBehind() async throws {
-        let house = try EchoHouse()
-        let log = EchoHouse.Notes()
+        let harness = try EchoServer()
+        let log = EchoServer.Notes()
         do {
-            let socket = WebSocket(house.url + "/ws", options: .patient)
+            let socket = WebSocket(harness.url + "/ws", options: .patient)
             let trace = Trace(log)
             // A listener lives as long as its socket.
             socket.onmessage = { _ in _ = trace }
@@ -347,18 +349,18 @@ struct SocketTests {
     }
 
     @Test func closesWhenNothingRefersToIt() async throws {
-        let house = try EchoHouse { routing, log in
+        let harness = try EchoServer { routing, log in
             routing.append("/gone", ws.upgrade(.patient) { $0.onclose = { log.add("\($0.code) \($0.wasClean)") } })
         }
-        do { _ = try await ws.open(house.url + "/gone", options: .patient) }
-        await house.log.wait(for: 1)
-        #expect(house.log.all == ["1001 true"])
+        do { _ = try await ws.open(harness.url + "/gone", options: .patient) }
+        await harness.log.wait(for: 1)
+        #expect(harness.log.all == ["1001 true"])
     }
 
     @Test func keepsTheProcessAsLongAsItIsReferenced() async throws {
-        let house = try EchoHouse()
-        let socket = try await ws.open(house.url + "/ws", options: .patient).ref()
-        let log = EchoHouse.Notes()
+        let harness = try EchoServer()
+        let socket = try await ws.open(harness.url + "/ws", options: .patient).ref()
+        let log = EchoServer.Notes()
         let waiting = Task {
             try await ws.waitForAll()
             log.add("all over")
@@ -371,8 +373,8 @@ struct SocketTests {
     }
 
     @Test func givesAReaderUpThatIsCancelled() async throws {
-        let house = try EchoHouse()
-        let socket = try await ws.open(house.url + "/ws", options: .patient)
+        let harness = try EchoServer()
+        let socket = try await ws.open(harness.url + "/ws", options: .patient)
         let reading = Task { try await socket.receive() }
         reading.cancel()
         await #expect(throws: CancellationError.self) { try await reading.value }

@@ -7,8 +7,8 @@ struct SocketWaitingTests {
     private static let count = 201
 
     /// A server that answers a message by so many at once, and then a PING.
-    private static func house() throws -> EchoHouse {
-        try EchoHouse { routing, _ in
+    private static func harness() throws -> EchoServer {
+        try EchoServer { routing, _ in
             routing.append(
                 "/burst",
                 ws.upgrade(.patient) { socket in
@@ -21,8 +21,8 @@ struct SocketWaitingTests {
     }
 
     /// A client that listens for everything but messages, and has been told of what came after them.
-    private static func deaf(_ house: EchoHouse) async throws -> WebSocket {
-        let (socket, log) = (try await ws.open(house.url + "/burst", options: .patient), EchoHouse.Notes())
+    private static func deaf(_ harness: EchoServer) async throws -> WebSocket {
+        let (socket, log) = (try await ws.open(harness.url + "/burst", options: .patient), EchoServer.Notes())
         socket.onerror = { _ in log.add("error") }
         socket.onclose = { _ in log.add("close") }
         socket.on(.ping) { _ in log.add("ping") }
@@ -34,22 +34,22 @@ struct SocketWaitingTests {
     }
 
     @Test func keepsMessagesForAListenerThatComesLast() async throws {
-        let house = try Self.house()
-        let (socket, log) = (try await Self.deaf(house), EchoHouse.Notes())
+        let harness = try Self.harness()
+        let (socket, log) = (try await Self.deaf(harness), EchoServer.Notes())
         socket.onmessage = { log.add($0.data?.text ?? "") }
         await log.wait(for: Self.count)
         #expect(log.all == (0..<Self.count).map(String.init))
     }
 
     @Test func keepsMessagesForAReaderThatComesLast() async throws {
-        let house = try Self.house()
-        let socket = try await Self.deaf(house)
+        let harness = try Self.harness()
+        let socket = try await Self.deaf(harness)
         for number in 0..<Self.count { #expect(try await socket.receive()?.data?.text == "\(number)") }
     }
 
     /// A server's socket, whose closure does something else before it reads.
     @Test func keepsMessagesOfAServersSocketUntilItIsRead() async throws {
-        let house = try EchoHouse { routing, log in
+        let harness = try EchoServer { routing, log in
             routing.append(
                 "/late",
                 ws.upgrade(.patient) { (socket: WebSocket) async throws in
@@ -60,18 +60,18 @@ struct SocketWaitingTests {
                     for try await message in socket.messages { log.add(message.data?.text ?? "") }
                 })
         }
-        let socket = try await ws.open(house.url + "/late", options: .patient)
+        let socket = try await ws.open(harness.url + "/late", options: .patient)
         #expect(try await socket.receive()?.data?.text == "ready")
         for number in 0..<5 { try await socket.send("\(number)") }
         try socket.ping([])
-        await house.log.wait(for: 6)
-        #expect(house.log.all == ["ping", "0", "1", "2", "3", "4"])
+        await harness.log.wait(for: 6)
+        #expect(harness.log.all == ["ping", "0", "1", "2", "3", "4"])
     }
 
     /// Whom a listener that was told once leaves, the next one gets, or a reader.
     @Test func keepsWhatAListenerThatIsGoneHasLeft() async throws {
-        let house = try Self.house()
-        let (socket, log) = (try await ws.open(house.url + "/burst", options: .patient), EchoHouse.Notes())
+        let harness = try Self.harness()
+        let (socket, log) = (try await ws.open(harness.url + "/burst", options: .patient), EchoServer.Notes())
         socket.once(.message) { log.add($0.message?.data?.text ?? "") }
         socket.on(.ping) { _ in log.add("ping") }
         try await socket.send("go")
@@ -83,12 +83,12 @@ struct SocketWaitingTests {
     /// Many tasks to a peer that reads only now and then: what is taken is the mark and a message, never more.
     @Test func takesNothingBeforeThereIsRoom() async throws {
         let (tasks, size) = (100, 256 * 1024)
-        let house = try EchoHouse { routing, log in
+        let harness = try EchoServer { routing, log in
             routing.append(
                 "/crowd",
                 ws.upgrade(.patient) { (socket: WebSocket) async throws in
                     try await withThrowingTaskGroup(of: Void.self) { group in
-                        let amounts = EchoHouse.Notes()
+                        let amounts = EchoServer.Notes()
                         for _ in 0..<tasks {
                             group.addImmediateTask {
                                 try await socket.send([UInt8](repeating: 7, count: size))
@@ -104,21 +104,21 @@ struct SocketWaitingTests {
         }
         var options = ConnectOptions.patient
         options.maximumHeld = size
-        let socket = try await ws.open(house.url + "/crowd", options: options)
-        await house.log.wait(for: 1)
+        let socket = try await ws.open(harness.url + "/crowd", options: options)
+        await harness.log.wait(for: 1)
         var count = 0
         for try await message in socket.messages {
             #expect(message.length == size)
             count += 1
         }
-        #expect(count == tasks && house.log.all == ["true", "true"])
+        #expect(count == tasks && harness.log.all == ["true", "true"])
     }
 
     /// A server that reads nothing before its first note, and then notes short messages.
-    private static func restingHouse() throws -> EchoHouse {
+    private static func restingHarness() throws -> EchoServer {
         var options = UpgradeOptions.patient
         options.maximumHeld = 1000
-        return try EchoHouse { [options] routing, log in
+        return try EchoServer { [options] routing, log in
             routing.append(
                 "/rest",
                 ws.upgrade(options) { (socket: WebSocket) async throws in
@@ -131,32 +131,32 @@ struct SocketWaitingTests {
     }
 
     /// A client with more unsent than any kernel takes.
-    private static func stuck(_ house: EchoHouse) async throws -> WebSocket {
+    private static func stuck(_ harness: EchoServer) async throws -> WebSocket {
         var options = ConnectOptions.patient
         options.maximumUnsent = 64 << 20
-        let socket = try await ws.open(house.url + "/rest", options: options)
+        let socket = try await ws.open(harness.url + "/rest", options: options)
         for _ in 0..<32 { try socket.core.post(.binary, [UInt8](repeating: 7, count: 1 << 20)) }
         return socket
     }
 
     @Test func letsSendersWaitInTheirOrder() async throws {
-        let house = try Self.restingHouse()
-        let stuck = try await Self.stuck(house)
+        let harness = try Self.restingHarness()
+        let stuck = try await Self.stuck(harness)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<20 {
                 group.addImmediateTask { try await stuck.send("\(number)") }
                 #expect(stuck.core.state.withLock { $0.senders.count } == number + 1)
             }
-            house.log.add("read")
+            harness.log.add("read")
             try await group.waitForAll()
         }
-        await house.log.wait(for: 21)
-        #expect(house.log.all.dropFirst() == (0..<20).map(String.init)[...])
+        await harness.log.wait(for: 21)
+        #expect(harness.log.all.dropFirst() == (0..<20).map(String.init)[...])
     }
 
     @Test func tellsWaitingTasksOfTheEnd() async throws {
-        let house = try Self.restingHouse()
-        let stuck = try await Self.stuck(house)
+        let harness = try Self.restingHarness()
+        let stuck = try await Self.stuck(harness)
         let sender = Task.immediate { try await stuck.send("waits") }
         #expect(stuck.core.state.withLock { $0.senders.count } == 1)
         stuck.terminate()
@@ -167,8 +167,8 @@ struct SocketWaitingTests {
     @Test func keepsAServerThatRests() async throws {
         var held = UpgradeOptions.patient
         held.maximumHeld = 1000
-        let pings = EchoHouse.Notes()
-        let house = try EchoHouse { [held] routing, log in
+        let pings = EchoServer.Notes()
+        let harness = try EchoServer { [held] routing, log in
             routing.append(
                 "/rests",
                 ws.upgrade(held) { (socket: WebSocket) async throws in
@@ -179,17 +179,17 @@ struct SocketWaitingTests {
         }
         var options = ConnectOptions.patient
         options.keepAlive = KeepAlive(interval: .milliseconds(200), timeout: .seconds(1))
-        let socket = try await ws.open(house.url + "/rests", options: options)
+        let socket = try await ws.open(harness.url + "/rests", options: options)
         let sender = Task {
             for _ in 0..<100 { try await socket.send([UInt8](repeating: 7, count: 100_000)) }
             try await socket.send("x")
         }
         // Twenty PINGs of another connection, each after 200 ms.
         options.keepAlive = KeepAlive(interval: .milliseconds(200), timeout: .seconds(60))
-        let clock = try await ws.open(house.url + "/clock", options: options)
-        await house.log.wait(for: 1)
+        let clock = try await ws.open(harness.url + "/clock", options: options)
+        await harness.log.wait(for: 1)
         try await sender.value
-        #expect(house.log.all == ["last"])
+        #expect(harness.log.all == ["last"])
         #expect(socket.readyState == .open && clock.readyState == .open)
     }
 }

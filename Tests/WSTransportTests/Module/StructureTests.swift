@@ -7,10 +7,10 @@ import Testing
 @Suite("ws: every wait can be cancelled, and no task outlives its connection or its server", .timeLimit(.minutes(10)))
 struct StructureTests {
     /// A server that reads nothing.
-    private static func deafHouse() throws -> EchoHouse {
+    private static func deafHarness() throws -> EchoServer {
         var options = UpgradeOptions.patient
         options.maximumHeld = 1000
-        return try EchoHouse { [options] routing, log in
+        return try EchoServer { [options] routing, log in
             routing.append(
                 "/deaf",
                 ws.upgrade(options) { (socket: WebSocket) async throws in
@@ -29,10 +29,10 @@ struct StructureTests {
     }
 
     @Test func cancelsASendThatWaits() async throws {
-        let house = try Self.deafHouse()
+        let harness = try Self.deafHarness()
         var options = ConnectOptions.patient
         options.maximumUnsent = 64 << 20
-        let socket = try await ws.open(house.url + "/deaf", options: options)
+        let socket = try await ws.open(harness.url + "/deaf", options: options)
         for _ in 0..<32 { try socket.core.post(.binary, [UInt8](repeating: 7, count: 1 << 20)) }
         let first = Task.immediate { try await socket.send("one") }
         let second = Task.immediate { try await socket.send("second") }
@@ -41,22 +41,22 @@ struct StructureTests {
         first.cancel()
         await #expect(throws: CancellationError.self) { try await first.value }
         #expect(socket.core.state.withLock { $0.senders.count } == 1)
-        house.log.add("read")
+        harness.log.add("read")
         try await second.value
-        await house.log.wait(for: 34)
-        #expect(house.log.all.last == "6", "the socket goes on, and what was cancelled is not sent")
+        await harness.log.wait(for: 34)
+        #expect(harness.log.all.last == "6", "the socket goes on, and what was cancelled is not sent")
         #expect(try socket.trySend("sent"))
     }
 
     @Test func cancelsAnyOtherWait() async throws {
-        let house = try Self.deafHouse()
-        let socket = try await ws.open(house.url + "/deaf", options: .patient).ref()
+        let harness = try Self.deafHarness()
+        let socket = try await ws.open(harness.url + "/deaf", options: .patient).ref()
         #expect(await Self.cancelled { _ = try await socket.closed() } is CancellationError)
         #expect(await Self.cancelled { try await ws.waitForAll() } is CancellationError)
         #expect(await Self.cancelled { _ = try await socket.receive() } is CancellationError)
         #expect(socket.readyState == .open)
         socket.unref()
-        let stream = try await ws.connect(house.url + "/deaf", options: .patient)
+        let stream = try await ws.connect(harness.url + "/deaf", options: .patient)
         #expect(await Self.cancelled { _ = try await stream.read() } is CancellationError)
         // More than any kernel takes, of a message that nobody reads.
         let first = WebSocketPeer.bytes(.binary, [UInt8](repeating: 0, count: 2000))
@@ -83,7 +83,7 @@ struct StructureTests {
     func runsClosuresWhereTheyAreToRun(executor: UpgradeOptions.Executor) async throws {
         var options = UpgradeOptions.patient
         options.executor = executor
-        let house = try EchoHouse { [options] routing, log in
+        let harness = try EchoServer { [options] routing, log in
             let note = { @Sendable (name: String, socket: WebSocket) in
                 log.add("\(name) \(socket.core.link.remote?.isCurrentThread ?? false)")
             }
@@ -98,21 +98,21 @@ struct StructureTests {
                     _ = try? await socket.closed()
                 })
         }
-        let socket = try await ws.open(house.url + "/where", options: .patient)
+        let socket = try await ws.open(harness.url + "/where", options: .patient)
         #expect(try await socket.receive()?.data?.text == "ready")
         try await socket.send("go")
-        await house.log.wait(for: 3)
+        await harness.log.wait(for: 3)
         let isReactor = executor == .reactor
-        #expect(house.log.all == ["closure \(isReactor)", "child \(isReactor)", "listener \(isReactor)"])
+        #expect(harness.log.all == ["closure \(isReactor)", "child \(isReactor)", "listener \(isReactor)"])
     }
 
     /// What a closure throws is reported, and its peer's end is not.
     @Test func reportsWhatAClosureThrows() async throws {
         struct Failed: Error {}
-        let errors = EchoHouse.Notes()
+        let errors = EchoServer.Notes()
         var values = HTTPServer.Options()
         values.onError = { error, request in errors.add("\(request.path): \(type(of: error))") }
-        let house = try EchoHouse(server: values) { routing, log in
+        let harness = try EchoServer(server: values) { routing, log in
             routing.append("/throws", ws.upgrade(.patient) { (_: WebSocket) async throws in throw Failed() })
             routing.append(
                 "/reads",
@@ -121,72 +121,72 @@ struct StructureTests {
                     while try await socket.receive() != nil {}
                 })
         }
-        let gone = try await ws.open(house.url + "/reads", options: .patient)
+        let gone = try await ws.open(harness.url + "/reads", options: .patient)
         gone.terminate()
-        await house.log.wait(for: 1)
-        let socket = try await ws.open(house.url + "/throws", options: .patient)
+        await harness.log.wait(for: 1)
+        let socket = try await ws.open(harness.url + "/throws", options: .patient)
         #expect(try await socket.closed().code == .internalError)
         await errors.wait(for: 1)
         #expect(errors.all == ["/throws: Failed"])
     }
 
     /// A closure that only produces: nothing tells it of the end but its cancellation.
-    private static func producingHouse() throws -> EchoHouse {
-        try EchoHouse { routing, log in
+    private static func producingHarness() throws -> EchoServer {
+        try EchoServer { routing, log in
             routing.append(
                 "/produce",
                 ws.upgrade(.patient) { (socket: WebSocket) async throws in
                     try await socket.send("ready")
                     defer { log.add("cleaned up, \(Task.isCancelled)") }
-                    await EchoHouse.waitForCancellation()
+                    await EchoServer.waitForCancellation()
                 })
         }
     }
 
     @Test func cancelsAClosureWhoseConnectionEnds() async throws {
-        let house = try Self.producingHouse()
-        let socket = try await ws.open(house.url + "/produce", options: .patient)
+        let harness = try Self.producingHarness()
+        let socket = try await ws.open(harness.url + "/produce", options: .patient)
         #expect(try await socket.receive()?.data?.text == "ready")
         socket.terminate()
-        await house.log.wait(for: 1)
-        #expect(house.log.all == ["cleaned up, true"])
+        await harness.log.wait(for: 1)
+        #expect(harness.log.all == ["cleaned up, true"])
     }
 
     @Test func stopsWhenItsClosuresHaveEnded() async throws {
-        let house = try Self.producingHouse()
-        let socket = try await ws.open(house.url + "/produce", options: .patient)
+        let harness = try Self.producingHarness()
+        let socket = try await ws.open(harness.url + "/produce", options: .patient)
         #expect(try await socket.receive()?.data?.text == "ready")
-        await house.server.stop(patience: .seconds(500))
-        #expect(house.log.all == ["cleaned up, true"])
+        await harness.server.stop(patience: .seconds(500))
+        #expect(harness.log.all == ["cleaned up, true"])
         #expect(try await socket.closed().code == .goingAway)
     }
 
     /// A closure that is being cancelled may still take what came before the end, once each.
     @Test func givesACancelledClosureWhatCameBefore() async throws {
-        let house = try EchoHouse { routing, log in
+        let harness = try EchoServer { routing, log in
             routing.append(
                 "/late",
                 ws.upgrade(.patient) { (socket: WebSocket) async throws in
-                    await EchoHouse.waitForCancellation()
+                    await EchoServer.waitForCancellation()
                     do { while let message = try await socket.receive() { log.add(message.data?.text ?? "") } } catch {
                         log.add("\(error)")
                     }
                 })
         }
-        let address = try #require(SocketAddress(host: "127.0.0.1", port: house.server.port))
+        let address = try #require(SocketAddress(host: "127.0.0.1", port: harness.server.port))
         let opening = HTTPPeer(try SocketPeer(to: address))
-        try opening.send("GET /late HTTP/1.1\r\nHost: h\r\n\(EchoHouse.handshake)\r\n")
+        try opening.send("GET /late HTTP/1.1\r\nHost: h\r\n\(EchoServer.handshake)\r\n")
         #expect(try opening.readHead().status == 101)
         let peer = WebSocketPeer(after: opening)
         try peer.send(.text, Array("first".utf8))
         peer.socket.close()
-        await house.log.wait(for: 2)
-        #expect(house.log.all == ["first", "the connection was lost"])
+        await harness.log.wait(for: 2)
+        #expect(harness.log.all == ["first", "the connection was lost"])
     }
 
     @Test func doesNotWaitForTheClosureThatStopsIt() async throws {
         let server = Mutex<HTTPServer?>(nil)
-        let house = try EchoHouse { routing, log in
+        let harness = try EchoServer { routing, log in
             routing.append(
                 "/stop",
                 ws.upgrade(.patient) { (socket: WebSocket) async throws in
@@ -195,50 +195,50 @@ struct StructureTests {
                     log.add("stopped")
                 })
         }
-        server.withLock { $0 = house.server }
-        let socket = try await ws.open(house.url + "/stop", options: .patient)
+        server.withLock { $0 = harness.server }
+        let socket = try await ws.open(harness.url + "/stop", options: .patient)
         try await socket.send("stop")
         #expect(try await socket.closed().code == .goingAway)
-        await house.log.wait(for: 1)
-        #expect(house.log.all == ["stopped"])
+        await harness.log.wait(for: 1)
+        #expect(harness.log.all == ["stopped"])
         server.withLock { $0 = nil }
     }
 
     // MARK: A socket for the time of a function
 
-    private static func notingHouse() throws -> EchoHouse {
-        try EchoHouse { routing, log in
+    private static func notingHarness() throws -> EchoServer {
+        try EchoServer { routing, log in
             routing.append(
                 "/note", ws.upgrade(.patient) { socket in socket.onclose = { log.add("\($0.code) \($0.wasClean)") } })
         }
     }
 
     @Test func closesASocketWhenItsFunctionReturns() async throws {
-        let house = try Self.notingHouse()
-        let state = try await ws.withSocket(house.url + "/note", options: .patient) { socket in
+        let harness = try Self.notingHarness()
+        let state = try await ws.withSocket(harness.url + "/note", options: .patient) { socket in
             try await socket.send("x")
             return (socket, socket.readyState)
         }
         #expect(state.0.readyState == .closed && state.1 == .open)
-        await house.log.wait(for: 1)
-        #expect(house.log.all == ["1000 true"])
+        await harness.log.wait(for: 1)
+        #expect(harness.log.all == ["1000 true"])
     }
 
     @Test func closesASocketWhoseFunctionThrows() async throws {
         struct Failed: Error {}
-        let house = try Self.notingHouse()
+        let harness = try Self.notingHarness()
         await #expect(throws: Failed.self) {
-            try await ws.withSocket(house.url + "/note", options: .patient) { _ in throw Failed() }
+            try await ws.withSocket(harness.url + "/note", options: .patient) { _ in throw Failed() }
         }
-        await house.log.wait(for: 1)
-        #expect(house.log.all == ["1011 true"])
+        await harness.log.wait(for: 1)
+        #expect(harness.log.all == ["1011 true"])
     }
 
     @Test func closesASocketWhoseTaskIsCancelled() async throws {
-        let house = try Self.notingHouse()
-        let opened = EchoHouse.Notes()
+        let harness = try Self.notingHarness()
+        let opened = EchoServer.Notes()
         let task = Task {
-            try await ws.withSocket(house.url + "/note", options: .patient) { socket in
+            try await ws.withSocket(harness.url + "/note", options: .patient) { socket in
                 opened.add("open")
                 _ = try await socket.receive()
             }
@@ -246,7 +246,7 @@ struct StructureTests {
         await opened.wait(for: 1)
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
-        await house.log.wait(for: 1)
-        #expect(house.log.all == ["1001 true"])
+        await harness.log.wait(for: 1)
+        #expect(harness.log.all == ["1001 true"])
     }
 }

@@ -6,10 +6,10 @@ import Testing
 @Suite("ws.Socket: every message is taken once, and answered before the end", .timeLimit(.minutes(10)))
 struct TakingTests {
     /// A handshake's connection, and the frames that follow.
-    private static func peer(_ house: EchoHouse, _ path: String) throws -> WebSocketPeer {
-        guard let address = SocketAddress(host: "127.0.0.1", port: house.server.port) else { throw WS.Error.busy }
+    private static func peer(_ harness: EchoServer, _ path: String) throws -> WebSocketPeer {
+        guard let address = SocketAddress(host: "127.0.0.1", port: harness.server.port) else { throw WS.Error.busy }
         let opening = HTTPPeer(try SocketPeer(to: address))
-        try opening.send("GET \(path) HTTP/1.1\r\nHost: h\r\n\(EchoHouse.handshake)\r\n")
+        try opening.send("GET \(path) HTTP/1.1\r\nHost: h\r\n\(EchoServer.handshake)\r\n")
         guard try opening.readHead().status == 101 else { throw WS.Error.busy }
         return WebSocketPeer(after: opening)
     }
@@ -19,10 +19,10 @@ struct TakingTests {
         + FrameEncoder.closeFrame(4000, reason: "bye", maskingKey: FrameKeys.any)
 
     /// Closures that answer, each in its way, some time after the CLOSE is there.
-    private static func answeringHouse() throws -> EchoHouse {
+    private static func answeringHarness() throws -> EchoServer {
         var options = UpgradeOptions.patient
         options.closeTimeout = .seconds(600)
-        return try EchoHouse { [options] routing, log in
+        return try EchoServer { [options] routing, log in
             routing.append(
                 "/listen",
                 ws.upgrade(options) { socket in
@@ -43,18 +43,18 @@ struct TakingTests {
                 ws.upgrade(options) { (socket: WebSocket) async throws in
                     _ = try await socket.receive()
                     try await socket.send("answer")
-                    await EchoHouse.waitForCancellation()
+                    await EchoServer.waitForCancellation()
                 })
         }
     }
 
     @Test(arguments: ["/listen", "/read", "/stream"])
     func answersWhatCameBeforeTheClose(path: String) throws {
-        let house = try Self.answeringHouse()
-        let peer = try Self.peer(house, path)
+        let harness = try Self.answeringHarness()
+        let peer = try Self.peer(harness, path)
         try peer.socket.send(Self.askAndClose)
         // The answer to a PING before: the CLOSE has been read.
-        house.log.add("go on")
+        harness.log.add("go on")
         #expect(try peer.readFrame() == WebSocketPeer.Frame(.text, Array("answer".utf8)))
         #expect(try peer.readFrame() == .close(4000, "bye"))
         #expect(try peer.readFrame() == nil)
@@ -62,7 +62,7 @@ struct TakingTests {
 
     /// The same for a client, whose server says something and closes.
     @Test func answersAServerBeforeTheClose() async throws {
-        let house = try EchoHouse { routing, log in
+        let harness = try EchoServer { routing, log in
             routing.append(
                 "/ask",
                 ws.upgrade(.patient) { socket in
@@ -72,17 +72,17 @@ struct TakingTests {
                     try? socket.close(4001)
                 })
         }
-        let socket = try await ws.open(house.url + "/ask", options: .patient)
+        let socket = try await ws.open(harness.url + "/ask", options: .patient)
         #expect(try await socket.receive()?.data?.text == "ask")
         await #expect(throws: WS.Error.closed(4001, reason: "")) { _ = try await socket.receive() }
         #expect(socket.closeCode == 4001 && socket.endReason == .closedByPeer && socket.closeReason == "")
-        await house.log.wait(for: 1)
-        #expect(house.log.all == ["4001 closed"])
+        await harness.log.wait(for: 1)
+        #expect(harness.log.all == ["4001 closed"])
     }
 
     /// A client that has read what it waited for, and does nothing since, does not hold the end back.
     @Test func endsWithAClientThatReadsNoMore() async throws {
-        let house = try EchoHouse { routing, log in
+        let harness = try EchoServer { routing, log in
             routing.append(
                 "/greet",
                 ws.upgrade(.patient) { socket in
@@ -93,37 +93,37 @@ struct TakingTests {
         }
         var options = ConnectOptions.patient
         options.closeTimeout = .seconds(600)
-        let socket = try await ws.open(house.url + "/greet", options: options)
+        let socket = try await ws.open(harness.url + "/greet", options: options)
         try await socket.send("close")
         #expect(try await socket.receive()?.data?.text == "hello")
         #expect(try await socket.closed().code == 4002)
-        await house.log.wait(for: 1)
-        #expect(house.log.all == ["4002 closed"])
+        await harness.log.wait(for: 1)
+        #expect(harness.log.all == ["4002 closed"])
     }
 
     /// A message that nobody will read does not keep a peer that has closed waiting for `closeTimeout`.
     @Test func answersACloseWhileAClosureOnlyWaitsForTheEnd() async throws {
         var patient = UpgradeOptions.patient
         patient.closeTimeout = .seconds(600)
-        let house = try EchoHouse { [patient] routing, log in
+        let harness = try EchoServer { [patient] routing, log in
             routing.append(
                 "/waits", ws.upgrade(patient) { socket in log.add("\(try await socket.closed().endReason)") })
         }
         var options = ConnectOptions.patient
         options.closeTimeout = .seconds(600)
-        let socket = try await ws.open(house.url + "/waits", options: options)
+        let socket = try await ws.open(harness.url + "/waits", options: options)
         try await socket.send("unread")
         try socket.close(4001)
         #expect(try await socket.closed().code == 4001)
-        await house.log.wait(for: 1)
-        #expect(house.log.all == ["closed by the peer"])
+        await harness.log.wait(for: 1)
+        #expect(harness.log.all == ["closed by the peer"])
     }
 
     @Test func tellsReadersThatMessagesAreListenedTo() async throws {
-        let house = try EchoHouse()
-        let socket = try await ws.open(house.url + "/ws", options: .patient)
+        let harness = try EchoServer()
+        let socket = try await ws.open(harness.url + "/ws", options: .patient)
         let early = Task.immediate { try await socket.receive() }
-        let log = EchoHouse.Notes()
+        let log = EchoServer.Notes()
         let token = socket.on(.message) { log.add($0.message?.data?.text ?? "") }
         await #expect(throws: WS.Error.messagesAreListenedTo) { try await early.value }
         await #expect(throws: WS.Error.messagesAreListenedTo) { try await socket.receive() }
@@ -137,7 +137,7 @@ struct TakingTests {
 
     @Test(arguments: [(1000, true), (1001, true), (1008, false), (1011, false), (3000, false), (4401, false)])
     func endsAReaderByTheCode(code: UInt16, isOrderly: Bool) async throws {
-        let house = try EchoHouse { routing, log in
+        let harness = try EchoServer { routing, log in
             routing.append(
                 "/read",
                 ws.upgrade(.patient) { (socket: WebSocket) async throws in
@@ -149,15 +149,15 @@ struct TakingTests {
                     }
                 })
         }
-        let peer = try Self.peer(house, "/read")
+        let peer = try Self.peer(harness, "/read")
         try peer.sendClose(CloseCode(rawValue: code), "why")
         #expect(try peer.readFrame() == .close(CloseCode(rawValue: code), "why"))
-        await house.log.wait(for: 1)
-        #expect(house.log.all == [isOrderly ? "the end" : "the connection was closed with code \(code): why"])
+        await harness.log.wait(for: 1)
+        #expect(harness.log.all == [isOrderly ? "the end" : "the connection was closed with code \(code): why"])
     }
 
     @Test func tellsAReaderOfAViolation() async throws {
-        let house = try EchoHouse { routing, log in
+        let harness = try EchoServer { routing, log in
             routing.append(
                 "/read",
                 ws.upgrade(.patient) { (socket: WebSocket) async throws in
@@ -165,12 +165,12 @@ struct TakingTests {
                     log.add("\(socket.endReason.map { "\($0)" } ?? "-")")
                 })
         }
-        let peer = try Self.peer(house, "/read")
+        let peer = try Self.peer(harness, "/read")
         // A frame of a client without a mask.
         try peer.socket.send([0x81, 1, 97])
-        await house.log.wait(for: 2)
+        await harness.log.wait(for: 2)
         #expect(
-            house.log.all == [
+            harness.log.all == [
                 "the peer broke the protocol: frame from a client is not masked (1002)", "the peer broke the protocol",
             ])
     }
@@ -178,8 +178,8 @@ struct TakingTests {
     // MARK: Sending
 
     @Test func waitsForThePong() async throws {
-        let house = try EchoHouse()
-        let socket = try await ws.open(house.url + "/ws", options: .patient)
+        let harness = try EchoServer()
+        let socket = try await ws.open(harness.url + "/ws", options: .patient)
         async let first = socket.ping()
         async let second = socket.ping()
         let (one, other) = try await (first, second)
@@ -191,8 +191,8 @@ struct TakingTests {
     }
 
     @Test func sendsWhatItIsGiven() async throws {
-        let house = try EchoHouse()
-        let socket = try await ws.open(house.url + "/ws", options: .patient)
+        let harness = try EchoServer()
+        let socket = try await ws.open(harness.url + "/ws", options: .patient)
         try await socket.send(ws.Message("text"))
         try await socket.send((0..<3).lazy.map { UInt8($0) })
         try await socket.send([1, 2, 3, 4][1...])
@@ -299,12 +299,12 @@ struct TakingTests {
     @Test(arguments: 0..<24)
     func takesEachMessageOnceInAnyOrder(seed: Int) async throws {
         let isServer = seed % 2 == 0
-        let done = EchoHouse.Notes()
+        let done = EchoServer.Notes()
         let taken = Mutex<[[Int]]>([])
         var options = UpgradeOptions.patient
         options.closeTimeout = .seconds(600)
         options.executor = seed % 3 == 0 ? .reactor : .global
-        let house = try EchoHouse { [options] routing, _ in
+        let harness = try EchoServer { [options] routing, _ in
             routing.append(
                 "/any",
                 ws.upgrade(options) { (socket: WebSocket) async throws in
@@ -320,7 +320,7 @@ struct TakingTests {
         }
         var client = ConnectOptions.patient
         client.closeTimeout = .seconds(600)
-        let socket = try await ws.open(house.url + "/any", options: client)
+        let socket = try await ws.open(harness.url + "/any", options: client)
         if isServer {
             try await Self.send(socket, seed: seed)
             _ = try await socket.closed()

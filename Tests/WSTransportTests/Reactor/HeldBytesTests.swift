@@ -58,32 +58,32 @@ struct HeldBytesTests {
     }
 
     @Test func countsWhatCameOfABody() throws {
-        let house = try HTTPHouse()
-        let peer = try house.connect()
+        let harness = try HTTPHarness()
+        let peer = try harness.connect()
         let head = "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 900\r\n\r\n"
         try peer.send(head + String(repeating: "x", count: 500))
-        try house.reactor.wait { house.reactor.counters.heldBytes.current >= 500 }
+        try harness.reactor.wait { harness.reactor.counters.heldBytes.current >= 500 }
         try peer.send(String(repeating: "x", count: 400))
         #expect(try peer.readAnswer().body.count == 900)
-        try house.reactor.wait { house.reactor.counters.heldBytes.current == 0 }
+        try harness.reactor.wait { harness.reactor.counters.heldBytes.current == 0 }
         try peer.send(head + "x")
-        try house.reactor.wait { house.reactor.counters.heldBytes.current > 0 }
+        try harness.reactor.wait { harness.reactor.counters.heldBytes.current > 0 }
         peer.socket.close()
-        try house.reactor.wait { house.reactor.counters.heldBytes.current == 0 }
+        try harness.reactor.wait { harness.reactor.counters.heldBytes.current == 0 }
     }
 
     @Test func countsWhatCameOfAMessage() throws {
-        let house = try WebSocketHouse()
-        let peer = try house.open()
+        let harness = try WebSocketHarness()
+        let peer = try harness.open()
         let frame = WebSocketPeer.bytes(.binary, [UInt8](repeating: 7, count: 40_000))
         try peer.socket.send(Array(frame[..<30_000]))
-        try house.reactor.wait { house.reactor.counters.heldBytes.current >= 29_000 }
+        try harness.reactor.wait { harness.reactor.counters.heldBytes.current >= 29_000 }
         try peer.socket.send(Array(frame[30_000...]))
         #expect(try peer.readFrame()?.payload.count == 40_000)
-        try house.reactor.wait { house.reactor.counters.heldBytes.current == 0 }
+        try harness.reactor.wait { harness.reactor.counters.heldBytes.current == 0 }
         try peer.socket.send(Array(frame[..<30_000]))
-        try house.reactor.wait { house.reactor.counters.heldBytes.current >= 29_000 }
+        try harness.reactor.wait { harness.reactor.counters.heldBytes.current >= 29_000 }
         peer.socket.close()
-        try house.reactor.wait { house.reactor.counters.heldBytes.current == 0 }
+        try harness.reactor.wait { harness.reactor.counters.heldBytes.current == 0 }
     }
 }

@@ -22,14 +22,14 @@ struct BackPressureTests {
     }
 
     @Test func answersAPingBeforeTheMessagesThatWait() throws {
-        let house = try WebSocketHouse { $0.maximumUnsent = 1 << 30 }
-        let peer = try house.open(sendBytes: 4096)
-        try house.on { socket in for _ in 0..<100 { socket.send(.binary, Self.bulk) } }
+        let harness = try WebSocketHarness { $0.maximumUnsent = 1 << 30 }
+        let peer = try harness.open(sendBytes: 4096)
+        try harness.on { socket in for _ in 0..<100 { socket.send(.binary, Self.bulk) } }
         try peer.send(.ping, [1])
         try peer.send(.ping, [2])
         // Both have been seen when the message behind them has.
         try peer.send(.text, [65])
-        try house.reactor.wait { house.reactor.counters.messagesReceived.current == 1 }
+        try harness.reactor.wait { harness.reactor.counters.messagesReceived.current == 1 }
         let count = try Self.messagesBeforePong(peer, [2])
         #expect(count <= 2, "what had begun, and what was in the socket's buffer")
         var rest = 0
@@ -41,17 +41,17 @@ struct BackPressureTests {
     }
 
     @Test func answersEveryPingOfAPeerThatReads() throws {
-        let house = try WebSocketHouse()
-        let peer = try house.open()
+        let harness = try WebSocketHarness()
+        let peer = try harness.open()
         for number in 0..<200 { try peer.send(.ping, [UInt8(number)]) }
         for number in 0..<200 { #expect(try peer.readFrame() == .init(.pong, [UInt8(number)])) }
     }
 
     @Test func sendsItsOwnPingsBeforeTheMessagesThatWait() throws {
-        let house = try WebSocketHouse { $0.maximumUnsent = 1 << 30 }
-        let peer = try house.open(sendBytes: 4096)
-        try house.on { socket in for _ in 0..<50 { socket.send(.binary, Self.bulk) } }
-        try house.on { socket in
+        let harness = try WebSocketHarness { $0.maximumUnsent = 1 << 30 }
+        let peer = try harness.open(sendBytes: 4096)
+        try harness.on { socket in for _ in 0..<50 { socket.send(.binary, Self.bulk) } }
+        try harness.on { socket in
             socket.ping([1])
             socket.ping([2])
             socket.close(reason: "last")
@@ -66,42 +66,42 @@ struct BackPressureTests {
     /// A flood of PINGs from a peer that reads nothing costs no more than what is on its way.
     @Test(arguments: [0, 125])
     func holdsLittleForAFloodOfPings(size: Int) throws {
-        let house = try WebSocketHouse { $0.maximumUnsent = 400_000 }
-        let peer = try house.open(sendBytes: 4096)
+        let harness = try WebSocketHarness { $0.maximumUnsent = 400_000 }
+        let peer = try harness.open(sendBytes: 4096)
         let ping = WebSocketPeer.bytes(.ping, [UInt8](repeating: 1, count: size))
         let flood = (0..<200).map { _ in ping }.flatMap { $0 }
         for _ in 0..<400 { try peer.socket.send(flood) }
         try peer.send(.text, [65])
-        try house.reactor.wait { house.reactor.counters.messagesReceived.current == 1 }
-        let most = try house.on { $0.bufferedAmount }
+        try harness.reactor.wait { harness.reactor.counters.messagesReceived.current == 1 }
+        let most = try harness.on { $0.bufferedAmount }
         // One read's answers, until the socket is found to take no more, and the newest.
         #expect(most <= 64 * 1024 + 200)
-        #expect(house.reactor.counters.slowReaders.current == 0)
+        #expect(harness.reactor.counters.slowReaders.current == 0)
     }
 
     /// Echoes of what comes in one read may be far more than was read, and are waited for one by one.
     @Test func stopsInTheMiddleOfARead() throws {
-        let house = try WebSocketHouse { $0.maximumUnsent = 200_000 }
-        let peer = try house.open(sendBytes: 4096) { session in
+        let harness = try WebSocketHarness { $0.maximumUnsent = 200_000 }
+        let peer = try harness.open(sendBytes: 4096) { session in
             session.onMessage = { session, opcode, _ in session.socket.send(opcode, Self.bulk) }
         }
         // In one piece: many small ones would not fit into the socket while the server waits for its reader.
         try peer.socket.send((0..<300).flatMap { _ in WebSocketPeer.bytes(.binary, []) })
-        try house.reactor.wait { house.reactor.counters.messagesReceived.current > 0 }
+        try harness.reactor.wait { harness.reactor.counters.messagesReceived.current > 0 }
         var most = 0
         for _ in 0..<300 {
             #expect(try peer.readFrame() == .init(.binary, Self.bulk))
-            most = max(most, try house.on { $0.bufferedAmount })
+            most = max(most, try harness.on { $0.bufferedAmount })
         }
         #expect(most < 200_000, "half of the limit, and one message more")
-        #expect(house.reactor.counters.slowReaders.current == 0)
-        #expect(house.reactor.counters.messagesReceived.current == 300)
+        #expect(harness.reactor.counters.slowReaders.current == 0)
+        #expect(harness.reactor.counters.messagesReceived.current == 300)
     }
 
     /// Where the socket takes it all, there is no end of a backlog to go on at.
     @Test func goesOnWhereEverythingIsTakenAtOnce() throws {
-        let house = try WebSocketHouse { $0.maximumUnsent = 20_000 }
-        let peer = try house.open(sendBytes: 4 << 20) { session in
+        let harness = try WebSocketHarness { $0.maximumUnsent = 20_000 }
+        let peer = try harness.open(sendBytes: 4 << 20) { session in
             session.onMessage = { session, opcode, _ in
                 session.socket.send(opcode, [UInt8](repeating: 1, count: 15_000))
             }
@@ -112,8 +112,8 @@ struct BackPressureTests {
 
     @Test func handsNothingToASessionThatIsNotReading() throws {
         let log = EventLog()
-        let house = try WebSocketHouse(log: log)
-        let peer = try house.open { session in
+        let harness = try WebSocketHarness(log: log)
+        let peer = try harness.open { session in
             session.onMessage = { session, _, payload in
                 log.add(String(decoding: payload, as: UTF8.self))
                 session.socket.stream.pauseReading()
@@ -123,16 +123,16 @@ struct BackPressureTests {
         try peer.socket.send(frames)
         for number in 1...3 {
             try log.wait(for: String(number))
-            try house.reactor.turns()
+            try harness.reactor.turns()
             #expect(log.all.count == number, "the others wait, though they have come")
-            try house.on { $0.stream.resumeReading() }
+            try harness.on { $0.stream.resumeReading() }
         }
     }
 
     @Test func countsWhatThisTurnHasBrought() throws {
-        let house = try WebSocketHouse()
-        let peer = try house.open()
-        let counts = try house.on { socket in
+        let harness = try WebSocketHarness()
+        let peer = try harness.open()
+        let counts = try harness.on { socket in
             (0..<3).map { _ in
                 socket.send(.binary, [1, 2, 3])
                 return socket.bufferedAmount
@@ -140,7 +140,7 @@ struct BackPressureTests {
         }
         #expect(counts == [5, 10, 15])
         for _ in 0..<3 { _ = try peer.readFrame() }
-        #expect(try house.on { $0.bufferedAmount } == 0)
+        #expect(try harness.on { $0.bufferedAmount } == 0)
     }
 
     /// One KiB on the wire is a MiB to inflate, and other connections wait meanwhile.

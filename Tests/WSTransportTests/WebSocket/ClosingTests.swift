@@ -11,68 +11,68 @@ struct ClosingTests {
         (FrameEncoder.frame(.close, [], maskingKey: FrameKeys.any), "1005 ", ""),
     ])
     func answersThePeersClose(frame: [UInt8], reported: String, reply: String) throws {
-        let house = try WebSocketHouse()
-        let peer = try house.open()
+        let harness = try WebSocketHarness()
+        let peer = try harness.open()
         try peer.socket.send(frame + WebSocketPeer.bytes(.text, [65]))
         let answer = try #require(try peer.readFrame())
         #expect(answer.opcode == .close && answer.payload.map { String(format: "%02x", $0) }.joined() == reply)
         #expect(try peer.readFrame() == nil, "what follows a CLOSE is not read")
-        try house.log.wait(for: "closed \(reported) clean")
+        try harness.log.wait(for: "closed \(reported) clean")
         peer.socket.close()
-        try house.reactor.wait { house.reactor.counters.connections.current <= 0 }
-        #expect(house.log.all == ["closed \(reported) clean"])
-        #expect(house.reactor.counters.connections.current == 0 && house.reactor.counters.webSockets.current == 0)
+        try harness.reactor.wait { harness.reactor.counters.connections.current <= 0 }
+        #expect(harness.log.all == ["closed \(reported) clean"])
+        #expect(harness.reactor.counters.connections.current == 0 && harness.reactor.counters.webSockets.current == 0)
     }
 
     @Test func closesByItself() throws {
-        let house = try WebSocketHouse()
-        let peer = try house.open()
-        try house.on { socket in
+        let harness = try WebSocketHarness()
+        let peer = try harness.open()
+        try harness.on { socket in
             socket.send(.text, [65])
             socket.close(.goingAway, reason: "later")
             socket.send(.text, [66])
             socket.close(.normal, reason: "again")
         }
-        #expect(try house.on { $0.readyState } == .closing)
+        #expect(try harness.on { $0.readyState } == .closing)
         #expect(try peer.readFrame() == .init(.text, [65]))
         #expect(try peer.readFrame() == .close(.goingAway, "later"))
         try peer.send(.text, [67])
         try peer.send(.ping)
         try peer.sendClose(.normal, "fine")
         #expect(try peer.readFrame() == nil, "nothing follows a CLOSE")
-        try house.log.wait(for: "closed 1000 fine clean")
-        #expect(house.log.all.count == 1 && house.reactor.counters.messagesReceived.current == 0)
+        try harness.log.wait(for: "closed 1000 fine clean")
+        #expect(harness.log.all.count == 1 && harness.reactor.counters.messagesReceived.current == 0)
     }
 
     @Test func crossesClosesWithThePeer() throws {
-        let house = try WebSocketHouse()
-        let peer = try house.open { session in
+        let harness = try WebSocketHarness()
+        let peer = try harness.open { session in
             session.onMessage = { session, _, _ in session.socket.close(.normal, reason: "ours") }
         }
         try peer.socket.send(
             WebSocketPeer.bytes(.text, [65])
                 + FrameEncoder.closeFrame(.goingAway, reason: "theirs", maskingKey: FrameKeys.any))
         #expect(try peer.readToEnd() == [.close(.normal, "ours")])
-        try house.log.wait(for: "closed 1001 theirs clean")
+        try harness.log.wait(for: "closed 1001 theirs clean")
     }
 
     @Test func resetsAPeerThatDoesNotAnswerAClose() throws {
-        let house = try WebSocketHouse { $0.closeTimeout = 200_000_000 }
-        let peer = try house.open()
-        try house.on { $0.close() }
+        let harness = try WebSocketHarness { $0.closeTimeout = 200_000_000 }
+        let peer = try harness.open()
+        try harness.on { $0.close() }
         #expect(try peer.readToEnd() == [.close(.normal)])
-        try house.log.wait(for: "closed 1006  unclean")
-        try house.reactor.turns()
-        #expect(house.log.all.count == 1 && house.reactor.counters.connections.current == 0)
+        try harness.log.wait(for: "closed 1006  unclean")
+        try harness.reactor.turns()
+        #expect(harness.log.all.count == 1 && harness.reactor.counters.connections.current == 0)
     }
 
     @Test func reportsALostConnectionOnce() throws {
-        let house = try WebSocketHouse()
-        let peer = try house.open()
+        let harness = try WebSocketHarness()
+        let peer = try harness.open()
         peer.socket.close()
-        try house.log.wait(for: "closed 1006  unclean")
-        try house.reactor.turns()
-        #expect(house.log.all.count == 1 && house.reactor.counters.webSockets.current == 0)
+        try harness.log.wait(for: "closed 1006  unclean")
+        try harness.reactor.turns()
+        #expect(harness.log.all.count == 1 && harness.reactor.counters.webSockets.current == 0)
     }
 
     @Test(
@@ -83,8 +83,8 @@ struct ClosingTests {
         ] as [([UInt8], Int)], [true, false])
     func failsTheConnection(violation: ([UInt8], Int), isHalfClosed: Bool) throws {
         let (bytes, code) = violation
-        let house = try WebSocketHouse()
-        let peer = try house.open()
+        let harness = try WebSocketHarness()
+        let peer = try harness.open()
         try peer.socket.send(WebSocketPeer.bytes(.text, [65]) + bytes)
         if isHalfClosed { peer.socket.shutDownSending() }
         #expect(try peer.readFrame() == .init(.text, [65]), "what came before is answered")
@@ -92,20 +92,20 @@ struct ClosingTests {
         #expect(frame.opcode == .close && frame.payload.prefix(2) == [UInt8(code >> 8), UInt8(code & 0xFF)])
         #expect(try peer.readFrame() == nil)
         let reason = String(decoding: frame.payload.dropFirst(2), as: UTF8.self)
-        try house.log.wait(for: "closed \(code) \(reason) unclean")
-        #expect(house.log.all.count == 1)
+        try harness.log.wait(for: "closed \(code) \(reason) unclean")
+        #expect(harness.log.all.count == 1)
     }
 
     @Test func endsAtOnceWhereThatIsWanted() throws {
-        let house = try WebSocketHouse()
-        let peer = try house.open()
-        try house.on { socket in
+        let harness = try WebSocketHarness()
+        let peer = try harness.open()
+        try harness.on { socket in
             socket.terminate()
             socket.send(.text, [65])
             socket.close()
             socket.terminate()
         }
         #expect(try peer.readToEnd() == [])
-        #expect(house.log.all == ["closed 1006  unclean"])
+        #expect(harness.log.all == ["closed 1006  unclean"])
     }
 }

@@ -5,56 +5,56 @@ import Testing
 
 @Suite("RFC 6455 §5.5.2: keeping a connection alive")
 struct KeepaliveTests {
-    private static func house(timeout: Int64 = 60_000_000_000) throws -> WebSocketHouse {
-        try WebSocketHouse { options in
+    private static func harness(timeout: Int64 = 60_000_000_000) throws -> WebSocketHarness {
+        try WebSocketHarness { options in
             options.pingInterval = 200_000_000
             options.pingTimeout = timeout
         }
     }
 
     @Test func pingsAfterSilenceAndKeepsTheRoundTrip() throws {
-        let house = try Self.house()
+        let harness = try Self.harness()
         let before = MonotonicTime.now
-        let peer = try house.open()
-        #expect(try house.on { $0.roundTrip } == nil)
+        let peer = try harness.open()
+        #expect(try harness.on { $0.roundTrip } == nil)
         for number in 1...3 {
             let ping = try #require(try peer.readFrame())
             #expect(ping.opcode == .ping)
             #expect(MonotonicTime.now.nanoseconds(since: before) >= 200_000_000 * Int64(number))
             try peer.send(.pong, ping.payload)
         }
-        try house.reactor.turns()
-        #expect(try #require(try house.on { $0.roundTrip }) > 0)
-        #expect(house.reactor.counters.pingsSent.current >= 3 && house.reactor.counters.evicted.current == 0)
+        try harness.reactor.turns()
+        #expect(try #require(try harness.on { $0.roundTrip }) > 0)
+        #expect(harness.reactor.counters.pingsSent.current >= 3 && harness.reactor.counters.evicted.current == 0)
     }
 
     @Test func evictsAPeerThatAnswersNothing() throws {
-        let house = try Self.house(timeout: 200_000_000)
+        let harness = try Self.harness(timeout: 200_000_000)
         let before = MonotonicTime.now
-        let peer = try house.open()
+        let peer = try harness.open()
         #expect(try peer.readToEnd() == [.init(.ping, [])])
         #expect(MonotonicTime.now.nanoseconds(since: before) >= 400_000_000)
-        try house.log.wait(for: "closed 1006  unclean")
-        #expect(house.reactor.counters.evicted.current == 1 && house.reactor.counters.webSockets.current == 0)
+        try harness.log.wait(for: "closed 1006  unclean")
+        #expect(harness.reactor.counters.evicted.current == 1 && harness.reactor.counters.webSockets.current == 0)
     }
 
     /// An answer to each PING, but never a PONG: even a part of a frame is life.
     @Test func takesAnyByteForLife() throws {
-        let house = try Self.house()
-        let peer = try house.open()
+        let harness = try Self.harness()
+        let peer = try harness.open()
         let bytes = WebSocketPeer.bytes(.text, [65])
         for byte in bytes {
             #expect(try peer.readFrame()?.opcode == .ping)
             try peer.socket.send([byte])
         }
         #expect(try peer.readFrame() == .init(.text, [65]))
-        #expect(house.reactor.counters.evicted.current == 0)
-        #expect(house.reactor.counters.pingsSent.current >= bytes.count)
+        #expect(harness.reactor.counters.evicted.current == 0)
+        #expect(harness.reactor.counters.pingsSent.current >= bytes.count)
     }
 
     @Test func doesNotPingAPeerThatTalks() throws {
-        let house = try WebSocketHouse { $0.pingInterval = 2_000_000_000 }
-        let peer = try house.open()
+        let harness = try WebSocketHarness { $0.pingInterval = 2_000_000_000 }
+        let peer = try harness.open()
         let begin = MonotonicTime.now
         var (last, longest) = (begin, Int64(0))
         while last < begin.advanced(byNanoseconds: 2_500_000_000) {
@@ -65,40 +65,40 @@ struct KeepaliveTests {
             last = now
         }
         // On a machine that let this thread rest for so long, the peer was silent indeed.
-        #expect(house.reactor.counters.pingsSent.current == 0 || longest >= 2_000_000_000)
+        #expect(harness.reactor.counters.pingsSent.current == 0 || longest >= 2_000_000_000)
     }
 
     /// As a body has its time, so has a message, however often something of it comes; and what came of it is given back.
     @Test(arguments: [nil, 100_000_000])
     func endsAMessageThatIsNotCompleteInTime(pingInterval: Int64?) throws {
-        let house = try WebSocketHouse { options in
+        let harness = try WebSocketHarness { options in
             options.pingInterval = pingInterval
             options.messageTimeout = 300_000_000
             options.closeTimeout = 200_000_000
         }
-        let peer = try house.open()
-        let counters = house.reactor.counters
+        let peer = try harness.open()
+        let counters = harness.reactor.counters
         // Complete ones have as much time as there is between them.
         for _ in 0..<2 { try peer.send(.text, [65]) }
         let long = WebSocketPeer.bytes(.text, [UInt8](repeating: 65, count: 1_000_000))
         try peer.socket.send(Array(long.prefix(50_000)))
-        try house.reactor.wait {
+        try harness.reactor.wait {
             try? peer.socket.send([65])
             return counters.messageTimeouts.current == 1
         }
-        try house.reactor.wait { counters.heldBytes.current == 0 }
+        try harness.reactor.wait { counters.heldBytes.current == 0 }
         let frames = try peer.readToEnd().filter { $0.opcode != .ping }
         #expect(frames.map(\.opcode) == [.text, .text, .close])
         #expect(frames.last?.payload.prefix(2) == [0x03, 0xF0], "1008")
     }
 
     @Test func doesNotPingWhereThatIsOff() throws {
-        let house = try WebSocketHouse { $0.pingInterval = nil }
-        let other = try Self.house()
-        let (quiet, pinged) = (try house.open(), try other.open())
+        let harness = try WebSocketHarness { $0.pingInterval = nil }
+        let other = try Self.harness()
+        let (quiet, pinged) = (try harness.open(), try other.open())
         #expect(try pinged.readFrame()?.opcode == .ping)
         try quiet.send(.text, [65])
         #expect(try quiet.readFrame() == .init(.text, [65]))
-        #expect(house.reactor.counters.pingsSent.current == 0)
+        #expect(harness.reactor.counters.pingsSent.current == 0)
     }
 }

@@ -11,7 +11,7 @@ struct SlowReaderTests {
     }
 
     private static func close(
-        _ house: WebSocketHouse, _ peer: WebSocketPeer, size: Int, reason: String
+        _ harness: WebSocketHarness, _ peer: WebSocketPeer, size: Int, reason: String
     ) throws -> Int {
         var frames = try peer.readUntilClose()
         #expect(frames.popLast() == .close(.tryAgainLater, reason))
@@ -19,86 +19,86 @@ struct SlowReaderTests {
         #expect(broken.isEmpty, "numbers of frames that are not what was sent")
         try peer.sendClose(.tryAgainLater)
         #expect(try peer.readFrame() == nil)
-        try house.reactor.wait { house.reactor.counters.connections.current <= 0 }
-        #expect(house.log.all.filter { $0 != "drained" }.count == 1, "the end is reported once")
-        #expect(house.log.all.contains { $0.hasPrefix("closed 1013 ") })
-        #expect(house.reactor.counters.slowReaders.current == 1 && house.reactor.counters.webSockets.current == 0)
+        try harness.reactor.wait { harness.reactor.counters.connections.current <= 0 }
+        #expect(harness.log.all.filter { $0 != "drained" }.count == 1, "the end is reported once")
+        #expect(harness.log.all.contains { $0.hasPrefix("closed 1013 ") })
+        #expect(harness.reactor.counters.slowReaders.current == 1 && harness.reactor.counters.webSockets.current == 0)
         return frames.count
     }
 
     @Test(arguments: [10, 120, 1000, 30_000, 70_000], [true, false])
     func endsAfterTheFrameThatIsPartlySent(size: Int, isInOneTurn: Bool) throws {
-        let house = try WebSocketHouse { options in
+        let harness = try WebSocketHarness { options in
             options.maximumUnsent = 200_000
             options.closeTimeout = 60_000_000_000
         }
-        let peer = try house.open(sendBytes: 4096)
+        let peer = try harness.open(sendBytes: 4096)
         let count = 400_000 / size + 2
         if isInOneTurn {
-            try house.on { socket in
+            try harness.on { socket in
                 for number in 0..<count { socket.send(.binary, Self.message(number, size)) }
             }
             // A peer that has kept up is not blamed for what one turn brings, but for what follows.
-            try house.on { $0.send(.binary, Self.message(count, size)) }
+            try harness.on { $0.send(.binary, Self.message(count, size)) }
         } else {
             var number = 0
             let batch = max(1, 20_000 / size)
             while number < count {
                 let range = number..<min(count, number + batch)
-                try house.on { socket in for number in range { socket.send(.binary, Self.message(number, size)) } }
+                try harness.on { socket in for number in range { socket.send(.binary, Self.message(number, size)) } }
                 number = range.upperBound
             }
         }
-        try house.reactor.turns()
-        let whole = try Self.close(house, peer, size: size, reason: "more than 200000 bytes unsent")
+        try harness.reactor.turns()
+        let whole = try Self.close(harness, peer, size: size, reason: "more than 200000 bytes unsent")
         #expect(whole <= count, "the rest is dropped")
     }
 
     @Test func closesAPeerThatTakesNothingForTooLong() throws {
-        let house = try WebSocketHouse { options in
+        let harness = try WebSocketHarness { options in
             options.maximumUnsentAge = 300_000_000
             options.closeTimeout = 60_000_000_000
         }
-        let peer = try house.open(sendBytes: 4096)
-        try house.on { socket in for number in 0..<100 { socket.send(.binary, Self.message(number, 1000)) } }
-        try house.reactor.wait { house.reactor.counters.slowReaders.current != 0 }
-        _ = try Self.close(house, peer, size: 1000, reason: "unsent for 0 s")
+        let peer = try harness.open(sendBytes: 4096)
+        try harness.on { socket in for number in 0..<100 { socket.send(.binary, Self.message(number, 1000)) } }
+        try harness.reactor.wait { harness.reactor.counters.slowReaders.current != 0 }
+        _ = try Self.close(harness, peer, size: 1000, reason: "unsent for 0 s")
     }
 
     @Test func sparesAPeerThatCatchesUpInTime() throws {
-        let house = try WebSocketHouse { $0.maximumUnsentAge = 60_000_000_000 }
-        let peer = try house.open(sendBytes: 4096)
+        let harness = try WebSocketHarness { $0.maximumUnsentAge = 60_000_000_000 }
+        let peer = try harness.open(sendBytes: 4096)
         for round in 0..<3 {
-            try house.on { socket in for number in 0..<100 { socket.send(.binary, Self.message(number, 1000)) } }
+            try harness.on { socket in for number in 0..<100 { socket.send(.binary, Self.message(number, 1000)) } }
             // A peer that reads while they are sent would keep up.
-            try house.reactor.turns()
+            try harness.reactor.turns()
             for number in 0..<100 {
                 #expect(try peer.readFrame() == .init(.binary, Self.message(number, 1000)))
             }
-            try house.log.wait(for: "drained", times: round + 1)
+            try harness.log.wait(for: "drained", times: round + 1)
         }
-        #expect(house.reactor.counters.slowReaders.current == 0)
+        #expect(harness.reactor.counters.slowReaders.current == 0)
     }
 
     @Test func resetsAPeerThatDoesNotReadTheClose() throws {
-        let house = try WebSocketHouse { options in
+        let harness = try WebSocketHarness { options in
             options.maximumUnsent = 50_000
             options.closeTimeout = 200_000_000
         }
-        let peer = try house.open(sendBytes: 4096)
-        for number in 0..<100 { try house.on { $0.send(.binary, Self.message(number, 1000)) } }
-        try house.reactor.wait { house.reactor.counters.connections.current <= 0 }
-        #expect(house.reactor.counters.connections.current == 0)
-        #expect(house.log.all.count { $0.hasPrefix("closed ") } == 1)
+        let peer = try harness.open(sendBytes: 4096)
+        for number in 0..<100 { try harness.on { $0.send(.binary, Self.message(number, 1000)) } }
+        try harness.reactor.wait { harness.reactor.counters.connections.current <= 0 }
+        #expect(harness.reactor.counters.connections.current == 0)
+        #expect(harness.log.all.count { $0.hasPrefix("closed ") } == 1)
         withExtendedLifetime(peer) {}
     }
 
     /// Many sockets answer in the turn in which their peers are given up; each of them gets whole frames.
     @Test func endsManyInOneTurn() async {
         await #expect(processExitsWith: .success) {
-            let house = try WebSocketHouse()
-            let peers = try (0..<64).map { _ in try house.open() }
-            try house.reactor.run { _, stage in
+            let harness = try WebSocketHarness()
+            let peers = try (0..<64).map { _ in try harness.open() }
+            try harness.reactor.run { _, stage in
                 for case let session as LoggingSession in stage.kept { session.socket.send(.text, [65]) }
                 for case let session as LoggingSession in stage.kept { session.socket.closeSlowReader("now") }
             }

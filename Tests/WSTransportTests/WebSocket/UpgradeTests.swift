@@ -6,16 +6,16 @@ import Testing
 @Suite("RFC 6455 §4.2: opening handshakes on connections")
 struct UpgradeTests {
     @Test func opensWithTheFieldsOfTheHandler() throws {
-        let house = try WebSocketHouse()
-        let peer = try house.connect()
-        try peer.send(WebSocketHouse.request + "Sec-WebSocket-Protocol: other, known\r\n\r\n")
+        let harness = try WebSocketHarness()
+        let peer = try harness.connect()
+        try peer.send(WebSocketHarness.request + "Sec-WebSocket-Protocol: other, known\r\n\r\n")
         let head = try peer.readHead()
         #expect(head.status == 101 && head.fields.tokens("Upgrade") == ["websocket"])
         #expect(head.fields.tokens("Connection") == ["upgrade"])
         #expect(head.fields.only("Sec-WebSocket-Accept") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
         #expect(head.fields.only("Sec-WebSocket-Protocol") == "known" && head.fields.only("X-Extra") == "1")
-        #expect(try house.on { $0.subprotocol } == "known")
-        #expect(house.reactor.counters.upgrades.current == 1 && house.reactor.counters.webSockets.current == 1)
+        #expect(try harness.on { $0.subprotocol } == "known")
+        #expect(harness.reactor.counters.upgrades.current == 1 && harness.reactor.counters.webSockets.current == 1)
     }
 
     @Test(
@@ -29,18 +29,18 @@ struct UpgradeTests {
             ("/ws ", "/elsewhere ", 404, [:]),
         ] as [(String, String, Int, [String: String])])
     func refuses(part: String, other: String, status: Int, fields: [String: String]) throws {
-        let house = try WebSocketHouse()
-        let peer = try house.connect()
-        try peer.send(WebSocketHouse.request.replacingOccurrences(of: part, with: other) + "\r\n")
+        let harness = try WebSocketHarness()
+        let peer = try harness.connect()
+        try peer.send(WebSocketHarness.request.replacingOccurrences(of: part, with: other) + "\r\n")
         let answer = try peer.readAnswer()
         #expect(answer.status == status && !answer.body.isEmpty)
         for (name, value) in fields { #expect(answer.fields.only(name) == value) }
-        #expect(house.reactor.counters.webSockets.current == 0 && house.reactor.counters.upgrades.current == 0)
-        #expect(house.reactor.counters.refusedUpgrades.current == (status == 404 ? 0 : 1))
+        #expect(harness.reactor.counters.webSockets.current == 0 && harness.reactor.counters.upgrades.current == 0)
+        #expect(harness.reactor.counters.refusedUpgrades.current == (status == 404 ? 0 : 1))
         // A client that asked for the upgrade may have sent frames already: nothing after a refusal is a request.
         let asksForUpgrade = part != "Upgrade: websocket"
         #expect((answer.fields.only("Connection") == "close") == asksForUpgrade)
-        try peer.send(WebSocketHouse.request + "\r\n")
+        try peer.send(WebSocketHarness.request + "\r\n")
         if asksForUpgrade {
             #expect(try peer.readToEnd() == "")
         } else {
@@ -50,13 +50,13 @@ struct UpgradeTests {
 
     /// A client need not wait for the answer before it sends frames.
     @Test func readsTheFramesBehindTheRequestWhereverTheyAreCut() throws {
-        let head = Array((WebSocketHouse.request + "\r\n").utf8)
+        let head = Array((WebSocketHarness.request + "\r\n").utf8)
         let bytes = head + WebSocketPeer.bytes(.text, Array("hello".utf8)) + WebSocketPeer.bytes(.binary, [1, 2])
         for cut in head.count - 5...bytes.count {
-            let house = try WebSocketHouse()
-            let peer = try house.connect()
+            let harness = try WebSocketHarness()
+            let peer = try harness.connect()
             try peer.socket.send(Array(bytes[..<cut]))
-            try house.reactor.turns(1)
+            try harness.reactor.turns(1)
             try peer.socket.send(Array(bytes[cut...]))
             #expect(try peer.readHead().status == 101)
             let frames = WebSocketPeer(after: peer)
@@ -67,33 +67,33 @@ struct UpgradeTests {
 
     /// Everything that came before the end of the stream counts.
     @Test func readsTheFramesOfAClientThatIsGoneAlready() throws {
-        let house = try WebSocketHouse()
-        let peer = try house.connect()
+        let harness = try WebSocketHarness()
+        let peer = try harness.connect()
         try peer.socket.send(
-            Array((WebSocketHouse.request + "\r\n").utf8) + WebSocketPeer.bytes(.text, [65])
+            Array((WebSocketHarness.request + "\r\n").utf8) + WebSocketPeer.bytes(.text, [65])
                 + FrameEncoder.closeFrame(.goingAway, maskingKey: FrameKeys.any))
         peer.socket.shutDownSending()
         #expect(try peer.readHead().status == 101)
         let frames = WebSocketPeer(after: peer)
         #expect(try frames.readToEnd() == [.init(.text, [65]), .close(.goingAway)])
-        try house.log.wait(for: "closed 1001  clean")
+        try harness.log.wait(for: "closed 1001  clean")
     }
 
     @Test func closesFromItsOpening() throws {
-        let house = try WebSocketHouse()
-        let peer = try house.open { $0.socket.close(.policyViolation, reason: "no") }
+        let harness = try WebSocketHarness()
+        let peer = try harness.open { $0.socket.close(.policyViolation, reason: "no") }
         #expect(try peer.readFrame() == .close(.policyViolation, "no"))
         try peer.sendClose(.policyViolation)
         #expect(try peer.readFrame() == nil)
-        try house.log.wait(for: "closed 1008  clean")
+        try harness.log.wait(for: "closed 1008  clean")
     }
 
     /// The opener is told of the end, whenever that comes.
     @Test func tellsOfAnEndFromItsOpening() throws {
-        let house = try WebSocketHouse()
-        let peer = try house.connect { $0.socket.terminate() }
-        try peer.send(WebSocketHouse.request + "\r\n")
+        let harness = try WebSocketHarness()
+        let peer = try harness.connect { $0.socket.terminate() }
+        try peer.send(WebSocketHarness.request + "\r\n")
         _ = try peer.socket.readToEnd()
-        try house.log.wait(for: "closed 1006  unclean")
+        try harness.log.wait(for: "closed 1006  unclean")
     }
 }

@@ -81,7 +81,7 @@ enum FrameKeys {
 }
 
 /// WebSockets on a reactor of their own, over pairs of sockets.
-struct WebSocketHouse {
+struct WebSocketHarness {
     let reactor: ReactorThread
     let log: EventLog
     private let options: WebSocketOptions

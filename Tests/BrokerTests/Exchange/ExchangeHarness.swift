@@ -28,7 +28,7 @@ final class Answer<Value: Sendable>: Sendable {
 }
 
 /// A broker's exchange without listeners: shards on threads of their own, a sequencer, a store and its thread.
-final class ExchangeHouse {
+final class ExchangeHarness {
     let store: any MessageStore
     let sequencer: Sequencer
     let counters: [ShardCounters]
@@ -149,7 +149,7 @@ final class ExchangeHouse {
     func connectStream(
         on index: Int = 0, sendBuffer: Int32? = nil, start: [UInt8] = [],
         _ makeDriver: @escaping @Sendable (Shard, StreamConnection) -> any StreamDriver
-    ) throws -> Guest {
+    ) throws -> StubClient {
         var ends: [Int32] = [-1, -1]
         try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0)
         let (ours, theirs) = (ends[0], ends[1])
@@ -157,20 +157,20 @@ final class ExchangeHouse {
         if var sendBuffer {
             setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &sendBuffer, socklen_t(MemoryLayout<Int32>.size))
         }
-        let guest = Guest(descriptor: ours, house: self)
-        try guest.write(start)
+        let stub = StubClient(descriptor: ours, harness: self)
+        try stub.write(start)
         try run(on: index) { shard in
             let stream = shard.reactor.adopt(FileDescriptor(adopting: theirs), peer: nil)
             stream.driver = makeDriver(shard, stream)
         }
-        return guest
+        return stub
     }
 
     /// Connects a WebSocket without a handshake, served by what `makeSession` makes.
     func connect(
         on index: Int = 0, sendBuffer: Int32? = nil,
         _ makeSession: @escaping @Sendable (Shard, WebSocketConnection) -> any WebSocketSession
-    ) throws -> Guest {
+    ) throws -> StubClient {
         try connectStream(on: index, sendBuffer: sendBuffer) { shard, stream in
             let socket = WebSocketConnection(
                 stream: stream, role: .server, subprotocol: "", options: shard.endpoints.settings.socketOptions)
@@ -182,15 +182,15 @@ final class ExchangeHouse {
     /// Connects a client of `broker.v1.json`, past its welcome.
     func connectJSON(
         on index: Int = 0, as principal: Principal = .anonymous, sendBuffer: Int32? = nil
-    ) throws -> Guest {
-        let guest = try connect(on: index, sendBuffer: sendBuffer) { shard, socket in
+    ) throws -> StubClient {
+        let stub = try connect(on: index, sendBuffer: sendBuffer) { shard, socket in
             let client = shard.makeClient(principal, peer: nil, protocolName: JSONSession.subprotocol)
             return JSONSession(shard: shard, socket: socket, client: client)
         }
-        let welcome = try guest.receive()
+        let welcome = try stub.receive()
         #expect(welcome.op == "welcome")
-        guest.client = try #require(welcome.client.flatMap { UInt64($0, radix: 36) })
-        return guest
+        stub.client = try #require(welcome.client.flatMap { UInt64($0, radix: 36) })
+        return stub
     }
 
     /// Every message so far, in order, since this was last asked.

@@ -8,7 +8,7 @@ import WSTransport
 ///
 /// Its clients are plain sockets of the same thread: what they send is there when a turn begins, since a socket
 /// in the file system hands over at once. Runs on the reactor's thread.
-final class House {
+final class Harness {
     let shard: Shard
     private let path: String
     private var buffer = [UInt8](repeating: 0, count: 1 << 18)
@@ -25,7 +25,7 @@ final class House {
     ///
     /// - Parameter configure: changes the settings that figures need other than by default.
     static func run(
-        configure: (inout Settings) -> Void = { _ in }, _ body: @escaping @Sendable (House) throws -> Void
+        configure: (inout Settings) -> Void = { _ in }, _ body: @escaping @Sendable (Harness) throws -> Void
     ) throws {
         // The caller removes the folder.
         let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
@@ -47,7 +47,7 @@ final class House {
         let outcome = Outcome()
         broker.run(onReactor: 0) { shard in
             do {
-                try body(House(shard: shard, path: directory + "/listen.sock"))
+                try body(Harness(shard: shard, path: directory + "/listen.sock"))
                 outcome.end(nil)
             } catch {
                 outcome.end(error)
@@ -69,25 +69,25 @@ final class House {
     func turn() { shard.reactor.turn() }
 
     /// Connects a client and sends its request; the broker does not know of it before the next turn.
-    func call(_ request: String) throws -> Guest {
+    func call(_ request: String) throws -> StubClient {
         guard let address = SocketAddress(path: path) else { throw Failure(what: path) }
-        let guest = try Guest(to: address)
-        try guest.send(Array(request.utf8))
-        return guest
+        let stub = try StubClient(to: address)
+        try stub.send(Array(request.utf8))
+        return stub
     }
 
     /// Opens a WebSocket at `target`, past its handshake.
-    func open(_ target: String) throws -> Guest {
-        let guest = try call(Self.upgrade(target))
+    func open(_ target: String) throws -> StubClient {
+        let stub = try call(Self.upgrade(target))
         turns(4)
-        let answer = try guest.text()
+        let answer = try stub.text()
         guard answer.hasPrefix("HTTP/1.1 101 ") else { throw Failure(what: "\(target): \(answer)") }
-        return guest
+        return stub
     }
 
     /// Closes clients and lets the broker notice.
-    func close(_ guests: [Guest]) {
-        for guest in guests { guest.close() }
+    func close(_ stubs: [StubClient]) {
+        for stub in stubs { stub.close() }
         turns(4)
     }
 
@@ -104,7 +104,7 @@ final class House {
     }
 }
 
-extension House {
+extension Harness {
     /// How a body on another thread ended.
     final class Outcome: Sendable {
         private let error = Mutex<(any Error)?>(nil)

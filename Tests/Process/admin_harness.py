@@ -26,11 +26,11 @@ CHIEF = ["read", "write", "operate"]
 SUBPROTOCOL = "broker.admin.v1.json"
 
 
-class AdminHouse:
+class AdminHarness:
     """Listeners with and without `admin: true`, users by the names of their roles, and tokens of theirs."""
 
     def __init__(self, start_broker, tmp_path, extra="", cookie='""'):
-        self.directory = tmp_path / "house"
+        self.directory = tmp_path / "harness"
         self.authority = Authority(tmp_path / "authority")
         identity = self.authority.sign("server")
         self.file = AccessFile(self.directory / "data" / "access.jsonl")

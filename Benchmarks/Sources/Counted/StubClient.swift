@@ -2,8 +2,8 @@ import Broker
 import Glibc
 import WSTransport
 
-/// A client's end of a connection to the ``House``.
-final class Guest {
+/// A client's end of a connection to the ``Harness``.
+final class StubClient {
     private let descriptor: Int32
 
     init(to address: SocketAddress) throws {
@@ -14,7 +14,7 @@ final class Guest {
     /// Sends all of `bytes`.
     func send(_ bytes: [UInt8]) throws {
         let count = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
-        guard count == bytes.count else { throw House.Failure(what: "send: \(count) of \(bytes.count), \(errno)") }
+        guard count == bytes.count else { throw Harness.Failure(what: "send: \(count) of \(bytes.count), \(errno)") }
     }
 
     /// Takes what has come, and says how many bytes.
@@ -32,7 +32,7 @@ final class Guest {
     func text() throws -> String {
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
-        guard count > 0 else { throw House.Failure(what: "nothing came") }
+        guard count > 0 else { throw Harness.Failure(what: "nothing came") }
         return String(decoding: buffer[..<count], as: UTF8.self)
     }
 

@@ -7,7 +7,7 @@ import WSTransport
 ///
 /// Its closures run on that reactor, so that everything a message costs is spent in a turn. Its clients are plain sockets
 /// of the same thread. Runs on the reactor's thread.
-final class LibraryHouse {
+final class LibraryHarness {
     private let reactor: Reactor
     private let path: String
     private var buffer = [UInt8](repeating: 0, count: 1 << 18)
@@ -36,17 +36,17 @@ final class LibraryHouse {
     }
 
     /// Starts a server, runs `body` on its reactor's thread and ends it.
-    static func run(_ body: @escaping @Sendable (LibraryHouse) throws -> Void) throws {
+    static func run(_ body: @escaping @Sendable (LibraryHarness) throws -> Void) throws {
         let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         let path = "\(folder)/library.sock"
-        let outcome = House.Outcome()
+        let outcome = Harness.Outcome()
         var routing = routing
         routing.get(
             "/turns",
             ExchangeFunction { exchange in
                 exchange.reactor?.remote.run { reactor in
                     do {
-                        try body(LibraryHouse(reactor: reactor, path: path))
+                        try body(LibraryHarness(reactor: reactor, path: path))
                         outcome.end(nil)
                     } catch {
                         outcome.end(error)
@@ -57,8 +57,8 @@ final class LibraryHouse {
             address: "unix:\(path)", port: 0, routing: routing,
             options: HTTPServer.Options(reactors: 1, idleTimeout: .seconds(3600)))
         try server.start()
-        guard let address = SocketAddress(path: path) else { throw House.Failure(what: path) }
-        let caller = try Guest(to: address)
+        guard let address = SocketAddress(path: path) else { throw Harness.Failure(what: path) }
+        let caller = try StubClient(to: address)
         try caller.send(Array("GET /turns HTTP/1.1\r\nHost: here\r\n\r\n".utf8))
         let failure = outcome.wait()
         caller.close()
@@ -75,21 +75,21 @@ final class LibraryHouse {
     }
 
     /// Opens a WebSocket at `target`, past its handshake.
-    func open(_ target: String) throws -> Guest {
-        guard let address = SocketAddress(path: path) else { throw House.Failure(what: path) }
-        let guest = try Guest(to: address)
-        try guest.send(Array(House.upgrade(target).utf8))
+    func open(_ target: String) throws -> StubClient {
+        guard let address = SocketAddress(path: path) else { throw Harness.Failure(what: path) }
+        let stub = try StubClient(to: address)
+        try stub.send(Array(Harness.upgrade(target).utf8))
         turns(4)
-        let answer = try guest.text()
-        guard answer.hasPrefix("HTTP/1.1 101 ") else { throw House.Failure(what: "\(target): \(answer)") }
-        return guest
+        let answer = try stub.text()
+        guard answer.hasPrefix("HTTP/1.1 101 ") else { throw Harness.Failure(what: "\(target): \(answer)") }
+        return stub
     }
 
     /// Takes what has come for a client, and says how many bytes.
-    func drain(_ guest: Guest) -> Int { guest.drain(into: &buffer) }
+    func drain(_ stub: StubClient) -> Int { stub.drain(into: &buffer) }
 
-    func close(_ guests: [Guest]) {
-        for guest in guests { guest.close() }
+    func close(_ stubs: [StubClient]) {
+        for stub in stubs { stub.close() }
         turns(8)
     }
 }

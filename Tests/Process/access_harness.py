@@ -27,11 +27,11 @@ def bearer(token):
     return {"Authorization": f"Bearer {token}"}
 
 
-class House:
+class Harness:
     """A broker with users; everything that it writes is searched for secrets in the end."""
 
     def __init__(self, start_broker, tmp_path, extra="", limits="", more=""):
-        self.directory = tmp_path / "house"
+        self.directory = tmp_path / "harness"
         self.file = AccessFile(self.directory / "data" / "access.jsonl")
         self.secrets = []
         self.file.user("alice", "correct horse", ["dashboard"])
@@ -66,38 +66,38 @@ class House:
 class Page:
     """A page in a browser, as the broker sees it: its requests say where they come from, and carry its cookie."""
 
-    def __init__(self, house):
-        self.house = house
-        self.own = {"Origin": house.broker.url()}
+    def __init__(self, harness):
+        self.harness = harness
+        self.own = {"Origin": harness.broker.url()}
         self.cookie = {}
 
     def log_in(self, user="alice", password="correct horse", headers=None, body=None):
         body = json.dumps({"user": user, "password": password}) if body is None else body
-        answer = self.house.broker.http("POST", "/session", body=body, headers=self.own | (headers or {}), timeout=60)
+        answer = self.harness.broker.http("POST", "/session", body=body, headers=self.own | (headers or {}), timeout=60)
         if answer.status == 200:
             value = answer.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
-            self.house.secrets.append(value)
+            self.harness.secrets.append(value)
             self.cookie = {"Cookie": f"a=b; __Host-broker={value}"}
         return answer
 
     def read(self, path, headers=None):
         """A `fetch` of something of its own origin."""
         fields = {"Sec-Fetch-Site": "same-origin"} | self.cookie | (headers or {})
-        return self.house.broker.http("GET", path, headers=fields)
+        return self.harness.broker.http("GET", path, headers=fields)
 
     def send(self, method, path, body=None, headers=None):
-        return self.house.broker.http(method, path, body=body, headers=self.own | self.cookie | (headers or {}))
+        return self.harness.broker.http(method, path, body=body, headers=self.own | self.cookie | (headers or {}))
 
     def session(self):
-        return self.house.broker.session(headers=self.own | self.cookie)
+        return self.harness.broker.session(headers=self.own | self.cookie)
 
 
 @pytest.fixture
-def house(start_broker, tmp_path):
-    house = House(start_broker, tmp_path)
-    yield house
-    written = house.written()
-    assert not [secret for secret in house.secrets if secret in written]
+def harness(start_broker, tmp_path):
+    harness = Harness(start_broker, tmp_path)
+    yield harness
+    written = harness.written()
+    assert not [secret for secret in harness.secrets if secret in written]
 
 
 def wrong(token):

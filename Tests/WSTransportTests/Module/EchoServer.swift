@@ -3,7 +3,7 @@ import Testing
 import WSTransport
 
 /// A server of the public module on a port of its own, with what its handlers have noted.
-final class EchoHouse: Sendable {
+final class EchoServer: Sendable {
     let server: HTTPServer
     let log = Notes()
 

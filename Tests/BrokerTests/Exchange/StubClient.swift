@@ -41,7 +41,7 @@ extension Notice {
 }
 
 /// The peer's end of a connection: blocking reads with a deadline.
-final class Guest {
+final class StubClient {
     struct Frame: Equatable {
         let opcode: UInt8
         let payload: [UInt8]
@@ -50,16 +50,16 @@ final class Guest {
     }
 
     private let descriptor: Int32
-    /// Lives as long as its guests.
-    private let house: ExchangeHouse
+    /// Lives as long as its stubs.
+    private let harness: ExchangeHarness
     /// The number of its client, once it was welcomed.
     var client: UInt64 = 0
     private var bytes: [UInt8] = []
     private var start = 0
 
-    init(descriptor: Int32, house: ExchangeHouse) {
+    init(descriptor: Int32, harness: ExchangeHarness) {
         self.descriptor = descriptor
-        self.house = house
+        self.harness = harness
         var patience = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
     }

@@ -4,7 +4,7 @@ import Synchronization
 import WSTransport
 
 /// A server of `/echo`, which sends back what it gets, `/silent`, which answers nothing, and `/deaf`, which reads nothing.
-final class LoadHouse: Sendable {
+final class LoadServer: Sendable {
     /// The codes that connections were closed with.
     let closes: AsyncStream<UInt16>
     /// How many messages have come to `/silent`.
@@ -76,7 +76,7 @@ final class LoadHouse: Sendable {
             certificate: folder.appending(path: "own.pem").path(percentEncoded: false),
             key: folder.appending(path: "own.key").path(percentEncoded: false))
         atexit {
-            guard let identity = try? LoadHouse.identity.get() else { return }
+            guard let identity = try? LoadServer.identity.get() else { return }
             try? FileManager.default.removeItem(at: URL(filePath: identity.key).deletingLastPathComponent())
         }
         let process = Process()
