@@ -1,4 +1,4 @@
-// fuzz: Sources/Broker/Cluster Sources/Broker/Exchange Sources/Broker/Access Sources/Broker/JSON Sources/Broker/Topics
+// fuzz: Sources/Broker/Cluster Sources/Broker/Engine Sources/Broker/RESP Sources/Broker/Exchange Sources/Broker/Access Sources/Broker/JSON Sources/Broker/Topics
 // modules: WSTransport Cryptography
 
 // Any bytes are a record or a mistake; a record that is written again is the same bytes. The first byte says whether the rest
