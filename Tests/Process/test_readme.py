@@ -26,7 +26,9 @@ def reader(broker, tmp_path):
         line = line.replace("127.0.0.1:8080", f"127.0.0.1:{broker.port}").replace("/tmp/", f"{tmp_path}/")
         shell = subprocess.Popen(
             ["bash", "-c", line], cwd=broker.directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, start_new_session=True)
+            stderr=subprocess.PIPE, start_new_session=True,
+            # A shell ignores SIGINT in what it runs in the background, and so the line would, too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         printed = b""
         try:
             if until is not None:
