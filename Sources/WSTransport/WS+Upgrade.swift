@@ -62,7 +62,7 @@ private enum Acceptance: Sendable {
 /// What a socket's closure is run with, kept as long as it runs: as little as it needs.
 private struct Opening: Sendable {
     let accept: Acceptance
-    /// `nil`: nobody asks for it.
+    /// The request; `nil` if the closure does not take one and nothing reports errors with it.
     let request: ServerRequest?
     /// Is told of errors that a closure throws.
     let report: (@Sendable (any Error, ServerRequest) -> Void)?
