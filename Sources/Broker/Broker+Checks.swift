@@ -47,7 +47,7 @@ extension Broker {
         let reach = DataDirectory.isOpen(directory, to: number) ?? (directory != settings.dataDirectory)
         guard !reach else { return [] }
         return [
-            "admin.socket_group is of no use: the group \(group) may not enter \(directory): name an admin.socket elsewhere"
+            "admin.socket_group has no effect, because the group \(group) may not enter \(directory): set admin.socket to another place"
         ]
     }
 

@@ -32,7 +32,7 @@ extension Broker {
                 shared.found(with: try AccessFile.read(access.path))
             } catch {
                 journal.tell(
-                    .error, "cannot bring the users of this broker to its cluster", once: "\(error)",
+                    .error, "cannot copy this broker's users to its cluster", once: "\(error)",
                     [("error", "\(error)")])
             }
         }

@@ -184,7 +184,7 @@ package final class Broker {
         audit.write(AuditEvent(.start, target: listen.joined(separator: " "), result: BrokerVersion.current))
         for name in listeners.unclaimed {
             journal.tell(
-                .warning, "a socket was passed that no listener takes", once: "socket \(name)", [("name", name)])
+                .warning, "no listener uses a socket that was passed", once: "socket \(name)", [("name", name)])
         }
     }
 
@@ -214,7 +214,7 @@ package final class Broker {
                 event.add("issuer", news.issuer)
                 event.add("refused", trouble)
             }
-            let message = news.keys == nil ? "no new keys of an issuer" : "a key of an issuer is left out"
+            let message = news.keys == nil ? "no new keys of an issuer" : "a key of an issuer was ignored"
             journal.tell(
                 .warning, message, once: "\(news.issuer) \(trouble)", [("issuer", news.issuer), ("reason", trouble)])
         }

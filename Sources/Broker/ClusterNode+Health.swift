@@ -6,25 +6,25 @@ extension ClusterNode {
     /// Why it is not ready; `nil`: the cluster gives no reason.
     var hindrance: String? {
         if let trouble = storeThread.trouble {
-            return "the store does not take what the cluster has: \(trouble)"
+            return "the store does not accept messages of the cluster: \(trouble)"
         }
         let status = log.status
         if let twin = twin(status) {
             return """
-                the broker \(Self.name(of: twin)) has numbers like this one: stop one of them, remove the file \
+                the broker \(Self.name(of: twin)) has the same number as this one: stop one of them, remove the file \
                 \(NodeRecord.fileName) in its data directory, and start it
                 """
         }
         if let difference = difference(status), difference.isMinority {
             return """
-                it has come to another state by the cluster's log than \(difference.others), at \(difference.place) at the \
-                latest: stop it, remove broker.mdb in its data directory, and start it
+                its state differs from that of \(difference.others), at \(difference.place) at the latest: stop this \
+                broker, remove broker.mdb in its data directory, and start it
                 """
         }
         switch status.state {
-        case .stopped: return "the cluster's log is not followed"
+        case .stopped: return "this broker does not follow the cluster's log"
         case .away: return "the cluster's engine: \(status.failure ?? "there is no connection yet")"
-        case .arming: return "the brokers of the cluster agree on how far they have read"
+        case .arming: return "the brokers of the cluster are agreeing on how far they have read"
         case .catchingUp: return "catching up with the cluster: at \(status.position) of \(status.top)"
         case .lost(let trouble): return Self.sentence(of: trouble) + (status.copy.map { ": " + text(of: $0) } ?? "")
         case .active: break
@@ -67,9 +67,9 @@ extension ClusterNode {
     private static func sentence(of trouble: LogTrouble) -> String {
         switch trouble {
         case .unreadable(let place):
-            "the cluster's log has at \(place) what this version cannot read: another broker is newer, or it is damaged"
-        case .missing(let place): "the cluster's log does not go back to \(place), where this broker is"
-        case .undone(let place): "it has shown what came after \(place) and is in no log any more"
+            "this version cannot read the cluster's log at \(place): another broker is newer, or the log is damaged"
+        case .missing(let place): "the cluster's log no longer goes back to \(place), the position of this broker"
+        case .undone(let place): "it has delivered messages after \(place) that are no longer in any log"
         case .displaced(let place):
             """
             another broker has appended to the cluster's log as this one, at \(place): the file \(NodeRecord.fileName) of one is a \
@@ -77,7 +77,7 @@ extension ClusterNode {
             """
         case .foreign(let epoch):
             """
-            the cluster's log belongs to other data, of epoch \(epoch): give it a backup of another broker's \
+            the cluster's log belongs to other data, of epoch \(epoch): restore a backup of another broker here \
             (docs/cluster.md)
             """
         }
@@ -86,14 +86,14 @@ extension ClusterNode {
     /// How far the copy is that cures a broker.
     private func text(of copy: RedisLog.CopyProgress) -> String {
         switch copy {
-        case .waiting(nil): return "it waits for another broker that gives it a copy of its store"
-        case .waiting(let reason?): return "it asks again for a copy of another broker's store, as \(reason)"
-        case .complete: return "it has a copy of another broker's store, and begins again with that"
+        case .waiting(nil): return "it is waiting for another broker to give it a copy of its store"
+        case .waiting(let reason?): return "it is asking again for a copy of another broker's store, because \(reason)"
+        case .complete: return "it is restarting with a copy of another broker's store"
         case .coming(let node, let have, let size):
             let giver = call(node)
-            guard size > 0 else { return "the broker \(giver) makes it a copy of its store" }
+            guard size > 0 else { return "the broker \(giver) is making it a copy of its store" }
             let (got, all) = ((have * 10) >> 20, (size * 10) >> 20)
-            return "a copy of the store of \(giver) comes, \(got / 10).\(got % 10) of \(all / 10).\(all % 10) MiB"
+            return "a copy of the store of \(giver) is arriving, \(got / 10).\(got % 10) of \(all / 10).\(all % 10) MiB"
         }
     }
 
@@ -118,7 +118,7 @@ extension ClusterNode {
                 news.append(Journal.Entry(level: level, message: message, metadata: metadata))
             }
             if trouble != told.trouble, let trouble {
-                tell(.error, "the store does not take what the cluster has", [("error", "\(trouble)")])
+                tell(.error, "the store does not accept messages of the cluster", [("error", "\(trouble)")])
             }
             if status.state != told.state || status.state == .away && status.failure != told.failure {
                 switch status.state {
@@ -149,7 +149,7 @@ extension ClusterNode {
             let difference = difference(status)
             if let difference, difference.others != told.others {
                 tell(
-                    .error, "brokers of the cluster have come to different states by its log",
+                    .error, "brokers of the cluster have different states after the same log",
                     [("others", difference.others), ("at", "\(difference.place)")])
             }
             if status.counts.copies != told.copies {

@@ -8,7 +8,7 @@ internal import Glibc
 struct AccessFileOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Change this file of users and tokens, without a broker. (default: $BROKER_ACCESS_FILE, else the broker does it)",
+            "Change this file of users and tokens directly. (default: $BROKER_ACCESS_FILE, otherwise the running broker makes the change)",
             valueName: "path"))
     var file: String?
 
@@ -65,7 +65,7 @@ struct AccessFileOptions: ParsableArguments {
     /// What to do where no broker is reached.
     private static func advised<Value>(_ body: () async throws -> Value) async throws -> Value {
         do { return try await body() } catch let failure as Failure where failure.status == 2 {
-            throw Failure(status: 2, message: failure.message + "; without a broker, name the file by --file")
+            throw Failure(status: 2, message: failure.message + "; to work without a broker, name the file with --file")
         }
     }
 }
@@ -89,7 +89,7 @@ extension Array where Element: AdminObject {
 
 /// Where a new password comes from; it is never an argument, which other users of the machine could see.
 struct PasswordOptions: ParsableArguments {
-    @Flag(help: "Read the password from the first line of standard input, instead of asking for it.")
+    @Flag(help: "Read the password from the first line of standard input instead of asking for it.")
     var passwordStdin = false
 
     func read() throws(Failure) -> String {
@@ -102,10 +102,10 @@ struct PasswordOptions: ParsableArguments {
             password = text
         } else {
             guard isatty(STDIN_FILENO) == 1 else {
-                throw .usage("there is no terminal to ask for a password: --password-stdin reads it")
+                throw .usage("there is no terminal to ask for a password; use --password-stdin")
             }
             password = Self.ask("Password: ")
-            guard password == Self.ask("Again: ") else { throw .failed("the two are not the same; nothing was done") }
+            guard password == Self.ask("Again: ") else { throw .failed("the passwords do not match; nothing was done") }
         }
         guard let password, 1...PasswordHash.maximumLength ~= password.utf8.count else {
             throw .failed("expected a password of 1 to \(PasswordHash.maximumLength) bytes; nothing was done")

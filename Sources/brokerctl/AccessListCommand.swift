@@ -5,9 +5,9 @@ internal import Broker
 struct AccessListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "acl",
-        abstract: "Explains and tests who may do what, by the code that decides.",
+        abstract: "Explains and tests access rules, with the code that the broker itself uses.",
         discussion: """
-            The running broker is asked, or with --config the rules of a configuration.
+            Asks the running broker or, with --config, evaluates the rules of a configuration file.
 
             Examples:
               brokerctl acl explain alice publish sensors/alice/temp
@@ -23,20 +23,23 @@ struct AccessListCommand: AsyncParsableCommand {
 /// Whose rights, by which rules.
 struct AccessQuestion: ParsableArguments {
     @Option(
-        help: ArgumentHelp("A configuration with the rules. (default: the running broker is asked)", valueName: "file"))
+        help: ArgumentHelp(
+            "Use the rules of this configuration file. (default: ask the running broker)", valueName: "file"))
     var config: String?
 
-    @Option(help: ArgumentHelp("With --config: the file of users. (default: as it says)", valueName: "path"))
+    @Option(
+        help: ArgumentHelp(
+            "With --config: the file of users. (default: the one that the configuration names)", valueName: "path"))
     var file: String?
 
-    @Option(help: ArgumentHelp("A role besides those of the file; may be given again.", valueName: "name"))
+    @Option(help: ArgumentHelp("An additional role of the user; may be repeated.", valueName: "name"))
     var role: [String] = []
 
-    @Option(help: ArgumentHelp("The address that the client comes from.", valueName: "address"))
+    @Option(help: ArgumentHelp("The client's address.", valueName: "address"))
     var address: String?
 
     func validate() throws {
-        guard file == nil || config != nil else { throw ValidationError("--file: it goes with --config") }
+        guard file == nil || config != nil else { throw ValidationError("--file requires --config") }
     }
 
     /// What decides: a broker, or the rules of a configuration.
@@ -104,7 +107,8 @@ struct AccessQuestion: ParsableArguments {
                 return Judge(source: .broker(try await AdminConnection(connection)), question: self)
             } catch let failure as Failure where failure.status == 2 {
                 throw Failure(
-                    status: 2, message: failure.message + "; without a broker, name a configuration by --config")
+                    status: 2,
+                    message: failure.message + "; to work without a broker, name a configuration with --config")
             }
         }
         let settings = try ShowConfig.read(config)
@@ -121,7 +125,8 @@ extension AccessExplanation.Action: ExpressibleByArgument {}
 
 /// The user or the connected client that is meant.
 struct AccessWho: ParsableArguments {
-    @Option(help: ArgumentHelp("A connected client instead of a user, by its id as listed.", valueName: "id"))
+    @Option(
+        help: ArgumentHelp("A connected client instead of a user, by its id in `brokerctl clients`.", valueName: "id"))
     var client: String?
 }
 
@@ -129,9 +134,9 @@ struct AccessWho: ParsableArguments {
 struct ExplainAccess: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "explain",
-        abstract: "Says whether a user may do something, and what each rule has to do with it.",
+        abstract: "Says whether a user may do something, and which rules match.",
         discussion: """
-            The exit status is 1 where it is denied. The rights of administrators are about no topic.
+            The exit status is 1 if it is denied. The administrative rights read, write and operate take no topic.
 
             Example:
               brokerctl acl explain alice subscribe 'sensors/#'
@@ -146,8 +151,8 @@ struct ExplainAccess: AsyncParsableCommand {
     @Argument(
         help: ArgumentHelp(
             """
-            The user, unless --client is given (anonymous is a client without credentials); publish, subscribe or retain, \
-            and the topic, or the filter that is subscribed to; or read, write or operate.
+            The user (anonymous: a client without credentials), omitted with --client; then publish, subscribe or retain \
+            and a topic or filter; or read, write or operate.
             """,
             valueName: "words"))
     var words: [String]
@@ -158,7 +163,7 @@ struct ExplainAccess: AsyncParsableCommand {
             throw ValidationError(named == 1 ? "expected WHO ACTION NAME" : "--client: expected ACTION NAME")
         }
         guard who.client == nil || question.config == nil else {
-            throw ValidationError("--client: the running broker is asked, without --config")
+            throw ValidationError("--client and --config exclude each other: only the running broker knows its clients")
         }
     }
 
@@ -203,7 +208,7 @@ struct ExplainAccess: AsyncParsableCommand {
 struct ListAccess: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
-        abstract: "Lists what the rules give a user, and take away.",
+        abstract: "Lists what the rules allow and deny a user.",
         discussion: """
             Example:
               brokerctl acl list alice
@@ -214,13 +219,13 @@ struct ListAccess: AsyncParsableCommand {
     @OptionGroup var question: AccessQuestion
     @OptionGroup var who: AccessWho
 
-    @Argument(help: "The user, unless --client is given; anonymous is a client without credentials.")
+    @Argument(help: "The user (anonymous: a client without credentials), omitted with --client.")
     var user: String?
 
     func validate() throws {
         guard (user == nil) != (who.client == nil) else { throw ValidationError("expected a user, or --client") }
         guard who.client == nil || question.config == nil else {
-            throw ValidationError("--client: the running broker is asked, without --config")
+            throw ValidationError("--client and --config exclude each other: only the running broker knows its clients")
         }
     }
 
@@ -242,10 +247,10 @@ struct ListAccess: AsyncParsableCommand {
 struct TestAccess: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "test",
-        abstract: "Compares the rules with what is expected of them.",
+        abstract: "Checks the rules against a file of expectations.",
         discussion: """
-            Each line of the file says WHO ACTION NAME allow|deny; lines that begin with # are comments. The exit status \
-            is 1 where something is not as expected.
+            Each line of the file is WHO ACTION NAME allow|deny; lines that begin with # are comments. The exit status \
+            is 1 if an expectation is not met.
 
             Example:
               echo 'alice publish sensors/alice/x allow' | brokerctl acl test - --config broker.yaml

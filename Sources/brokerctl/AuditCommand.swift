@@ -8,9 +8,9 @@ struct AuditCommand: AsyncParsableCommand {
         commandName: "audit",
         abstract: "Prints the last lines of the audit log, and follows it.",
         discussion: """
-            The broker remembers the last lines that it has written to log.audit, log.audit_memory bytes of them; older \
-            ones are in its file. Each line is an object of JSON; with --json and without --follow they are one array. \
-            Lines that this command is too slow for are said to be missing.
+            The broker keeps the last log.audit_memory bytes of its audit log in memory; older lines are in the file \
+            that log.audit names. Each line is a JSON object; with --json and without --follow the output is one array. \
+            If this command is too slow, it reports how many lines are missing.
 
             Examples:
               brokerctl audit --since 1h
@@ -20,7 +20,7 @@ struct AuditCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
-    @Flag(name: .shortAndLong, help: "Go on with the lines that come.")
+    @Flag(name: .shortAndLong, help: "Continue with new lines as they arrive.")
     var follow = false
 
     @Option(
@@ -30,7 +30,7 @@ struct AuditCommand: AsyncParsableCommand {
         transform: Moment.parse)
     var since: Moment?
 
-    @Option(help: ArgumentHelp("Only lines about this user, or what it has done.", valueName: "name"))
+    @Option(help: ArgumentHelp("Only lines about this user or about what the user did.", valueName: "name"))
     var user: String?
 
     func run() async throws {
@@ -43,7 +43,7 @@ struct AuditCommand: AsyncParsableCommand {
         var list: [[UInt8]] = []
         while true {
             let answer = try await admin.ask(request).answer
-            if answer.missed > 0 { Output.complain("lines that are missing here: \(answer.missed)") }
+            if answer.missed > 0 { Output.complain("missing lines: \(answer.missed)") }
             if isList { list += answer.lines } else { answer.lines.forEach(Output.printJSON) }
             request.after = answer.next
             if answer.hasMore { continue }

@@ -9,14 +9,14 @@ struct BackupCommand: AsyncParsableCommand {
         commandName: "backup",
         abstract: "Writes a copy of the running broker's store, as of one moment.",
         discussion: """
-            The copy arrives while the broker works, and is written by brokerctl, as its user.
-            Its pages are checked before it gets its name; an existing backup is not overwritten. In a directory, which
-            is created if FILE ends with /, it is called broker.mdb.
+            The broker continues to work meanwhile. brokerctl writes the file, which belongs to the user that runs it.
+            The pages are checked before the file gets its name; an existing backup is not overwritten. If FILE is a
+            directory, the backup is called broker.mdb; the directory is created if FILE ends with /.
 
             With -, the copy is first received completely in $TMPDIR and checked, then written to standard output.
 
-            With --on-broker nothing is received: the broker writes FILE on its own machine, in the directory
-            admin.backup_directory of its configuration, or a directory that is there below it.
+            With --on-broker nothing is transferred: the broker writes FILE on its own machine, in the directory
+            that admin.backup_directory names, or in an existing directory below it.
 
             Examples:
               brokerctl backup /var/backups/broker-2026-11-24.mdb
@@ -29,7 +29,7 @@ struct BackupCommand: AsyncParsableCommand {
     @Argument(help: "The file to write, or a directory; - for standard output.")
     var file: String
 
-    @Flag(help: "The broker writes FILE, below its admin.backup_directory.")
+    @Flag(help: "Let the broker write FILE, in its admin.backup_directory.")
     var onBroker = false
 
     func run() async throws {
@@ -94,7 +94,7 @@ struct RestoreCommand: ParsableCommand {
     @OptionGroup var consent: Consent
 
     func run() throws {
-        try consent.ask("Put this backup in the place of the store in \(dataDir)?")
+        try consent.ask("Replace the store in \(dataDir) with this backup?")
         let restoration: Restoration
         do throws(StorageError) {
             restoration = try LMDBStore.restore(from: file, to: dataDir, time: time(nil))
@@ -114,7 +114,7 @@ struct RestoreCommand: ParsableCommand {
             writer.endObject()
             return Output.print(writer.bytes)
         }
-        if let aside = restoration.movedAside { Output.print("the store that was there is now \(aside)") }
+        if let aside = restoration.movedAside { Output.print("the previous store is now \(aside)") }
         Output.print("restored: \(restoration.values) values, \(restoration.messages) messages of the history")
     }
 }

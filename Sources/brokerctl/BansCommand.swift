@@ -8,8 +8,8 @@ struct BansCommand: AsyncParsableCommand {
         commandName: "bans",
         abstract: "Lists, adds and removes bans of users, tokens and addresses.",
         discussion: """
-            A ban holds at once, disconnects those that are here (close code 4410), and ends at its time, when it is \
-            removed, or with the broker's process. The admin socket is never shut out.
+            A ban takes effect at once and disconnects the clients that it covers (close code 4410). It ends when its \
+            time is over, when it is removed, or when the broker's process ends. The admin socket cannot be banned.
 
             Examples:
               brokerctl bans
@@ -39,7 +39,7 @@ struct BanTime {
 struct ListBans: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
-        abstract: "Lists the bans that hold.",
+        abstract: "Lists the bans in force.",
         discussion: """
             Example:
               brokerctl bans list --json
@@ -64,10 +64,10 @@ struct ListBans: AsyncParsableCommand {
 struct AddBan: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "add",
-        abstract: "Shuts a user, a token or an address out, and disconnects those that are here.",
+        abstract: "Bans a user, a token or an address, and disconnects its clients.",
         discussion: """
-            A network such as 10.0.0.0/8 is an address, too. Behind a proxy the client's address counts, where the \
-            broker believes the proxy.
+            An address may also be a network such as 10.0.0.0/8. Behind a proxy that the broker trusts, the client's \
+            own address counts.
 
             Examples:
               brokerctl bans add user bob --for 10m
@@ -108,7 +108,7 @@ struct AddBan: AsyncParsableCommand {
 struct RemoveBan: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "remove",
-        abstract: "Lets somebody in again.",
+        abstract: "Removes a ban.",
         discussion: """
             Example:
               brokerctl bans remove b3

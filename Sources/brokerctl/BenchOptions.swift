@@ -30,7 +30,7 @@ struct BenchOptions: ParsableArguments {
         report.print(asJSON: connection.json)
         guard report.isComplete else {
             let missing = report.expected - report.delivered + report.unacknowledged
-            let stall = report.ending == .stalled ? "nothing has come for \(plan.patience / 1_000_000_000) s: " : ""
+            let stall = report.ending == .stalled ? "nothing has arrived for \(plan.patience / 1_000_000_000) s: " : ""
             throw Failure.failed("bench: \(stall)\(missing) messages are missing, \(report.wrong) are wrong")
         }
     }
@@ -69,10 +69,10 @@ struct BenchMessages: ParsableArguments {
     func check(publishers: Int) throws {
         guard burst * size * publishers <= 1 << 30 else {
             throw ValidationError(
-                "--burst, --size and --publishers: a burst is \(burst * size * publishers) bytes, 1 GiB at most")
+                "--burst, --size and --publishers: a burst is \(burst * size * publishers) bytes, more than 1 GiB")
         }
         guard messages >= publishers else {
-            throw ValidationError("--messages: expected one for each publisher at least")
+            throw ValidationError("--messages: expected at least one for each publisher")
         }
     }
 

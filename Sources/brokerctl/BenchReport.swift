@@ -86,7 +86,7 @@ extension LoadReport {
         switch ending {
         case .done: break
         case .interrupted: rows.append(("ended", "interrupted"))
-        case .stalled: rows.append(("ended", "nothing came any more"))
+        case .stalled: rows.append(("ended", "nothing more arrived"))
         }
         return rows.map { name, value in name + String(repeating: " ", count: max(1, 16 - name.count)) + value }
     }

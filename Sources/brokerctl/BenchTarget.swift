@@ -21,7 +21,7 @@ struct BenchTarget {
         let status = try await connection.ask(StatusRequest()).answer
         guard let plain = status.listen.first(where: { $0.hasPrefix("http://") }) else {
             throw Failure.usage(
-                "bench: the broker has no listener without TLS; name one by --url https://HOST:PORT, as its certificate does"
+                "bench: the broker has no listener without TLS; give --url https://HOST:PORT with a name from its certificate"
             )
         }
         var options = connection

@@ -20,7 +20,7 @@ struct BrokerControl: AsyncParsableCommand {
               brokerctl --url https://broker.example.com --token-file ~/.token clients
               brokerctl config check broker.yaml
 
-            Exit status: 0 done, 1 failed, 2 the broker cannot be reached, 64 asked wrongly.
+            Exit status: 0 for success, 1 for failure, 2 if the broker cannot be reached, 64 for wrong usage.
             """,
         version: "brokerctl \(BrokerVersion.current)",
         subcommands: [

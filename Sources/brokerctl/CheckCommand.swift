@@ -7,14 +7,14 @@ struct CheckCommand: AsyncParsableCommand {
         commandName: "check",
         abstract: "Checks the broker for a monitoring system: one line, figures, and an exit status.",
         discussion: """
-            The exit status is 0 if all is well, 1 for a warning, 2 if something is critical (also if the broker is \
-            not ready, or cannot be reached), and 3 if it cannot be told, such as without the right to read.
+            The exit status is 0 if all is well, 1 for a warning, 2 if a figure is critical, the broker is not ready \
+            or it cannot be reached, and 3 if the state is unknown, for example without the right read.
 
-            What is looked at, with the thresholds that hold without an option (warning, critical):
+            The figures, with their default thresholds (warning, critical):
             \(CheckedFigure.manual)
 
-            A value beyond a threshold is bad; of certificate, one below it. `off` takes a threshold away. Options \
-            may be repeated, and take several thresholds separated by commas.
+            A figure is bad above its threshold, certificate below it. `off` removes a threshold. Options may be \
+            repeated, and take several thresholds separated by commas.
 
             Examples:
               brokerctl check
@@ -24,10 +24,10 @@ struct CheckCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
-    @Option(help: ArgumentHelp("Thresholds of a warning.", valueName: "name=value,…"))
+    @Option(help: ArgumentHelp("Thresholds for a warning.", valueName: "name=value,…"))
     var warning: [String] = []
 
-    @Option(help: ArgumentHelp("Thresholds of what is critical.", valueName: "name=value,…"))
+    @Option(help: ArgumentHelp("Thresholds for the critical state.", valueName: "name=value,…"))
     var critical: [String] = []
 
     func run() async throws {
@@ -151,16 +151,16 @@ enum CheckedFigure: String, CaseIterable {
 
     var meaning: String {
         switch self {
-        case .canary: "how long a message and a write took that say whether the broker is ready"
-        case .commit: "how long the store's last commit took with its sync"
-        case .p99: "how long 99 of 100 commits took at most since the start"
-        case .map: "the store, of store.maximum_size"
-        case .disk: "the file system of the data directory"
-        case .descriptors: "open descriptors, of the process's limit"
-        case .connections: "connections, of limits.connections"
-        case .memory: "what clients hold, of limits.memory"
-        case .certificate: "how long the listeners' certificates still hold"
-        case .behind: "clients that messages wait for"
+        case .canary: "how long the last test message and write of the readiness probe took"
+        case .commit: "how long the store's last commit took, sync included"
+        case .p99: "the longest time that 99 of 100 commits have taken since the start"
+        case .map: "the size of the store, as a share of store.maximum_size"
+        case .disk: "how full the file system of the data directory is"
+        case .descriptors: "open descriptors, as a share of the process's limit"
+        case .connections: "connections, as a share of limits.connections"
+        case .memory: "memory that clients use, as a share of limits.memory"
+        case .certificate: "the time until a listener's certificate expires"
+        case .behind: "clients that have messages waiting"
         case .pending: "unsent bytes of all clients"
         }
     }

@@ -17,7 +17,7 @@ struct ClientsCommand: AsyncParsableCommand {
               brokerctl clients kick eb1nqsfim875
               brokerctl clients policy eb1nqsfim875 drop-oldest
 
-            Of a cluster these are the clients of all brokers.
+            In a cluster, these are the clients of all brokers.
             """,
         subcommands: [ListClients.self, ShowClient.self, KickClients.self, ChangePolicy.self],
         defaultSubcommand: ListClients.self)
@@ -31,11 +31,11 @@ struct ListClients: AsyncParsableCommand {
         commandName: "list",
         abstract: "Lists the clients.",
         discussion: """
-            The broker selects, sorts and limits. Fields of --where, --sort and --columns are
+            The broker selects, sorts and limits. The fields of --where, --sort and --columns are
               \(ClientField.allCases.map(\.rawValue).joined(separator: ", "))
 
-            A condition is a field, one of > >= < <= = != ~ (~: contains), and a number with its unit or a text. \
-            Sorted by a number, those with more come first.
+            A condition is a field, one of > >= < <= = != ~ (~: contains), and a number with its unit, or text. \
+            Sorted by a number, the largest come first.
 
             Examples:
               brokerctl clients list --filter 'sensors/#'
@@ -55,25 +55,27 @@ struct ListClients: AsyncParsableCommand {
 
     @Option(
         name: .customLong("where"),
-        help: ArgumentHelp("Only clients for which this holds; of several, all.", valueName: "condition"))
+        help: ArgumentHelp(
+            "Only clients that meet this condition; if repeated, all conditions.", valueName: "condition"))
     var conditions: [String] = []
 
     @Option(help: ArgumentHelp("Sort by this field.", valueName: "field"))
     var sort: String?
 
-    @Flag(help: "Turn the order round.")
+    @Flag(help: "Reverse the order.")
     var reverse = false
 
-    @Option(help: ArgumentHelp("The most that are listed.", valueName: "count"))
+    @Option(help: ArgumentHelp("List at most this many.", valueName: "count"))
     var limit: Int?
 
-    @Option(help: ArgumentHelp("The fields that are shown, or all.", valueName: "field,…"))
+    @Option(help: ArgumentHelp("The fields to show, or all.", valueName: "field,…"))
     var columns: String?
 
-    @Option(help: ArgumentHelp("Only those of this broker of a cluster, by name or number.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("Only the clients of this broker of a cluster, given by name or number.", valueName: "name"))
     var node: String?
 
-    @Flag(help: "List them again each second.")
+    @Flag(help: "Repeat the list each second.")
     var watch = false
 
     func validate() throws {
@@ -87,7 +89,7 @@ struct ListClients: AsyncParsableCommand {
         }
         if let sort { _ = try Self.field(sort, "--sort") }
         if let limit, limit < 1 { throw ValidationError("--limit: expected 1 or more") }
-        guard sort != nil || !reverse else { throw ValidationError("--reverse: it goes with --sort") }
+        guard sort != nil || !reverse else { throw ValidationError("--reverse requires --sort") }
         _ = try shownFields()
     }
 
@@ -207,10 +209,10 @@ struct ShowClient: AsyncParsableCommand {
 struct ChangePolicy: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "policy",
-        abstract: "Says what happens if a client takes less than it is sent, for all its subscriptions.",
+        abstract: "Sets what happens when a client is too slow, for all its subscriptions.",
         discussion: """
             close closes its connection, drop-oldest drops the oldest waiting messages, and latest sends only the newest of \
-            each topic; the client is told of a gap. It holds until the client subscribes again.
+            each topic; the client is told about the gap. The policy holds until the client subscribes again.
 
             Example:
               brokerctl clients policy eb1nqsfim875 drop-oldest
@@ -252,8 +254,8 @@ struct KickClients: AsyncParsableCommand {
               brokerctl clients kick --filter 'sensors/#' --reason "moved to another broker"
               brokerctl clients kick --user bob --ban 10m --note "sends too much"
 
-            With --ban they are kept out as well: by their users, or else by their addresses (of IPv6, the network of \
-            64 bits). Clients on this machine that have no user are not banned.
+            With --ban the clients are banned as well: by user, or by address if they have no user (with IPv6, the \
+            network of 64 bits). Clients on this machine without a user are not banned.
             """)
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
@@ -267,16 +269,16 @@ struct KickClients: AsyncParsableCommand {
     @Option(help: "All clients with a subscription covered by this filter; only # covers #.")
     var filter: String?
 
-    @Option(help: ArgumentHelp("Only clients of this broker of a cluster, by name or number.", valueName: "name"))
+    @Option(help: ArgumentHelp("Only clients of this broker of a cluster, given by name or number.", valueName: "name"))
     var node: String?
 
-    @Option(help: ArgumentHelp("What they are told in the CLOSE, at most 123 bytes.", valueName: "text"))
+    @Option(help: ArgumentHelp("The reason in the CLOSE frame, at most 123 bytes.", valueName: "text"))
     var reason: String?
 
     @Flag(help: "Only say how many would be disconnected.")
     var dryRun = false
 
-    @Option(help: ArgumentHelp("Keep them out for so long, such as 10m, 1h, 7d or ever.", valueName: "time"))
+    @Option(help: ArgumentHelp("Ban them for this time, such as 10m, 1h, 7d or ever.", valueName: "time"))
     var ban: String?
 
     @Option(help: ArgumentHelp("Why they are banned, for the list and the audit log.", valueName: "text"))
@@ -288,9 +290,9 @@ struct KickClients: AsyncParsableCommand {
         guard [id, user, filter].count(where: { $0 != nil }) == 1 else {
             throw ValidationError("kick: expected one of ID, --user and --filter")
         }
-        guard note == nil || ban != nil else { throw ValidationError("--note: it goes with --ban") }
+        guard note == nil || ban != nil else { throw ValidationError("--note requires --ban") }
         guard reason == nil || ban == nil else {
-            throw ValidationError("--reason: it goes without --ban, of which clients are told")
+            throw ValidationError("--reason and --ban exclude each other: clients are told that they are banned")
         }
         if let reason, !(1...KickRequest.maximumReason).contains(reason.utf8.count) {
             throw ValidationError("--reason: expected 1 to \(KickRequest.maximumReason) bytes")
@@ -307,7 +309,7 @@ struct KickClients: AsyncParsableCommand {
         request.isDryRun = dryRun
         request.node = node
         if !dryRun {
-            try consent.ask("Disconnect \(chosen ?? "all clients with a subscription inside \(filter ?? "")")?")
+            try consent.ask("Disconnect \(chosen ?? "all clients with a subscription covered by \(filter ?? "")")?")
         }
         let result = try await connection.ask(request)
         if connection.json { return result.print() }

@@ -25,7 +25,7 @@ struct ClusterStatus: AsyncParsableCommand {
         commandName: "status",
         abstract: "Shows how this broker follows the cluster's log.",
         discussion: """
-            The exit status is 1 if the cluster is a reason why the broker is not ready.
+            The exit status is 1 if the broker is not ready because of the cluster.
 
             Example:
               brokerctl cluster status --json
@@ -114,7 +114,7 @@ struct ClusterNodes: AsyncParsableCommand {
 struct ForgetNode: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "forget",
-        abstract: "Forgets a broker that does not come back.",
+        abstract: "Forgets a broker that will not come back.",
         discussion: """
             Example:
               brokerctl cluster forget 5f3c09a1b2c4d6e8
@@ -136,10 +136,11 @@ struct ForgetNode: AsyncParsableCommand {
 struct DrainNode: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "drain",
-        abstract: "Shuts a broker of the cluster down in order.",
+        abstract: "Shuts a broker of the cluster down gracefully.",
         discussion: """
-            As brokerctl drain at that broker: it is not ready any more, its clients are told to reconnect, what they have \
-            published is acknowledged, and it leaves the list of brokers. The others go on. It returns when the broker begins.
+            Like brokerctl drain at that broker: it stops being ready, tells its clients to reconnect, acknowledges what \
+            they have published, and leaves the list of brokers. The others continue. The command returns when the \
+            shutdown begins.
 
             Examples:
               brokerctl cluster drain b
@@ -149,7 +150,9 @@ struct DrainNode: AsyncParsableCommand {
     @Argument(help: "The broker's name or number, as `brokerctl cluster nodes` shows it.")
     var node: String
 
-    @Option(help: ArgumentHelp("Have clients come back over so long, such as 500ms, 60s or 10m.", valueName: "time"))
+    @Option(
+        help: ArgumentHelp(
+            "Spread the return of the clients over this time, such as 500ms, 60s or 10m.", valueName: "time"))
     var retrySpread: String?
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
@@ -162,9 +165,9 @@ struct DrainNode: AsyncParsableCommand {
         var request = DrainRequest()
         request.retrySpread = try DrainCommand.spread(retrySpread)
         request.node = node
-        try consent.ask("Shut the broker \(node) down?")
+        try consent.ask("Shut down the broker \(node)?")
         let result = try await connection.ask(request)
         if connection.json { return result.print() }
-        Output.print(Output.printable("the broker \(node) shuts down"))
+        Output.print(Output.printable("the broker \(node) is shutting down"))
     }
 }

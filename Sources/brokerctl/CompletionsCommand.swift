@@ -7,7 +7,7 @@ struct CompletionsCommand: ParsableCommand {
 
     static let configuration = CommandConfiguration(
         commandName: "completions",
-        abstract: "Prints what a shell needs to complete brokerctl's verbs and options.",
+        abstract: "Prints the script that a shell needs to complete brokerctl's verbs and options.",
         discussion: """
             Examples:
               brokerctl completions bash > /etc/bash_completion.d/brokerctl

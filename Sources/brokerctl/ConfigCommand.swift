@@ -86,8 +86,8 @@ struct ShowConfig: AsyncParsableCommand {
         commandName: "show",
         abstract: "Prints all settings of the running broker, of a file, or the defaults.",
         discussion: """
-            Without FILE and --defaults it asks the running broker, which does not tell secrets. Settings that wait for a \
-            restart are named at the top.
+            Without FILE and --defaults it shows the settings of the running broker, with secrets masked. Settings that \
+            wait for a restart are listed at the top.
 
             Examples:
               brokerctl config show
@@ -100,7 +100,7 @@ struct ShowConfig: AsyncParsableCommand {
     @Argument(help: "The file.")
     var file: String?
 
-    @Flag(help: "The defaults; no broker is asked.")
+    @Flag(help: "Print the defaults, without asking a broker.")
     var defaults = false
 
     @Flag(help: "Add what each setting means, and the optional settings that are not set.")
@@ -110,7 +110,7 @@ struct ShowConfig: AsyncParsableCommand {
     var manual = false
 
     func validate() throws {
-        guard file == nil || !defaults else { throw ValidationError("--defaults: it goes without FILE") }
+        guard file == nil || !defaults else { throw ValidationError("--defaults and FILE exclude each other") }
     }
 
     func run() async throws {

@@ -13,19 +13,19 @@ struct ConnectionOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "The broker's address instead: https://HOST:PORT, http://HOST:PORT or unix:/PATH. (default: $BROKER_URL)",
+            "The broker's address instead of its socket: https://HOST:PORT, http://HOST:PORT or unix:/PATH. (default: $BROKER_URL)",
             valueName: "url"))
     var url: String?
 
     @Option(
         help: ArgumentHelp(
-            "The broker of a `login` instead. (default: $BROKER_CONTEXT; without --socket, --url and their variables, the one of `context use`)",
+            "A broker that `login` has saved. (default: $BROKER_CONTEXT; without --socket, --url and their variables, the one of `context use`)",
             valueName: "name"))
     var context: String?
 
     @Option(
         help: ArgumentHelp(
-            "Accept an https:// broker's certificate from these authorities only, instead of the system's.",
+            "Trust these authorities for the certificate of an https:// broker, and not the system's.",
             valueName: "file"))
     var caFile: String?
 
@@ -35,18 +35,18 @@ struct ConnectionOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The private key of --cert-file, not encrypted.", valueName: "file"))
     var keyFile: String?
 
-    @Flag(help: "Accept any certificate of an https:// broker: others on the way can read and change the data.")
+    @Flag(help: "Accept any certificate of an https:// broker: anyone on the path can read and change the data.")
     var insecure = false
 
     @Option(
         help: ArgumentHelp(
-            "The token to present to the broker of --url: one of `token mint`, or a JWT. (default: $BROKER_TOKEN)",
+            "The token to present to the broker of --url: one that `token mint` has made, or a JWT. (default: $BROKER_TOKEN)",
             valueName: "token"))
     var token: String?
 
     @Option(
         help: ArgumentHelp(
-            "A file with that token instead, which nobody else may read; other users of the machine can see --token.",
+            "A file with that token, which only you may read; other users of the machine can see --token.",
             valueName: "file"))
     var tokenFile: String?
 
@@ -57,13 +57,13 @@ struct ConnectionOptions: ParsableArguments {
         if let url { _ = try Self.parse(url) }
         if let token, !Self.isToken(token) { throw ValidationError("--token: expected a token without spaces") }
         guard token == nil || tokenFile == nil else {
-            throw ValidationError("--token and --token-file: expected one of them")
+            throw ValidationError("--token and --token-file exclude each other")
         }
         guard (certFile == nil) == (keyFile == nil) else {
             throw ValidationError("--cert-file and --key-file go together")
         }
         guard caFile == nil || !insecure else {
-            throw ValidationError("--insecure: with --ca-file the certificate is verified")
+            throw ValidationError("--insecure and --ca-file exclude each other")
         }
     }
 
@@ -79,7 +79,7 @@ struct ConnectionOptions: ParsableArguments {
         if let socket { return try target(bySocket: socket) }
         if let name = context ?? Self.variable("BROKER_CONTEXT") {
             guard let found = try ContextFile.read()[name] else {
-                throw .usage("there is no context \(Output.printable(name)): brokerctl contexts lists them")
+                throw .usage("there is no context \(Output.printable(name)); brokerctl contexts lists them")
             }
             return try target(of: found)
         }
@@ -104,7 +104,7 @@ struct ConnectionOptions: ParsableArguments {
 
     private func target(bySocket path: String) throws(Failure) -> Target {
         guard token == nil, tokenFile == nil else {
-            throw .usage("--token: it goes with --url or --context; the admin socket needs none")
+            throw .usage("--token requires --url or --context; the admin socket needs no token")
         }
         return try checked(Target(endpoint: .unix(path: path), isSocket: true))
     }
@@ -124,7 +124,7 @@ struct ConnectionOptions: ParsableArguments {
     private func checked(_ target: Target) throws(Failure) -> Target {
         guard let option = securityOption else { return target }
         guard case .internet(_, _, isSecure: true) = target.endpoint else {
-            throw .usage("\(option): it goes with --url https://HOST:PORT")
+            throw .usage("\(option) requires --url https://HOST:PORT")
         }
         return target
     }

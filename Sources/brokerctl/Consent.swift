@@ -4,7 +4,7 @@ internal import Glibc
 
 /// Confirmation of a destructive verb, asked if a person is there to answer.
 struct Consent: ParsableArguments {
-    @Flag(name: .shortAndLong, help: "Do not ask for confirmation, which happens only if standard input is a terminal.")
+    @Flag(name: .shortAndLong, help: "Skip the confirmation, which is asked for only if standard input is a terminal.")
     var yes = false
 
     /// Returns if the answer is yes, or there is nobody to ask; otherwise throws.

@@ -78,7 +78,7 @@ struct ContextFile: Equatable {
     private static func folder() throws(Failure) -> String {
         if let home = ConnectionOptions.variable("XDG_CONFIG_HOME"), home.hasPrefix("/") { return home + "/broker" }
         guard let home = ConnectionOptions.variable("HOME") else {
-            throw .usage("contexts are kept in ~/.config/broker: $HOME is not set")
+            throw .usage("contexts are kept in ~/.config/broker, but $HOME is not set")
         }
         return home + "/.config/broker"
     }

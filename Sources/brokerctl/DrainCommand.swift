@@ -5,11 +5,11 @@ internal import Broker
 struct ReloadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reload",
-        abstract: "Has the broker read its configuration again.",
+        abstract: "Makes the broker reload its configuration.",
         discussion: """
-            As SIGHUP does: the configuration, the file of users and tokens, and keys. It returns when what they say \
-            holds, and says which settings have changed, and which wait for a restart. Where they have errors, what \
-            held before holds, and the errors are shown.
+            Like SIGHUP, it reloads the configuration, the file of users and tokens, and keys. It returns when they are \
+            in force, and shows which settings have changed and which wait for a restart. If there are errors, it shows \
+            them, and the old configuration stays in force.
 
             Examples:
               brokerctl reload
@@ -33,12 +33,12 @@ struct ReloadCommand: AsyncParsableCommand {
 struct DrainCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "drain",
-        abstract: "Shuts the broker down in order.",
+        abstract: "Shuts the broker down gracefully.",
         discussion: """
-            As SIGTERM does: no new connections, stored publications acknowledged, each client told when to come back. It \
-            returns when the broker begins.
+            Like SIGTERM: the broker accepts no new connections, acknowledges publications once they are stored, and \
+            tells each client when to come back. The command returns when the shutdown begins.
 
-            Clients come back at the rate of drain.reconnects_per_second, or at random within --retry-spread.
+            Clients come back at the rate of drain.reconnects_per_second, or at random times within --retry-spread.
 
             Examples:
               brokerctl drain
@@ -46,7 +46,9 @@ struct DrainCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
-    @Option(help: ArgumentHelp("Have clients come back over so long, such as 500ms, 60s or 10m.", valueName: "time"))
+    @Option(
+        help: ArgumentHelp(
+            "Spread the return of the clients over this time, such as 500ms, 60s or 10m.", valueName: "time"))
     var retrySpread: String?
 
     @OptionGroup var consent: Consent
@@ -57,16 +59,16 @@ struct DrainCommand: AsyncParsableCommand {
         guard let retrySpread else { return nil }
         guard let milliseconds = Quantity.milliseconds(retrySpread),
             milliseconds <= Double(DrainRequest.longestSpread)
-        else { throw ValidationError("--retry-spread: expected a time such as 500ms, 60s or 10m, a day at most") }
+        else { throw ValidationError("--retry-spread: expected a time such as 500ms, 60s or 10m, at most a day") }
         return Quantity.whole(milliseconds)
     }
 
     func run() async throws {
         var request = DrainRequest()
         request.retrySpread = try Self.spread(retrySpread)
-        try consent.ask("Shut the broker down?")
+        try consent.ask("Shut down the broker?")
         let result = try await connection.ask(request)
         if connection.json { return result.print() }
-        Output.print("the broker shuts down")
+        Output.print("the broker is shutting down")
     }
 }

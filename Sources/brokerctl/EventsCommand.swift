@@ -8,9 +8,9 @@ struct EventsCommand: AsyncParsableCommand {
         commandName: "events",
         abstract: "Prints the last events, and follows them.",
         discussion: """
-            An event is what an operator may have to know: a client that connected, left, was refused, is slow, dead or \
-            was kicked, a gap, the store that fails or recovers, a reload. The broker remembers log.event_memory bytes of \
-            them. Of one kind it keeps 1,000 in 10 s, and counts the rest (broker_events_total).
+            An event is something that an operator may need to know: a client connected, left, was refused, was kicked, is \
+            slow or dead; a gap; the store fails or recovers; a reload. The broker keeps the last log.event_memory bytes \
+            of events. It keeps at most 1,000 of one kind in 10 s, and counts the rest (broker_events_total).
 
             Examples:
               brokerctl events --since 10m --kind refused,slow
@@ -20,7 +20,7 @@ struct EventsCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
-    @Flag(name: .shortAndLong, help: "Go on with the events that come.")
+    @Flag(name: .shortAndLong, help: "Continue with new events as they arrive.")
     var follow = false
 
     @Option(
@@ -54,7 +54,7 @@ struct EventsCommand: AsyncParsableCommand {
         var list: [[UInt8]] = []
         while true {
             let answer = try await admin.ask(request).answer
-            if answer.missed > 0 { Output.complain("events that are missing here: \(answer.missed)") }
+            if answer.missed > 0 { Output.complain("missing events: \(answer.missed)") }
             if connection.json, !follow { list += answer.lines } else { answer.lines.forEach(show) }
             request.after = answer.next
             if answer.hasMore { continue }

@@ -8,7 +8,7 @@ struct ExplainCommand: ParsableCommand {
         abstract: "Says what an error, a close code, an event of the audit log or a setting means.",
         discussion: """
             It knows error codes, close codes of WebSockets, HTTP statuses, events of the audit log, and settings by \
-            their paths. Without CODE it lists all codes. No broker is asked.
+            their paths. Without CODE it lists all codes. It needs no broker.
 
             Examples:
               brokerctl explain rate-limited
@@ -19,7 +19,7 @@ struct ExplainCommand: ParsableCommand {
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
-    @Argument(help: "Such as rate-limited, 4410, 421, publish.denied or limits.pending.")
+    @Argument(help: "A code or setting, such as rate-limited, 4410, 421, publish.denied or limits.pending.")
     var code: String?
 
     func run() throws {
@@ -120,7 +120,7 @@ extension SettingsManual.Row {
         if !standard.isEmpty { text += "  default: \(standard)\n" }
         let when =
             switch change {
-            case "live": "a reload takes over a change"
+            case "live": "a reload applies a change"
             case "restart": "a change needs a restart"
             default: "not in this version"
             }

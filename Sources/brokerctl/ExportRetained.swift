@@ -6,11 +6,11 @@ internal import WSTransport
 struct ExportRetained: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",
-        abstract: "Prints retained values with their data, one JSON object a line.",
+        abstract: "Prints retained values with their data, one JSON object per line.",
         discussion: """
             Without FILTER it exports all topics, including those that begin with $. Data that is not text, and text that JSON
-            would change or make long, is written as base64, so `retained import` restores the exact bytes. Each value is read
-            when its turn comes; `brokerctl backup` copies the state of one moment.
+            would change or make long, is written as base64, so `retained import` restores the exact bytes. The values
+            are read one after the other; `brokerctl backup` copies the state of one moment.
 
             Examples:
               brokerctl retained export > values.jsonl

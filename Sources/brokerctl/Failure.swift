@@ -20,7 +20,7 @@ struct Failure: Error {
 
     /// Nothing answers, or the connection was lost.
     static func unreachable(_ endpoint: Endpoint, _ reason: String) -> Failure {
-        Failure(status: 2, message: "no broker reached at \(endpoint): \(reason)")
+        Failure(status: 2, message: "cannot reach a broker at \(endpoint): \(reason)")
     }
 
     /// Wrong usage.
@@ -34,7 +34,7 @@ struct Failure: Error {
     /// The WebSocket could not be opened.
     static func connecting(_ endpoint: Endpoint, _ error: any Error) -> Failure {
         guard case WS.HandshakeError.refused(let status, let body) = error else {
-            return .unreachable(endpoint, error is CancellationError ? "given up before it was open" : "\(error)")
+            return .unreachable(endpoint, error is CancellationError ? "cancelled before it was open" : "\(error)")
         }
         var failure = Failure.failed("\(endpoint): \(explanation(in: body) ?? "refused with status \(status)")")
         failure.isForNow = status == 429 || status == 503
@@ -50,13 +50,13 @@ struct Failure: Error {
         switch status {
         case 401 where target.authorization == nil:
             return .failed(
-                "\(target.endpoint): no credentials were shown; give --token-file or $BROKER_TOKEN, or brokerctl login")
+                "\(target.endpoint): no credentials were presented; use --token-file, $BROKER_TOKEN or brokerctl login")
         case 401:
             return .failed("\(target.endpoint): \(explained ?? "the credentials are not valid") (unauthenticated)")
         case 403: return .failed("\(target.endpoint): \(explained ?? "you may not administer it") (forbidden)")
         case 404:
             return .failed(
-                "\(target.endpoint): this listener has no administration: its configuration needs admin: true")
+                "\(target.endpoint): this listener does not offer administration; its configuration needs admin: true")
         default: return connecting(target.endpoint, error)
         }
     }

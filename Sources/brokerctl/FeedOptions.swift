@@ -15,7 +15,7 @@ struct FeedOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "First what is kept after a number (or EPOCH-SEQ), the last N of each topic (-N), of the last 10m, or all.",
+            "Begin with messages of the history: after a number (or EPOCH-SEQ), the last N of each topic (-N), of the last 10m, or all.",
             valueName: "seq|-n|10m|all|latest"))
     var since: String?
 

@@ -60,7 +60,7 @@ struct ImportRetained: AsyncParsableCommand {
                     continue
                 }
             case .tooLong:
-                tally.fail(lines.number, "longer than the broker takes, \(lines.maximumLength) bytes (too-large)")
+                tally.fail(lines.number, "longer than the broker accepts, \(lines.maximumLength) bytes (too-large)")
                 continue
             }
             while pending.count >= Self.window || (pendingBytes > Self.windowBytes && !pending.isEmpty) {

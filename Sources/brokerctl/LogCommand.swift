@@ -22,8 +22,8 @@ struct LogLevelCommand: AsyncParsableCommand {
         commandName: "level",
         abstract: "Shows or sets the log level of the running broker.",
         discussion: """
-            The level holds at once, for the time of --for, or until the next reload or start, which have it be \
-            log.level of the configuration.
+            The level takes effect at once and holds for the time of --for, or until the next reload or start, which \
+            restores log.level of the configuration.
 
             Examples:
               brokerctl log level
@@ -36,18 +36,18 @@ struct LogLevelCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
-    @Argument(help: "error, warning, info or debug; without one the level is shown.")
+    @Argument(help: "error, warning, info or debug; without it, the current level is shown.")
     var level: Level?
 
     @Option(
         name: .customLong("for"),
         help: ArgumentHelp(
-            "For how long, such as 10m or 1h, 7d at most. (default: until the next reload)", valueName: "time"))
+            "For how long, such as 10m or 1h, at most 7d. (default: until the next reload)", valueName: "time"))
     var time: String?
 
     func validate() throws {
-        guard time == nil || level != nil else { throw ValidationError("--for: it goes with a level") }
-        if time != nil, seconds == nil { throw ValidationError("--for: expected a time such as 10m, 7d at most") }
+        guard time == nil || level != nil else { throw ValidationError("--for requires a level") }
+        if time != nil, seconds == nil { throw ValidationError("--for: expected a time such as 10m, at most 7d") }
     }
 
     private var seconds: Int64? {

@@ -8,12 +8,13 @@ internal import WSTransport
 struct LoginCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "login",
-        abstract: "Remembers a broker and credentials for it, as a context that is used from then on.",
+        abstract: "Saves a broker and credentials for it as a context, and uses that from now on.",
         discussion: """
-            The credentials are a token, or with --user a password; without --token and --token-file they are asked for, or
-            read from the first line of standard input. They are tried first, and kept in ~/.config/broker/contexts.json
-            ($XDG_CONFIG_HOME), which nobody else may read. --ca-file, --cert-file and --key-file are remembered, too.
-            A token of `token mint --admin read --ttl 90d` is better than a password: it can do less, and ends.
+            The credentials are a token or, with --user, a password. Without --token and --token-file it asks for them, or
+            reads them from the first line of standard input. It tries them, then saves them in
+            ~/.config/broker/contexts.json ($XDG_CONFIG_HOME), which only you may read. It saves --ca-file, --cert-file
+            and --key-file, too. A token from `token mint --admin read --ttl 90d` is better than a password: it can do
+            less, and it expires.
 
             Examples:
               brokerctl login https://broker.example.com --name production
@@ -26,10 +27,10 @@ struct LoginCommand: AsyncParsableCommand {
     @Argument(help: "The broker's address: https://HOST:PORT, or http:// on this machine.")
     var address: String
 
-    @Option(help: ArgumentHelp("What the context is called. (default: HOST:PORT)", valueName: "name"))
+    @Option(help: ArgumentHelp("The name of the context. (default: HOST:PORT)", valueName: "name"))
     var name: String?
 
-    @Option(help: ArgumentHelp("The user whose password it is.", valueName: "name"))
+    @Option(help: ArgumentHelp("The user that the password belongs to.", valueName: "name"))
     var user: String?
 
     func run() async throws {
@@ -37,13 +38,14 @@ struct LoginCommand: AsyncParsableCommand {
             throw Failure.usage("login: expected only the broker's address")
         }
         guard !connection.insecure else {
-            throw Failure.usage("--insecure: a broker to log in to has to show a certificate; use --ca-file")
+            throw Failure.usage("--insecure: login verifies the certificate of the broker; use --ca-file")
         }
         var target = try connection.target(at: address, "login")
         try Self.check(target.endpoint)
         var context = BrokerContext(name: name ?? target.endpoint.hostField, url: address)
         guard BrokerContext.isName(context.name) else {
-            throw Failure.usage("--name: expected a name of 1 to 128 ASCII characters without spaces, and no - first")
+            throw Failure.usage(
+                "--name: expected a name of 1 to 128 ASCII characters without spaces, not beginning with -")
         }
         context.caFile = try Self.absolute(connection.caFile)
         context.certFile = try Self.absolute(connection.certFile)
@@ -66,7 +68,7 @@ struct LoginCommand: AsyncParsableCommand {
             return Output.printJSON(writer.bytes)
         }
         Output.print("logged in to \(context.name), \(Output.printable(context.identity))")
-        if let obstacle { Output.print("not for administration: \(Output.printable(obstacle))") }
+        if let obstacle { Output.print("no right to administer: \(Output.printable(obstacle))") }
     }
 
     /// Refuses to show credentials to everybody on the way.
@@ -74,12 +76,12 @@ struct LoginCommand: AsyncParsableCommand {
         guard case .internet(let host, _, isSecure: false) = endpoint else { return }
         let isHere = host == "localhost" || host.hasSuffix(".localhost") || host == "::1" || host.hasPrefix("127.")
         guard !isHere else { return }
-        throw .usage("login: over http:// everybody on the way would read the credentials: use https://")
+        throw .usage("login: over http:// anyone on the path could read the credentials; use https://")
     }
 
     private func takeCredentials(_ context: inout BrokerContext) throws(Failure) {
         if let token = try connection.givenToken() {
-            guard user == nil else { throw .usage("--user: it goes with a password, not with a token") }
+            guard user == nil else { throw .usage("--user is for a password, not for a token") }
             context.token = token
             return
         }
@@ -88,7 +90,7 @@ struct LoginCommand: AsyncParsableCommand {
         // A certificate says who it is.
         if user == nil, context.certFile != nil { return }
         if isAsked, user == nil {
-            Output.printPart("User (nothing: a token): ")
+            Output.printPart("User (leave empty for a token): ")
             user = readLine().flatMap { $0.isEmpty ? nil : $0 }
         }
         let secret = isAsked ? PasswordOptions.ask(user == nil ? "Token: " : "Password: ") : try Self.firstLine()
@@ -139,9 +141,9 @@ struct LoginCommand: AsyncParsableCommand {
 struct LogoutCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "logout",
-        abstract: "Forgets a context with its credentials.",
+        abstract: "Forgets a context and its credentials.",
         discussion: """
-            A token stays valid until it ends: `token revoke` takes it back.
+            A token stays valid until it expires; `token revoke` revokes it.
 
             Example:
               brokerctl logout production
@@ -164,7 +166,7 @@ struct LogoutCommand: ParsableCommand {
 struct ContextsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "contexts",
-        abstract: "Lists the brokers that somebody has logged in to, without their secrets.",
+        abstract: "Lists the saved contexts, without their secrets.",
         discussion: """
             Example:
               brokerctl contexts --json
@@ -199,7 +201,7 @@ struct ContextsCommand: ParsableCommand {
 struct ContextCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "context",
-        abstract: "Says which context is used where a command names no broker.",
+        abstract: "Lists contexts, and selects the one for commands that name no broker.",
         discussion: """
             Examples:
               brokerctl context list
@@ -211,7 +213,7 @@ struct ContextCommand: ParsableCommand {
 struct ListContexts: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
-        abstract: "Lists the brokers that somebody has logged in to, as `contexts` does.",
+        abstract: "Lists the saved contexts, as `contexts` does.",
         discussion: """
             Example:
               brokerctl context list

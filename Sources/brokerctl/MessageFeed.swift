@@ -127,7 +127,7 @@ struct MessageFeed {
 
     /// Connects again, however long that takes, and goes on where it was.
     private mutating func comeBack(_ failure: Failure, pause: Int?) async throws {
-        Output.complain("\(failure.message); coming back")
+        Output.complain("\(failure.message); reconnecting")
         var (pause, longest) = (pause, Self.firstPause)
         while true {
             // A random time: many may have lost their connections at the same moment.
@@ -139,7 +139,7 @@ struct MessageFeed {
                 let since = position.map { seq in epoch.map { "\($0)-\(seq)" } ?? String(seq) }
                 try await new.send(Self.request(subscription, since: since ?? subscription.since))
                 client = new
-                return Output.complain("connected again")
+                return Output.complain("reconnected")
             } catch let failure as Failure where failure.isPassing {
                 continue
             }

@@ -6,9 +6,9 @@ internal import WSTransport
 struct MintToken: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "mint",
-        abstract: "Makes a token of a user, and prints it once.",
+        abstract: "Makes a token for a user, and prints it once.",
         discussion: """
-            A token may be used for all that its user may, or for less.
+            A token allows everything that its user may do, or less.
 
             Examples:
               brokerctl token mint --user sensor7 --ttl 90d
@@ -18,34 +18,38 @@ struct MintToken: AsyncParsableCommand {
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var file: AccessFileOptions
 
-    @Option(help: ArgumentHelp("Whose token it is.", valueName: "name"))
+    @Option(help: ArgumentHelp("The user that the token is for.", valueName: "name"))
     var user: String
 
-    @Option(help: ArgumentHelp("It may publish to this filter only; may be given again.", valueName: "filter"))
+    @Option(help: ArgumentHelp("Allow publishing to this filter only; may be repeated.", valueName: "filter"))
     var publish: [String] = []
 
-    @Option(help: ArgumentHelp("It may subscribe to this filter only; may be given again.", valueName: "filter"))
+    @Option(help: ArgumentHelp("Allow subscribing to this filter only; may be repeated.", valueName: "filter"))
     var subscribe: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            "On /admin it may be used for read, write or operate; may be given again.", valueName: "right"))
+            "Allow read, write or operate on /admin; may be repeated.", valueName: "right"))
     var admin: [String] = []
 
-    @Option(help: ArgumentHelp("How long it lives, such as 10m, 1h or 90d. (default: for ever)", valueName: "time"))
+    @Option(
+        help: ArgumentHelp(
+            "How long it is valid, such as 10m, 1h or 90d. (default: without a limit)", valueName: "time"))
     var ttl: String?
 
     @Option(
         help: ArgumentHelp(
-            "It may be used from this address or network only; may be given again.", valueName: "network"))
+            "Accept it from this address or network only; may be repeated.", valueName: "network"))
     var from: [String] = []
 
-    @Option(help: ArgumentHelp("What people know it by.", valueName: "text"))
+    @Option(help: ArgumentHelp("A description for people.", valueName: "text"))
     var note: String = ""
 
     @Flag(
         name: .customLong("in-url"),
-        help: "For addresses (`?token=`), where others see it: it lives for an hour at most, which is the default.")
+        help:
+            "Accept it in addresses (`?token=`), where others can see it. It is then valid for at most an hour, which is the default."
+    )
     var inURL = false
 
     func run() async throws {
@@ -69,7 +73,7 @@ struct MintToken: AsyncParsableCommand {
 struct ListTokens: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
-        abstract: "Lists tokens by their ids; what a client shows is not known any more.",
+        abstract: "Lists tokens by their ids, without the tokens themselves.",
         discussion: """
             Example:
               brokerctl token list --json
@@ -105,7 +109,8 @@ struct ListTokens: AsyncParsableCommand {
 struct RevokeToken: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "revoke",
-        abstract: "Ends a token, all tokens of a user, or a JSON Web Token, and the connections that it opened.",
+        abstract:
+            "Revokes a token, all tokens of a user, or a JSON Web Token, and closes the connections that it opened.",
         discussion: """
             Examples:
               brokerctl token revoke q7Xk2mP9
@@ -120,14 +125,14 @@ struct RevokeToken: AsyncParsableCommand {
     @Argument(help: "The token's id: the 8 characters after bk_.")
     var id: String?
 
-    @Option(help: ArgumentHelp("All tokens of this user, those of login servers among them.", valueName: "name"))
+    @Option(help: ArgumentHelp("All tokens of this user, including those of login servers.", valueName: "name"))
     var user: String?
 
     @Option(
         help: ArgumentHelp(
             """
-            With --user: only those from before so long ago, such as 1h, or before a time such as 2026-11-29T06:00, or in \
-            Unix seconds. (default: now)
+            With --user: only tokens from before this time: 1h for an hour ago, a time such as 2026-11-29T06:00, or Unix \
+            seconds. (default: now)
             """, valueName: "time"), transform: RevokeToken.seconds)
     var before: Int64?
 
@@ -142,7 +147,7 @@ struct RevokeToken: AsyncParsableCommand {
         guard [id, user, jti].count(where: { $0 != nil }) == 1 else {
             throw ValidationError("expected an id, --user or --jti")
         }
-        guard before == nil || user != nil else { throw ValidationError("--before goes with --user") }
+        guard before == nil || user != nil else { throw ValidationError("--before requires --user") }
     }
 
     func run() async throws {

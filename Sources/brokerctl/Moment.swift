@@ -21,7 +21,7 @@ struct Moment {
         guard let moment = Moment(text) else {
             throw ValidationError(
                 Output.printable(
-                    "expected a time such as 10m, 1h or 7d, which are so long ago, or 2026-11-29T06:00, found \"\(text)\""
+                    "expected a time such as 10m, 1h or 7d (ago) or 2026-11-29T06:00, found \"\(text)\""
                 ))
         }
         return moment

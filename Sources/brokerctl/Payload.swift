@@ -65,7 +65,8 @@ struct PayloadOptions: ParsableArguments {
 
     @Option(
         name: .customLong("ttl"),
-        help: ArgumentHelp("How long to keep the message, in seconds, or such as 90s, 10m or 7d.", valueName: "time"))
+        help: ArgumentHelp(
+            "How long to keep the message: a number of seconds, or a time such as 90s, 10m or 7d.", valueName: "time"))
     var timeToLive: TimeSpan?
 
     /// In seconds.

@@ -8,11 +8,11 @@ internal import WSTransport
 struct PlanConfig: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "plan",
-        abstract: "Says what a reload of a file would change in the running broker.",
+        abstract: "Shows what a reload of a file would change in the running broker.",
         discussion: """
-            The running broker reads FILE as if it were its own, with its environment and its command line, and says \
-            which settings would hold at once, which would wait for a restart, and what connected clients would lose. \
-            Nothing changes. The exit status is 1 if the reload would be refused.
+            The running broker reads FILE as if it were its own, with its environment and its command line. It shows \
+            which settings would take effect at once, which would wait for a restart, and what connected clients would \
+            lose. It changes nothing. The exit status is 1 if the reload would be refused.
 
             Example:
               brokerctl config plan broker.yaml && cp broker.yaml /etc/broker/broker.yaml && brokerctl reload
@@ -64,7 +64,7 @@ struct PlanConfig: AsyncParsableCommand {
         ).print()
         Output.print("")
         if answer.changes.contains(where: \.needsRestart) {
-            Output.print("a restart disconnects all clients: \(answer.clients) now")
+            Output.print("a restart disconnects all clients, currently \(answer.clients)")
         }
         guard let losses = answer.losses else { return }
         let least = losses.isPartial ? "at least " : ""
@@ -79,10 +79,10 @@ struct PlanConfig: AsyncParsableCommand {
 struct DiffConfig: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "diff",
-        abstract: "Compares what holds in the running broker with its file as it is now, or with another.",
+        abstract: "Compares the settings in force with the broker's file as it is now, or with another file.",
         discussion: """
-            A line with - is what holds, one with + what the file, the environment and the command line say. Settings \
-            that wait for a restart are among them.
+            A line with - is a setting in force; one with + is what the file, the environment and the command line say. \
+            Settings that wait for a restart are included.
 
             Examples:
               brokerctl config diff

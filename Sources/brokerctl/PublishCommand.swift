@@ -13,9 +13,9 @@ struct PublishCommand: AsyncParsableCommand {
         discussion: """
             Without DATA the message is empty; an empty retained message removes the retained value.
 
-            --lines publishes each line of standard input, --json-lines each line as it is in the protocol: an object \
-            with topic, data, and options such as retain; a line without a topic goes to TOPIC. With --count, {n} in \
-            the topic and in DATA is the number of the message, from 1.
+            --lines publishes each line of standard input. With --json-lines each line is a JSON object as in the \
+            protocol, with topic, data, and options such as retain; a line without a topic goes to TOPIC. With --count, \
+            {n} in the topic and in DATA is the number of the message, from 1.
 
             Examples:
               brokerctl pub sensors/1/temp 21.5
@@ -48,16 +48,16 @@ struct PublishCommand: AsyncParsableCommand {
 
     @Option(
         name: [.customShort("H"), .customLong("header")],
-        help: ArgumentHelp("A header of the message; may be given several times.", valueName: "name: value"))
+        help: ArgumentHelp("A header of the message; may be repeated.", valueName: "name: value"))
     var headers: [String] = []
 
     @Flag(help: "Publish each line of standard input.")
     var lines = false
 
-    @Flag(help: "Publish each line of standard input, an object of JSON with topic and data.")
+    @Flag(help: "Publish each line of standard input, a JSON object with topic and data.")
     var jsonLines = false
 
-    @Option(help: "Publish so many messages, with {n} replaced by the number.")
+    @Option(help: "Publish this many messages, with {n} replaced by the number.")
     var count: Int?
 
     @Option(help: ArgumentHelp("The time between them, such as 10ms or 1s. (default: none)", valueName: "time"))
@@ -89,14 +89,14 @@ struct PublishCommand: AsyncParsableCommand {
         }
         guard topic != nil || jsonLines else { throw ValidationError("Missing expected argument '<topic>'") }
         if let count, count < 1 { throw ValidationError("--count: expected 1 or more") }
-        guard interval == nil || count != nil else { throw ValidationError("--interval: it goes with --count") }
+        guard interval == nil || count != nil else { throw ValidationError("--interval requires --count") }
         if let interval, Quantity.milliseconds(interval) == nil {
             throw ValidationError("--interval: expected a time such as 10ms or 1s")
         }
         if jsonLines,
             options.binary || options.base64 || options.type != nil || options.ttl != nil || retain || !headers.isEmpty
         {
-            throw ValidationError("--json-lines: each line says how it is published")
+            throw ValidationError("--json-lines: each line has its own options")
         }
     }
 
@@ -146,7 +146,7 @@ struct PublishCommand: AsyncParsableCommand {
             if !reader.hasLine { try await queue.settleAll() }
             guard let line = try reader.next() else { return }
             guard case .line(let bytes) = line else {
-                throw Failure.failed("line \(reader.number): longer than the broker takes (too-large)")
+                throw Failure.failed("line \(reader.number): longer than the broker accepts (too-large)")
             }
             let id = queue.count + 1
             if lines {
@@ -233,7 +233,8 @@ struct PublicationQueue {
         guard request.count <= longest else {
             throw Failure.failed(
                 Self.named(
-                    name, "the message takes \(request.count) bytes as JSON, the broker takes \(longest) (too-large)"))
+                    name, "the message takes \(request.count) bytes as JSON, the broker accepts \(longest) (too-large)")
+            )
         }
         if open.count >= Self.window { try await settle() }
         count += 1

@@ -10,9 +10,9 @@ struct RecordCommand: AsyncParsableCommand {
         commandName: "record",
         abstract: "Writes messages with their times, for `replay`.",
         discussion: """
-            Each line is a message as one JSON object; bytes are base64. Retained values come first, unless \
-            --no-snapshot leaves them out. Messages that were missed have a line of their own. When the connection breaks, \
-            it comes back and goes on after the last message. Ctrl-C ends it.
+            Each line is a message as one JSON object; binary data is base64. Retained values come first, unless \
+            --no-snapshot leaves them out. A line of its own reports missed messages. If the connection breaks, it \
+            reconnects and continues after the last message. Ctrl-C ends it.
 
             Examples:
               brokerctl record 'sensors/#' > day.jsonl

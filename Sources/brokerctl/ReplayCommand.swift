@@ -10,8 +10,8 @@ struct ReplayCommand: AsyncParsableCommand {
         commandName: "replay",
         abstract: "Publishes a record again, with its timing.",
         discussion: """
-            The messages of `record` are published in their order, with the pauses that were between them. Retained \
-            values are published as such, those of the beginning at once. Messages get new numbers and times.
+            Publishes the messages of `record` in their order, with the pauses between them. Retained values are \
+            retained again, and those at the beginning are published at once. Messages get new numbers and times.
 
             Examples:
               brokerctl replay day.jsonl
@@ -26,10 +26,10 @@ struct ReplayCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How many times faster than it was, such as 10 or 0.5, or max: without pauses.", valueName: "factor"))
+            "How many times as fast as the original, such as 10 or 0.5, or max: without pauses.", valueName: "factor"))
     var speed = "1"
 
-    @Option(help: ArgumentHelp("What to put before each topic.", valueName: "text"))
+    @Option(help: ArgumentHelp("A prefix for each topic.", valueName: "text"))
     var prefix = ""
 
     /// `nil`: without pauses.
@@ -67,7 +67,7 @@ struct ReplayCommand: AsyncParsableCommand {
     /// The message of a line; `nil`: it has none.
     private static func message(_ line: LineReader.Line, at number: Int) throws(Failure) -> RecordedMessage? {
         guard case .line(let bytes) = line else {
-            throw .failed("line \(number): longer than the broker takes (too-large)")
+            throw .failed("line \(number): longer than the broker accepts (too-large)")
         }
         if bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { return nil }
         do throws(Failure) {

@@ -7,12 +7,12 @@ internal import Glibc
 struct ReplyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reply",
-        abstract: "Answers requests with what a command of the shell prints.",
+        abstract: "Answers requests with the output of a shell command.",
         discussion: """
-            The command gets the payload of the request as standard input (or the JSON object, with --json), and $TOPIC \
-            and $TYPE. What it prints is the reply, as text if it is UTF-8 and else as bytes. Requests are answered one \
-            at a time. A command that fails is named, and its request gets no reply; the exit status is 1 in the end. \
-            Messages that ask for no reply are left out. Ctrl-C ends it.
+            The command gets the payload of the request as standard input (with --json, the JSON object), and $TOPIC \
+            and $TYPE. What it prints is the reply, as text if it is UTF-8, otherwise as binary data. Requests are \
+            answered one at a time. If a command fails, this is reported, its request gets no reply, and the exit status \
+            at the end is 1. Messages that ask for no reply are ignored. Ctrl-C ends it.
 
             Examples:
               brokerctl reply sums --exec 'jq add' --type application/json
@@ -67,7 +67,7 @@ struct ReplyCommand: AsyncParsableCommand {
         }
         // What was sent has arrived when the broker has answered the CLOSE.
         await client.close()
-        if failed > 0 { throw Failure.failed("--exec: \(failed) of \(count ?? 0) commands have failed") }
+        if failed > 0 { throw Failure.failed("--exec: \(failed) of \(count ?? 0) commands failed") }
     }
 
     private func subscription() -> [UInt8] {

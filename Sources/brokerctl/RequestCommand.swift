@@ -7,8 +7,8 @@ struct RequestCommand: AsyncParsableCommand {
         commandName: "request",
         abstract: "Publishes a request, and prints the reply.",
         discussion: """
-            The payload of the reply is printed as it is, and with --json the whole reply as one object. Without a reply \
-            in time the exit status is 1.
+            Prints the payload of the reply unchanged or, with --json, the whole reply as one object. If no reply comes \
+            in time, the exit status is 1.
 
             Examples:
               brokerctl request sums '[1,2]' --type application/json
@@ -26,7 +26,8 @@ struct RequestCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How long to wait for the reply, in seconds, or such as 500ms; 10 s if it is not given.", valueName: "time")
+            "How long to wait for the reply: a number of seconds, or a time such as 500ms. (default: 10 s)",
+            valueName: "time")
     )
     var timeout: TimeSpan?
 

@@ -82,8 +82,8 @@ struct GetRetained: AsyncParsableCommand {
         commandName: "get",
         abstract: "Prints the exact bytes of a retained value, or the values that a filter matches.",
         discussion: """
-            On a terminal, control characters are shown as \\u{…}. Of a filter with wildcards each value is a line, \
-            TOPIC DATA as `sub` prints it.
+            On a terminal, control characters are shown as \\u{…}. With a filter that has wildcards, each value \
+            is a line, TOPIC DATA, as `sub` prints it.
 
             Examples:
               brokerctl retained get sensors/1/temp

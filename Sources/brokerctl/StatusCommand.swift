@@ -34,7 +34,7 @@ struct StatusCommand: AsyncParsableCommand {
             ("state", status.failure == nil ? "ready" : "not ready"),
             ("running", Quantity.span(seconds: status.uptimeSeconds)),
             ("listening", status.listen.joined(separator: ", ")),
-            ("reactors", "\(status.reactors), which send by \(status.backend)"),
+            ("reactors", "\(status.reactors), sending with \(status.backend)"),
             ("connections", "\(status.connections)"),
             ("clients", "\(status.clients)"),
             ("subscriptions", "\(status.subscriptions)"),
@@ -54,7 +54,7 @@ struct StatusCommand: AsyncParsableCommand {
             lines.append(("descriptors", "\(open) of \(most)"))
         }
         for certificate in status.certificates {
-            let words = certificate.seconds.map { $0 < 0 ? "has ended" : "ends in \(Quantity.span(seconds: $0))" }
+            let words = certificate.seconds.map { $0 < 0 ? "has expired" : "expires in \(Quantity.span(seconds: $0))" }
             lines.append(("certificate", "\(certificate.file) \(words ?? "cannot be read")"))
         }
         lines.append(("memory", Quantity.size(status.memoryBytes)))

@@ -9,15 +9,16 @@ struct SubscribeCommand: AsyncParsableCommand {
         commandName: "sub",
         abstract: "Prints messages as they arrive, retained values first.",
         discussion: """
-            Each line is TOPIC DATA, with bytes as base64:…, or one JSON object with --json, or the payload alone with \
-            --raw. A terminal gets the time before it, and colours (unless NO_COLOR is set). When the connection breaks, \
-            it comes back and goes on after the last message; what cannot be brought is said to be missing. Ctrl-C ends it.
+            Each line is TOPIC DATA, with binary data as base64:…; with --json it is a JSON object, with --raw the payload \
+            alone. On a terminal the time comes first, in colours (unless NO_COLOR is set). If the connection breaks, it \
+            reconnects, continues after the last message, and reports messages that the history no longer has. Ctrl-C \
+            ends it.
 
             --format has the fields {topic} {data} {seq} {time} {type} {retained}, and \\n, \\t and {{ for a brace.
 
-            --exec runs a command of the shell for each message, one at a time, with the payload as standard input (or \
-            the JSON object, with --json) and $TOPIC, $SEQ, $TIME, $TYPE and $RETAINED. A command that fails is named, \
-            and the exit status is 1 in the end.
+            --exec runs a shell command for each message, one at a time, with the payload as standard input (with \
+            --json, the JSON object) and $TOPIC, $SEQ, $TIME, $TYPE and $RETAINED. If a command fails, this is reported, \
+            and the exit status at the end is 1.
 
             Examples:
               brokerctl sub 'sensors/+/temp'
@@ -38,10 +39,10 @@ struct SubscribeCommand: AsyncParsableCommand {
             "What happens if this program is too slow: close, drop-oldest or latest.", valueName: "policy"))
     var slow: String?
 
-    @Option(help: ArgumentHelp("Print each message like this.", valueName: "text"))
+    @Option(help: ArgumentHelp("Print each message in this format.", valueName: "text"))
     var format: String?
 
-    @Option(help: ArgumentHelp("Run this command of the shell for each message.", valueName: "command"))
+    @Option(help: ArgumentHelp("Run this shell command for each message.", valueName: "command"))
     var exec: String?
 
     @Flag(help: "Print the payloads alone, byte for byte, each with a line end.")
@@ -53,10 +54,10 @@ struct SubscribeCommand: AsyncParsableCommand {
             throw ValidationError("--slow: expected one of \(known)")
         }
         guard format == nil || exec == nil, format == nil || !connection.json else {
-            throw ValidationError("--format: it goes without --exec and --json")
+            throw ValidationError("--format cannot be combined with --exec or --json")
         }
         guard !raw || format == nil && exec == nil && !connection.json else {
-            throw ValidationError("--raw: it goes without --format, --exec and --json")
+            throw ValidationError("--raw cannot be combined with --format, --exec or --json")
         }
     }
 
@@ -95,7 +96,7 @@ struct SubscribeCommand: AsyncParsableCommand {
             }
         }
         await messages.close()
-        if failed > 0 { throw Failure.failed("--exec: \(failed) of \(feed.count ?? 0) commands have failed") }
+        if failed > 0 { throw Failure.failed("--exec: \(failed) of \(feed.count ?? 0) commands failed") }
     }
 
     /// Runs a command for a message; returns whether it went well.

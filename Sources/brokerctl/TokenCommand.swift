@@ -7,7 +7,7 @@ internal import WSTransport
 struct TokenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "token",
-        abstract: "Makes, lists, checks and ends tokens; signs JSON Web Tokens for development.",
+        abstract: "Makes, lists, checks and revokes tokens; signs JSON Web Tokens for development.",
         discussion: """
             Examples:
               brokerctl token mint --user sensor7 --ttl 90d
@@ -26,7 +26,7 @@ struct SignToken: AsyncParsableCommand {
         commandName: "sign",
         abstract: "Signs a JSON Web Token, for development.",
         discussion: """
-            In operation, a login server does this.
+            In production, a login server does this.
 
             Examples:
               openssl genpkey -algorithm ed25519 -out private.pem
@@ -48,19 +48,19 @@ struct SignToken: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The user that the token is for.", valueName: "name"))
     var aud: String?
 
-    @Option(help: ArgumentHelp("Another claim: JSON, or else text; may be given again.", valueName: "name=value"))
+    @Option(help: ArgumentHelp("Another claim, as JSON or text; may be repeated.", valueName: "name=value"))
     var claim: [String] = []
 
-    @Option(help: ArgumentHelp("How long it lives, such as 90s, 10m, 1h or 7d.", valueName: "time"))
+    @Option(help: ArgumentHelp("How long it is valid, such as 90s, 10m, 1h or 7d.", valueName: "time"))
     var ttl: String = "1h"
 
     @Option(help: ArgumentHelp("The name of the key in the key set.", valueName: "name"))
     var kid: String?
 
-    @Option(help: ArgumentHelp("The algorithm. (default: as the key is)", valueName: "name"))
+    @Option(help: ArgumentHelp("The algorithm. (default: that of the key)", valueName: "name"))
     var alg: String?
 
-    @Flag(help: "Read claims, an object a line, from standard input, and print a token for each.")
+    @Flag(help: "Read claims from standard input, one JSON object per line, and print a token for each.")
     var lines = false
 
     private func show(_ token: String) {
@@ -87,7 +87,7 @@ struct SignToken: AsyncParsableCommand {
         var reader = try LineReader(path: "-")
         while let line = try reader.next() {
             guard case .line(let bytes) = line, (try? JSONObject.parse(bytes.span)) != nil else {
-                throw Failure.failed("line \(reader.number): expected an object of JSON")
+                throw Failure.failed("line \(reader.number): expected a JSON object")
             }
             show(try sign(bytes, by: signing, algorithm))
         }
@@ -112,7 +112,7 @@ struct SignToken: AsyncParsableCommand {
     }
 
     private func claims() throws -> [UInt8] {
-        guard let sub else { throw Failure.usage("--sub: whom the token is about is missing") }
+        guard let sub else { throw Failure.usage("--sub is missing: the user that the token is for") }
         guard let life = Quantity.seconds(ttl), life > 0 else {
             throw Failure.usage("--ttl: expected a time such as 90s, 10m, 1h or 7d")
         }
@@ -133,7 +133,7 @@ struct SignToken: AsyncParsableCommand {
             let name = String(each[..<equals])
             // A token that says something twice is refused.
             guard names.insert(name.exact).inserted else {
-                throw Failure.usage("--claim: \(name) is there already, or has an option of its own")
+                throw Failure.usage("--claim: \(name) is given twice, or has an option of its own")
             }
             writer.name(escaping: name)
             if JSONScanner.validate(value.span) {
@@ -151,12 +151,11 @@ struct SignToken: AsyncParsableCommand {
 struct CheckToken: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
-        abstract: "Says who a token is and what it may do, or why it is refused.",
+        abstract: "Says which user a token belongs to and what it allows, or why it is refused.",
         discussion: """
-            Tokens are read from standard input or a file, one a line: arguments are seen by others. The running broker \
-            is asked. With --file, the broker's own tokens are checked by a file of users and tokens; with --keys, JSON Web \
-            Tokens by a key. The exit status is 1 where one of them \
-            is not valid.
+            Reads tokens from standard input or a file, one per line, because other users can see arguments. The running \
+            broker checks them. With --file, the broker's own tokens are checked against a file of users and tokens; with \
+            --keys, JSON Web Tokens against a key. The exit status is 1 if one of them is not valid.
 
             Examples:
               brokerctl token check < token.txt
@@ -170,7 +169,7 @@ struct CheckToken: AsyncParsableCommand {
     @Argument(help: "The file with the tokens; - is standard input.")
     var source: String = "-"
 
-    @Option(help: ArgumentHelp("The address that they are shown from.", valueName: "address"))
+    @Option(help: ArgumentHelp("The address of the client that presents them.", valueName: "address"))
     var address: String?
 
     @Option(
@@ -180,27 +179,28 @@ struct CheckToken: AsyncParsableCommand {
     @Option(help: ArgumentHelp("With --keys: the issuer.", valueName: "name"))
     var iss: String?
 
-    @Option(help: ArgumentHelp("With --keys: whom they have to be for.", valueName: "name"))
+    @Option(help: ArgumentHelp("With --keys: the audience.", valueName: "name"))
     var aud: String?
 
     @Option(
         help: ArgumentHelp(
-            "With --keys: an algorithm that is accepted; may be given again. (default: all)", valueName: "name"))
+            "With --keys: an accepted algorithm; may be repeated. (default: all)", valueName: "name"))
     var alg: [String] = []
 
     func validate() throws {
         // It is not repeated: what is on standard error may be kept.
         if OpaqueToken(source) != nil || OpaqueToken.isJWT(source) && source.hasPrefix("ey") {
             throw ValidationError(
-                "a token is no argument, as others can see it: give a file, or standard input as with < token.txt")
+                "other users can see arguments, so a token must not be one: give a file, or standard input with < token.txt"
+            )
         }
         if keys == nil {
             guard iss == nil, aud == nil, alg.isEmpty else {
-                throw ValidationError("--iss, --aud and --alg go with --keys")
+                throw ValidationError("--iss, --aud and --alg require --keys")
             }
         } else {
             guard iss != nil, aud != nil else { throw ValidationError("--keys: --iss and --aud are missing") }
-            guard address == nil else { throw ValidationError("--address: the broker is asked, without --keys") }
+            guard address == nil else { throw ValidationError("--address and --keys exclude each other") }
         }
     }
 
@@ -257,7 +257,7 @@ struct CheckToken: AsyncParsableCommand {
         var algorithms = Set<SignatureAlgorithm>()
         for name in alg {
             guard let found = SignatureAlgorithm(rawValue: name) else {
-                throw Failure.usage("--alg: there is no \(name)")
+                throw Failure.usage("--alg: there is no algorithm \(name)")
             }
             algorithms.insert(found)
         }

@@ -6,10 +6,11 @@ internal import WSTransport
 struct TopCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "top",
-        abstract: "Shows the broker and its busiest clients, again each second.",
+        abstract: "Shows the broker and its busiest clients, updated each second.",
         discussion: """
-            Keys: p m b r s sort by pending bytes, messages published, bytes sent, round trip and subscriptions; k \
-            disconnects a client, after a question; q or Ctrl-C ends it. Without a terminal a line is printed each second, with --json an object.
+            Keys: p, m, b, r and s sort by pending bytes, messages published, bytes sent, round trip and subscriptions; k \
+            disconnects a client, after confirmation; q or Ctrl-C quits. Without a terminal it prints a line each second, \
+            with --json an object.
 
             Examples:
               brokerctl top
@@ -19,10 +20,10 @@ struct TopCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
-    @Option(help: ArgumentHelp("Sort by this field of `clients` at first.", valueName: "field"))
+    @Option(help: ArgumentHelp("The field of `clients` to sort by at first.", valueName: "field"))
     var sort = ClientField.pending.rawValue
 
-    @Option(help: "End after this many times.")
+    @Option(help: "End after this many updates.")
     var count: Int?
 
     func validate() throws {

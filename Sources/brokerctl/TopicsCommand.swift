@@ -23,7 +23,9 @@ struct TopicsCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("How long to count publications, 0 to 60.", valueName: "seconds"))
     var seconds = 1.0
 
-    @Option(help: ArgumentHelp("Only what this broker of a cluster knows, by name or number.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "Only topics that this broker of a cluster knows, given by name or number.", valueName: "name"))
     var node: String?
 
     func validate() throws {

@@ -9,8 +9,8 @@ struct UsersCommand: AsyncParsableCommand {
         commandName: "users",
         abstract: "Adds, changes, removes and lists users.",
         discussion: """
-            The running broker does it, and the change holds when the command returns. With --file it is done to a file \
-            of users and tokens alone, which a broker takes over within two seconds.
+            The running broker makes the change, which is in force when the command returns. With --file only a file of \
+            users and tokens is changed; a broker that uses it loads it within two seconds.
 
             Examples:
               brokerctl users add alice --role dashboard
@@ -44,10 +44,10 @@ struct AddUser: AsyncParsableCommand {
     @Argument(help: "The user's name.")
     var name: String
 
-    @Option(help: ArgumentHelp("A role; may be given again.", valueName: "name"))
+    @Option(help: ArgumentHelp("A role; may be repeated.", valueName: "name"))
     var role: [String] = []
 
-    @Flag(help: "Without a password: the user logs in by tokens or by a certificate.")
+    @Flag(help: "Add the user without a password, to log in with tokens or a certificate.")
     var noPassword = false
 
     func validate() throws {
@@ -74,7 +74,7 @@ struct AddUser: AsyncParsableCommand {
 struct SetPassword: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "password",
-        abstract: "Gives a user another password; what the old one began ends.",
+        abstract: "Changes a user's password, and ends what was opened with the old one.",
         discussion: """
             Example:
               brokerctl users password alice
@@ -113,7 +113,7 @@ struct RemoveUser: AsyncParsableCommand {
     var name: String
 
     func run() async throws {
-        try consent.ask("Remove \(name) with all tokens?")
+        try consent.ask("Remove \(name) and all tokens?")
         let tokens = try await file.ask(RemoveUserRequest(user: name), connection).tokens
         Output.print("removed: \(Output.printable(name)), \(tokens) \(tokens == 1 ? "token" : "tokens")")
     }
@@ -123,7 +123,7 @@ struct RemoveUser: AsyncParsableCommand {
 struct DisableUser: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "disable",
-        abstract: "Lets a user log in no more, in whatever way; nothing is removed.",
+        abstract: "Keeps a user from logging in by any means; nothing is removed.",
         discussion: """
             Example:
               brokerctl users disable alice
@@ -167,7 +167,7 @@ struct EnableUser: AsyncParsableCommand {
 struct UserRoles: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "role",
-        abstract: "Gives a user roles, and takes them away.",
+        abstract: "Adds and removes roles of a user.",
         discussion: """
             Example:
               brokerctl users role alice +operator -dashboard
@@ -179,7 +179,7 @@ struct UserRoles: AsyncParsableCommand {
     @Argument(help: "The user's name.")
     var name: String
 
-    @Argument(parsing: .allUnrecognized, help: "+ROLE gives a role, -ROLE takes it away.")
+    @Argument(parsing: .allUnrecognized, help: "+ROLE adds a role, -ROLE removes it.")
     var changes: [String]
 
     func run() async throws {
@@ -196,7 +196,7 @@ struct UserRoles: AsyncParsableCommand {
 struct ListUsers: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
-        abstract: "Lists users; no password and no token is shown.",
+        abstract: "Lists users, without passwords and tokens.",
         discussion: """
             Example:
               brokerctl users list --json

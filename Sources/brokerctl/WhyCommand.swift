@@ -6,11 +6,11 @@ internal import WSTransport
 struct WhyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "why",
-        abstract: "Says what became of a topic's last messages for a client.",
+        abstract: "Explains what happened to a topic's last messages for a client.",
         discussion: """
-            Which of its filters match or why none does, which rule allows it, and for each message whether it was refused, \
-            sent, acknowledged by the client's TCP, is waiting or was dropped. The broker remembers log.flight_memory bytes \
-            of messages an event loop.
+            Shows which of the client's filters match or why none does, which rule allows it, and for each message whether \
+            it was refused, sent, acknowledged by the client's TCP or dropped, or is waiting. The broker remembers \
+            log.flight_memory bytes of messages per event loop.
 
             Examples:
               brokerctl why 4f2k7w9x1a sensors/1/temp
@@ -19,7 +19,7 @@ struct WhyCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
-    @Argument(help: "The client's name.")
+    @Argument(help: "The client's id, as listed.")
     var client: String
 
     @Argument(help: "The topic.")
@@ -30,7 +30,7 @@ struct WhyCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The broker of a cluster that is asked, by name or number. (default: the one that has the client)",
+            "The broker of a cluster to ask, by name or number. (default: the one that has the client)",
             valueName: "name"))
     var node: String?
 
@@ -69,8 +69,8 @@ struct TraceCommand: AsyncParsableCommand {
         commandName: "trace",
         abstract: "Shows each decision about a topic or a client as it is made.",
         discussion: """
-            A line each: accepted, delivered to so many clients, waiting for a slow client, dropped, a gap, refused and why. \
-            Where many messages match, lines that are too many are counted.
+            Prints a line for each: accepted, delivered to how many clients, waiting for a slow client, dropped, a gap, \
+            refused and why. If too many messages match, the surplus lines are only counted.
 
             Examples:
               brokerctl trace --topic 'sensors/#' --seconds 10
@@ -87,13 +87,13 @@ struct TraceCommand: AsyncParsableCommand {
 
     @Option(
         name: .customLong("seconds"),
-        help: ArgumentHelp("End after this time. (default: go on)", valueName: "seconds"))
+        help: ArgumentHelp("End after this time. (default: never)", valueName: "seconds"))
     var span: TimeSpan?
 
     private var seconds: Double? { span?.seconds }
 
     func validate() throws {
-        guard topic != nil || client != nil else { throw ValidationError("give --topic or --client") }
+        guard topic != nil || client != nil else { throw ValidationError("expected --topic or --client") }
         guard seconds.map({ $0 > 0 && $0 <= 86_400 }) ?? true else {
             throw ValidationError("--seconds: expected more than 0, and at most 86400")
         }
@@ -107,7 +107,7 @@ struct TraceCommand: AsyncParsableCommand {
         while true {
             request.isLast = end.map { MonotonicTime.now >= $0 } ?? false
             let answer = try await admin.ask(request).answer
-            if answer.missed > 0 { Output.complain("decisions that are missing here: \(answer.missed)") }
+            if answer.missed > 0 { Output.complain("missing decisions: \(answer.missed)") }
             for line in answer.lines { EventsCommand.show(line, asJSON: connection.json) }
             if request.isLast { break }
             try await Task.sleep(for: .milliseconds(100))

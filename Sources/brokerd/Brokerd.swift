@@ -10,18 +10,18 @@ struct Brokerd: ParsableCommand {
         commandName: "brokerd",
         abstract: "A publish/subscribe message broker that speaks WebSocket and HTTP.",
         discussion: """
-            With no options it serves 127.0.0.1:8080, keeps its data in ./data and lets everybody on this machine in.
+            Without options it serves 127.0.0.1:8080, keeps its data in ./data and accepts every client on this machine.
 
               brokerd                                        try it
               brokerd --listen 127.0.0.1:9000 --data-dir /var/lib/broker
               brokerd --config /etc/broker/broker.yaml       every setting; see Config/broker.yaml
-              brokerd --config broker.yaml --check           say what is wrong with it and exit
+              brokerd --config broker.yaml --check           report its errors and exit
 
-            A variable of the environment sets any setting but those of a list's items, and goes before the file:
+            Environment variables set any setting except those of list items, and override the file:
             BROKER_LIMITS_MESSAGE=4MiB is limits.message: 4MiB.
 
-            SIGTERM and SIGINT shut down in order, SIGHUP reads the configuration again. Changed certificates are
-            taken over by themselves.
+            SIGTERM and SIGINT shut down gracefully, SIGHUP reloads the configuration. Changed certificates are
+            loaded automatically.
             """,
         version: "brokerd \(BrokerVersion.current)")
 
@@ -62,7 +62,7 @@ struct Brokerd: ParsableCommand {
         do throws(Errno) {
             supervisor = try Supervisor.ofProcess()
         } catch {
-            Self.complain("brokerd: the service manager of NOTIFY_SOCKET cannot be told anything: \(error)")
+            Self.complain("brokerd: cannot notify the service manager at NOTIFY_SOCKET: \(error)")
             supervisor = nil
         }
         let descriptors = Machine.raiseDescriptorLimit()
@@ -77,7 +77,7 @@ struct Brokerd: ParsableCommand {
         warn(of: settings, log)
         for (name, nearest) in ConfigurationEnvironment.ofProcess().misspelt {
             log.warning(
-                "a variable of the environment sets nothing", metadata: ["name": "\(name)", "nearest": "\(nearest)"])
+                "an environment variable matches no setting", metadata: ["name": "\(name)", "nearest": "\(nearest)"])
         }
         if let aside = broker.movedAside {
             log.error(
@@ -91,7 +91,7 @@ struct Brokerd: ParsableCommand {
         }
         if descriptors < Broker.descriptorsNeeded(for: settings.limits.connections) {
             log.warning(
-                "fewer descriptors than limits.connections needs: clients beyond them are refused",
+                "fewer file descriptors than limits.connections needs; clients beyond them are refused",
                 metadata: ["descriptors": "\(descriptors)", "connections": "\(settings.limits.connections)"])
         }
         log.info(
@@ -106,7 +106,7 @@ struct Brokerd: ParsableCommand {
         guard serve(broker, &signals, sink, supervisor) == .again else { return }
         // Sockets that a service manager has passed are closed, and it passes them again.
         guard !Broker.hasGivenSockets else { throw ExitCode(1) }
-        Self.complain("brokerd: cannot begin again: \(ProcessImage.begin())")
+        Self.complain("brokerd: cannot restart: \(ProcessImage.begin())")
         throw ExitCode(1)
     }
 
@@ -133,7 +133,7 @@ struct Brokerd: ParsableCommand {
             case nil:
                 if broker.isToBeginAgain, isReadable(log) {
                     supervisor?.tell(.reloading)
-                    log.info("beginning again with the copy of another broker's store")
+                    log.info("restarting with the copy of another broker's store")
                     broker.drain()
                     return .again
                 }
@@ -160,13 +160,13 @@ struct Brokerd: ParsableCommand {
                     level = broker.logThreshold.state()
                     warn(of: new, log)
                     log.info(
-                        "settings read again",
+                        "settings reloaded",
                         metadata: fixed.isEmpty ? [:] : ["needs_restart": "\(fixed.joined(separator: " "))"])
-                    supervisor?.tell(.ready, .status("settings read again"))
+                    supervisor?.tell(.ready, .status("settings reloaded"))
                 } catch {
                     broker.reloads.failed("\(error)")
                     log.error("the settings have errors; keeping the old ones", metadata: ["errors": "\(error)"])
-                    supervisor?.tell(.ready, .status("the settings have errors; the old ones hold"))
+                    supervisor?.tell(.ready, .status("the settings have errors; the old ones stay in force"))
                 }
             }
         }
@@ -180,7 +180,7 @@ struct Brokerd: ParsableCommand {
             throw ValidationError(refusal)
         } catch {
             log.error(
-                "cannot begin again with the copy of another broker's store, as the settings have errors",
+                "cannot restart with the copy of another broker's store, because the settings have errors",
                 metadata: ["errors": "\(error)"])
             return false
         }
@@ -194,7 +194,7 @@ struct Brokerd: ParsableCommand {
             log.warning("an administrator has set the log level", metadata: ["level": "\(last)"])
         }
         if new.chosen == nil {
-            log.info("the log level is the configuration's again", metadata: ["level": "\(new.level)"])
+            log.info("the log level is that of the configuration again", metadata: ["level": "\(new.level)"])
         }
         old = new
     }
@@ -224,7 +224,7 @@ struct Brokerd: ParsableCommand {
                 "loaded the changed file of users and tokens", metadata: ["file": "\(file)", "entries": "\(users)"])
         case .refused(let errors):
             log.error(
-                "the file of users and tokens has errors; keeping what it said before",
+                "the file of users and tokens has errors; keeping the previous users and tokens",
                 metadata: ["errors": "\(errors)"])
         }
     }
@@ -244,7 +244,8 @@ struct Brokerd: ParsableCommand {
             Self.complain("\(name): warning: there is no such setting, did you mean \(nearest)?")
         }
         for file in Broker.exposedKeys(in: settings) {
-            Self.complain("\(config ?? "settings"): warning: others may read the private key \(file): chmod go-rwx")
+            Self.complain(
+                "\(config ?? "settings"): warning: other users may read the private key \(file): chmod go-rwx")
         }
         for warning in settings.ruleWarnings + Broker.placeWarnings(in: settings) {
             Self.complain("\(config ?? "settings"): warning: \(warning)")

@@ -86,7 +86,7 @@ def test_a_page_that_offers_a_token_alone_is_told_what_to_offer(harness, path, s
     socket = harness.broker.websocket(path, subprotocols=[f"bearer.{harness.device}"], headers=origin)
     assert "sec-websocket-protocol" not in socket.headers
     assert socket.receive_close() == (
-        4400, f"Offer the subprotocol {subprotocol} beside bearer.TOKEN: a token is never chosen.")
+        4400, f"Offer the subprotocol {subprotocol} beside bearer.TOKEN, because the broker never selects a token.")
 
 
 def test_only_a_short_token_may_be_in_an_address(harness):
@@ -348,7 +348,7 @@ def test_the_limits_of_a_rule_and_their_reload(start_broker, tmp_path):
         assert role in text
         harness.broker.config_file.write_text(text.replace(role, f"{role}, limits: {{ {limits} }}"))
         harness.broker.send_signal(signal.SIGHUP)
-        harness.broker.wait_for_line("settings read again", since=since)
+        harness.broker.wait_for_line("settings reloaded", since=since)
     one, two = (harness.broker.session(headers=bearer(harness.device)) for _ in range(2))
     one.subscribe(["config/a", "config/b"])
     limit("subscriptions: 3, publish_rate: 2, connections: 2")

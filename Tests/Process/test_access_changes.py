@@ -142,7 +142,7 @@ def test_a_broken_file_changes_nothing(harness):
     good = harness.file.path.read_text()
     with open(harness.file.path, "w") as file:
         file.write('{"user":"device7"}\n{"user":\n')
-    line = harness.broker.wait_for_line("keeping what it said before")
+    line = harness.broker.wait_for_line("keeping the previous users and tokens")
     assert "access.jsonl:2: " in line
     assert session.request(op="publish", topic="sensors/device7/t", data=1)["op"] == "ok"
     assert harness.broker.http("POST", "/t/news/a", body="x", headers=bearer(harness.editor)).status == 200
@@ -150,7 +150,7 @@ def test_a_broken_file_changes_nothing(harness):
     with open(harness.file.path, "w") as file:
         # Half-written, as by a tool that was interrupted.
         file.write(good[:-20])
-    harness.broker.wait_for_line("keeping what it said before", since=since)
+    harness.broker.wait_for_line("keeping the previous users and tokens", since=since)
     assert harness.broker.http("POST", "/t/news/a", body="x", headers=bearer(harness.editor)).status == 200
     with open(harness.file.path, "w") as file:
         file.write(good)
@@ -159,7 +159,7 @@ def test_a_broken_file_changes_nothing(harness):
     os.chmod(harness.file.path, 0o644)
     with open(harness.file.path, "a") as file:
         file.write('{"user":"extra"}\n')
-    assert "chmod go-rwx" in harness.broker.wait_for_line("keeping what it said before", since=since)
+    assert "chmod go-rwx" in harness.broker.wait_for_line("keeping the previous users and tokens", since=since)
 
 
 def test_a_storm_of_reloads_keeps_everybody(harness):
@@ -168,6 +168,6 @@ def test_a_storm_of_reloads_keeps_everybody(harness):
     for _ in range(100):
         harness.broker.send_signal(signal.SIGHUP)
         harness.file.write()
-    harness.broker.wait_for_line("settings read again")
+    harness.broker.wait_for_line("settings reloaded")
     assert session.request(op="publish", topic="sensors/device7/t", data=1)["op"] == "ok"
     assert harness.broker.http("POST", "/t/news/a", body="x", headers=bearer(harness.editor)).status == 200

@@ -81,16 +81,16 @@ def test_what_is_refused_says_so(broker):
     assert said(broker.control("users", "remove", "nobody"), 1) == "brokerctl: there is no user nobody (not-found)\n"
     file = broker.data / "access.jsonl"
     file.write_text("{\n")
-    assert "access.jsonl:1: expected an object" in said(broker.control("users", "add", "s2", "--no-password"), 1)
+    assert "access.jsonl:1: expected a JSON object" in said(broker.control("users", "add", "s2", "--no-password"), 1)
     # What held before still holds.
     assert publish(broker, basic("s1", SECRET)) == 200
 
 
 def test_without_a_broker_the_file_is_to_be_named(tmp_path):
     socket = ("--socket", str(tmp_path / "admin.sock"))
-    assert said(run_control(*socket, "users", "add", "a", "--no-password"), 2).endswith("; without a broker, name the file by --file\n")
+    assert said(run_control(*socket, "users", "add", "a", "--no-password"), 2).endswith("; to work without a broker, name the file with --file\n")
     assert said(run_control("users", "add", "a", "--no-password", "--file", str(tmp_path / "access.jsonl"))) == "added: a\n"
-    assert said(run_control(*socket, "acl", "explain", "a", "publish", "x"), 2).endswith("name a configuration by --config\n")
+    assert said(run_control(*socket, "acl", "explain", "a", "publish", "x"), 2).endswith("name a configuration with --config\n")
 
 
 def test_changes_and_requests_at_the_same_time_all_hold(broker):
@@ -120,7 +120,7 @@ def test_a_token_for_addresses_lives_for_an_hour(broker, start):
     (entry,) = broker.control_json("token", "list")
     assert entry["expires"] - entry["created"] == 3600
     assert broker.http("GET", f"/t/sensors/a?token={token}").status == 404
-    assert "an hour at most" in said(broker.control("token", "mint", "--user", "s1", "--in-url", "--ttl", "2h"), 64)
+    assert "at most an hour" in said(broker.control("token", "mint", "--user", "s1", "--in-url", "--ttl", "2h"), 64)
     other = start(query_tokens="none")
     said(other.control("users", "add", "s1", "--no-password"))
     assert "access.query_tokens: none" in said(other.control("token", "mint", "--user", "s1", "--in-url"), 1)
@@ -136,13 +136,13 @@ def test_a_token_is_checked(broker):
     shown = check(token, "--address", "10.1.2.3")
     assert shown.startswith("valid s1\n  kind     token\n") and "  roles    sensor\n" in shown
     assert "  may      publish sensors/s1/#\n" in shown and "  at most  publish sensors/s1/t\n" in shown
-    assert check(token, status=1) == "refused another address than it is for\n"
+    assert check(token, status=1) == "refused not valid from this address\n"
     wrong = token[:-1] + ("A" if token[-1] != "A" else "B")
     assert check(wrong, status=1) == "refused wrong secret\n"
     assert check("bk_abcdefgh_" + "0" * 43, status=1) == "refused unknown token\n"
     said(broker.control("users", "disable", "s1"))
     assert check(token, status=1) == "refused the user is disabled\n"
-    assert json.loads(check("x", "--json", status=1)) == {"valid": False, "reason": "no token of this broker's"}
+    assert json.loads(check("x", "--json", status=1)) == {"valid": False, "reason": "not a token of this broker"}
 
 
 def test_so_many_changes_wait_for_the_file(start_broker):
@@ -195,7 +195,7 @@ def test_the_running_broker_explains(broker):
     less = bearer(mint(broker, "--publish", "sensors/s1/t"))
     limited = broker.session(headers=less).welcome["client"]
     assert broker.control("acl", "explain", "--client", limited, "publish", "sensors/s1/u").stdout.decode() == (
-        "denied: its token is for less\n"
+        "denied: its token does not allow it\n"
         "  rules[0] role sensor: publish sensors/{user}/# = sensors/s1/#  matches\n"
         "  its token, at most: publish sensors/s1/t  does not match\n")
     assert broker.control("acl", "explain", "--client", limited, "read").stdout.decode() == (

@@ -206,7 +206,7 @@ def test_a_changed_rule_holds_for_the_next_request(harness):
     since = len(harness.broker.lines)
     harness.broker.config_file.write_text(harness.config.replace("{ role: reader, admin: [read]", "{ role: reader, admin: [write]"))
     harness.broker.send_signal(signal.SIGHUP)
-    harness.broker.wait_for_line("settings read again", since=since)
+    harness.broker.wait_for_line("settings reloaded", since=since)
     assert administrator.error("status") == "forbidden"
     assert administrator.error("kick", client="none") == "not-found"
 

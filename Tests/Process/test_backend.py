@@ -27,7 +27,7 @@ def in_use(broker):
     reactors = {name: samples[f'broker_reactors{{backend="{name}"}}'] for name in ("epoll", "io_uring")}
     other = {"epoll": "io_uring", "io_uring": "epoll"}[status["backend"]]
     assert reactors == {status["backend"]: status["reactors"], other: 0}
-    assert f"send by {status['backend']}\n" in broker.control("status").stdout.decode()
+    assert f"sending with {status['backend']}\n" in broker.control("status").stdout.decode()
     return status["backend"]
 
 

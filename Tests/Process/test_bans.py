@@ -165,7 +165,7 @@ def test_what_cannot_be_banned(broker, arguments, words):
 
 @pytest.mark.parametrize("arguments, words", [
     (("bans", "add", "user", "a", "--for", "soon"), "--for"), (("clients", "kick", "--user", "a", "--ban", "0s"), "--ban"),
-    (("clients", "kick", "--user", "a", "--note", "x"), "--note: it goes with --ban"),
+    (("clients", "kick", "--user", "a", "--note", "x"), "--note requires --ban"),
 ])
 def test_what_is_asked_wrongly(broker, arguments, words):
     assert words in said(broker.control(*arguments), 64)

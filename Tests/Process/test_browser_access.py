@@ -220,7 +220,7 @@ def test_a_page_that_offers_its_token_alone_is_told_where_the_browser_tells_it(h
     for path, subprotocol in PLACES:
         told = {
             Chromium: "closed 1006",
-            Firefox: f"open []; closed 4400 Offer the subprotocol {subprotocol} beside bearer.TOKEN: a token is never chosen.",
+            Firefox: f"open []; closed 4400 Offer the subprotocol {subprotocol} beside bearer.TOKEN, because the broker never selects a token.",
         }[type(browser)]
         assert open_with(browser, path, [f"bearer.{harness.device}"]).startswith(told)
 

@@ -61,7 +61,7 @@ def test_a_certificate_that_ends_soon(start_broker, tmp_path):
 
 def test_a_broker_that_is_not_there_is_critical(tmp_path):
     done = run_control("check", "--socket", str(tmp_path / "none.sock"))
-    assert done.returncode == 2 and done.stdout.startswith(b"BROKER CRITICAL - no broker reached") and not done.stderr
+    assert done.returncode == 2 and done.stdout.startswith(b"BROKER CRITICAL - cannot reach a broker") and not done.stderr
 
 
 def test_what_cannot_be_told_is_unknown(start_broker, tmp_path):

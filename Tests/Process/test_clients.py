@@ -131,7 +131,7 @@ def test_columns_are_chosen(broker, crowd):
     (["--where", "pending"], "expected FIELD"), (["--where", "pending > much"], "expected a number of bytes"),
     (["--where", "age > 5"], "expected a time"), (["--where", "rtt ~ 5ms"], "expected a time"),
     (["--where", "subscriptions > 0x1"], "expected a number"), (["--where", "user > bob"], "expected = != or ~"),
-    (["--limit", "0"], "expected 1 or more"), (["--reverse"], "goes with --sort"), (["--columns", "id,,user"], 'no field ""'),
+    (["--limit", "0"], "expected 1 or more"), (["--reverse"], "requires --sort"), (["--columns", "id,,user"], 'no field ""'),
     (["--where", "a"] * 9, "at most 8")])
 def test_what_cannot_be_asked_is_bad_usage(broker, arguments, advice):
     done = broker.control("clients", *arguments)
@@ -190,7 +190,7 @@ def test_a_reason_is_told(broker):
 
 @pytest.mark.parametrize("arguments, advice", [
     (["--reason", "x" * 124], "1 to 123 bytes"), (["--reason", "é" * 62], "1 to 123 bytes"), (["--reason", ""], "1 to 123 bytes"),
-    (["--reason", "x", "--ban", "10m"], "without --ban")])
+    (["--reason", "x", "--ban", "10m"], "exclude each other")])
 def test_reasons_that_cannot_be_told(broker, arguments, advice):
     done = broker.control("clients", "kick", "none", *arguments)
     assert done.returncode == 64 and advice in done.stderr.decode()

@@ -119,14 +119,14 @@ def test_a_rule_that_denies_all_that_it_allows_is_told(start_broker, tmp_path):
 def test_a_group_that_cannot_reach_the_admin_socket_is_told(start_broker, tmp_path):
     """The data directory is its owner's alone, whether it is there already or not."""
     group = "admin: { socket_group: nogroup%s }\n"
-    warning = "warning: admin.socket_group is of no use: the group nogroup may not enter ./data: name an admin.socket elsewhere\n"
+    warning = "warning: admin.socket_group has no effect, because the group nogroup may not enter ./data: set admin.socket to another place\n"
     done, file = check(tmp_path, group % "")
     assert done.returncode == 0 and done.stdout == f"{file}: {warning}{file}: ok\n"
     (tmp_path / "data").mkdir(0o700)
     assert check(tmp_path, group % "")[0].stdout == f"{file}: {warning}{file}: ok\n"
     (tmp_path / "open").mkdir(0o755)
     assert check(tmp_path, group % ", socket: ./open/admin.sock")[0].stdout == f"{file}: ok\n"
-    start_broker(group % "").wait_for_line("admin.socket_group is of no use")
+    start_broker(group % "").wait_for_line("admin.socket_group has no effect")
 
 
 def test_no_password_of_an_address_is_printed(tmp_path):
@@ -345,7 +345,7 @@ def test_a_variable_goes_before_the_file_and_an_option_before_it(start_broker):
     session.subscribe("one")
     assert session.request(op="subscribe", filter="two")["code"] == "limit-exceeded"
     assert session.request(op="publish", topic="0123456789", data=1)["code"] == "bad-topic"
-    assert broker.wait_for_line("a variable of the environment sets nothing").endswith(
+    assert broker.wait_for_line("an environment variable matches no setting").endswith(
         "name=BROKER_LIMITS_MESAGE nearest=BROKER_LIMITS_MESSAGE")
 
 

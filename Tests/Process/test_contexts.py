@@ -67,7 +67,7 @@ def test_every_kind_of_verb_works_over_the_network(harness, person):
 
 def test_what_is_wrong_is_said(harness, person, tmp_path):
     url = ["--url", harness.url]
-    assert "no credentials were shown" in person.run(*url, "status", status=1)
+    assert "no credentials were presented" in person.run(*url, "status", status=1)
     assert "(unauthenticated)" in person.run(*url, "--token", wrong(harness.tokens["chief"]), "status", status=1)
     told = person.run(*url, "--token", harness.tokens["guest"], "status", status=1)
     assert "read, write or operate" in told and "(forbidden)" in told
@@ -117,7 +117,7 @@ def test_a_password(harness, person):
 
 def test_a_token_that_is_not_for_administration_is_kept_and_says_so(harness, person):
     shown = person.run("login", harness.url, input=token(harness, "guest"))
-    assert "not for administration" in shown and "read, write or operate" in shown
+    assert "no right to administer" in shown and "read, write or operate" in shown
 
 
 def test_an_option_and_a_variable_come_before_the_context_in_use(harness, person):
@@ -128,10 +128,10 @@ def test_an_option_and_a_variable_come_before_the_context_in_use(harness, person
     assert person.run("reload", BROKER_CONTEXT="chief") == "reloaded\n"
     assert person.run("context", "use", "chief") == "in use: chief\n"
     assert person.run("reload") == "reloaded\n"
-    assert "no broker reached at /none" in person.run("--socket", "/none", "status", status=2)
-    assert "no broker reached at /none" in person.run("status", status=2, BROKER_SOCKET="/none")
+    assert "cannot reach a broker at /none" in person.run("--socket", "/none", "status", status=2)
+    assert "cannot reach a broker at /none" in person.run("status", status=2, BROKER_SOCKET="/none")
     # A secret is shown to the broker that it is for, and to no other.
-    assert "no credentials were shown" in person.run("--url", harness.url, "status", status=1)
+    assert "no credentials were presented" in person.run("--url", harness.url, "status", status=1)
     assert person.run("reload", BROKER_TOKEN=harness.tokens["reader"]) == "reloaded\n"
     assert "operate" in person.run("reload", "--token", harness.tokens["reader"], status=1)
     assert "there is no context" in person.run("--context", "none", "status", status=64)
@@ -142,7 +142,7 @@ def test_logging_out(harness, person):
     person.run("login", harness.url, "--name", "two", input=token(harness, "chief"))
     assert person.run("logout") == "forgotten: two\n"
     assert "no context is in use" in person.run("logout", status=1)
-    assert "no broker reached" in person.run("status", status=2)
+    assert "cannot reach a broker" in person.run("status", status=2)
     person.run("logout", "one")
     assert json.loads(person.run("contexts", "--json")) == []
     assert harness.tokens["chief"] not in person.file.read_text()
@@ -181,7 +181,7 @@ def test_what_is_typed_is_not_shown(harness, person):
             shown += os.read(own, 4096)
 
     try:
-        read(b"(nothing: a token): ")
+        read(b"(leave empty for a token): ")
         os.write(own, b"chief\n")
         read(b"Password: ")
         os.write(own, b"the chief himself\n")

@@ -75,7 +75,7 @@ def test_a_token_in_an_argument_is_refused_and_not_repeated(broker):
     token = "bk_q7Xk2mP9_" + "a" * 43
     for text in (token, "eyJhbGciOiJub25lIn0.e30.c2ln"):
         refused = told(broker.control("token", "check", text), 64)
-        assert "a token is no argument" in refused and text not in refused
+        assert "a token must not be one" in refused and text not in refused
 
 
 def test_tokens_are_revoked_by_a_time(start_broker):
@@ -108,7 +108,7 @@ def test_why_says_what_a_client_of_the_socket_is_allowed_by(broker):
         wait_until(lambda: broker.control_json("subscriptions"), "the subscription")
         (client,) = broker.control_json("clients")
         lines = told(broker.control("why", client["id"], "a")).splitlines()
-        assert "right    may subscribe: it came by the administration socket" in lines
+        assert "right    may subscribe: it came through the admin socket" in lines
     finally:
         follower.kill()
         follower.wait()

@@ -128,7 +128,7 @@ def test_a_reload_finds_room_when_descriptors_run_out(start_broker):
     connections = knock(broker, 300)
     assert is_reset(connections[-1])
     broker.send_signal(signal.SIGHUP)
-    broker.wait_for_line("settings read again")
+    broker.wait_for_line("settings reloaded")
 
 
 @pytest.mark.parametrize(("config", "reason"), [
@@ -161,13 +161,13 @@ def test_refusals_are_counted_by_their_reason(start_broker):
 
 def test_fewer_descriptors_than_connections_is_a_warning(start_broker):
     broker = start_broker("limits: { connections: 200 }\n", limits={resource.RLIMIT_NOFILE: 231})
-    line = broker.wait_for_line("fewer descriptors than limits.connections needs")
+    line = broker.wait_for_line("fewer file descriptors than limits.connections needs")
     assert "warning" in line
 
 
 def test_enough_descriptors_are_no_warning(start_broker):
     broker = start_broker("limits: { connections: 200 }\n", limits={resource.RLIMIT_NOFILE: 232})
-    assert not any("fewer descriptors" in line for line in broker.lines)
+    assert not any("fewer file descriptors" in line for line in broker.lines)
 
 
 def test_clients_of_a_socket_in_the_file_system_have_no_address(start_broker, tmp_path):

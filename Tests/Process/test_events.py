@@ -155,8 +155,8 @@ def test_the_store_fails_and_recovers(start_broker):
     wait_until(recovered, "the store has recovered")
     assert len(recovered()) == 1
     assert len(events(broker, "store-failed")) == 1
-    broker.wait_for_line("error the store does not take messages reason=")
-    broker.wait_for_line("info the store takes messages again")
+    broker.wait_for_line("error the store does not accept messages reason=")
+    broker.wait_for_line("info the store accepts messages again")
 
 
 def test_a_disk_that_works_again_is_told_without_a_message(start_broker, tmp_path):

@@ -45,7 +45,7 @@ def test_the_manual_says_the_same():
     assert of("error", "code", "status", "meaning", "again") == errors
     assert of("status", "code", "error", "meaning") == bare(rows("protocol.md", "| HTTP status | code |"))
     assert of("close", "code", "meaning", "again") == rows("protocol.md", "| code | meaning | come back?")
-    events = [[name, meaning] for names, meaning in rows("security.md", "| event | of what")
+    events = [[name, meaning] for names, meaning in rows("security.md", "| event | meaning")
               for name in re.findall("`([^`]+)`", names)]
     assert of("audit", "code", "meaning") == events
 

@@ -219,7 +219,7 @@ def test_rules_are_reloaded(start_broker):
     broker.config_file.write_text('history:\n  - { filter: "chat/#", messages: 5 }\n')
     printed = len(broker.lines)
     broker.send_signal(1)
-    broker.wait_for_line("settings read again", since=printed)
+    broker.wait_for_line("settings reloaded", since=printed)
     session = broker.session()
     wait_until(lambda: session.publish("chat/a", "now", ack="stored")["stored"], "the rule to count")
     messages, gaps, _ = collect(OverJSON(broker, "chat/#", since).receive)

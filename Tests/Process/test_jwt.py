@@ -260,13 +260,13 @@ def test_sign_makes_the_claims_that_were_asked_for(keys):
 def test_sign_says_nothing_twice(keys, claim):
     done = run_control("token", "sign", "--key", keys.files["P-256"], "--sub", "alice", "--claim", "tenant=t1", "--claim", claim)
     assert (done.returncode, done.stdout) == (64, b"")
-    assert f"--claim: {claim.split('=')[0]} is there already, or has an option of its own".encode() in done.stderr
+    assert f"--claim: {claim.split('=')[0]} is given twice, or has an option of its own".encode() in done.stderr
 
 
 def test_sign_takes_only_objects_from_lines(keys):
     done = run_control("token", "sign", "--key", keys.files["P-256"], "--lines", input=b'{"sub":"a"}\n["sub"]\n')
     assert done.returncode == 1 and done.stdout.count(b"\n") == 1
-    assert b"line 2: expected an object of JSON" in done.stderr
+    assert b"line 2: expected a JSON object" in done.stderr
 
 
 def test_a_key_that_others_may_read_signs_nothing(keys, tmp_path):

@@ -78,7 +78,7 @@ def test_what_was_taken_before_a_limit_was_lowered_can_be_given_up(start_broker)
     session.publish(long, 1, retain=True)
     broker.config_file.write_text("limits: { topic: 10 }\n")
     broker.send_signal(signal.SIGHUP)
-    broker.wait_for_line("settings read again")
+    broker.wait_for_line("settings reloaded")
     assert session.request(op="subscribe", filter=long)["code"] == "bad-filter"
     assert session.request(op="unsubscribe", filter=long)["op"] == "ok"
     assert broker.control("retained", "get", long).stdout.strip() == b"1"
@@ -93,7 +93,7 @@ def test_a_value_from_before_a_limit_was_lowered_is_read_and_removed_over_http(s
     broker.publish(long, "kept", "retain")
     broker.config_file.write_text("limits: { topic: 10 }\n")
     broker.send_signal(signal.SIGHUP)
-    broker.wait_for_line("settings read again")
+    broker.wait_for_line("settings reloaded")
     assert broker.retained(long).body == b"kept"
     assert broker.http("HEAD", f"/t/{long}").status == 200
     assert broker.http("PUT", f"/t/{long}?retain", body=b"new").error_code == "bad-topic"

@@ -30,7 +30,7 @@ def test_a_level_comes_back_by_itself(start_broker):
     broker = start_broker("log: { level: info }\n")
     done(broker.control("log", "level", "debug", "--for", "1s"))
     broker.wait_for_line("an administrator has set the log level level=debug")
-    broker.wait_for_line("the log level is the configuration's again level=info")
+    broker.wait_for_line("the log level is that of the configuration again level=info")
     assert broker.control_json("log", "level") == {"level": "info", "configured": "info"}
 
 
@@ -83,8 +83,8 @@ def test_a_change_of_the_level_is_in_the_audit_log(start_broker, tmp_path):
 
 @pytest.mark.parametrize("arguments, advice", [
     (["loud"], "'loud'"), (["debug", "--for", "soon"], "expected a time such as 10m"),
-    (["debug", "--for", "8d"], "7d at most"), (["debug", "--for", "0s"], "expected a time such as 10m"),
-    (["--for", "10m"], "it goes with a level")])
+    (["debug", "--for", "8d"], "at most 7d"), (["debug", "--for", "0s"], "expected a time such as 10m"),
+    (["--for", "10m"], "requires a level")])
 def test_levels_and_times_that_are_none(broker, arguments, advice):
     assert advice in done(broker.control("log", "level", *arguments), 64)
 

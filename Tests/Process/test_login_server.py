@@ -150,7 +150,7 @@ def test_a_reload_that_asks_at_other_times_keeps_the_keys(keys, login):
     login.broker.config_file.write_text(login.broker.config_file.read_text().replace("roles_claim:", "refresh: 60s\n      roles_claim:"))
     since = len(login.broker.lines)
     login.broker.send_signal(signal.SIGHUP)
-    login.broker.wait_for_line("settings read again", since=since)
+    login.broker.wait_for_line("settings reloaded", since=since)
     login.broker.wait_for_line("no new keys of an issuer", since=since)
     assert published(login, "t/x", token) == 200
 
@@ -163,7 +163,7 @@ def test_reloads_leave_no_threads(keys, start_broker):
         broker.config_file.write_text(config % (f"a{number}", "s" * 32))
         since = len(broker.lines)
         broker.send_signal(signal.SIGHUP)
-        broker.wait_for_line("settings read again", since=since)
+        broker.wait_for_line("settings reloaded", since=since)
         token = jwt.encode({**claims, "aud": f"a{number}"}, "s" * 32, algorithm="HS256")
         assert broker.http("POST", "/t/t/x", b"x", {"Authorization": f"Bearer {token}"}).status == 200
     names = [path.read_text().strip() for path in Path(f"/proc/{broker.process.pid}/task").glob("*/comm")]
@@ -183,7 +183,7 @@ def test_reloads_leave_no_stacks_of_threads_that_fetched(keys, login):
         login.broker.config_file.write_text(config.replace("roles_claim:", f"refresh: {60 + number}s\n      roles_claim:"))
         since = len(login.broker.lines)
         login.broker.send_signal(signal.SIGHUP)
-        login.broker.wait_for_line("settings read again", since=since)
+        login.broker.wait_for_line("settings reloaded", since=since)
     threads = len(list(Path(f"/proc/{login.broker.process.pid}/task").iterdir()))
     # The C library keeps 40 MiB of those that have ended, for new threads.
     assert stacks(login.broker) <= threads + 5

@@ -37,7 +37,7 @@ def test_a_rate_that_is_lifted_reaches_the_connected(start_broker):
     assert answers == ["ok", "error"]
     broker.config_file.write_text("limits: { publish_rate: unlimited }\n")
     broker.send_signal(signal.SIGHUP)
-    broker.wait_for_line("settings read again")
+    broker.wait_for_line("settings reloaded")
     for number in range(50):
         assert session.request(op="publish", topic="a", data=number)["op"] == "ok"
     assert [post() for _ in range(50)] == [200] * 50
@@ -50,7 +50,7 @@ def test_a_limit_on_messages_reaches_the_connected(start_broker):
     socket_.synchronise()
     broker.config_file.write_text("limits: { message: 300KiB }\n")
     broker.send_signal(signal.SIGHUP)
-    broker.wait_for_line("settings read again")
+    broker.wait_for_line("settings reloaded")
     # Each reactor takes the settings over in a turn of its own.
     socket_.synchronise()
     session.subscribe("a")
@@ -74,7 +74,7 @@ def test_the_limits_of_http_reach_the_connected(start_broker):
     follower = broker.follow("#", "snapshot=false")
     broker.config_file.write_text("limits: { request_head: 64KiB, idle_timeout: 60s }\nkeepalive: { interval: 1s }\n")
     broker.send_signal(signal.SIGHUP)
-    broker.wait_for_line("settings read again")
+    broker.wait_for_line("settings reloaded")
     lines = [follower.line() for _ in range(8)]
     assert lines[1:] == [""] * 7, "a heartbeat each second, for longer than the old limit"
     connected = kept.sock
@@ -88,8 +88,8 @@ def test_what_needs_a_restart_is_named_until_there_is_one(start_broker):
     broker.config_file.write_text("limits: { message: 200KiB }\nstore: { views: 7 }\nreactors: { count: 3 }\n")
     for number in range(2):
         broker.send_signal(signal.SIGHUP)
-        wait_until(lambda: len([line for line in broker.lines if "settings read again" in line]) > number, "the reload")
-    told = [line for line in broker.lines if "settings read again" in line]
+        wait_until(lambda: len([line for line in broker.lines if "settings reloaded" in line]) > number, "the reload")
+    told = [line for line in broker.lines if "settings reloaded" in line]
     assert [line.partition("needs_restart=")[2] for line in told] == ['"reactors.count store.views"'] * 2
 
 
@@ -109,7 +109,7 @@ def take_over(broker, config):
     printed = len(broker.lines)
     broker.config_file.write_text(config)
     broker.send_signal(signal.SIGHUP)
-    broker.wait_for_line("settings read again", since=printed)
+    broker.wait_for_line("settings reloaded", since=printed)
 
 
 def test_rights_that_are_taken_away_end_at_once(start_broker):

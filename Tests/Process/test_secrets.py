@@ -157,7 +157,7 @@ def test_no_door_writes_what_it_was_shown(keeper):
         keeper.control(*arguments)
     keeper.http("GET", "/metrics")
     keeper.broker.send_signal(signal.SIGHUP)
-    keeper.broker.wait_for_line("settings read again")
+    keeper.broker.wait_for_line("settings reloaded")
     keeper.broker.stop()
     audited = {json.loads(line)["event"] for line in keeper.broker.lines if line.startswith("{")}
     assert audited >= {"auth.failed", "auth.ok", "subscribe.denied", "host.refused", "origin.refused"}, "the audit log is among it"
@@ -184,7 +184,7 @@ def test_a_mistake_in_the_file_of_users_is_told_without_the_line(keeper):
         '{"user":"bob","password":"%s!"}' % made, '{"user":"bob","password":"%s"}{' % made, secret]
     with open(keeper.file.path, "a") as file:
         file.write("\n".join(mistakes) + "\n")
-    errors = keeper.broker.wait_for_line("keeping what it said before")
+    errors = keeper.broker.wait_for_line("keeping the previous users and tokens")
     assert [number for number in range(4, 4 + len(mistakes)) if f"access.jsonl:{number}: " not in errors] == []
     assert keeper.found() == []
 

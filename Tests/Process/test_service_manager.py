@@ -36,11 +36,11 @@ def test_it_hears_of_each_change(start_broker, tmp_path, kind):
         reloading, time = read()
         assert reloading == "RELOADING=1"
         assert int(time.removeprefix("MONOTONIC_USEC=")) > 0
-        assert read() == ["READY=1", "STATUS=settings read again"]
+        assert read() == ["READY=1", "STATUS=settings reloaded"]
         broker.config_file.write_text("limits: {message: many}\n")
         broker.send_signal(signal.SIGHUP)
         assert read()[0] == "RELOADING=1"
-        assert read() == ["READY=1", "STATUS=the settings have errors; the old ones hold"]
+        assert read() == ["READY=1", "STATUS=the settings have errors; the old ones stay in force"]
         broker.asked_to_end = True
         broker.send_signal(signal.SIGTERM)
         assert read() == ["STOPPING=1"]

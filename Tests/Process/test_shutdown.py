@@ -58,7 +58,7 @@ def test_a_crowd_comes_back_at_the_rate_that_is_set(start_broker):
     broker.config_file.write_text("drain: { reconnects_per_second: 2 }\n")
     printed = len(broker.lines)
     broker.send_signal(signal.SIGHUP)
-    broker.wait_for_line("settings read again", since=printed)
+    broker.wait_for_line("settings reloaded", since=printed)
     retries = retries_of(broker, 40)
     spread = max(retries) - min(retries)
     assert 10_000 < spread <= 20_000, spread  # 40 at 2 a second
@@ -84,7 +84,7 @@ def test_a_notice_ends_and_there_may_be_none(start_broker):
 
 def test_an_administrator_says_over_which_time_clients_come_back(broker):
     sockets = [broker.websocket("/t/a") for _ in range(40)]
-    assert broker.control("drain", "--retry-spread", "10m", "--yes").stdout == b"the broker shuts down\n"
+    assert broker.control("drain", "--retry-spread", "10m", "--yes").stdout == b"the broker is shutting down\n"
     broker.asked_to_end = True
     retries = [int(RETRY.match(websocket.receive_close()[1])[1]) for websocket in sockets]
     for websocket in sockets:

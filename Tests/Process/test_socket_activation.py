@@ -99,7 +99,7 @@ def test_connections_wait_while_the_broker_restarts(start_given):
 def test_a_socket_that_no_listener_takes_is_told(start_given):
     with listening() as web, listening() as other:
         broker = start_given("listen:\n  - address: systemd:web\n", [web, other], ["web", "other"])
-        broker.wait_for_line("a socket was passed that no listener takes.*other")
+        broker.wait_for_line("no listener uses a socket that was passed.*other")
 
 
 def refused(tmp_path, config, sockets, names, **options):

@@ -63,13 +63,13 @@ package struct AccessExplanation: Sendable {
         let lines = Self.lines(rules, subject, action, filter)
         let isPublishing = action != .subscribe
         if isPublishing, filter.isSystem {
-            self.init(lines, whyNot: "nobody may below $SYS")
+            self.init(lines, whyNot: "topics below $SYS belong to the broker")
         } else if filter.isPrivate {
-            self.init(lines, whyNot: "nobody may below $cluster")
+            self.init(lines, whyNot: "topics below $cluster belong to the broker")
         } else if verdict == .allowed {
             self.init(lines, whyNot: nil)
         } else if Self.verdict(of: grant.withoutCeilings, action, filter) == .allowed {
-            self.init(lines, whyNot: "its token is for less")
+            self.init(lines, whyNot: "its token does not allow it")
         } else if case .denied(let deny) = verdict {
             let denying = lines.filter { $0.isDenial && $0.matches }
             let source = (denying.first { $0.filters.contains(deny.name) } ?? denying.first)?.source
@@ -97,9 +97,10 @@ package struct AccessExplanation: Sendable {
         if rules.adminRights(of: subject).contains(right) {
             self.init(lines, whyNot: nil)
         } else if subject.principal.kind == .anonymous {
-            self.init(lines, whyNot: "without credentials nobody administers the broker")
+            self.init(lines, whyNot: "administration needs credentials")
         } else {
-            self.init(lines, whyNot: lines.contains(where: \.matches) ? "its token is for less" : "no rule allows it")
+            self.init(
+                lines, whyNot: lines.contains(where: \.matches) ? "its token does not allow it" : "no rule allows it")
         }
     }
 

@@ -41,7 +41,7 @@ package final class CredentialChecks: Authenticator {
             return .refused(access.users.failure(of: token, now: now).because(cause))
         }
         guard OpaqueToken.isJWT(text), let webTokens = access.webTokens else {
-            return .refused(.wrong.because("no token of this broker's"))
+            return .refused(.wrong.because("not a token of this broker"))
         }
         return webTokens.authenticate(text) { access.users.isRevoked($0) }
     }

@@ -26,9 +26,9 @@ package struct FilterTemplate: Sendable, Hashable {
         /// One sentence.
         package var description: String {
             switch self {
-            case .unclosed: "A placeholder that begins with '{' has no '}'; a brace itself is '{{'."
+            case .unclosed: "A placeholder that begins with '{' has no '}'; write '{{' for a brace."
             case .unknown(let name):
-                "There is no placeholder {\(name)}: there are {user}, {client}, {address} and {claim.PATH}."
+                "There is no placeholder {\(name)}; the placeholders are {user}, {client}, {address} and {claim.PATH}."
             case .notAFilter(let error): error.description
             }
         }

@@ -102,7 +102,7 @@ package final class Principal: Sendable {
 
     /// The end of an error message about an invalid name.
     package static let nameExpectation =
-        "expected a name of 1 to 128 bytes without control characters, / + #, and no $ first"
+        "expected a name of 1 to 128 bytes without control characters, /, + or #, not beginning with $"
 
     /// Whether a name is valid for a new user, and for rules with `{user}`: 1 to 128 bytes without control and format
     /// characters, `/`, `+`, `#`, and no `$` first.

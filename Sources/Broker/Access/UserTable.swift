@@ -169,7 +169,7 @@ package struct UserTable: Sendable {
         if isRevoked(user: known.user, issued: created) { return "revoked" }
         guard let user = users[known.user.exact] else { return "its user was removed" }
         if user.isDisabled { return "the user is disabled" }
-        return "another address than it is for"
+        return "not valid from this address"
     }
 
     /// The reason why a password is rejected, for administrators only.

@@ -169,7 +169,7 @@ extension CheckTokenRequest {
     package func answer(by users: UserTable, now: Int64) -> Answer {
         var answer = Answer()
         guard let opaque = OpaqueToken(token) else {
-            answer.reason = "no token of this broker's"
+            answer.reason = "not a token of this broker"
             return answer
         }
         guard let principal = users.principal(for: opaque, from: { address }, now: now) else {

@@ -11,7 +11,7 @@ extension BackupRequest: AnsweredRequest {
             return then(.success(Answer()))
         }
         guard let directory = caller.desk.shard.configuration.admin.backupDirectory else {
-            let message = "path: the broker writes no files, as admin.backup_directory is not set: leave path out."
+            let message = "path: admin.backup_directory is not set, so the broker writes no files; leave out path."
             throw Refusal(.forbidden, message)
         }
         guard let names = Self.names(of: path, below: directory) else {

@@ -80,7 +80,7 @@ final class BackupStream: Sendable {
         close(source)
         writer.join()
         let isWhole = !isAbandoned.load(ordering: .relaxed)
-        deliver(self, .end(failure: isWhole ? outcome.text : "the backup was given up"))
+        deliver(self, .end(failure: isWhole ? outcome.text : "the backup was cancelled"))
     }
 
     /// Reads a whole piece, or what is left.

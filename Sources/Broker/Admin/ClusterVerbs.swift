@@ -11,7 +11,7 @@ extension ForgetNodeRequest: AnsweredRequest {
 
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         guard try caller.desk.facts.clusterDesk().forget(node) else {
-            throw Refusal(.notFound, "There is no broker \(AuditEvent.clip(node)) that is gone.")
+            throw Refusal(.notFound, "There is no broker \(AuditEvent.clip(node)) that has gone.")
         }
         then(.success(AdminDone()))
     }
@@ -40,7 +40,9 @@ package struct ClusterDesk: Sendable {
 
 extension BrokerFacts {
     fileprivate func clusterDesk() throws(Refusal) -> ClusterDesk {
-        guard let cluster else { throw Refusal(.notFound, "The broker is by itself: its settings have no cluster.") }
+        guard let cluster else {
+            throw Refusal(.notFound, "This broker is not in a cluster: its settings have no cluster.")
+        }
         return cluster
     }
 }

@@ -52,7 +52,7 @@ extension PeerRequest {
         guard caller.peer == nil else { return try answerHere(caller, then) }
         guard let cluster = caller.desk.facts.cluster else {
             if node != nil {
-                throw Refusal(.badRequest, "node: the broker is by itself: its settings have no cluster.")
+                throw Refusal(.badRequest, "node: this broker is not in a cluster: its settings have no cluster.")
             }
             return try answerHere(caller, then)
         }
@@ -61,7 +61,8 @@ extension PeerRequest {
             let meant = peers.filter { $0.isNamed(node) }
             let isHere = cluster.here.isNamed(node)
             guard meant.count + (isHere ? 1 : 0) <= 1 else {
-                throw Refusal(.badRequest, "node: several brokers are called \(AuditEvent.clip(node)): give a number.")
+                throw Refusal(
+                    .badRequest, "node: several brokers have the name \(AuditEvent.clip(node)); give a number.")
             }
             if let peer = meant.first { return try ask(peer, cluster, caller, then) }
             guard isHere else {
@@ -122,7 +123,7 @@ extension PeerRequest {
         }
         guard let number else {
             link.release(on: reactor)
-            throw Refusal(.unavailable, "Too many questions to other brokers are open; try again.")
+            throw Refusal(.unavailable, "Too many requests to other brokers are in progress; try again.")
         }
         reactor.run(afterNanoseconds: patience) { cluster.giveUp(number) }
     }

@@ -138,7 +138,7 @@ package final class SharedAccess: Sendable {
     }
 
     private static let unready = Refusal(
-        .unavailable, "The brokers of the cluster have not brought their users together yet; try again.")
+        .unavailable, "The brokers of the cluster have not merged their users yet; try again.")
 
     /// Changes users and tokens at all brokers; returns when this one has the change.
     ///
@@ -363,7 +363,7 @@ package final class SharedAccess: Sendable {
         let reason = refusal.map { " (\($0.message))" } ?? ""
         return Refusal(
             .unavailable,
-            "The cluster has not confirmed the change\(reason). Look whether it holds when its engine is back.")
+            "The cluster has not confirmed the change\(reason). Check whether it is in force when the engine is back.")
     }
 }
 

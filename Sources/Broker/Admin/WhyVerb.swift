@@ -82,7 +82,7 @@ extension Shard {
         }
         let line = said.lines.first { $0.matches && !$0.isDenial }
         // No rule is asked about a client of the socket.
-        return (true, line.map { "\($0.rule): \($0.template)" } ?? "it came by the administration socket")
+        return (true, line.map { "\($0.rule): \($0.template)" } ?? "it came through the admin socket")
     }
 }
 
@@ -106,7 +106,7 @@ private struct Story {
         if let gap = notes.first(where: { $0.act == .gap && $0.topic < seq && seq <= $0.seq }) {
             return ("gap", "the client was told that messages from \(gap.topic + 1) to \(gap.seq) are missing")
         }
-        if let cursor, seq > cursor { return ("waiting", "waits: the client has not received earlier messages") }
+        if let cursor, seq > cursor { return ("waiting", "waiting: the client has not received earlier messages") }
         let due = subscriptions.filter { $0.position < seq }
         if due.isEmpty { return ("earlier", "it was published before the subscription began") }
         if record.client == client, due.allSatisfy(\.skipsOwn) {

@@ -204,7 +204,7 @@ extension Settings {
             if let open = listen.first(where: { $0.tls == nil && !$0.address.isLoopback && !$0.address.isPath }) {
                 decoder.fail(
                     node.mark, "access.cookie.name",
-                    "expected no cookie where a listener beyond loopback has no TLS, as \(open.address)")
+                    "expected no cookie while a listener beyond loopback has no TLS: \(open.address)")
             }
         }
         guard case .list(let nodes) = node?["rules"]?.content else { return }

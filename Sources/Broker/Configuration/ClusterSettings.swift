@@ -81,14 +81,15 @@ extension Settings.Cluster {
                                 }
                             }
                     },
-                    "The cluster's name, the same at all of its brokers: what the engine's keys begin with.",
+                    "The cluster's name, the same for all of its brokers; the engine's keys begin with it.",
                     traits: .init(reload: .restart, required: "a name such as prod", example: "prod")),
                 Setting(
                     optional: "node", \.node, .text("a name of at most 64 bytes") { 1...64 ~= $0.utf8.count },
-                    "What people call this broker; left out: the host's name.",
+                    "This broker's name; absent: the host's name.",
                     traits: .init(reload: .restart, example: "a")),
                 Setting(
-                    section: "engine", \.engine, Engine.record, "What gives the order: Redis 7.0 or later, or Valkey."),
+                    section: "engine", \.engine, Engine.record,
+                    "The engine that orders the messages: Redis 7.0 or later, or Valkey."),
                 Setting(
                     "publish_timeout", \.publishTimeout, .duration(.milliseconds(100) ... .seconds(60)),
                     "How long a publication waits for the engine before it is refused as unavailable.",
@@ -96,14 +97,15 @@ extension Settings.Cluster {
                 Setting(
                     "lease", \.lease, .duration(.seconds(1) ... .seconds(60)),
                     """
-                    How long nothing may come back from the engine before the broker is not ready. What others have of a \
-                    broker ends when they have heard nothing of it for this time.
+                    How long the engine may be silent before the broker is not ready. Other brokers end what they hold \
+                    for a broker when they have heard nothing from it for this time.
                     """, traits: .init(reload: .restart, example: "3s")),
                 Setting(
-                    section: "log", \.log, Log.record, "What of the log the engine keeps, for brokers that were away."),
+                    section: "log", \.log, Log.record,
+                    "How much of the log the engine keeps, for brokers that were away."),
                 Setting(
                     unavailable: "partitions", .count(1...1024), default: 1,
-                    "Over how many logs the topics are spread.", example: "1"),
+                    "The number of logs over which the topics are spread.", example: "1"),
             ],
             check: { cluster, section, decoder in
                 let engine = section.value(of: "engine")
@@ -141,15 +143,16 @@ extension Settings.Cluster.Engine {
         return [
             Setting(
                 values: "addresses", \.addresses, of: .endpoint(6379), expected: expected,
-                "Where its primary is, and its replicas: the first with the role is taken. For an engine without sentinels.",
+                "The addresses of its primary and replicas, for an engine without sentinels; the first in the wanted role is used.",
                 traits: .init(reload: .restart, example: "[10.0.0.1:6379]")),
             Setting(
                 values: "sentinels", \.sentinels, of: .endpoint(26379), expected: expected,
-                "The sentinels, such as 10.0.0.1:26379, which say where the primary and its replicas are: three or more, all of them.",
+                "All sentinels, three or more, such as 10.0.0.1:26379; they name the primary and its replicas.",
                 traits: .init(reload: .restart, example: "[s1, s2, s3]")),
             Setting(
                 "master", \.master, .text("a name") { 1...128 ~= $0.utf8.count },
-                "By which name the sentinels know the primary.", traits: .init(reload: .restart, example: "mymaster")),
+                "The name by which the sentinels know the primary.",
+                traits: .init(reload: .restart, example: "mymaster")),
         ]
     }
 
@@ -157,19 +160,21 @@ extension Settings.Cluster.Engine {
         let name = ConfigurationValue<String>.text("a user's name") { 1...128 ~= $0.utf8.count }
         return [
             Setting(
-                optional: "user", \.user, name, "The user of the engine; left out: default.",
+                optional: "user", \.user, name, "The user of the engine; absent: default.",
                 traits: .init(reload: .restart, example: "broker")),
             Setting(
-                optional: "password", \.password, .secret, "The password; left out: none.",
+                optional: "password", \.password, .secret, "The password; absent: none.",
                 traits: .init(reload: .restart, example: "file:/run/secrets/redis", isSecret: true)),
             Setting(
-                optional: "sentinel_user", \.sentinelUser, name, "The user of the sentinels; left out: default.",
+                optional: "sentinel_user", \.sentinelUser, name, "The user of the sentinels; absent: default.",
                 traits: .init(reload: .restart, example: "broker")),
             Setting(
-                optional: "sentinel_password", \.sentinelPassword, .secret, "Their password; left out: none.",
+                optional: "sentinel_password", \.sentinelPassword, .secret,
+                "The password for the sentinels; absent: none.",
                 traits: .init(reload: .restart, example: "file:/run/secrets/sentinel", isSecret: true)),
             Setting(
-                optionalSection: "tls", \.tls, Settings.Cluster.TLS.record, "With TLS, to the sentinels too.",
+                optionalSection: "tls", \.tls, Settings.Cluster.TLS.record,
+                "TLS to the engine and the sentinels; absent: no TLS.",
                 traits: .init(reload: .restart)),
         ]
     }
@@ -178,16 +183,17 @@ extension Settings.Cluster.Engine {
         [
             Setting(
                 "timeout", \.timeout, .duration(.milliseconds(50) ... .seconds(30)),
-                "How long a connection and an answer may take.", traits: .init(reload: .restart, example: "1s")),
+                "How long the engine may take to accept a connection, and to answer.",
+                traits: .init(reload: .restart, example: "1s")),
             Setting(
                 "read_from", \.readFrom, .choice,
                 """
-                Where the log is read. At a replica, what is acknowledged is in two processes of the engine; at the primary in \
-                one, and a failover may lose it.
+                Where the log is read. With replica, what is acknowledged is in two processes of the engine; with primary, it \
+                is in one, and a failover may lose it.
                 """, traits: .init(reload: .restart, example: "replica")),
             Setting(
                 "volatile", \.isVolatile, .boolean,
-                "Whether an engine is taken that keeps nothing on disk (neither appendonly nor save).",
+                "true: accept an engine that keeps nothing on disk (neither appendonly nor save).",
                 traits: .init(reload: .restart, example: "false")),
         ]
     }
@@ -200,17 +206,18 @@ extension Settings.Cluster.TLS {
             members: [
                 Setting(
                     optional: "ca", \.ca, .path,
-                    "A PEM file of the authorities that the engine is verified by; left out: the system's.",
+                    "A PEM file of the authorities that verify the engine; absent: the system's.",
                     traits: .init(reload: .restart, example: "/etc/broker/ca.pem")),
                 Setting(
-                    optional: "certificate", \.certificate, .path, "A PEM file of the certificate that is shown.",
+                    optional: "certificate", \.certificate, .path,
+                    "A PEM file of the certificate that the broker presents.",
                     traits: .init(reload: .restart, example: "/etc/broker/redis.pem")),
                 Setting(
                     optional: "key", \.key, .path, "A PEM file of its private key.",
                     traits: .init(reload: .restart, example: "/etc/broker/redis.key")),
                 Setting(
                     optional: "server_name", \.serverName, .text("a host's name") { 1...253 ~= $0.utf8.count },
-                    "The name in the engine's certificate; left out: the host that is connected to.",
+                    "The name in the engine's certificate; absent: the host in its address.",
                     traits: .init(reload: .restart, example: "redis.internal")),
             ])
     }
@@ -222,10 +229,10 @@ extension Settings.Cluster.Log {
             initial: Self(),
             members: [
                 Setting(
-                    "bytes", \.bytes, .size(1 << 20...1 << 40), "Up to this size, in bytes.",
+                    "bytes", \.bytes, .size(1 << 20...1 << 40), "The maximum size, in bytes.",
                     traits: .init(reload: .restart, example: "1GiB")),
                 Setting(
-                    "age", \.age, .duration(.seconds(60) ... .seconds(7 * 86_400)), "Not older than this.",
+                    "age", \.age, .duration(.seconds(60) ... .seconds(7 * 86_400)), "The maximum age.",
                     traits: .init(reload: .restart, example: "1h")),
             ])
     }

@@ -212,7 +212,7 @@ extension Settings.Limits {
                 """),
             Setting(
                 "bans", \.bans, .count(1...100_000),
-                "Bans of users, tokens and addresses that may be in force at a time."),
+                "Bans of users, tokens and addresses in force at a time."),
         ]
     }
 

@@ -142,20 +142,20 @@ extension Settings {
                 values: "origins", \.origins, of: .origin,
                 expected: "a list, each \(ConfigurationValue.origin.expected)",
                 """
-                Which web pages may connect: same-origin (host and port as in the request's Host, and https wherever \
-                TLS is ended on the way), same-host (ports are not compared), any, null (pages of files and sandboxed \
+                The web pages that may connect: same-origin (host and port as in the request's Host, and https if TLS \
+                ends on the way), same-host (ports are not compared), any, null (pages of files and sandboxed \
                 frames), or patterns such as https://*.example.com. On loopback all of localhost, *.localhost, \
                 127.0.0.0/8 and ::1 are one host, whatever the port.
                 """),
             .hosts(
                 """
-                Which names the broker answers to in a request's Host; others get 421. Unix sockets take any.
-                With auto, to those that lead to nobody else: localhost, *.localhost, the address that was connected \
-                to, on loopback 127.0.0.0/8 and ::1, the DNS names of the listener's certificate, and beyond loopback \
+                The names that the broker answers to in a request's Host; others get 421. Unix sockets accept any.
+                auto: the names that lead to nobody else: localhost, *.localhost, the address that was connected to, \
+                on loopback 127.0.0.0/8 and ::1, the DNS names of the listener's certificate, and beyond loopback \
                 without TLS the machine's own name.
-                With a list, such as [broker.example.com, "*.lan"], to these, too: the public name that a proxy passes \
-                on has to be there.
-                With any, to every name; a page of an attacker's may then read what is on loopback (DNS rebinding).
+                A list, such as [broker.example.com, "*.lan"]: these, too. It must contain the public name that a \
+                proxy passes on.
+                any: every name; an attacker's page may then read what is on loopback (DNS rebinding).
                 """),
             Setting(
                 values: "trusted_proxies", \.trustedProxies, of: .trustedProxy,
@@ -180,7 +180,7 @@ extension Settings {
             Setting(section: "log", \.log, Log.record),
             Setting(
                 optionalSection: "cluster", \.cluster, Cluster.record,
-                "Several brokers that serve one topic space, by Redis or Valkey (docs/cluster.md); left out: one by itself.",
+                "Several brokers that serve one topic space, through Redis or Valkey (docs/cluster.md); absent: a single broker.",
                 traits: .init(reload: .restart)),
         ]
     }
@@ -199,7 +199,7 @@ extension Settings {
         {
             let most = longest - Admin.defaultName.utf8.count
             decoder.fail(
-                node, "data_dir", expected: "a path of at most \(most) bytes, since the admin socket lies in it")
+                node, "data_dir", expected: "a path of at most \(most) bytes, because the admin socket lies in it")
         }
         if let node = file.value(of: "admin")?["socket"] {
             let path = settings.adminSocketPath
@@ -230,7 +230,7 @@ extension Settings {
         ] where isLimited {
             decoder.fail(
                 retained[key]?.mark ?? retained.mark, "retained.\(key)",
-                "expected unlimited with cluster: no broker may refuse alone what all the others keep")
+                "expected unlimited with cluster: no broker may refuse what all the others keep")
         }
     }
 
@@ -244,7 +244,7 @@ extension Settings {
             if listener.proxyProtocol, listener.forwarded != .none {
                 decoder.fail(
                     node.mark, "listen[\(number)].forwarded",
-                    "expected without proxy_protocol, which says for which client a connection is")
+                    "expected without proxy_protocol, which names the client of a connection")
             }
         }
         guard settings.trustedProxies.isEmpty, !decoder.hasFailed("trusted_proxies") else { return }
@@ -268,7 +268,7 @@ extension Settings {
         for (item, (number, listener)) in zip(items, settings.listen.enumerated()) where !listener.mayBeAdministered {
             decoder.fail(
                 item["admin"]?.mark ?? item.mark, "listen[\(number)].admin",
-                "expected with tls, or on loopback: others on the way to \(listener.address) would read the credentials"
+                "expected with tls, or on loopback: anyone on the path to \(listener.address) could read the credentials"
             )
         }
     }

@@ -39,15 +39,15 @@ package enum SettingsManual {
     private static let introduction = """
         # Settings
 
-        Every key of the file that `brokerd --config FILE` reads. The same keys with their defaults stand in
+        Every key of the file that `brokerd --config FILE` reads. The same keys with their defaults are in
         [Config/broker.yaml](../Config/broker.yaml), which `brokerctl config show --defaults --comments` prints, too. `brokerctl config check FILE`
-        says everything that is wrong in a file, each with line and column.
+        reports every error in a file, with line and column.
 
-        A variable of `brokerd`'s environment sets a key, too, and goes before the file: `BROKER_LIMITS_MESSAGE=4MiB` is
+        An environment variable of `brokerd` sets a key, too, and overrides the file: `BROKER_LIMITS_MESSAGE=4MiB` is
         `limits.message: 4MiB`. A list is written as in YAML: `BROKER_ORIGINS='[same-host, null]'`.
 
-        A reload (SIGHUP) takes over what is marked *live*, for connected clients, too. What is marked *restart* waits for
-        the next start; the log names what has changed and waits.
+        A reload (SIGHUP) applies changes of settings that are marked *live*, for connected clients, too. Changes of
+        settings that are marked *restart* wait for the next start, and the log names them.
 
         This page is made from the settings themselves, by `make settings`.
 

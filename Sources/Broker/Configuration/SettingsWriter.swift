@@ -33,8 +33,8 @@ package enum SettingsWriter {
         """
     private static let introduction = """
         Durations: 250ms, 25s, 10m, 24h, 7d. Sizes: plain bytes, or 64KiB, 1MiB, 16GiB, 1TiB.
-        `unlimited` (or 0) lifts a limit where that is said. Keys after a `#` are optional ones.
-        A reload (SIGHUP) takes over every change, for connected clients, too; only what is marked [restart] waits for one.
+        `unlimited` (or 0) removes a limit where the comment says so. Keys after a `#` are optional.
+        A reload (SIGHUP) applies every change, for connected clients, too; only changes of keys marked [restart] wait for a restart.
         Settings marked "not yet" are known but not available in this version: only their default is accepted.
         """
 

@@ -55,7 +55,7 @@ extension CodeMeaning {
             )
         case .unauthenticated:
             (
-                "credentials that the broker does not accept, or none where they are needed", "with others",
+                "credentials that the broker does not accept, or none where they are required", "with others",
                 "The audit log has `auth.failed` with the reason; `brokerctl token check -` says what is wrong with a token."
             )
         case .forbidden:
@@ -100,7 +100,7 @@ extension CodeMeaning {
     private static let closes = [
         close(.normal, "the answer to the client's own CLOSE", "as you like"),
         close(
-            .goingAway, "the client's own: a page was left, a program ends; a broker that goes away says 1012",
+            .goingAway, "the client's own: a page was left, or a program ended; a broker that goes away sends 1012",
             "as you like"),
         close(.protocolError, "the client broke the WebSocket protocol", "no: a fault of the client"),
         close(
@@ -173,23 +173,25 @@ extension CodeMeaning {
         audit(
             ["auth.failed"], "credentials that were refused: kind, user or `sub` or token id as stated, address, reason"
         ),
-        audit(["auth.ok"], "those that were right, with `log.audit_authentications: all`"),
+        audit(["auth.ok"], "credentials that were accepted, with `log.audit_authentications: all`"),
         audit(
             ["publish.denied", "subscribe.denied", "retain.denied"],
-            "what a client may not do, and the rule that says so"),
+            "what a client was not allowed to do, and the rule that says so"),
         audit(
             ["session.revoked"],
-            "a subscription or a client that has ended, as its right or its credentials were taken back"),
+            "a subscription or a client that was ended, because its right or its credentials were withdrawn"),
         audit(["limit.hit", "host.refused", "origin.refused"], "the limit, the name, the origin"),
         audit(
             ["admin.VERB", "users.VERB", "token.VERB"], "each verb of an administrator, with its process or user"),
-        audit(["users.changed", "users.refused"], "a file of users that was changed by something else"),
-        audit(["ban.add", "ban.remove", "ban.end", "ban.refused"], "bans, and those that they turn away"),
+        audit(["users.changed", "users.refused"], "a file of users that another program has changed"),
+        audit(["ban.add", "ban.remove", "ban.end", "ban.refused"], "bans, and the clients that they refuse"),
         audit(
             [
                 "config.reloaded", "keys.refreshed", "certificate.loaded", "certificate.refused", "start", "stop",
             ], "the broker"),
-        audit(["certificate.revoked"], "a connection that ended, as its client's certificate is not accepted any more"),
+        audit(
+            ["certificate.revoked"],
+            "a connection that was closed, because its client's certificate is no longer accepted"),
         audit(["audit.missing"], "lines that the log has lost; `count` says how many"),
     ].flatMap(\.self)
 }

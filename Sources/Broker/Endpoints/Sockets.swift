@@ -100,6 +100,8 @@ extension HTTPExchange {
         if offered.contains(subprotocol) { return subprotocol }
         guard offered.contains(where: Presented.isToken) else { return nil }
         throw HTTPRefusal(
-            Refusal(.badRequest, "Offer the subprotocol \(subprotocol) beside bearer.TOKEN: a token is never chosen."))
+            Refusal(
+                .badRequest,
+                "Offer the subprotocol \(subprotocol) beside bearer.TOKEN, because the broker never selects a token."))
     }
 }

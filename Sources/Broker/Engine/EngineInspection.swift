@@ -63,8 +63,8 @@ extension EngineFunctions {
     }
 
     private static let otherVersion = EngineFailure.unfit(
-        "The engine's functions \(library) are those of another version of the broker: end its brokers, "
-            + "then say FUNCTION DELETE \(library) to it.")
+        "The engine's functions \(library) are those of another version of the broker: stop its brokers, "
+            + "then send it FUNCTION DELETE \(library).")
 
     private static func load(_ link: EngineLink, _ then: @escaping (EngineFailure?) -> Void) {
         link.ask(["FUNCTION", "LOAD", .text(source)]) { answer in

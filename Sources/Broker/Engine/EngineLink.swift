@@ -129,7 +129,7 @@ package final class EngineLink {
         }
         guard let version = facts["version"], let major = version.split(separator: ".").first.flatMap({ Int($0) })
         else {
-            throw .unfit("It is no Redis: its answer to HELLO names no version.")
+            throw .unfit("It is not Redis: its answer to HELLO names no version.")
         }
         guard major >= 7 else { throw .unfit("It is Redis \(version): use Redis 7.0 or later, or Valkey.") }
         return Server(version: version, isPrimary: facts["role"] == "master")

@@ -112,7 +112,8 @@ package final class EngineRoute {
     }
 
     private static let noReplica = EngineFailure.unfit(
-        "The engine has no replica that follows its primary: add one, for only what is in two places is acknowledged.")
+        "The engine has no replica that follows its primary: add one, because only what is in two places is acknowledged."
+    )
 
     private func survey(
         _ sentinels: [Endpoint], _ name: String, _ sentinelAccess: EngineLink.Access,

@@ -42,12 +42,12 @@ package struct BrokerEvent: Sendable {
             case .dead: "a client is dead"
             case .kicked: "clients were disconnected"
             case .gap: "a client missed messages"
-            case .storeFailed: "the store does not take messages"
-            case .storeRecovered: "the store takes messages again"
+            case .storeFailed: "the store does not accept messages"
+            case .storeRecovered: "the store accepts messages again"
             case .certificate: "a certificate"
             case .keys: "keys of an issuer"
             case .users: "users and tokens"
-            case .reload: "settings read again"
+            case .reload: "settings reloaded"
             case .drain: "shutting down"
             }
         }

@@ -44,7 +44,7 @@ extension Shard {
     }
 
     private static let isNew = Refusal(
-        .unavailable, "The broker does not have yet what its cluster has; try another, or try again.")
+        .unavailable, "The broker has not caught up with its cluster yet; try another, or try again.")
 
     // MARK: Publishing
 
@@ -77,7 +77,7 @@ extension Shard {
     ) throws(Refusal) {
         // Without a connection that lasts, the value would never be removed.
         guard let session = source.flatMap({ directory.session(inSlot: $0.slot) }), session.client === client else {
-            throw Refusal(.badRequest, "ephemeral: it needs a connection that lasts, /ws or a topic socket.")
+            throw Refusal(.badRequest, "ephemeral: requires a lasting connection, /ws or a topic socket.")
         }
         if settings.limits.isMetered { try meter(draft.payload.count, of: client, draft.topic) }
         let topic = draft.topic
@@ -231,7 +231,9 @@ extension Shard {
     }
 
     private func checkRead(_ topic: Topic, by client: Client) throws(Refusal) {
-        if topic.isInbox { throw Refusal(.forbidden, "\(topic): replies come to the client that has asked.") }
+        if topic.isInbox {
+            throw Refusal(.forbidden, "\(topic): only the client that sent a request gets its replies.")
+        }
         if topic.isPrivate { throw Refusal(.forbidden, "\(topic) belongs to the broker.") }
         let verdict = client.verdict(on: TopicFilter(topic), grants)
         guard verdict != .allowed else { return }
@@ -250,7 +252,9 @@ extension Shard {
     }
 
     private func refusal(of filter: TopicFilter, _ client: Client) -> Refusal? {
-        if filter.isOfInboxes { return Refusal(.forbidden, "\(filter): replies come to the client that has asked.") }
+        if filter.isOfInboxes {
+            return Refusal(.forbidden, "\(filter): only the client that sent a request gets its replies.")
+        }
         if filter.isPrivate { return Refusal(.forbidden, "\(filter) belongs to the broker.") }
         return switch client.verdict(on: filter, grants) {
         case .allowed: nil

@@ -62,7 +62,7 @@ extension Shard {
     private static let reachPace: Int64 = 5_000_000
 
     private static let isBehind = Refusal(
-        .unavailable, "The broker has not come to the position of `since` yet; try another, or try again.")
+        .unavailable, "The broker has not reached the position of `since` yet; try another, or try again.")
 
     /// Whether a client knows a position that this broker of a cluster has not reached yet.
     package func isAhead(_ point: ResumePoint?) -> Bool {

@@ -48,7 +48,7 @@ package struct Alert: Sendable {
         Alert(
             name: "BrokersDiffer", severity: .critical,
             expression: "broker_cluster_differing_nodes > 0", minutes: 0,
-            summary: "Brokers of a cluster have come to different states by the same log.",
+            summary: "Brokers of a cluster have different states after the same log.",
             action:
                 "brokerctl cluster nodes shows which; stop the odd one, remove its broker.mdb, and start it: it gets a copy."
         ),

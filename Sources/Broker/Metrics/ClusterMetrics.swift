@@ -67,7 +67,7 @@ extension MetricTable {
             table.add(name, kind, help) { reading in reading.cluster.map { Int(clamping: read($0)) } }
         }
         table.add(
-            "broker_cluster_info", .gauge, "1; the label is what people call this broker.", by: "node",
+            "broker_cluster_info", .gauge, "1, with this broker's name.", by: "node",
             each: { reading in
                 reading.cluster.map { cluster in
                     let name = cluster.name.filter { $0 != "\"" && $0 != "\\" && !$0.isNewline }
@@ -75,7 +75,7 @@ extension MetricTable {
                 } ?? []
             })
         table.add(
-            "broker_cluster_clients", .gauge, "Clients of each broker that is there, as it has told the others last.",
+            "broker_cluster_clients", .gauge, "Clients of each living broker, as it last told the others.",
             by: "node",
             each: { reading in
                 reading.cluster?.figures.map { one in
@@ -98,26 +98,29 @@ extension MetricTable {
             fraction: { $0.cluster?.lag })
         table.add(
             "broker_cluster_silence_seconds", .gauge,
-            "How long ago the last of them came back, in seconds; more than cluster.lease is not ready.",
+            "How long ago the last of them came back, in seconds; above cluster.lease this broker is not ready.",
             fraction: { $0.cluster?.silence })
-        table.add("broker_cluster_waiting_records", .gauge, "Records of this broker that the log has not brought yet.")
-        {
+        table.add(
+            "broker_cluster_waiting_records", .gauge, "Records of this broker that have not come back from the log yet."
+        ) {
             $0.cluster?.waiting
         }
         table.add("broker_cluster_nodes", .gauge, "Brokers that the engine knows of.") { $0.cluster?.nodes }
-        table.add("broker_cluster_living_nodes", .gauge, "Of them, those that were heard of within cluster.lease.") {
+        table.add("broker_cluster_living_nodes", .gauge, "Brokers that were heard from within cluster.lease.") {
             $0.cluster?.living
         }
         add(
-            "broker_cluster_appends_total", .counter, "Records sent to the engine, those that were repeated among them."
+            "broker_cluster_appends_total", .counter, "Records sent to the engine, including repeated ones."
         ) {
             $0.appends
         }
-        add("broker_cluster_appended_bytes_total", .counter, "The same, in bytes.") { $0.appendedBytes }
+        add("broker_cluster_appended_bytes_total", .counter, "Records sent to the engine, in bytes.") {
+            $0.appendedBytes
+        }
         add("broker_cluster_entries_total", .counter, "Entries read from the log.") { $0.entries }
-        add("broker_cluster_read_bytes_total", .counter, "The same, in bytes.") { $0.readBytes }
+        add("broker_cluster_read_bytes_total", .counter, "Entries read from the log, in bytes.") { $0.readBytes }
         add("broker_cluster_failures_total", .counter, "Times the engine was lost.") { $0.failures }
-        add("broker_cluster_terms_total", .counter, "Terms that have begun while this broker was there.") { $0.terms }
+        add("broker_cluster_terms_total", .counter, "Terms that have begun since this broker started.") { $0.terms }
         add("broker_cluster_restored_total", .counter, "Entries that this broker has put back into the log.") {
             $0.restored
         }
@@ -128,13 +131,14 @@ extension MetricTable {
             $0.surrenders
         }
         add(
-            "broker_cluster_copies_total", .counter, "Copies of the store that this broker has begun to give to others."
+            "broker_cluster_copies_total", .counter,
+            "Copies of the store that this broker has begun to give to other brokers."
         ) {
             $0.copies
         }
         table.add(
             "broker_cluster_differing_nodes", .gauge,
-            "Living brokers that have come to another state than this one by the same log: never, unless one has a fault."
+            "Living brokers whose state differs from this one's after the same log; above 0 only if one has a fault."
         ) {
             $0.cluster?.differing
         }

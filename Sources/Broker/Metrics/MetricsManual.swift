@@ -8,9 +8,9 @@ package enum MetricsManual {
             # Metrics
 
             `GET /metrics` shows these to Prometheus, in its text format. `deploy/grafana-dashboard.json` has a panel for each, and
-            `deploy/alerts.yaml` the rules at the end of this page; both are imported as they are.
+            `deploy/alerts.yaml` the rules at the end of this page; import both unchanged.
 
-            Durations are in seconds, sizes in bytes. No label holds a topic or a client, so that their number does not grow with use.
+            Durations are in seconds, sizes in bytes. No label holds a topic or a client, so the number of series does not grow with use.
             Counters begin at 0 with each start. Those with an endpoint as a label name the way in: `json` is `/ws`, `topic`
             `/t/TOPIC` and `subscription` `/s/FILTER` as WebSockets, `lines` and `events` are `GET /s/FILTER`, `http` the other
             requests.

@@ -53,7 +53,7 @@ struct AccessFileTests {
 
     @Test(
         arguments: [
-            ("[]", "expected an object of JSON: expected '{', found '[' at byte 0"),
+            ("[]", "expected a JSON object: expected '{', found '[' at byte 0"),
             ("{}", "expected user, token or revoked, found none of them"),
             (#"{"user":7}"#, #""user": expected a string, found number at byte 8"#),
             (#"{"user":"a/b"}"#, "user: \(Principal.nameExpectation)"),
@@ -80,7 +80,7 @@ struct AccessFileTests {
             ),
             (#"{"revoked":{}}"#, "revoked: expected token, user or jti, found none of them"),
             (#"{"revoked":{"user":"a"}}"#, "revoked: expected before, a time in seconds, with user"),
-            (#"{"user":"a","user":"b"}"#, "expected an object of JSON: a second member \"user\" at byte 12"),
+            (#"{"user":"a","user":"b"}"#, "expected a JSON object: a second member \"user\" at byte 12"),
         ])
     func saysWhatIsWrong(line: String, message: String) {
         #expect(Self.errors(in: "\n" + line) == ["a.jsonl:2: \(message)"])

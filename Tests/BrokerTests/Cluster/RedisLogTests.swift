@@ -105,7 +105,7 @@ struct RedisLogTests {
             "FUNCTION", "LOAD", "#!lua name=broker1\nredis.register_function('broker1_hello', function() return 1 end)")
         let peer = try RedisPeer(1, at: engine.place)
         defer { peer.engine.stop() }
-        try peer.refuses("say FUNCTION DELETE broker1 to it.")
+        try peer.refuses("send it FUNCTION DELETE broker1.")
         _ = try link.ask("FUNCTION", "DELETE", "broker1")
         try peer.active()
         // Another state under the same name.

@@ -142,7 +142,7 @@ extension ConfigurationErrorTests {
             "1:41: listen[0].mode: expected with an address such as unix:/path only"),
         Row(
             "listen: [{ address: 0.0.0.0:1, admin: true }]",
-            "1:39: listen[0].admin: expected with tls, or on loopback: others on the way to 0.0.0.0:1 would read the credentials"
+            "1:39: listen[0].admin: expected with tls, or on loopback: anyone on the path to 0.0.0.0:1 could read the credentials"
         ),
         Row("listen: [{ address: 0.0.0.0:1, ipv6_only: true }]", "1:43: listen[0].ipv6_only: expected with [::] only"),
         Row("listen:\n  - address: 127.0.0.1", "2:14: listen[0].address: \(address) \"127.0.0.1\""),
@@ -376,7 +376,7 @@ extension ConfigurationErrorTests {
             "2:3: listen[0].proxy_protocol: expected with trusted_proxies only, which is empty"),
         Row(
             "trusted_proxies: [10.0.0.1]\nlisten:\n  - { address: 127.0.0.1:8080, proxy_protocol: true, forwarded: forwarded }",
-            "3:3: listen[0].forwarded: expected without proxy_protocol, which says for which client a connection is"),
+            "3:3: listen[0].forwarded: expected without proxy_protocol, which names the client of a connection"),
     ]
 
     private static func issuer(_ members: String) -> String {
@@ -429,7 +429,7 @@ extension ConfigurationErrorTests {
         Row(
             "access: { rules: [{ everyone: true, publish: [\"a/{name}\"] }] }",
             "1:47: access.rules[0].publish[0]: expected a topic filter such as \"sensors/{user}/#\", found \"a/{name}\": "
-                + "There is no placeholder {name}: there are {user}, {client}, {address} and {claim.PATH}."),
+                + "There is no placeholder {name}; the placeholders are {user}, {client}, {address} and {claim.PATH}."),
         Row(
             "access: { anonymous: { subscribe: [\"{user}/#\"] } }",
             "1:36: access.anonymous.subscribe[0]: \(filter) \"{user}/#\": "
@@ -459,6 +459,6 @@ extension ConfigurationErrorTests {
             "2:27: access.cookie.name: expected no cookie with origins: [any]"),
         Row(
             "listen: [{ address: \"0.0.0.0:80\" }]\naccess: { cookie: { name: c } }",
-            "2:27: access.cookie.name: expected no cookie where a listener beyond loopback has no TLS, as 0.0.0.0:80"),
+            "2:27: access.cookie.name: expected no cookie while a listener beyond loopback has no TLS: 0.0.0.0:80"),
     ]
 }

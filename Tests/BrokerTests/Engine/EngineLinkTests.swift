@@ -85,7 +85,7 @@ struct EngineLinkTests {
         let old = try Impostor { _ in "*4\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n6.2.6\r\n" }
         #expect(failure(old.endpoint) == .unfit("It is Redis 6.2.6: use Redis 7.0 or later, or Valkey."))
         let other = try Impostor { _ in "+OK\r\n" }
-        #expect(failure(other.endpoint) == .unfit("It is no Redis: its answer to HELLO names no version."))
+        #expect(failure(other.endpoint) == .unfit("It is not Redis: its answer to HELLO names no version."))
         var limits = EngineLink.Limits()
         limits.timeout = 100_000_000
         let mute = try Impostor { _ in nil }

@@ -41,7 +41,7 @@ package struct AccessFile: Sendable {
     ) throws(AccessMistake) -> AccessEntry {
         let object: JSONObject
         do throws(JSONError) { object = try JSONObject.parse(line) } catch {
-            throw AccessMistake("expected an object of JSON: \(error)")
+            throw AccessMistake("expected a JSON object: \(error)")
         }
         let content = try AccessEntry.Content(object)
         return AccessEntry(content, line: isKept ? line.copied : [], number: number)

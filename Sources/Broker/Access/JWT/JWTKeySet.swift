@@ -92,7 +92,7 @@ package struct JWTKeySet: Sendable {
                 }
             }
         } catch {
-            throw Mistake("no JSON Web Key set: \(error)")
+            throw Mistake("not a JSON Web Key set: \(error)")
         }
         guard count <= Self.maximumKeys else { throw Mistake("more than \(Self.maximumKeys) keys") }
         guard !entries.isEmpty else {
@@ -174,7 +174,7 @@ extension JWTKeySet.Entry {
     private static func bytes(_ name: StaticString, of object: borrowing JSONObject) throws(KeyTrouble) -> [UInt8] {
         let text = try attempt { () throws(JSONError) in try object.string(JSONName(stringLiteral: name)) }
         guard let text, let bytes = Base64.decode(text, alphabet: .url), !bytes.isEmpty else {
-            throw KeyTrouble("\(name) is no base64url")
+            throw KeyTrouble("\(name) is not base64url")
         }
         return bytes
     }
