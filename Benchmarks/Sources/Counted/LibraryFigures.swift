@@ -5,6 +5,7 @@ import WSTransport
 /// them; and what a socket of each kind takes of the heap while it is idle.
 enum LibraryFigures {
     static func record(in tally: Tally, _ harness: LibraryHarness) throws {
+        try FloorFigures.record(in: tally, harness)
         for kind in ["machine", "closure", "listener"] {
             for (pace, count) in [("one", 1), ("fifty", 50)] {
                 try recordEcho("library/echo-64B/\(kind)/\(pace)-a-turn", "/\(kind)", count, in: tally, harness)

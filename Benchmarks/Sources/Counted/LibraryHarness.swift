@@ -66,6 +66,9 @@ final class LibraryHarness {
         if let failure { throw failure }
     }
 
+    /// The executor of its closures.
+    var remote: Remote { reactor.remote }
+
     /// Passes `count` turns without waiting in any of them.
     func turns(_ count: Int) {
         for _ in 0..<count {

@@ -58,6 +58,7 @@ extension WebSocketMessage {
             state.compress = first.header.isCompressed
             state.stream = stream
             state.body = (state.body ?? []) + body
+            state.isKnownText = false
             state.position = 0
         }
     }

@@ -27,20 +27,30 @@ public final class WebSocketMessage: HandlerMessage {
         var type: Opcode
         var masked: Bool
         var compress: Bool
-        var maxSize: Int
-        var value = ""
-        var params: [String] = []
-        var lastError = ""
         var isEnded = false
+        var sent = false
+        /// Whether the body is known to be UTF-8, because it is that of a text message from a connection.
+        var isKnownText = false
+        /// Whether it is a reply, which has no reply of its own.
+        var isReply = false
+        var maxSize: Int
         /// `nil` if there is none yet.
         var body: [UInt8]?
         var position = 0
         var stream: (any ByteStream)?
-        var sent = false
+        /// What handlers put into few messages.
+        var notes: Notes?
+    }
+
+    /// What most messages have nothing of, so that a message from a connection costs less.
+    final class Notes {
+        var value = ""
+        var params: [String] = []
+        var lastError = ""
+        var reply: WebSocketMessage?
     }
 
     let state: Mutex<State>
-    private let reply = Mutex<WebSocketMessage?>(nil)
 
     /// The opcode of text messages, `ws.TEXT`.
     public static let TEXT = WS.TEXT
@@ -79,13 +89,13 @@ public final class WebSocketMessage: HandlerMessage {
 
     /// Makes a message that a connection received.
     convenience init(_ type: Opcode, _ body: [UInt8], masked: Bool, compress: Bool, stream: (any ByteStream)?) {
-        self.init(
-            State(
-                type: type, masked: masked, compress: compress, maxSize: Self.defaultMaxSize, body: body, stream: stream
-            ))
+        self.init(type: type, masked: masked, compress: compress)
+        state.withLock { state in
+            state.body = body
+            state.stream = stream
+            state.isKnownText = type == .text
+        }
     }
-
-    private init(_ state: sending State) { self.state = Mutex(state) }
 
     /// The opcode; only its low 4 bits are sent.
     public var type: Opcode {
@@ -118,20 +128,20 @@ public final class WebSocketMessage: HandlerMessage {
 
     /// The text that ``Routing`` matches; empty by default.
     public var value: String {
-        get { state.withLock { $0.value } }
-        set { state.withLock { $0.value = newValue } }
+        get { state.withLock { $0.notes?.value ?? "" } }
+        set { state.withLock { $0.madeNotes.value = newValue } }
     }
 
     /// The values of the groups in the matched pattern.
     public var params: [String] {
-        get { state.withLock { $0.params } }
-        set { state.withLock { $0.params = newValue } }
+        get { state.withLock { $0.notes?.params ?? [] } }
+        set { state.withLock { $0.madeNotes.params = newValue } }
     }
 
     /// An error that a handler left for the error handler; empty if there is none.
     public var lastError: String {
-        get { state.withLock { $0.lastError } }
-        set { state.withLock { $0.lastError = newValue } }
+        get { state.withLock { $0.notes?.lastError ?? "" } }
+        set { state.withLock { $0.madeNotes.lastError = newValue } }
     }
 
     /// The stream or connection that the message came from; `nil` if there is none.
@@ -146,17 +156,16 @@ public final class WebSocketMessage: HandlerMessage {
     ///
     /// Created on first use. A reply has no reply of its own and returns itself.
     public var response: WebSocketMessage {
-        reply.withLock { reply in
-            if let reply { return reply }
-            let type = self.type
-            let made = WebSocketMessage(type: type == .ping ? .pong : type, masked: false, maxSize: maxSize)
-            made.isReply.store(true, ordering: .relaxed)
-            if !isReply.load(ordering: .relaxed) { reply = made }
-            return isReply.load(ordering: .relaxed) ? self : made
+        state.withLock { state in
+            if state.isReply { return self }
+            if let reply = state.notes?.reply { return reply }
+            let type = state.type == .ping ? .pong : state.type
+            let made = WebSocketMessage(type: type, masked: false, maxSize: state.maxSize)
+            made.state.withLock { $0.isReply = true }
+            state.madeNotes.reply = made
+            return made
         }
     }
-
-    private let isReply = Atomic<Bool>(false)
 
     /// Marks the message as finished: a ``Chain`` stops before its next handler.
     public func end() { state.withLock { $0.isEnded = true } }
@@ -169,9 +178,22 @@ public final class WebSocketMessage: HandlerMessage {
     /// ``masked``, ``compress`` and ``maxSize`` stay as they are.
     public func clear() {
         state.withLock { state in
-            state = State(type: .binary, masked: state.masked, compress: state.compress, maxSize: state.maxSize)
+            state = State(
+                type: .binary, masked: state.masked, compress: state.compress, isReply: state.isReply,
+                maxSize: state.maxSize)
         }
-        reply.withLock { $0 = nil }
+    }
+}
+
+extension WebSocketMessage.State {
+    /// Made when something is put there.
+    fileprivate var madeNotes: WebSocketMessage.Notes {
+        mutating get {
+            if let notes { return notes }
+            let made = WebSocketMessage.Notes()
+            notes = made
+            return made
+        }
     }
 }
 
@@ -196,13 +218,25 @@ extension WebSocketMessage {
         set {
             state.withLock { state in
                 state.body = newValue
+                state.isKnownText = false
                 state.position = 0
             }
         }
     }
 
-    /// Its type and its whole body.
-    var content: (Opcode, [UInt8]) { state.withLock { ($0.type, $0.body ?? []) } }
+    /// Its type and its whole body, if a socket can send them.
+    var sendable: (Opcode, [UInt8]) {
+        get throws(WS.Error) {
+            let (type, body, isKnownText) = state.withLock { ($0.type, $0.body ?? [], $0.isKnownText) }
+            guard type == .text || type == .binary else {
+                throw .badType("expected a text or a binary message, found opcode \(type.rawValue)")
+            }
+            if type == .text, !isKnownText, unsafe !body.withUnsafeBytes({ unsafe UTF8Validator.isValid($0) }) {
+                throw .badType("a text message must be UTF-8")
+            }
+            return (type, body)
+        }
+    }
 
     /// The whole body; `nil` if there is none yet.
     package var bodyIfAny: [UInt8]? { state.withLock { $0.body } }
@@ -233,6 +267,7 @@ extension WebSocketMessage {
     public func write(_ bytes: [UInt8]) {
         state.withLock { state in
             if state.body == nil { state.body = bytes } else { state.body?.append(contentsOf: bytes) }
+            state.isKnownText = false
         }
     }
 

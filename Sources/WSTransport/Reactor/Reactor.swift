@@ -2,6 +2,12 @@ internal import CLinux
 internal import Glibc
 internal import Synchronization
 
+/// What wants to know how much of a turn's bytes the system took.
+protocol TurnSender: AnyObject {
+    /// The turn's bytes have been sent, or are in the backlog.
+    func turnWasSent()
+}
+
 /// One thread, its epoll set and the connections it owns.
 ///
 /// Not `Sendable`: everything here runs on the reactor's own thread. Other threads reach it through a ``Mailbox``,
@@ -67,6 +73,7 @@ internal import Synchronization
     // Unchecked, because what is taken out of these is called only afterwards.
     @exclusivity(unchecked) private var wheel = TimerWheel(now: .now)
     @exclusivity(unchecked) private var soon: [() -> Void] = []
+    @exclusivity(unchecked) private var settling: [any TurnSender] = []
     @exclusivity(unchecked) private var later: [(time: MonotonicTime, body: () -> Void)] = []
     @exclusivity(unchecked) var listeners: [Listener] = []
     /// How many connections have delivered their first bytes in this turn.
@@ -140,6 +147,7 @@ internal import Synchronization
         disposeReleased()
         // Tasks posted earlier are run; later ones are refused.
         for task in remote.tasks.close() { task(self) }
+        remote.leave()
         // Many of the objects that it holds refer to it, and no other thread may use those.
         unsafe drawer = []
         unsafe (soon, later, endOfTurn) = ([], [], [])
@@ -179,9 +187,10 @@ internal import Synchronization
         runDueTasks()
         if !tasks.isEmpty { for task in tasks { task() } }
         if remote.tasks.hasElements { for task in remote.tasks.drain() { task(self) } }
-        // Tasks that run here post what they send, which is sent in this turn.
-        for _ in 0..<Self.drainRounds where remote.takeOwnTasks() {
-            for task in remote.tasks.drain() { task(self) }
+        // What tasks that run here send or post is part of this turn.
+        for _ in 0..<Self.drainRounds where remote.hasJobs || remote.takeOwnTasks() {
+            if remote.hasJobs { remote.runJobs() }
+            if remote.tasks.hasElements { for task in remote.tasks.drain() { task(self) } }
         }
         isTurnNeeded = false
         var again = false
@@ -191,12 +200,15 @@ internal import Synchronization
             flush()
             disposeReleased()
         } while unsafe outbound.hasDirty
+        if unsafe !settling.isEmpty { settle() }
         if again { runSoon {} }
         unsafe arena.endTurn()
     }
 
     private func patience(from now: MonotonicTime) -> Int32 {
-        if unsafe isTurnNeeded || !soon.isEmpty || outbound.hasDirty || !released.isEmpty || remote.tasks.hasElements {
+        if unsafe isTurnNeeded || !soon.isEmpty || outbound.hasDirty || !released.isEmpty || remote.tasks.hasElements
+            || remote.hasJobs
+        {
             return 0
         }
         var milliseconds = unsafe wheel.millisecondsToNextTick(from: now) ?? -1
@@ -297,6 +309,17 @@ internal import Synchronization
 
     /// Runs `body` in the next turn, without waiting.
     package func runSoon(_ body: @escaping () -> Void) { unsafe soon.append(body) }
+
+    /// Tells `sender`, after this turn's bytes have been sent, that they have been.
+    func settle(_ sender: any TurnSender) { unsafe settling.append(sender) }
+
+    private func settle() {
+        var senders: [any TurnSender] = []
+        unsafe swap(&senders, &settling)
+        for sender in senders { sender.turnWasSent() }
+        senders.removeAll(keepingCapacity: true)
+        if unsafe settling.isEmpty { unsafe swap(&senders, &settling) }
+    }
 
     /// Runs `body` after `nanoseconds`.
     ///
@@ -446,55 +469,4 @@ internal import Synchronization
 
     /// Clears such flags.
     package func clearFlags(_ flags: OutboundFlags, of slot: UInt32) { unsafe outbound.clearFlags(flags, of: slot) }
-}
-
-extension Reactor {
-    /// The connection with a token; its generation is compared, because a slot may be reused within a batch of events.
-    func connection(of token: UInt64) -> StreamConnection? {
-        guard let connection = connection(in: UInt32(truncatingIfNeeded: token)),
-            connection.generation == UInt32(token >> 32)
-        else { return nil }
-        return connection
-    }
-
-    /// Lets all connections that one wait reported ready take the bytes that have arrived.
-    ///
-    /// Connections that are only readable are read by one call for many of them, if there are many.
-    func dispatch(_ events: UnsafeBufferPointer<epoll_event>) {
-        guard events.count >= ringMinimum, var ring = unsafe receiveRing.take() else {
-            for index in events.indices { unsafe dispatch(events[index]) }
-            return
-        }
-        for index in events.indices {
-            let event = unsafe events[index]
-            if let connection = unsafe readsByRing(event) {
-                ring.put(connection.rawDescriptor, tag: connection.slot)
-                if ring.isFull { read(by: &ring) }
-            } else {
-                unsafe dispatch(event)
-            }
-        }
-        read(by: &ring)
-        if !ring.isBroken { unsafe receiveRing = consume ring }
-    }
-
-    private func readsByRing(_ event: epoll_event) -> StreamConnection? {
-        guard unsafe event.events == Epoll.Events.readable.rawValue, unsafe event.data.u64 < Self.listenerToken,
-            let connection = unsafe connection(of: event.data.u64), connection.readsByRing
-        else { return nil }
-        return connection
-    }
-
-    /// Reads all of them first: a driver may end, pause or finish another connection whose bytes have been read.
-    private func read(by ring: inout ReceiveRing) {
-        for place in 0..<ring.run() {
-            // Slots are reused only at the end of a turn.
-            guard let connection = connection(in: ring.tag(at: place)) else { continue }
-            do throws(Errno) {
-                unsafe connection.receivedByRing(try ring.bytes(at: place))
-            } catch {
-                connection.failedToRead(error)
-            }
-        }
-    }
 }

@@ -11,6 +11,14 @@ package final class Remote: Sendable, TaskExecutor {
     private let hasOwnTasks = Atomic<Bool>(false)
     /// The thread that runs the reactor; 0 if none does.
     private let thread = Atomic<UInt>(0)
+    /// The parts of Swift tasks that the reactor runs next.
+    ///
+    /// The reactor's thread.
+    @exclusivity(unchecked) nonisolated(unsafe) private var jobs: [UnownedJob] = []
+    /// Whether the reactor is running such parts: nothing that it has begun is half done.
+    ///
+    /// The reactor's thread.
+    @exclusivity(unchecked) nonisolated(unsafe) private var isRunningJobs = false
 
     private final class Wakeup: Sendable {
         let descriptor: WakeupDescriptor
@@ -53,13 +61,47 @@ package final class Remote: Sendable, TaskExecutor {
     /// Records that the calling thread runs the reactor from now on.
     func enter() { thread.store(UInt(pthread_self()), ordering: .relaxed) }
 
+    /// Records that no thread runs the reactor any more, and runs the parts of tasks that are left.
+    func leave() {
+        thread.store(0, ordering: .relaxed)
+        // What these parts begin runs on the process's own executor.
+        runJobs()
+    }
+
     /// Whether the caller is on the reactor's thread.
     package var isCurrentThread: Bool { thread.load(ordering: .relaxed) == UInt(pthread_self()) }
 
     /// Runs a part of a Swift task on the reactor's thread; on the process's own executor if the reactor has ended.
     package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        let isPosted = run { [self] _ in unsafe job.runSynchronously(on: asUnownedTaskExecutor()) }
-        if !isPosted { globalConcurrentExecutor.enqueue(ExecutorJob(job)) }
+        // The reactor looks for parts after everything else of a turn, and again before it waits.
+        if isCurrentThread { return unsafe jobs.append(job) }
+        // It runs after the tasks posted before it, so it can do at once what must not overtake them.
+        if !tasks.post({ [self] _ in unsafe jobs.append(job) }) { globalConcurrentExecutor.enqueue(ExecutorJob(job)) }
+    }
+
+    /// Whether there are parts of Swift tasks to run.
+    ///
+    /// Called on the reactor's thread.
+    var hasJobs: Bool { unsafe !jobs.isEmpty }
+
+    /// Runs the parts of Swift tasks that there are now.
+    ///
+    /// Called on the reactor's thread, between other work.
+    func runJobs() {
+        var due: [UnownedJob] = []
+        unsafe swap(&due, &jobs)
+        unsafe isRunningJobs = true
+        for job in due { unsafe job.runSynchronously(on: asUnownedTaskExecutor()) }
+        unsafe isRunningJobs = false
+        // Its memory serves for the next ones.
+        due.removeAll(keepingCapacity: true)
+        if unsafe jobs.isEmpty { unsafe swap(&due, &jobs) }
+    }
+
+    /// Whether the caller may act on the reactor's connections at once, instead of posting a task: it is a part of a
+    /// Swift task on the reactor's thread, and no task posted earlier still waits.
+    package var actsAtOnce: Bool {
+        unsafe isCurrentThread && isRunningJobs && !tasks.hasElements
     }
 }

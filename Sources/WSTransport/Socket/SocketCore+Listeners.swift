@@ -17,7 +17,7 @@ extension SocketCore {
             if event == .message {
                 // Messages that arrived before there was a listener are for the first one.
                 var earlier = Fifo<Happening>()
-                while let message = state.messages.popFirst() { earlier.append(.payload(.message(message))) }
+                while let message = state.messages.popFirst() { earlier.append(.message(message)) }
                 state.happenings.prepend(earlier)
                 readers = state.readers.removeAll()
             }
@@ -72,7 +72,7 @@ extension SocketCore {
     func emit(_ payload: WebSocket.Payload, for socket: WebSocket) -> Bool {
         let hasListeners = state.withLock { state in
             guard state.listeners.count(of: payload.event) > 0 else { return false }
-            state.happenings.append(.payload(payload))
+            state.happenings.append(Happening(payload))
             return true
         }
         if hasListeners { tell() }
@@ -103,9 +103,10 @@ extension SocketCore.State {
     }
 
     private mutating func keepMessages() {
+        guard hasHappenings else { return }
         var (kept, others) = (Fifo<WebSocketMessage>(), Fifo<SocketCore.Happening>())
         while let happening = happenings.popFirst() {
-            if case .payload(.message(let message)) = happening {
+            if case .message(let message) = happening {
                 kept.append(message)
             } else {
                 others.append(happening)

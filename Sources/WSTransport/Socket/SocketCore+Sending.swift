@@ -4,10 +4,11 @@ internal import Synchronization
 extension SocketCore {
     /// Passes a message to the reactor.
     func post(_ type: Opcode, _ payload: [UInt8]) throws(WS.Error) {
+        let isAtOnce = !type.isControl && actsAtOnce
         let refusal = state.withLock { state -> WS.Error? in
             guard state.readyState == .open else { return .invalidState(state.readyState) }
             guard state.posted + state.unsent <= limits.unsent else { return .tooMuchUnsent(limits.unsent) }
-            state.posted += payload.count
+            if isAtOnce { state.unsent += payload.count } else { state.posted += payload.count }
             state.hasAnswered = true
             return nil
         }
@@ -15,8 +16,11 @@ extension SocketCore {
             link.run(with: SocketSession.self) { $0?.closeSlow() }
         }
         if let refusal { throw refusal }
-        pass(type, payload)
+        if isAtOnce { unsafe session?.sendAtOnce(type, payload) } else { pass(type, payload) }
     }
+
+    /// Whether the caller may send by its own call instead of the reactor's next look at its mailbox.
+    private var actsAtOnce: Bool { link.remote?.actsAtOnce ?? false }
 
     /// A message that waits for room.
     struct Sender: Sendable {
@@ -30,25 +34,40 @@ extension SocketCore {
 
     /// Passes a message to the reactor if there is room and no earlier sender waits; `false` if it was not taken.
     func trySend(_ type: Opcode, _ payload: [UInt8]) throws(WS.Error) -> Bool {
-        let outcome = state.withLock { state -> Result<Bool, WS.Error> in
-            guard state.readyState == .open else { return .failure(.invalidState(state.readyState)) }
-            guard hasRoom(state) else { return .success(false) }
-            admit(type, payload, &state)
-            return .success(true)
+        let isAtOnce = actsAtOnce
+        let (isAdmitted, readyState) = state.withLock { state -> (Bool, ReadyState) in
+            guard state.readyState == .open, state.hasRoom(limits) else { return (false, state.readyState) }
+            if isAtOnce {
+                state.unsent += payload.count
+                state.hasAnswered = true
+            } else {
+                admit(type, payload, &state)
+            }
+            return (true, .open)
         }
-        return try outcome.get()
+        guard isAdmitted else {
+            if readyState == .open { return false }
+            throw .invalidState(readyState)
+        }
+        if isAtOnce { unsafe session?.sendAtOnce(type, payload) }
+        return true
     }
 
     /// Waits for room, after earlier senders, and then passes a message to the reactor.
     ///
     /// Throws `CancellationError` if the task is cancelled first; then the message is not sent.
-    func send(_ type: Opcode, _ payload: [UInt8]) async throws {
-        if !Task.isCancelled, try trySend(type, payload) { return }
+    nonisolated(nonsending) func send(_ type: Opcode, _ payload: [UInt8]) async throws {
+        if try trySendNow(type, payload) { return }
         try await enqueue(type, payload, isInParts: false)
     }
 
+    /// The same as ``trySend(_:_:)``, but not for a task that is cancelled.
+    func trySendNow(_ type: Opcode, _ payload: [UInt8]) throws(WS.Error) -> Bool {
+        Task.isCancelled ? false : try trySend(type, payload)
+    }
+
     /// Waits for room, after earlier senders, for a message or for the first part of one.
-    func enqueue(_ type: Opcode, _ payload: [UInt8], isInParts: Bool) async throws {
+    nonisolated(nonsending) func enqueue(_ type: Opcode, _ payload: [UInt8], isInParts: Bool) async throws {
         let number = state.withLock { $0.makeNumber() }
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (taken: CheckedContinuation<Void, any Swift.Error>) in
@@ -58,7 +77,7 @@ extension SocketCore {
                     }
                     // Checked under the lock: a later cancellation finds the sender in the queue.
                     if Task.isCancelled { return .failure(CancellationError()) }
-                    guard hasRoom(state) else {
+                    guard state.hasRoom(limits) else {
                         state.senders.append(
                             Sender(number: number, type: type, payload: payload, isInParts: isInParts, taken: taken))
                         return nil
@@ -112,14 +131,6 @@ extension SocketCore {
         for ping in answered { ping.answer.give(.success(now - ping.sent)) }
     }
 
-    private func hasRoom(_ state: State) -> Bool {
-        !state.hasSenders && mayAdmit(state)
-    }
-
-    private func mayAdmit(_ state: State) -> Bool {
-        state.posted + state.unsent <= limits.waitingMark && !state.isSendingParts
-    }
-
     /// Called under the lock, so that no waiting sender comes in between.
     private func admit(_ type: Opcode, _ payload: [UInt8], _ state: inout State) {
         state.posted += payload.count
@@ -141,7 +152,7 @@ extension SocketCore {
             state.unsent = state.ended == nil ? unsent : 0
             guard state.readyState == .open, state.hasSenders else { return ([], state.hasPartSender) }
             var admitted: [Sender] = []
-            while mayAdmit(state), let sender = state.senders.popFirst() {
+            while state.mayAdmit(limits), let sender = state.senders.popFirst() {
                 if sender.isInParts {
                     state.outgoing.isUnderWay = true
                 } else {
@@ -238,6 +249,16 @@ extension SocketCore {
         }
         connection.begin(SocketSession(connection, self))
         self.opened(subprotocol: connection.subprotocol)
+    }
+}
+
+extension SocketCore.State {
+    /// Whether a message may be sent without waiting.
+    fileprivate func hasRoom(_ limits: SocketCore.Limits) -> Bool { !hasSenders && mayAdmit(limits) }
+
+    /// Whether a message may be sent, apart from those that wait.
+    fileprivate func mayAdmit(_ limits: SocketCore.Limits) -> Bool {
+        posted + unsent <= limits.waitingMark && !isSendingParts
     }
 }
 

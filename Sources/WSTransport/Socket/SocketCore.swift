@@ -10,13 +10,21 @@ final class SocketCore: Sendable {
 
     /// An event for the listeners; events are kept in order.
     enum Happening: Sendable {
-        case payload(WebSocket.Payload)
+        case message(WebSocketMessage)
+        /// Anything else that a listener is called with as it is.
+        // The rare cases lie apart, so that a queue of messages is small.
+        indirect case payload(WebSocket.Payload)
         /// The socket failed.
-        case error(CloseCode, String)
-        case close(CloseEvent)
+        indirect case error(CloseCode, String)
+        indirect case close(CloseEvent)
+
+        init(_ payload: WebSocket.Payload) {
+            if case .message(let message) = payload { self = .message(message) } else { self = .payload(payload) }
+        }
 
         var event: WebSocket.Event {
             switch self {
+            case .message: .message
             case .payload(let payload): payload.event
             case .error: .error
             case .close: .close
@@ -69,7 +77,7 @@ final class SocketCore: Sendable {
 
     private static func size(_ happening: Happening) -> Int {
         switch happening {
-        case .payload(.message(let message)): message.length + overhead
+        case .message(let message): message.length + overhead
         case .payload(.ping(let bytes)), .payload(.pong(let bytes)): bytes.count + overhead
         default: 0
         }
@@ -120,20 +128,21 @@ final class SocketCore: Sendable {
 
     /// Takes a received message; returns `true` if no more should come for now.
     func received(_ message: WebSocketMessage) -> Bool {
-        let (reader, isFull) = state.withLock { state -> (Reader?, Bool) in
+        let (reader, socket, isFull) = state.withLock { state -> (Reader?, WebSocket?, Bool) in
             if let reader = state.readers.popFirst() {
                 state.takes()
-                return (reader, state.isFull)
+                return (reader, nil, state.isFull)
             }
+            let isFull = add(message.length + Self.overhead, &state)
             if state.hasMessageListener {
-                state.happenings.append(.payload(.message(message)))
-            } else {
-                // Also if there are listeners only for other events: one for messages may be added a moment later.
-                state.messages.append(message)
+                state.happenings.append(.message(message))
+                return (nil, state.beginTelling(), isFull)
             }
-            return (nil, add(message.length + Self.overhead, &state))
+            // Also if there are listeners only for other events: one for messages may be added a moment later.
+            state.messages.append(message)
+            return (nil, nil, isFull)
         }
-        if let reader { reader.resume(returning: message) } else { tell() }
+        if let reader { reader.resume(returning: message) } else if let socket { tell(socket) }
         return isFull
     }
 
@@ -214,8 +223,19 @@ final class SocketCore: Sendable {
         case ended((any Swift.Error)?)
     }
 
+    /// The next message that no listener got, if it is there; throws as ``next()``.
+    func takeMessage() throws -> WebSocketMessage? {
+        switch state.withLock({ step(&$0, nil) }) {
+        case .message(let message, let hasRoom):
+            if hasRoom { readOn() }
+            return message
+        case .ended(let error?): throw error
+        case .wait, .ended: return nil
+        }
+    }
+
     /// Waits for the next message that no listener got; `nil` after a normal end.
-    func next() async throws -> WebSocketMessage? {
+    nonisolated(nonsending) func next() async throws -> WebSocketMessage? {
         let number: UInt64
         switch state.withLock({ step(&$0, nil) }) {
         case .wait(let made): number = made
@@ -302,29 +322,41 @@ final class SocketCore: Sendable {
 
     /// Starts a task that calls the listeners, unless one is running.
     func tell() {
-        let socket = state.withLock { state -> WebSocket? in
-            guard !state.isTelling, state.hasHappenings, let socket = state.anchor ?? state.handle else {
-                return nil
-            }
-            state.isTelling = true
-            return socket
+        if let socket = state.withLock({ $0.beginTelling() }) { tell(socket) }
+    }
+
+    private func tell(_ socket: WebSocket) {
+        guard limits.runsOnReactor, let remote = link.remote else {
+            Task { await self.tellAll(of: socket) }
+            return
         }
-        guard let socket else { return }
-        Task(executorPreference: limits.runsOnReactor ? link.remote : nil) { await self.tellAll(of: socket) }
+        if remote.isCurrentThread, let reactor = unsafe session?.connection.stream.reactor {
+            reactor.tellers.tell(socket, on: remote)
+        } else {
+            Task(executorPreference: remote) { await self.tellAll(of: socket) }
+        }
     }
 
     /// Calls the listeners until there are no more events.
-    func tellAll(of socket: WebSocket) async {
-        while let (happening, listeners) = nextHappening() {
-            guard let listeners else {
+    nonisolated(nonsending) func tellAll(of socket: WebSocket) async {
+        var held = 0
+        while let telling = nextTelling(releasing: held) {
+            switch telling {
+            case .message(let message, .message(let listener)):
+                held = message.length + Self.overhead
+                await listener(message)
+            case .message(let message, .event(let listener)):
+                held = message.length + Self.overhead
+                await listener(.message(message))
+            case .happening(let happening, let listeners):
+                held = Self.size(happening)
+                let payload = socket.payload(of: happening)
+                for listener in listeners { await listener.listener(payload) }
+                if case .close = happening { WS.forget(socket) }
+            case .later:
+                held = 0
                 releaseCloseSoon()
-                continue
             }
-            let payload = socket.payload(of: happening)
-            for listener in listeners { await listener(payload) }
-            let hasRoom = state.withLock { release(Self.size(happening), &$0) }
-            if hasRoom { readOn() }
-            if case .close = happening { WS.forget(socket) }
         }
         serveReaders()
         noticeCatchingUp()
@@ -345,31 +377,50 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// The next event and its listeners; `nil` listeners if it waits for others.
-    private func nextHappening() -> (Happening, [WebSocket.Listener]?)? {
-        state.withLock { state in
-            guard let happening = state.happenings.popFirst() else {
-                state.isTelling = false
-                // After the end no socket is retained for an event that can no longer happen.
-                if state.ended != nil, state.isCloseHeld != true {
-                    state.listeners.removeAll()
-                    state.anchor = nil
-                }
-                return nil
-            }
-            if happening.event == .open, state.isOpenKnown { return (happening, []) }
-            // There never was a connection: the socket's creator may still be adding listeners.
-            if happening.event == .close, state.failure != nil, state.listeners.count(of: .close) > 0,
-                state.holdsClose()
-            {
-                state.unheard[.close] = happening
-                return (happening, nil)
-            }
-            if case .payload(.message) = happening { state.hasAnswered = false }
-            let listeners = state.listeners.take(happening.event)
-            state.keepMessagesUnlessHeard()
-            if listeners.isEmpty, happening.event.happensOnce { state.unheard[happening.event] = happening }
-            return (happening, listeners)
+    /// The next event and whom to tell.
+    private enum Telling: Sendable {
+        /// A message for the only listener, as nearly all events are.
+        case message(WebSocketMessage, ListenerTable.Entry.Body)
+        case happening(Happening, [ListenerTable.Entry])
+        /// The event waits for listeners.
+        case later
+    }
+
+    /// The next event and its listeners.
+    ///
+    /// - Parameter bytes: the size of the event before, which has been handled.
+    private func nextTelling(releasing bytes: Int) -> Telling? {
+        let (telling, hasRoom) = state.withLock { state -> (Telling?, Bool) in
+            let hasRoom = bytes > 0 && release(bytes, &state)
+            return (takeTelling(&state), hasRoom)
         }
+        if hasRoom { readOn() }
+        return telling
+    }
+
+    private func takeTelling(_ state: inout State) -> Telling? {
+        guard let happening = state.happenings.popFirst() else {
+            state.isTelling = false
+            // After the end no socket is retained for an event that can no longer happen.
+            if state.ended != nil, state.isCloseHeld != true {
+                state.listeners.removeAll()
+                state.anchor = nil
+            }
+            return nil
+        }
+        if case .message(let message) = happening {
+            state.hasAnswered = false
+            if let listener = state.soleMessageListener { return .message(message, listener) }
+        }
+        if happening.event == .open, state.isOpenKnown { return .happening(happening, []) }
+        // There never was a connection: the socket's creator may still be adding listeners.
+        if happening.event == .close, state.failure != nil, state.listeners.count(of: .close) > 0, state.holdsClose() {
+            state.unheard[.close] = happening
+            return .later
+        }
+        let listeners = state.listeners.take(happening.event)
+        state.keepMessagesUnlessHeard()
+        if listeners.isEmpty, happening.event.happensOnce { state.unheard[happening.event] = happening }
+        return .happening(happening, listeners)
     }
 }

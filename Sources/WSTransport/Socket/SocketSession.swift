@@ -3,7 +3,7 @@ internal import Synchronization
 /// The reactor's side of a ``WebSocket``: passes received messages to the core, and sends what the core posts.
 ///
 /// Runs on the connection's reactor.
-final class SocketSession: WebSocketSession {
+final class SocketSession: WebSocketSession, TurnSender {
     let connection: WebSocketConnection
     let core: SocketCore
     /// The stream that its messages refer to, made for the first one.
@@ -77,14 +77,23 @@ final class SocketSession: WebSocketSession {
         }
     }
 
-    /// How much the system took at once is known only after this turn.
+    /// Sends a message that the core counts as unsent, not as posted.
+    func sendAtOnce(_ type: Opcode, _ payload: [UInt8]) {
+        if waits(type, payload, isPosted: false) { return }
+        connection.send(type, payload)
+        update()
+    }
+
+    /// How much the system took at once is known only at the end of this turn.
     func update() {
         guard !isUpdateDue else { return }
         isUpdateDue = true
-        connection.stream.reactor.runSoon { [self] in
-            isUpdateDue = false
-            core.sent(0, unsent: connection.bufferedAmount)
-        }
+        connection.stream.reactor.settle(self)
+    }
+
+    func turnWasSent() {
+        isUpdateDue = false
+        core.sent(0, unsent: connection.bufferedAmount)
     }
 
     func close(_ code: CloseCode, reason: String) {

@@ -64,12 +64,13 @@ extension SocketCore {
 
     /// What most sockets have nothing of.
     fileprivate final class Extras {
-        var listeners = ListenerTable()
-        var happenings = Fifo<Happening>()
+        // Unchecked, because each message asks these, and the socket's lock guards them.
+        @exclusivity(unchecked) var listeners = ListenerTable()
+        @exclusivity(unchecked) var happenings = Fifo<Happening>()
         var unheard: [WebSocket.Event: Happening] = [:]
-        var incoming = IncomingParts()
-        var outgoing = OutgoingParts()
-        var senders = Fifo<Sender>()
+        @exclusivity(unchecked) var incoming = IncomingParts()
+        @exclusivity(unchecked) var outgoing = OutgoingParts()
+        @exclusivity(unchecked) var senders = Fifo<Sender>()
         var failure: ConnectError?
         var openWaiters: [CheckedContinuation<Void, Never>] = []
         var ended: CloseEvent?
@@ -94,14 +95,14 @@ extension SocketCore.State {
     }
 
     var listeners: ListenerTable {
-        get { extras?.listeners ?? ListenerTable() }
-        _modify { yield &madeExtras.listeners }
+        get { unsafe extras?.listeners ?? ListenerTable() }
+        _modify { yield unsafe &madeExtras.listeners }
     }
 
     /// For listeners.
     var happenings: Fifo<SocketCore.Happening> {
-        get { extras?.happenings ?? Fifo() }
-        _modify { yield &madeExtras.happenings }
+        get { unsafe extras?.happenings ?? Fifo() }
+        _modify { yield unsafe &madeExtras.happenings }
     }
 
     /// Events that happen once and have not been reported, for listeners that are added a moment later.
@@ -112,19 +113,19 @@ extension SocketCore.State {
 
     /// Messages that are received and sent in parts.
     var incoming: IncomingParts {
-        get { extras?.incoming ?? IncomingParts() }
-        _modify { yield &madeExtras.incoming }
+        get { unsafe extras?.incoming ?? IncomingParts() }
+        _modify { yield unsafe &madeExtras.incoming }
     }
 
     var outgoing: OutgoingParts {
-        get { extras?.outgoing ?? OutgoingParts() }
-        _modify { yield &madeExtras.outgoing }
+        get { unsafe extras?.outgoing ?? OutgoingParts() }
+        _modify { yield unsafe &madeExtras.outgoing }
     }
 
     /// Senders that wait for room, in order.
     var senders: Fifo<SocketCore.Sender> {
-        get { extras?.senders ?? Fifo() }
-        _modify { yield &madeExtras.senders }
+        get { unsafe extras?.senders ?? Fifo() }
+        _modify { yield unsafe &madeExtras.senders }
     }
 
     /// Why there was no connection.
@@ -210,18 +211,46 @@ extension SocketCore.State {
     // MARK: What each message asks
 
     /// Whether events wait for listeners.
-    var hasHappenings: Bool { extras.map { !$0.happenings.isEmpty } ?? false }
+    var hasHappenings: Bool {
+        guard let extras else { return false }
+        return unsafe !extras.happenings.isEmpty
+    }
 
     /// Whether messages go to listeners.
-    var hasMessageListener: Bool { extras.map { $0.listeners.count(of: .message) > 0 } ?? false }
+    var hasMessageListener: Bool {
+        guard let extras else { return false }
+        return unsafe extras.listeners.messageCount > 0
+    }
 
-    var hasSenders: Bool { extras.map { !$0.senders.isEmpty } ?? false }
+    /// The listener for messages, if there is one and it stays.
+    var soleMessageListener: ListenerTable.Entry.Body? { unsafe extras?.listeners.soleForMessages?.body }
+
+    /// Whether there are parts of messages for readers.
+    var hasParts: Bool {
+        guard let extras else { return false }
+        return unsafe !extras.incoming.items.isEmpty
+    }
+
+    /// The socket, if there are events and no task calls its listeners; one must be started then.
+    mutating func beginTelling() -> WebSocket? {
+        guard !isTelling, hasHappenings, let socket = anchor ?? handle else { return nil }
+        isTelling = true
+        return socket
+    }
+
+    var hasSenders: Bool {
+        guard let extras else { return false }
+        return unsafe !extras.senders.isEmpty
+    }
 
     /// Whether a message is being sent in parts.
-    var isSendingParts: Bool { extras?.outgoing.isUnderWay ?? false }
+    var isSendingParts: Bool { unsafe extras?.outgoing.isUnderWay ?? false }
 
     /// Whether the sender of a message's next part waits for room.
-    var hasPartSender: Bool { extras.map { $0.outgoing.sender != nil } ?? false }
+    var hasPartSender: Bool {
+        guard let extras else { return false }
+        return unsafe extras.outgoing.sender != nil
+    }
 
     /// The next message for a reader, without the queue's memory once there is none.
     mutating func popMessage() -> WebSocketMessage? {

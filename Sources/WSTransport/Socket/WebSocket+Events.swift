@@ -92,6 +92,9 @@ extension WebSocket {
     /// suspend; the peer waits meanwhile.
     public typealias Listener = @Sendable (Payload) async -> Void
 
+    /// A function that is called with messages.
+    typealias MessageListener = @Sendable (WebSocketMessage) async -> Void
+
     // MARK: Adding and removing
 
     /// Adds a listener after the others.
@@ -100,7 +103,7 @@ extension WebSocket {
     /// received them.
     @discardableResult
     public func on(_ event: Event, _ listener: @escaping Listener) -> Token {
-        core.add(event, ListenerTable.Entry(isOnce: false, body: listener), first: false, for: self)
+        core.add(event, ListenerTable.Entry(isOnce: false, body: .event(listener)), first: false, for: self)
     }
 
     /// Adds a listener; the same as ``on(_:_:)-(Event,_)``.
@@ -114,19 +117,19 @@ extension WebSocket {
     /// Adds a listener that is called once.
     @discardableResult
     public func once(_ event: Event, _ listener: @escaping Listener) -> Token {
-        core.add(event, ListenerTable.Entry(isOnce: true, body: listener), first: false, for: self)
+        core.add(event, ListenerTable.Entry(isOnce: true, body: .event(listener)), first: false, for: self)
     }
 
     /// Adds a listener before the others.
     @discardableResult
     public func prependListener(_ event: Event, _ listener: @escaping Listener) -> Token {
-        core.add(event, ListenerTable.Entry(isOnce: false, body: listener), first: true, for: self)
+        core.add(event, ListenerTable.Entry(isOnce: false, body: .event(listener)), first: true, for: self)
     }
 
     /// Adds a listener before the others that is called once.
     @discardableResult
     public func prependOnceListener(_ event: Event, _ listener: @escaping Listener) -> Token {
-        core.add(event, ListenerTable.Entry(isOnce: true, body: listener), first: true, for: self)
+        core.add(event, ListenerTable.Entry(isOnce: true, body: .event(listener)), first: true, for: self)
     }
 
     /// Removes a listener; does nothing if it was already removed.
@@ -181,8 +184,10 @@ extension WebSocket {
             return { await listener(.message($0)) }
         }
         set {
-            guard let body = newValue else { return replace(.message, nil) }
-            replace(.message) { if case .message(let message) = $0 { await body(message) } }
+            core.removeAll([.message], for: self)
+            guard let body = newValue else { return }
+            _ = core.add(
+                .message, ListenerTable.Entry(isOnce: false, body: .message(body)), first: false, for: self)
         }
     }
 

@@ -96,13 +96,17 @@ public final class WebSocket: Sendable {
     ///
     /// Throws ``WS/Error/invalidState(_:)``, and `CancellationError` if the task is cancelled before there is room;
     /// then the message is not sent.
-    public func send(_ text: String) async throws { try await core.send(.text, Array(text.utf8)) }
+    public nonisolated(nonsending) func send(_ text: String) async throws {
+        try await core.send(.text, Array(text.utf8))
+    }
 
     /// Sends a binary message; if more than 64 KiB are unsent, first waits for room, after earlier senders.
     ///
     /// Throws ``WS/Error/invalidState(_:)``, and `CancellationError` if the task is cancelled before there is room;
     /// then the message is not sent.
-    public func send(_ bytes: [UInt8]) async throws { try await core.send(.binary, bytes) }
+    public nonisolated(nonsending) func send(_ bytes: [UInt8]) async throws {
+        try await core.send(.binary, bytes)
+    }
 
     /// Sends a text message if at most 64 KiB are unsent, and returns at once; returns `false` if it was not sent.
     ///
@@ -114,7 +118,7 @@ public final class WebSocket: Sendable {
     public func trySend(_ bytes: [UInt8]) throws(WS.Error) -> Bool { try core.trySend(.binary, bytes) }
 
     /// Sends bytes as a binary message; if more than 64 KiB are unsent, first waits for room, after earlier senders.
-    public func send(_ bytes: some Sequence<UInt8> & Sendable) async throws {
+    public nonisolated(nonsending) func send(_ bytes: some Sequence<UInt8> & Sendable) async throws {
         try await core.send(.binary, Array(bytes))
     }
 
@@ -128,15 +132,21 @@ public final class WebSocket: Sendable {
     /// Sends the body of `message` as a message of its type; if more than 64 KiB are unsent, first waits for room.
     ///
     /// Throws ``WS/Error/badType(_:)`` if the type is neither text nor binary, and what the other variants throw.
-    public func send(_ message: WebSocketMessage) async throws {
-        let (type, body) = message.content
-        guard type == .text || type == .binary else {
-            throw WS.Error.badType("expected a text or a binary message, found opcode \(type.rawValue)")
-        }
-        if type == .text, unsafe !body.withUnsafeBytes({ unsafe UTF8Validator.isValid($0) }) {
-            throw WS.Error.badType("a text message must be UTF-8")
-        }
-        try await core.send(type, body)
+    @inlinable public nonisolated(nonsending) func send(_ message: WebSocketMessage) async throws {
+        // Inlined, so that a message for which there is room costs no frame of memory.
+        if try sendNow(message) { return }
+        try await sendLater(message)
+    }
+
+    /// Sends the body of `message` if there is room; `false` if it was not sent.
+    @usableFromInline func sendNow(_ message: WebSocketMessage) throws -> Bool {
+        let (type, body) = try message.sendable
+        return try core.trySendNow(type, body)
+    }
+
+    @usableFromInline nonisolated(nonsending) func sendLater(_ message: WebSocketMessage) async throws {
+        let (type, body) = try message.sendable
+        try await core.enqueue(type, body, isInParts: false)
     }
 
     /// Sends a PING before waiting messages, and waits for the PONG; returns the round-trip time.
@@ -164,8 +174,13 @@ public final class WebSocket: Sendable {
     /// Earlier messages are kept, unless a listener received them. Throws ``WS/Error/closed(_:reason:)`` if the socket
     /// ended in another way, ``WS/Error/protocolViolation(_:_:)`` if the peer violated the protocol,
     /// ``WS/Error/messagesAreListenedTo`` while there is a listener for messages, and `CancellationError`.
-    public func receive() async throws -> WebSocketMessage? {
+    public nonisolated(nonsending) func receive() async throws -> WebSocketMessage? {
         core.limits.receivesParts ? try await receiveWhole() : try await core.next()
+    }
+
+    /// The next message, if it is there; otherwise ``receive()`` has to wait.
+    @usableFromInline func takeMessage() throws -> WebSocketMessage? {
+        core.limits.receivesParts ? nil : try core.takeMessage()
     }
 
     /// The messages from now on, as from ``receive()``; each message goes to one reader.
@@ -174,21 +189,24 @@ public final class WebSocket: Sendable {
     /// The messages of a socket, one after the other.
     public struct Messages: AsyncSequence, Sendable {
         // Holds on to the socket, which would close if only its messages were referred to.
-        let socket: WebSocket
+        @usableFromInline let socket: WebSocket
 
         /// Reads messages, as ``WebSocket/receive()`` does.
         public struct Iterator: AsyncIteratorProtocol {
-            let socket: WebSocket
+            @usableFromInline let socket: WebSocket
 
             /// The next message; `nil` after a normal end.
-            public mutating func next() async throws -> WebSocketMessage? { try await socket.receive() }
+            public nonisolated(nonsending) mutating func next() async throws -> WebSocketMessage? {
+                try await socket.receive()
+            }
 
             /// The next message; `nil` after a normal end.
-            public mutating func next(
+            @inlinable public mutating func next(
                 isolation actor: isolated (any Actor)?
             ) async throws(any Swift.Error) -> WebSocketMessage? {
-                // Not by ``WebSocket/receive()``: what waits here waits in most sockets, and each call takes memory.
-                socket.core.limits.receivesParts ? try await socket.receiveWhole() : try await socket.core.next()
+                // Inlined, so that a message that is there costs no change of executors and no frame of memory.
+                if let message = try socket.takeMessage() { return message }
+                return try await socket.receive()
             }
         }
 
@@ -245,6 +263,7 @@ public final class WebSocket: Sendable {
 
     func payload(of happening: SocketCore.Happening) -> WebSocket.Payload {
         switch happening {
+        case .message(let message): .message(message)
         case .payload(let payload): payload
         case .error(let code, let reason):
             .error(info(.error, CloseEvent(code: code, reason: reason, wasClean: false, cause: closeEvent?.cause)))
@@ -274,7 +293,9 @@ extension CloseEvent {
 /// Operations that only this package uses.
 extension WebSocket {
     /// Sends a message, once there is room for it; the payload of a text must be UTF-8.
-    package func send(_ type: Opcode, _ payload: [UInt8]) async throws { try await core.send(type, payload) }
+    package nonisolated(nonsending) func send(_ type: Opcode, _ payload: [UInt8]) async throws {
+        try await core.send(type, payload)
+    }
 
     /// Closes the connection in order, and returns how it ended; received messages that were not read remain readable.
     @discardableResult
