@@ -175,20 +175,26 @@ internal import COpenSSL
 
     /// The ticket with which a client can resume this session; `nil` until the server has sent one.
     package var ticket: TLSTicket? {
-        guard let session = unsafe SSL_get1_session(handle) else { return nil }
-        let ticket = unsafe TLSTicket(session)
-        return unsafe SSL_SESSION_is_resumable(session) == 1 ? ticket : nil
+        guard let session = unsafe SSL_get_session(handle), unsafe SSL_SESSION_is_resumable(session) == 1 else {
+            return nil
+        }
+        return unsafe TLSTicket(copying: session)
     }
 }
 
 extension TLSSession {
-    /// Receives a ticket from a server; 1 if it is kept.
+    /// Receives a ticket from a server.
+    ///
+    /// The result is 0: OpenSSL's own object is not kept.
     static func keep(_ ticket: OpaquePointer?, of session: OpaquePointer?) -> Int32 {
         guard let ticket = unsafe ticket, let owner = unsafe SSL_get_ex_data(session, 0) else { return 0 }
         let session = unsafe Unmanaged<TLSSession>.fromOpaque(owner).takeUnretainedValue()
-        guard let server = session.server, unsafe SSL_SESSION_is_resumable(ticket) == 1 else { return 0 }
-        session.context.tickets.put(unsafe TLSTicket(ticket), of: server)
-        return 1
+        if let server = session.server, unsafe SSL_SESSION_is_resumable(ticket) == 1,
+            let copy = unsafe TLSTicket(copying: ticket)
+        {
+            session.context.tickets.put(copy, of: server)
+        }
+        return 0
     }
 }
 
@@ -196,10 +202,17 @@ extension TLSSession {
 ///
 /// RFC 8446 §2.2. Any thread.
 @safe package final class TLSTicket: Sendable {
-    // OpenSSL counts references to a session; nothing changes it here.
+    // Nothing changes it here.
     nonisolated(unsafe) fileprivate let handle: OpaquePointer
 
-    fileprivate init(_ handle: OpaquePointer) { unsafe self.handle = handle }
+    /// Copies a session; `nil` if memory has run out.
+    ///
+    /// If a connection ends without `close_notify`, OpenSSL marks its session as not to be resumed. RFC 8446 §6.1 does
+    /// not want that, and a client that has lost its connection is the one that resumes: the copy stays as it was.
+    fileprivate init?(copying session: OpaquePointer) {
+        guard let copy = unsafe SSL_SESSION_dup(session) else { return nil }
+        unsafe handle = copy
+    }
 
     deinit { unsafe SSL_SESSION_free(handle) }
 }

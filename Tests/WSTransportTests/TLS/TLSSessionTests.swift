@@ -128,6 +128,17 @@ struct TLSSessionTests {
         #expect(!third.server.isResumed && third.server.isEstablished)
     }
 
+    /// A client that has lost its connection, without any farewell, resumes.
+    @Test func resumesAfterALostConnection() throws {
+        let (client, server) = (
+            try TLSContext.client(TestAuthority.shared.get().trust), try TLSContext.server(TestAuthority.server.get())
+        )
+        func lose() throws -> TLSTicket? { try TLSPair(client: client, server: server).shakeHands().client.ticket }
+        let ticket = try #require(try lose())
+        let again = try TLSPair(client: client, server: server, ticket: ticket).shakeHands()
+        #expect(again.server.isResumed && again.client.isResumed)
+    }
+
     // MARK: What is no TLS, or an old one
 
     /// A ClientHello of TLS 1.1 (RFC 4346 §7.4.1.2) that offers nothing newer.
