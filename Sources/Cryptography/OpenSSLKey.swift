@@ -105,6 +105,17 @@ internal import COpenSSL
         return UInt64(unsafe BN_get_word(number))
     }
 
+    /// Whether an RSA key has primes that can be computed from its modulus.
+    var hasPredictablePrimes: Bool {
+        defer { ERR_clear_error() }
+        var modulus: OpaquePointer?
+        guard unsafe EVP_PKEY_get_bn_param(handle, OSSL_PKEY_PARAM_RSA_N, &modulus) == 1, unsafe modulus != nil else {
+            return false
+        }
+        defer { unsafe BN_free(modulus) }
+        return PredictablePrimes.have { prime in unsafe UInt(BN_mod_word(modulus, .init(prime))) }
+    }
+
     /// Whether its numbers can be a key: a point on the curve, a modulus without small factors.
     var isConsistent: Bool {
         defer { ERR_clear_error() }

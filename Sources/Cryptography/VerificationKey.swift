@@ -169,6 +169,9 @@ extension OpenSSLKey {
         if kind == .rsa {
             guard 2048...8192 ~= bitCount else { throw .size }
             guard let exponent, exponent > 2, exponent % 2 == 1 else { throw .exponent }
+            guard !hasPredictablePrimes else {
+                throw KeyError("the RSA key comes from a faulty generator (CVE-2017-15361): make another")
+            }
         }
         // OpenSSL checks nothing of an Ed25519 key.
         let isGood = kind == .ed25519 ? !Ed25519.isWeak(subjectPublicKeyInfo.suffix(32)) : isConsistent
