@@ -23,7 +23,8 @@ package final class PendingLook {
     // Stored with the reactor, like the shard.
     private unowned let shard: Shard
     private let everyone: ShardGroup
-    private let patience: Int64
+    /// How long the reactors may take to answer, in nanoseconds.
+    package var patience: Int64
     private var waiting: [(PendingBytes?) -> Void] = []
     /// When the measurement in progress began; `nil` if there is none.
     private var asked: MonotonicTime?

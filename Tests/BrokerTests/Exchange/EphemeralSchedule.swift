@@ -4,7 +4,7 @@ import Testing
 @testable import WSTransport
 
 /// Random members that set and lose ephemeral values, and watchers that read slowly, leave and return.
-@Suite("Ephemeral values under any schedule: nobody misses a change without a gap", .timeLimit(.minutes(5)))
+@Suite("Ephemeral values under any schedule: nobody misses a change without a gap", .timeLimit(.minutes(10)))
 struct EphemeralScheduleTests {
     private static let topics = ["p/1", "p/2", "p/3", "p/deep/4", "q/1", "q/2"]
     private static let fence = "p/fence"

@@ -5,7 +5,8 @@ import Testing
 
 /// Random publishing on two reactors while clients ask for the last messages, and a plain model of what each must get.
 @Suite(
-    "Rewind: values, what was asked of the history in order, the marker, then everything after", .timeLimit(.minutes(3))
+    "Rewind: values, what was asked of the history in order, the marker, then everything after",
+    .timeLimit(.minutes(10))
 )
 struct RewindTests {
     private static let topics = ["a/1", "a/2", "a/3", "b/1", "b/2", "n/1", "n/2"]
