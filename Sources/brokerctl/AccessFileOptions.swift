@@ -4,7 +4,7 @@ internal import CLinux
 internal import Cryptography
 internal import Glibc
 
-/// Whether the running broker changes users and tokens, or `brokerctl` the file alone.
+/// The choice between the running broker, which changes users and tokens, and a file that `brokerctl` changes itself.
 struct AccessFileOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -12,14 +12,14 @@ struct AccessFileOptions: ParsableArguments {
             valueName: "path"))
     var file: String?
 
-    /// The file; `nil`: the broker is asked.
+    /// The file; `nil` if the broker makes the change.
     var path: String? {
         if let file { return file }
         guard let value = unsafe getenv("BROKER_ACCESS_FILE"), unsafe value.pointee != 0 else { return nil }
         return unsafe String(cString: value)
     }
 
-    /// Has the broker do it, or does it to the file; returns when it is done, and holds.
+    /// Sends the request to the broker or applies it to the file; returns when the change is in force.
     func ask<Request: AccessFileRequest>(
         _ request: Request, _ connection: ConnectionOptions
     ) async throws -> Request.Answer {
@@ -31,7 +31,7 @@ struct AccessFileOptions: ParsableArguments {
         }
     }
 
-    /// All parts of a list.
+    /// All pages of a list.
     func list<Request: AccessFileRequest, Element>(
         _ connection: ConnectionOptions, _ part: (_ after: Int) -> Request
     ) async throws -> [Element] where Request.Answer == AdminList<Element> {
@@ -62,7 +62,7 @@ struct AccessFileOptions: ParsableArguments {
         }
     }
 
-    /// What to do where no broker is reached.
+    /// Adds advice to the error if no broker can be reached.
     private static func advised<Value>(_ body: () async throws -> Value) async throws -> Value {
         do { return try await body() } catch let failure as Failure where failure.status == 2 {
             throw Failure(status: 2, message: failure.message + "; to work without a broker, name the file with --file")
@@ -73,7 +73,7 @@ struct AccessFileOptions: ParsableArguments {
 extension Array where Element: AdminObject {
     /// Prints it as JSON.
     ///
-    /// - Parameter isAlone: the one element, without brackets.
+    /// - Parameter isAlone: whether to print the only element, without brackets.
     func printJSON(isAlone: Bool = false) {
         var writer = JSONWriter()
         if !isAlone { writer.beginArray() }
@@ -87,7 +87,7 @@ extension Array where Element: AdminObject {
     }
 }
 
-/// Where a new password comes from; it is never an argument, which other users of the machine could see.
+/// The source of a new password; it is never an argument, because other users of the machine could see it.
 struct PasswordOptions: ParsableArguments {
     @Flag(help: "Read the password from the first line of standard input instead of asking for it.")
     var passwordStdin = false
@@ -113,7 +113,7 @@ struct PasswordOptions: ParsableArguments {
         return password
     }
 
-    /// A line of the terminal, which does not show what is typed.
+    /// Reads a line from the terminal without showing it.
     static func ask(_ question: String) -> String? {
         var state = termios()
         guard unsafe tcgetattr(STDIN_FILENO, &state) == 0 else {
@@ -122,7 +122,7 @@ struct PasswordOptions: ParsableArguments {
         }
         var silent = state
         silent.c_lflag &= ~tcflag_t(ECHO)
-        // Before the question, or what is typed at once would be shown, and lost.
+        // Before the question: anything typed earlier would be shown, and lost.
         unsafe _ = tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent)
         Output.printPart(question)
         defer {

@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import Broker
 
-/// `brokerctl acl …`: who may do what.
+/// `brokerctl acl …`: explains and tests access rules.
 struct AccessListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "acl",
@@ -20,7 +20,7 @@ struct AccessListCommand: AsyncParsableCommand {
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 }
 
-/// Whose rights, by which rules.
+/// Options for the subject and the rules of a question.
 struct AccessQuestion: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -42,7 +42,7 @@ struct AccessQuestion: ParsableArguments {
         guard file == nil || config != nil else { throw ValidationError("--file requires --config") }
     }
 
-    /// What decides: a broker, or the rules of a configuration.
+    /// What evaluates the question: a broker, or the rules of a configuration.
     struct Judge {
         fileprivate enum Source {
             case broker(AdminConnection)
@@ -53,7 +53,7 @@ struct AccessQuestion: ParsableArguments {
         fileprivate let question: AccessQuestion
 
         /// - Parameters:
-        ///   - who: a user; `anonymous` is a client without credentials; `nil`: the client.
+        ///   - who: a user; `anonymous` for a client without credentials; `nil` if `client` is given.
         ///   - client: the id of a connected client.
         func explain(
             _ who: String?, client: String? = nil, _ action: AccessExplanation.Action, _ name: String
@@ -76,7 +76,7 @@ struct AccessQuestion: ParsableArguments {
             }
         }
 
-        /// What the rules give, and take away; for the parameters see ``explain(_:client:_:_:)``.
+        /// What the rules allow and deny; for the parameters see ``explain(_:client:_:_:)``.
         func list(_ who: String?, client: String? = nil) async throws -> [ListAccessRequest.Line] {
             let user = who == "anonymous" ? nil : who
             switch source {
@@ -91,7 +91,7 @@ struct AccessQuestion: ParsableArguments {
             }
         }
 
-        /// A user as the rules of a configuration see it; `nil`: a client without credentials.
+        /// A user as the rules of a configuration see it; a client without credentials if `user` is `nil`.
         private func subject(_ user: String?, _ access: Access) -> Subject {
             guard let user else { return Subject(.anonymous, address: question.address) }
             let roles = access.users.roles(of: user).union(question.role.exact)
@@ -123,7 +123,7 @@ struct AccessQuestion: ParsableArguments {
 
 extension AccessExplanation.Action: ExpressibleByArgument {}
 
-/// The user or the connected client that is meant.
+/// The option that selects a connected client.
 struct AccessWho: ParsableArguments {
     @Option(
         help: ArgumentHelp("A connected client instead of a user, by its id in `brokerctl clients`.", valueName: "id"))
@@ -235,7 +235,7 @@ struct ListAccess: AsyncParsableCommand {
         await judge.close()
         if connection.json { return lines.printJSON() }
         let rows = lines.map { line in
-            // None where a placeholder has no value.
+            // Empty if a placeholder has no value.
             let filters = line.filters.isEmpty ? "(does not apply)" : line.filters.joined(separator: " ")
             return ["\(line.isDenial ? "deny " : "")\(line.right)", filters, line.rule]
         }

@@ -11,12 +11,12 @@ struct AdminConnection {
         try await self.init(target, try options.security(of: target))
     }
 
-    /// The same, with a broker that is known.
+    /// Connects to a given broker.
     init(_ target: Target, _ security: TLSContext?) async throws {
         endpoint = target.endpoint
         var options = target.options(AdminWire.subprotocol, security)
-        // A person waits for this answer, so a broker that hangs is detected sooner than on an idle connection. Over the
-        // network a password may have to be checked.
+        // A person waits for this answer, so a broker that hangs is detected sooner than on an idle connection. Over
+        // the network a password may have to be checked.
         options.handshakeTimeout = .seconds(target.isSocket ? 5 : 10)
         options.keepAlive = KeepAlive(interval: .seconds(5), timeout: options.handshakeTimeout)
         do { client = try await ws.open(target.url(of: "/admin"), options: options) } catch {

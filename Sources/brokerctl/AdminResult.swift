@@ -7,7 +7,7 @@ struct AdminResult<Answer: AdminAnswer> {
     /// The answer as received.
     private let json: [UInt8]
 
-    /// Throws if it is a refusal.
+    /// Throws if the answer is a refusal.
     init(_ reply: AdminReply<Answer>) throws(Failure) {
         answer = try reply.success
         json = reply.json
@@ -23,7 +23,7 @@ struct AdminResult<Answer: AdminAnswer> {
 extension AdminResult {
     /// Prints a list as JSON.
     ///
-    /// Throws afterwards if there is more than one answer may hold.
+    /// Throws afterwards if the list does not fit in one answer.
     func printList<Element>() throws(Failure) where Answer == AdminList<Element> {
         print()
         try checkWhole()
@@ -74,7 +74,7 @@ extension AdminReply {
 }
 
 extension Output {
-    /// Says which brokers of a cluster have not answered.
+    /// Reports the brokers of a cluster that have not answered.
     static func complain(ofMissing names: [String]) {
         for name in names { complain(printable("broker \(name) does not answer; its part of the list is missing")) }
     }

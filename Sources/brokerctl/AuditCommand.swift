@@ -2,7 +2,7 @@ internal import ArgumentParser
 internal import Broker
 internal import WSTransport
 
-/// `brokerctl audit`: who did what.
+/// `brokerctl audit`: shows the audit log.
 struct AuditCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "audit",

@@ -4,7 +4,7 @@ internal import Glibc
 
 /// A copy of a store that is being written; it has a temporary name until it is complete.
 struct BackupFile {
-    /// Its final name; `nil`: it goes to standard output.
+    /// Its final name; `nil` if it goes to standard output.
     let path: String?
     private let partial: String
     private let descriptor: Int32

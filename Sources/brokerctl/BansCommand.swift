@@ -2,7 +2,7 @@ internal import ArgumentParser
 internal import Broker
 internal import WSTransport
 
-/// `brokerctl bans …`: who is shut out.
+/// `brokerctl bans …`: lists, adds and removes bans.
 struct BansCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bans",
@@ -23,9 +23,9 @@ struct BansCommand: AsyncParsableCommand {
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 }
 
-/// How long a ban holds, and why.
+/// The duration of a ban.
 struct BanTime {
-    /// The seconds of a time such as `10m`; `nil`: until it is removed.
+    /// The seconds of a time such as `10m`; `nil` if the ban lasts until it is removed.
     static func seconds(_ text: String?, option: String) throws(Failure) -> Int64? {
         guard let text, text != "ever" else { return nil }
         guard let seconds = Quantity.seconds(text), seconds > 0 else {

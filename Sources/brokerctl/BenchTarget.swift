@@ -3,11 +3,11 @@ internal import Broker
 internal import Load
 internal import WSTransport
 
-/// The server that a load is put on: the one the admin socket is of, or that of `--url`.
+/// The server under load: the broker of the admin socket, or that of `--url`.
 struct BenchTarget {
     let endpoint: Endpoint
     let pathPrefix: String
-    /// Its process, where it is known to be on this machine.
+    /// Its process, if that is known to be on this machine.
     let process: Int32?
     private let server: SocketAddress
     private let security: LoadPlan.Security?
@@ -52,10 +52,10 @@ struct BenchTarget {
         }
     }
 
-    /// The address that all connections go to: of several that a name has, the first that answers.
+    /// The address for all connections: if a name has several, the first that answers.
     private static func address(of endpoint: Endpoint) async throws -> SocketAddress {
         var endpoint = endpoint
-        // A listener on all addresses says so in its status.
+        // A listener on all addresses is reached over loopback.
         if case .internet(let host, let port, let isSecure) = endpoint, host == "0.0.0.0" || host == "::" {
             endpoint = .internet(host: host == "::" ? "::1" : "127.0.0.1", port: port, isSecure: isSecure)
         }
@@ -84,7 +84,7 @@ struct BenchTarget {
         return plan
     }
 
-    /// Why the program ends, where a run has no result.
+    /// The error of a run without a result.
     func failure(_ error: LoadError) -> Failure {
         guard let opening = error.opening else { return .failed("bench: \(error)") }
         let failure = Failure.connecting(endpoint, WS.HandshakeError(opening.cause))

@@ -43,7 +43,7 @@ struct BrokerControl: AsyncParsableCommand {
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     static func main() async {
-        // A reader that went away shows as an error of `write`, which ends the program quietly.
+        // If the reader of the output has gone, `write` fails, and the program ends quietly.
         _ = signal(SIGPIPE, SIG_IGN)
         StandardStreams.fillGaps()
         do {

@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import Broker
 
-/// `brokerctl check`: a plugin for Nagios, Icinga and what else runs such plugins.
+/// `brokerctl check`: a plugin for Nagios, Icinga and other programs that run such plugins.
 struct CheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
@@ -44,7 +44,7 @@ struct CheckCommand: AsyncParsableCommand {
         if report.state != .ok { throw ExitCode(report.state.rawValue) }
     }
 
-    /// The thresholds that options name; a figure without one has its own.
+    /// The thresholds in the options; the other figures keep their defaults.
     private static func thresholds(
         _ texts: [String], _ option: String
     ) throws(Failure) -> [CheckedFigure: Double?] {
@@ -75,7 +75,7 @@ struct CheckCommand: AsyncParsableCommand {
 enum CheckedFigure: String, CaseIterable {
     case canary, commit, p99, map, disk, descriptors, connections, memory, certificate, behind, pending
 
-    /// How a threshold of it is written.
+    /// How a threshold is written.
     enum Unit {
         /// In milliseconds; `20ms`, `1s`.
         case time
@@ -87,7 +87,7 @@ enum CheckedFigure: String, CaseIterable {
         /// In bytes; `64KiB`.
         case bytes
 
-        /// What a threshold stands for; `nil`: it is none.
+        /// The value of a threshold; `nil` if the text is not one.
         func value(of text: String) -> Double? {
             switch self {
             case .time: Quantity.milliseconds(text)
@@ -123,7 +123,7 @@ enum CheckedFigure: String, CaseIterable {
         }
     }
 
-    /// Whether less is worse.
+    /// Whether smaller values are worse.
     var isFalling: Bool { self == .certificate }
 
     var example: String {
@@ -136,7 +136,7 @@ enum CheckedFigure: String, CaseIterable {
         }
     }
 
-    /// The thresholds that hold without an option.
+    /// The default thresholds.
     var standard: (warning: Double?, critical: Double?) {
         switch self {
         case .canary: (1000, nil)
@@ -186,9 +186,9 @@ enum CheckedFigure: String, CaseIterable {
     }
 }
 
-/// What a check found.
+/// The result of a check.
 struct CheckReport {
-    /// In the order of how bad it is; the number is the exit status.
+    /// From best to worst; the number is the exit status.
     enum State: Int32 {
         case ok, warning, critical, unknown
 
@@ -215,7 +215,7 @@ struct CheckReport {
             return isBeyond(critical) ? .critical : isBeyond(warning) ? .warning : .ok
         }
 
-        /// As a plugin's performance data, which has a range where less is worse.
+        /// The figure as performance data, with a range as threshold if smaller values are worse.
         var performance: String {
             let colon = figure.isFalling ? ":" : ""
             let thresholds = [warning, critical].map { $0.map { CheckReport.plain($0) + colon } ?? "" }
@@ -293,14 +293,14 @@ struct CheckReport {
         return writer.bytes
     }
 
-    /// Without needless digits.
+    /// The number without unnecessary digits.
     private static func plain(_ value: Double) -> String {
         value == value.rounded() && abs(value) < 1e15 ? String(Int(value)) : Quantity.fixed(value)
     }
 }
 
 extension CheckedFigure {
-    /// Its value; `nil`: the broker does not say, or has nothing of it.
+    /// The value; `nil` if the broker does not report it.
     fileprivate func value(in status: StatusRequest.Answer) -> Double? {
         switch self {
         case .canary: status.canary

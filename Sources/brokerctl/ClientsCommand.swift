@@ -124,7 +124,7 @@ struct ListClients: AsyncParsableCommand {
             if connection.json {
                 try result.printList()
             } else {
-                // From the top of the screen, and nothing else after it.
+                // Move to the top of the screen, and clear it.
                 if watch, Output.isTerminal { Output.write(Array("\u{1B}[H\u{1B}[J".utf8)) }
                 let now = WallClock.unixMilliseconds
                 let isClustered = columns == nil && result.answer.elements.contains { $0.node != nil }

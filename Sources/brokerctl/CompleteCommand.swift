@@ -1,9 +1,9 @@
 internal import ArgumentParser
 internal import Broker
 
-/// `brokerctl complete KIND`: what a shell asks for words; no person does.
+/// `brokerctl complete KIND`: words for the completion of a shell.
 struct CompleteCommand: AsyncParsableCommand {
-    /// What there may be many of.
+    /// A kind of names.
     enum Kind: String, ExpressibleByArgument, CaseIterable { case topics, clients }
 
     static let configuration = CommandConfiguration(
@@ -15,7 +15,7 @@ struct CompleteCommand: AsyncParsableCommand {
             """,
         shouldDisplay: false)
 
-    /// What a shell runs for the words of a kind; without a broker there are none.
+    /// The command that a shell runs to complete names of a kind; without a broker it prints none.
     static func words(_ kind: Kind) -> CompletionKind {
         .shellCommand("brokerctl complete \(kind.rawValue) 2>/dev/null")
     }
@@ -25,7 +25,7 @@ struct CompleteCommand: AsyncParsableCommand {
     @Argument(help: "topics or clients.")
     var kind: Kind
 
-    /// The most names: more are no help.
+    /// The maximum number of names; more would not help.
     private static let most = 1000
 
     func run() async throws {
@@ -41,7 +41,9 @@ struct CompleteCommand: AsyncParsableCommand {
         for name in names.filter(Self.isPlain).prefix(Self.most) { Output.print(name) }
     }
 
-    /// Whether a shell takes it for one word and nothing else: what strangers have named is in it, and a shell expands it.
+    /// Whether a shell reads the name as one plain word.
+    ///
+    /// Any client can choose names, and a shell would expand them.
     private static func isPlain(_ name: String) -> Bool {
         !name.isEmpty && name.first != "-"
             && name.utf8.allSatisfy { byte in

@@ -2,7 +2,7 @@ internal import ArgumentParser
 
 /// `brokerctl completions SHELL`.
 struct CompletionsCommand: ParsableCommand {
-    /// A shell that can be told which words come next.
+    /// A shell that supports completions.
     enum Shell: String, ExpressibleByArgument, CaseIterable { case bash, zsh, fish }
 
     static let configuration = CommandConfiguration(

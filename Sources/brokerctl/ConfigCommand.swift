@@ -49,7 +49,7 @@ struct CheckConfig: ParsableCommand {
         writer.beginArray()
         for error in errors {
             writer.beginObject()
-            // A file that cannot be read, or another that it names, has no place in it.
+            // An error about an unreadable file, or about a file that it names, has no position.
             if error.line > 0 {
                 writer.member("line", error.line)
                 writer.member("column", error.column)

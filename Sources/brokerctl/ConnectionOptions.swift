@@ -4,7 +4,7 @@ internal import CLinux
 internal import Glibc
 internal import WSTransport
 
-/// Which broker is meant, and how its answers are printed: options before or after the verb.
+/// Options that select the broker and the output format; they may come before or after the verb.
 struct ConnectionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -71,9 +71,9 @@ struct ConnectionOptions: ParsableArguments {
 
     // MARK: The broker
 
-    /// Which broker is meant.
+    /// The selected broker.
     ///
-    /// What is said in the command comes before the environment, and that before the context in use.
+    /// Options take precedence over the environment, and the environment over the context in use.
     func target() throws(Failure) -> Target {
         if let url { return try target(at: url, "--url") }
         if let socket { return try target(bySocket: socket) }
@@ -91,7 +91,7 @@ struct ConnectionOptions: ParsableArguments {
 
     /// The broker at an address, with the credentials of the command or the environment.
     ///
-    /// - Parameter source: what has named it, for errors.
+    /// - Parameter source: the option or variable with the address, for errors.
     func target(at url: String, _ source: String) throws(Failure) -> Target {
         let address = try Self.address(url, source)
         let token = try givenToken() ?? Self.variable("BROKER_TOKEN")
@@ -109,7 +109,7 @@ struct ConnectionOptions: ParsableArguments {
         return try checked(Target(endpoint: .unix(path: path), isSocket: true))
     }
 
-    /// The credentials of the environment are for other brokers, and are not shown to this one.
+    /// The broker of a context; credentials in the environment are not sent to it, because they are for other brokers.
     private func target(of context: BrokerContext) throws(Failure) -> Target {
         let address = try Self.address(context.url, "the context \(context.name)")
         let given = try givenToken().map { "Bearer \($0)" }
@@ -129,7 +129,7 @@ struct ConnectionOptions: ParsableArguments {
         return target
     }
 
-    /// A token that the command names.
+    /// The token in the options.
     func givenToken() throws(Failure) -> String? {
         guard let tokenFile else { return token }
         let bytes: [UInt8]?
@@ -147,7 +147,7 @@ struct ConnectionOptions: ParsableArguments {
     /// In bytes.
     private static let maximumToken = 16 << 10
 
-    /// A variable of the environment that is not empty.
+    /// The value of an environment variable; `nil` if it is not set or empty.
     static func variable(_ name: String) -> String? {
         guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
         return unsafe String(cString: value)
@@ -165,16 +165,16 @@ struct ConnectionOptions: ParsableArguments {
         }
     }
 
-    /// Whether the broker is meant by its admin socket.
+    /// Whether the broker is selected by its admin socket.
     var isBySocket: Bool { socketFile != nil }
 
-    /// The admin socket's path; `nil`: the broker is meant by an address.
+    /// The admin socket's path; `nil` if the broker is selected by an address.
     var socketFile: String? {
         guard let target = try? target(), target.isSocket, case .unix(let path) = target.endpoint else { return nil }
         return path
     }
 
-    /// Where messages are published and subscribed to: the endpoint, and the path before `/ws`.
+    /// The address for publishing and subscribing: the endpoint, and the path before `/ws`.
     func messagesAddress() throws(Failure) -> (Endpoint, String) {
         let target = try target()
         return (target.endpoint, target.pathPrefix)
@@ -182,17 +182,17 @@ struct ConnectionOptions: ParsableArguments {
 
     // MARK: TLS
 
-    /// The first option given that only TLS has a use for.
+    /// The first given option that requires TLS.
     private var securityOption: String? {
         if caFile != nil { return "--ca-file" }
         if certFile != nil { return "--cert-file" }
         return insecure ? "--insecure" : nil
     }
 
-    /// What the broker's certificate is verified with, and what it is shown; `nil`: the system's authorities, and nothing.
+    /// The authorities and the client certificate for TLS; `nil` for the system's authorities and no certificate.
     func security() throws(Failure) -> TLSContext? { try security(of: try target()) }
 
-    /// The same, for a broker that is known.
+    /// The TLS context for a given broker.
     func security(of target: Target) throws(Failure) -> TLSContext? {
         guard insecure || target.caFile != nil || target.certFile != nil else { return nil }
         let trust: TLSTrust = if insecure { .anyone } else if let file = target.caFile { .file(file) } else { .system }
@@ -212,28 +212,28 @@ struct ConnectionOptions: ParsableArguments {
     }
 }
 
-/// A broker, and what is shown to it.
+/// A broker, and the credentials for it.
 struct Target {
     var endpoint: Endpoint
-    /// What stands before every path there.
+    /// The prefix of every path.
     var pathPrefix = ""
-    /// Whether it is the admin socket, which asks for no credentials.
+    /// Whether it is the admin socket, which needs no credentials.
     var isSocket = false
-    /// The value of `Authorization`; `nil`: none is sent.
+    /// The value of `Authorization`; `nil` if none is sent.
     var authorization: String?
     var caFile: String?
     var certFile: String?
     var keyFile: String?
 
-    /// The URL of a WebSocket there.
+    /// The URL of a WebSocket at the broker.
     func url(of path: String) -> String {
         guard case .internet(_, _, let isSecure) = endpoint else { return "ws://localhost\(pathPrefix)\(path)" }
         return "\(isSecure ? "wss" : "ws")://\(endpoint)\(pathPrefix)\(path)"
     }
 
-    /// How a client opens a WebSocket there.
+    /// The options for opening a WebSocket at the broker.
     ///
-    /// - Parameter security: as ``ConnectionOptions/security(of:)`` has it.
+    /// - Parameter security: the result of ``ConnectionOptions/security(of:)``.
     func options(_ subprotocol: String, _ security: TLSContext?) -> ConnectOptions {
         var options = ConnectOptions(protocols: [subprotocol], tls: security)
         options.headers.append("User-Agent", "brokerctl/\(BrokerVersion.current)")

@@ -3,11 +3,11 @@ internal import CLinux
 internal import Glibc
 internal import WSTransport
 
-/// A broker that somebody has logged in to.
+/// A saved broker, with credentials.
 struct BrokerContext: Equatable {
     var name: String
     var url: String
-    /// `nil`: a user and a password, or a certificate.
+    /// `nil` if a user and a password, or a certificate, is used instead.
     var token: String?
     var user: String?
     var password: String?
@@ -16,47 +16,47 @@ struct BrokerContext: Equatable {
     var certFile: String?
     var keyFile: String?
 
-    /// The value of `Authorization`; `nil`: none is sent.
+    /// The value of `Authorization`; `nil` if none is sent.
     var authorization: String? {
         if let token { return "Bearer \(token)" }
         guard let user, let password else { return nil }
         return BasicCredentials(user: user, password: password)?.fieldValue
     }
 
-    /// As whom, without a secret.
+    /// The identity, without a secret.
     var identity: String {
         if let user { return "user \(user)" }
         guard let token else { return certFile == nil ? "-" : "certificate" }
-        // The id of the broker's own tokens may be seen.
+        // The id of the broker's own tokens is not secret.
         let parts = token.split(separator: "_", omittingEmptySubsequences: false)
         return parts.count == 3 && parts[0] == "bk" && parts[1].utf8.count == 8 ? "token \(parts[1])" : "token"
     }
 
-    /// Whether it is a name that can be typed.
+    /// Whether the name can be typed.
     static func isName(_ name: String) -> Bool {
         1...128 ~= name.utf8.count && name.utf8.first != UInt8(ascii: "-")
             && name.utf8.allSatisfy { 0x21...0x7E ~= $0 }
     }
 }
 
-/// The file of contexts, which nobody else may read: `broker/contexts.json` in the user's directory of configuration.
+/// The file of contexts, readable by its owner only: `broker/contexts.json` in the user's configuration directory.
 struct ContextFile: Equatable {
     var contexts: [BrokerContext] = []
-    /// The name of the one in use; `nil`: none is.
+    /// The name of the context in use; `nil` if none is.
     var current: String?
 
     /// In bytes.
     private static let maximumSize = 1 << 20
 
-    /// Nothing.
+    /// Creates an empty file.
     init() {}
 
     subscript(name: String) -> BrokerContext? { contexts.first { $0.name == name } }
 
-    /// The one in use; `nil`: none is.
+    /// The context in use; `nil` if none is.
     var used: BrokerContext? { current.flatMap { self[$0] } }
 
-    /// Puts a context in the place of one of its name, and uses it.
+    /// Adds a context, which replaces one with the same name, and uses it.
     mutating func save(_ context: BrokerContext) {
         contexts.removeAll { $0.name == context.name }
         contexts.append(context)
@@ -64,7 +64,7 @@ struct ContextFile: Equatable {
         current = context.name
     }
 
-    /// Removes a context; `false`: there is none of that name.
+    /// Removes a context; returns `false` if there is none with that name.
     mutating func remove(_ name: String) -> Bool {
         let count = contexts.count
         contexts.removeAll { $0.name == name }
@@ -83,7 +83,7 @@ struct ContextFile: Equatable {
         return home + "/.config/broker"
     }
 
-    /// What the file says; where it is not there, nothing.
+    /// Reads the file; a missing file has no contexts.
     static func read() throws(Failure) -> ContextFile {
         guard ConnectionOptions.variable("XDG_CONFIG_HOME") != nil || ConnectionOptions.variable("HOME") != nil else {
             return ContextFile()
@@ -97,13 +97,13 @@ struct ContextFile: Equatable {
         do throws(JSONError) { return try ContextFile(parsing: bytes) } catch { throw .failed("\(path): \(error)") }
     }
 
-    /// Changes the file, mode 0600, as a whole.
+    /// Changes the file atomically; it has mode 0600.
     static func update<Value>(_ change: (inout ContextFile) throws(Failure) -> Value) throws(Failure) -> Value {
         let folder = try folder()
         var path = ""
         for part in folder.split(separator: "/") {
             path += "/" + part
-            // One that is there stays as it is; what is missing shows when the file is written.
+            // An existing directory stays as it is; any other error shows when the file is written.
             unsafe _ = mkdir(path, 0o700)
         }
         path += "/contexts.json"

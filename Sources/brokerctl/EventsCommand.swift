@@ -65,7 +65,7 @@ struct EventsCommand: AsyncParsableCommand {
         await admin.close()
     }
 
-    /// One value of JSON.
+    /// The elements as one JSON array.
     static func list(_ elements: [[UInt8]]) -> [UInt8] {
         Array("[".utf8) + elements.joined(separator: Array(",\n ".utf8)) + Array("]".utf8)
     }
@@ -78,7 +78,7 @@ struct EventsCommand: AsyncParsableCommand {
         Output.printJSON(line)
     }
 
-    /// An event as people read it: when, what, and what is known of it; `nil`: it is no event.
+    /// An event as text: its time, its kind and its details; `nil` if the line is not an event.
     private static func text(of line: [UInt8]) -> String? {
         var words: [String] = []
         do throws(JSONError) {

@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import Broker
 
-/// `brokerctl explain [CODE]`: what a code of the broker means, or a setting.
+/// `brokerctl explain [CODE]`: explains a code of the broker or a setting.
 struct ExplainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "explain",
@@ -58,7 +58,7 @@ struct ExplainCommand: ParsableCommand {
         return writer.bytes
     }
 
-    /// What has this code, or goes with it.
+    /// The meanings with this code, or with this companion.
     private static func meanings(of code: String) -> [CodeMeaning] {
         let exact = CodeMeaning.all.filter { $0.code == code || $0.kind == .error && $0.companion == code }
         guard exact.isEmpty, let dot = code.firstIndex(of: ".") else { return exact }
@@ -67,7 +67,7 @@ struct ExplainCommand: ParsableCommand {
         return CodeMeaning.all.filter { $0.kind == .audit && $0.code == family && !code.hasSuffix(".") }
     }
 
-    /// The path of a setting as the manual has it: `listen[0].address` is `listen[].address`.
+    /// The path of a setting as in the manual: `listen[].address` for `listen[0].address`.
     private static func plain(_ path: String) -> String { path.replacing(/\[[0-9]+\]/, with: "[]") }
 
     private static func unknown(_ code: String) -> Failure {
@@ -140,6 +140,6 @@ extension SettingsManual.Row {
 }
 
 extension String {
-    /// Without the marks of code in Markdown.
+    /// The text without the backticks of Markdown.
     fileprivate var plain: String { replacing("`", with: "") }
 }

@@ -6,7 +6,7 @@ struct Failure: Error {
     /// The exit status.
     let status: Int32
     let message: String
-    /// Whether another try may do better: nothing answers, or the broker refuses for now.
+    /// Whether another attempt may succeed: nothing answers, or the refusal is temporary.
     var isPassing: Bool { status == 2 || isForNow }
     private var isForNow = false
 

@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import Broker
 
-/// Which messages `sub` and `record` follow.
+/// Options that select the messages of `sub` and `record`.
 struct FeedOptions: ParsableArguments {
     @Argument(help: "The filter, with + and # as wildcards.")
     var filter: String
@@ -34,7 +34,7 @@ struct FeedOptions: ParsableArguments {
 
     /// Connects and subscribes.
     ///
-    /// - Parameter slow: `nil`: the broker's own choice.
+    /// - Parameter slow: the policy; `nil` for the broker's default.
     func feed(_ connection: ConnectionOptions, slow: SlowPolicy? = nil) async throws -> MessageFeed {
         var subscription = MessageFeed.Subscription(filter: filter)
         subscription.wantsSnapshot = !skipsSnapshot

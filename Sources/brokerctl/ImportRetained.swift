@@ -22,7 +22,7 @@ struct ImportRetained: AsyncParsableCommand {
     @Argument(help: "The file; by default, or with -, standard input.")
     var file = "-"
 
-    /// The most lines, and the most bytes of lines, in flight at once.
+    /// The maximum number of lines, and of their bytes, in flight at once.
     private static let window = 256
     private static let windowBytes = 4 << 20
     /// How many errors are printed; the rest are counted.

@@ -19,7 +19,7 @@ struct LineReader: ~Copyable {
     private var rest = 0..<0
     private var isAtEnd = false
 
-    /// - Parameter path: `-`: standard input.
+    /// - Parameter path: the file; `-` for standard input.
     init(path: String) throws(Failure) {
         let file = path == "-" ? STDIN_FILENO : unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { throw .failed("\(path): \(Self.reason)") }
@@ -34,7 +34,7 @@ struct LineReader: ~Copyable {
     /// Whether ``next()`` has a whole line without waiting for more.
     var hasLine: Bool { chunk[rest].contains(0x0A) }
 
-    /// The next line without its line end; `nil`: end of input.
+    /// The next line without its line end; `nil` at the end of the input.
     mutating func next() throws(Failure) -> Line? {
         var line: [UInt8] = []
         var isTooLong = false
@@ -60,7 +60,7 @@ struct LineReader: ~Copyable {
         }
     }
 
-    /// `false`: end of input.
+    /// Reads more; returns `false` at the end of the input.
     private mutating func fill() throws(Failure) -> Bool {
         let descriptor = descriptor
         while !isAtEnd {

@@ -31,7 +31,7 @@ struct LogLevelCommand: AsyncParsableCommand {
               brokerctl log level warning
             """)
 
-    /// From the most urgent lines only to all.
+    /// From only the most urgent lines to all lines.
     enum Level: String, ExpressibleByArgument, CaseIterable { case error, warning, info, debug }
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions

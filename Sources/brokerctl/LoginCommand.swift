@@ -71,7 +71,7 @@ struct LoginCommand: AsyncParsableCommand {
         if let obstacle { Output.print("no right to administer: \(Output.printable(obstacle))") }
     }
 
-    /// Refuses to show credentials to everybody on the way.
+    /// Refuses to send credentials unencrypted over a network.
     private static func check(_ endpoint: Endpoint) throws(Failure) {
         guard case .internet(let host, _, isSecure: false) = endpoint else { return }
         let isHere = host == "localhost" || host.hasSuffix(".localhost") || host == "::1" || host.hasPrefix("127.")
@@ -87,7 +87,7 @@ struct LoginCommand: AsyncParsableCommand {
         }
         let isAsked = isatty(STDIN_FILENO) == 1
         var user = user
-        // A certificate says who it is.
+        // A certificate identifies the user.
         if user == nil, context.certFile != nil { return }
         if isAsked, user == nil {
             Output.printPart("User (leave empty for a token): ")
@@ -124,7 +124,7 @@ struct LoginCommand: AsyncParsableCommand {
         return unsafe String(cString: found)
     }
 
-    /// Why the credentials are not for administration; `nil`: they are.
+    /// Why the credentials do not allow administration; `nil` if they do.
     private static func obstacle(to target: Target, _ security: TLSContext?) async -> String? {
         do {
             await (try AdminConnection(target, security)).close()

@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import Broker
 
-/// `brokerctl manual`: the manual page, made of the help of every verb.
+/// `brokerctl manual`: the manual page, made from the help of every verb.
 struct ManualCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "manual",
@@ -12,7 +12,7 @@ struct ManualCommand: ParsableCommand {
               brokerctl manual | man -l -
             """)
 
-    /// What `make metrics` writes, instead of the manual page.
+    /// A file of `make metrics`, instead of the manual page.
     @Option(help: .hidden)
     var of: Subject?
 
@@ -46,10 +46,10 @@ struct ManualCommand: ParsableCommand {
 private struct ManualPage {
     private(set) var text = ".TH BROKERCTL 1 \"\" \"broker \(BrokerVersion.current)\" \"Broker\"\n"
 
-    /// Adds a command and those below it.
+    /// Adds a command and its subcommands.
     mutating func add(_ command: borrowing JSONObject, path: [String]) throws(JSONError) {
         let name = try command.string("commandName") ?? ""
-        // Each parent has this one, which the reader of a page has no use for.
+        // Each parent has a subcommand `help`, which is useless in a page.
         guard name != "help" || path.isEmpty else { return }
         let words = path + [name]
         let abstract = try command.string("abstract") ?? ""
@@ -72,7 +72,7 @@ private struct ManualPage {
         try addArguments(of: command, isRoot: true)
     }
 
-    /// Lines that are indented stand as they are.
+    /// Adds the discussion; indented lines are kept unchanged.
     private mutating func addDiscussion(of command: borrowing JSONObject) throws(JSONError) {
         guard let discussion = try command.string("discussion") else { return }
         var isExample = false
@@ -100,7 +100,7 @@ private struct ManualPage {
         }
     }
 
-    /// Those of ``ConnectionOptions``.
+    /// The options of ``ConnectionOptions``.
     private static let common: Set<String> = [
         "--socket", "--url", "--context", "--ca-file", "--cert-file", "--key-file", "--insecure", "--token",
         "--token-file", "--json",
@@ -124,7 +124,7 @@ private struct ManualPage {
         }
     }
 
-    /// A line of text, which begins with no control character of roff.
+    /// A line of text that does not begin with a control character of roff.
     private static func line(_ text: String) -> String {
         let first = text.first.map { $0 == "." || $0 == "'" } ?? false
         return (first ? "\\&" : "") + escaped(text) + "\n"

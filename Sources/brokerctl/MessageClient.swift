@@ -3,7 +3,7 @@ internal import WSTransport
 
 /// A connection that speaks `broker.v1.json` (the contract's §3).
 struct MessageClient {
-    /// What the broker sends.
+    /// A frame from the broker.
     enum Notice {
         case welcome(maximumMessage: Int)
         /// The answer to a request, as received.
@@ -12,13 +12,13 @@ struct MessageClient {
         case message(TopicMessage)
         /// The reply to a request.
         case reply(id: Int?, TopicMessage)
-        /// Messages that match this filter are missing; how many, if that is known.
+        /// Messages that match this filter are missing; `missed` says how many, if known.
         case gap(String, missed: Int?)
-        /// The retained values, and what was missed up to this number, have come.
+        /// The retained values, and the missed messages up to this number, have arrived.
         case live(UInt64)
-        /// The subscription has ended, as the right to it was taken away; a sentence.
+        /// The subscription has ended, because its right was revoked; the value is a sentence.
         case revoked(String)
-        /// Anything else: what later versions may add.
+        /// Anything else, such as additions of later versions.
         case other
     }
 
@@ -34,7 +34,7 @@ struct MessageClient {
         try await self.init(target, try options.security(of: target))
     }
 
-    /// The same, with a broker that is known.
+    /// Connects to a given broker, and waits for the welcome.
     init(_ target: Target, _ security: TLSContext?) async throws {
         endpoint = target.endpoint
         let options = target.options("broker.v1.json", security)
@@ -76,7 +76,7 @@ struct MessageClient {
         }
     }
 
-    /// How the connection has ended; `nil`: it has not, or by what no other connection would do better.
+    /// How the connection ended, if another connection may do better; otherwise `nil`.
     var passingEnd: (code: CloseCode, reason: String)? {
         guard client.endReason != .violation, let code = client.closeCode else { return nil }
         return (code, client.closeReason ?? "")

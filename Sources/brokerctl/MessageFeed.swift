@@ -1,23 +1,23 @@
 internal import Broker
 internal import WSTransport
 
-/// The messages of a filter, over as many connections as it takes: one that breaks is followed by another, which goes on
-/// after the last message.
+/// The messages of a filter, over several connections if necessary: when one breaks, the next one continues after the
+/// last message.
 struct MessageFeed {
-    /// What is subscribed to.
+    /// The subscription.
     struct Subscription {
         var filter: String
         var wantsSnapshot = true
-        /// As in the protocol; `nil`: from now on.
+        /// As in the protocol; `nil` for new messages only.
         var since: String?
-        /// `nil`: the broker's own choice.
+        /// `nil` for the broker's default.
         var slow: SlowPolicy?
     }
 
-    /// What comes.
+    /// What the feed delivers.
     enum Event {
         case message(TopicMessage)
-        /// Messages are missing; how many, if that is known.
+        /// Messages are missing; `missed` says how many, if known.
         case gap(filter: String, missed: Int?)
     }
 
@@ -26,14 +26,14 @@ struct MessageFeed {
     private let subscription: Subscription
     private let comesBack: Bool
     private var client: MessageClient
-    /// The store of ``position``.
+    /// The epoch that ``position`` belongs to.
     private var epoch: UInt64?
-    /// Everything up to this number has come; `nil`: the subscription has not begun.
+    /// Everything up to this number has arrived; `nil` if the subscription has not begun.
     private var position: UInt64?
 
     /// Connects and subscribes.
     ///
-    /// - Parameter comesBack: whether it connects again when the connection breaks; the first one has to be made.
+    /// - Parameter comesBack: whether to reconnect when the connection breaks; the first connection must succeed.
     init(_ options: ConnectionOptions, _ subscription: Subscription, comesBack: Bool) async throws {
         target = try options.target()
         security = try options.security(of: target)
@@ -43,7 +43,7 @@ struct MessageFeed {
         try await client.send(Self.request(subscription, since: subscription.since))
     }
 
-    /// Waits for the next event; throws when the subscription has ended for good.
+    /// Waits for the next event; throws when the subscription has ended permanently.
     mutating func next() async throws -> Event {
         while true {
             do {
@@ -57,7 +57,7 @@ struct MessageFeed {
 
     func close() async { await client.close() }
 
-    /// The next event of this connection; `nil`: something else came.
+    /// The next event of this connection; `nil` if something else arrived.
     private mutating func take() async throws -> Event? {
         switch try await client.next() {
         case .message(let message):
@@ -65,10 +65,10 @@ struct MessageFeed {
             return .message(message)
         case .ok(_, let answer):
             let begin = try Self.begin(answer)
-            // Numbers of another store mean nothing in this one.
+            // Numbers of another store have no meaning in this one.
             if begin.epoch != epoch { position = nil }
             epoch = begin.epoch
-            // Else the marker `live` says when what comes first is here.
+            // Otherwise the marker `live` says when the initial messages are complete.
             if position == nil, !subscription.wantsSnapshot, subscription.since == nil { position = begin.seq }
             return nil
         case .live(let seq):
@@ -103,13 +103,13 @@ struct MessageFeed {
         return writer.bytes
     }
 
-    // MARK: Coming back
+    // MARK: Reconnecting
 
     /// The first pause, and the longest one, in milliseconds.
     private static let firstPause = 500
     private static let longestPause = 15_000
 
-    /// Whether another connection may do better, by how one has ended (the contract's §3.6).
+    /// Whether another connection may succeed, given how the last one ended (the contract's §3.6).
     private static func isPassing(_ code: CloseCode) -> Bool {
         switch code {
         case .normal, .goingAway, .noStatusReceived, .abnormal, .internalError, .serviceRestart, .tryAgainLater,
@@ -119,18 +119,18 @@ struct MessageFeed {
         }
     }
 
-    /// The pause that a broker that restarts has asked for, in milliseconds; `nil`: none.
+    /// The pause that a restarting broker has requested, in milliseconds; `nil` if there is none.
     private static func pause(_ code: CloseCode, _ reason: String) -> Int? {
         guard code == .serviceRestart, reason.hasPrefix("retry=") else { return nil }
         return Int(reason.dropFirst("retry=".count)).map { min(max(0, $0), 3_600_000) }
     }
 
-    /// Connects again, however long that takes, and goes on where it was.
+    /// Reconnects, however long that takes, and continues at the same position.
     private mutating func comeBack(_ failure: Failure, pause: Int?) async throws {
         Output.complain("\(failure.message); reconnecting")
         var (pause, longest) = (pause, Self.firstPause)
         while true {
-            // A random time: many may have lost their connections at the same moment.
+            // A random time, because many clients may have lost their connections at the same moment.
             try await Task.sleep(for: .milliseconds(pause ?? Int.random(in: 0...longest)))
             pause = nil
             longest = min(2 * longest, Self.longestPause)

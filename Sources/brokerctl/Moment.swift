@@ -4,7 +4,7 @@ internal import CLinux
 internal import Glibc
 internal import WSTransport
 
-/// A span of time that a person names: a number of seconds, or a text such as `500ms`, `90s`, `10m` or `7d`.
+/// A span of time in an option: a number of seconds, or a text such as `500ms`, `90s`, `10m` or `7d`.
 struct TimeSpan: ExpressibleByArgument {
     let seconds: Double
 
@@ -14,9 +14,9 @@ struct TimeSpan: ExpressibleByArgument {
     }
 }
 
-/// A moment that a person names: so long ago, or a time.
+/// A moment in an option: a time, or how long ago it was.
 struct Moment {
-    /// Reads what is given to an option.
+    /// Parses the value of an option.
     static func parse(_ text: String) throws -> Moment {
         guard let moment = Moment(text) else {
             throw ValidationError(
@@ -29,8 +29,8 @@ struct Moment {
 
     let unixMilliseconds: Int64
 
-    /// Reads `10m`, `2026-11-29`, `2026-11-29T06:00` or `2026-11-29T06:00:05.250`: at this machine's time, or with a `Z` at
-    /// UTC, as events and the audit log have it.
+    /// Parses `10m`, `2026-11-29`, `2026-11-29T06:00` or `2026-11-29T06:00:05.250`: local time, or UTC with a `Z`, as
+    /// in events and the audit log.
     init?(_ text: String) {
         if let seconds = Quantity.seconds(text) {
             guard seconds > 0 else { return nil }
@@ -66,12 +66,12 @@ struct Moment {
         unsafe (parts.tm_year, parts.tm_mon, parts.tm_mday) = (date[0] - 1900, date[1] - 1, date[2])
         unsafe (parts.tm_hour, parts.tm_min, parts.tm_sec, parts.tm_isdst) = (clock[0], clock[1], clock[2], -1)
         let seconds = unsafe isUniversal ? timegm(&parts) : mktime(&parts)
-        // A day that its month does not have would be one of the next.
+        // A day that the month does not have would become one of the next month.
         guard unsafe parts.tm_mday == date[2] else { return nil }
         unixMilliseconds = Int64(seconds) * 1000 + fraction
     }
 
-    /// Numbers of so many digits each; `nil`: it is something else.
+    /// The numbers, if each has the given number of digits; otherwise `nil`.
     private static func numbers(_ text: Substring, _ separator: Character, widths: [Int]) -> [Int32]? {
         let parts = text.split(separator: separator, omittingEmptySubsequences: false)
         guard parts.map(\.utf8.count) == widths else { return nil }

@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 internal import WSTransport
 
-/// Output of the program: unbuffered and complete, into a pipe as well.
+/// Output of the program: unbuffered and complete, also into a pipe.
 enum Output {
     /// Whether the output is a terminal.
     static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
@@ -22,7 +22,7 @@ enum Output {
         }
     }
 
-    /// From now on the program ends when the reader of its output has gone, also while it waits for something to print.
+    /// From now on the program ends when the reader of its output has gone, even while it has nothing to print.
     static func endWithReader() {
         _ = try? startThread(named: "reader") {
             var watched = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
@@ -34,7 +34,7 @@ enum Output {
         }
     }
 
-    /// Prints a line for people, on standard error; what the broker has sent may be in it.
+    /// Prints a line for people, on standard error; it may contain text from the broker.
     static func complain(_ message: String) { printError("brokerctl: \(printable(message, keepsLines: true))") }
 
     /// Prints a line unchanged, on standard error.

@@ -15,7 +15,7 @@ enum Payload {
         }
     }
 
-    /// Writes the members of a `publish` for it.
+    /// Writes the members of a `publish` for the payload.
     func write(to writer: inout JSONWriter) {
         switch self {
         case .json(let bytes): writer.member("data", raw: bytes.span)
@@ -31,7 +31,7 @@ enum Payload {
 
     /// An administrator's request to store it, in which text cannot become longer than its base64 form.
     ///
-    /// - Parameter type: the content type, which decides what is text, as over HTTP; `nil`: it is text.
+    /// - Parameter type: the content type, which decides what is text, as over HTTP; `nil` for text.
     func request(topic: String, type: String?) -> RetainedSetRequest {
         let kind: Message.Kind =
             if case .binary = self { .binary } else if type == nil { .text } else {
@@ -87,7 +87,7 @@ struct PayloadOptions: ParsableArguments {
         argument == "-" ? try Input.read(maximum: maximum) : Array((argument ?? "").utf8)
     }
 
-    /// Makes a payload of what was given for it.
+    /// Makes a payload from the given bytes.
     func payload(of bytes: [UInt8]) throws(Failure) -> Payload {
         if binary { return .binary(bytes) }
         guard let text = String(validating: bytes, as: UTF8.self) else {

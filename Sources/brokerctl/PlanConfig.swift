@@ -35,7 +35,7 @@ struct PlanConfig: AsyncParsableCommand {
         if !answer.errors.isEmpty { throw ExitCode(1) }
     }
 
-    /// What asks about a file; `-` is standard input.
+    /// The request for a plan of a file; `-` is standard input.
     static func request(_ file: String) throws(Failure) -> ConfigPlanRequest {
         let bytes = file == "-" ? try Input.read(maximum: ConfigurationReader.maximumFileSize) : try read(file)
         guard let text = String(validating: bytes, as: UTF8.self) else { throw .failed("\(file): expected UTF-8") }

@@ -130,7 +130,7 @@ struct PublishCommand: AsyncParsableCommand {
             try await queue.publish(
                 request(name, try options.payload(of: bytes), properties, id: number), as: "message \(number)")
             guard pause > 0, number < count else { continue }
-            // What is published slowly is seen to fail at once.
+            // At a slow rate, each failure shows at once.
             try await queue.settleAll()
             let due = pause * Double(number) * 1_000_000 - Double(MonotonicTime.now.nanoseconds(since: start))
             if due > 0 { try await Task.sleep(for: .nanoseconds(Int64(min(due, 1e18)))) }
@@ -142,7 +142,7 @@ struct PublishCommand: AsyncParsableCommand {
         var reader = try LineReader(path: "-")
         reader.maximumLength = queue.longest
         while true {
-            // Before it waits for more, it looks at what came of the lines so far.
+            // Check the answers to the lines so far before waiting for more.
             if !reader.hasLine { try await queue.settleAll() }
             guard let line = try reader.next() else { return }
             guard case .line(let bytes) = line else {
@@ -182,7 +182,7 @@ struct PublishCommand: AsyncParsableCommand {
             if let ack, object.value("ack") == nil { writer.member("ack", ack.rawValue) }
             writer.endObject()
             let rest = TopicMessage.members(of: object, without: ["op", "id", "seq", "time", "retained"])
-            // Both are objects: one goes on in the other.
+            // Both are objects; join them into one.
             return rest.count > 2 ? writer.bytes.dropLast() + [UInt8(ascii: ",")] + rest.dropFirst() : writer.bytes
         } catch {
             throw .failed("\(error) (bad-request)")
@@ -207,28 +207,28 @@ struct PublishCommand: AsyncParsableCommand {
     }
 }
 
-/// Publications under way, of which the broker has not answered all.
+/// The publications that the broker has not answered yet.
 struct PublicationQueue {
-    /// How many may be without an answer.
+    /// The maximum number of unanswered publications.
     private static let window = 256
 
     var client: MessageClient
-    /// How many were sent.
+    /// The number of sent publications.
     private(set) var count = 0
     /// The last answer, as received.
     private(set) var lastAnswer: [UInt8] = []
-    /// The names of those without an answer, for errors.
+    /// The names of unanswered publications, for errors.
     private var open: [Int: String] = [:]
 
     init(client: MessageClient) { self.client = client }
 
-    /// The longest request that the broker takes, in bytes: the limit applies to the payload; its JSON form may be twice as
-    /// long.
+    /// The longest request that the broker accepts, in bytes: the limit applies to the payload; its JSON form may be
+    /// twice as long.
     var longest: Int { 2 * client.maximumMessage + 65_536 }
 
     /// Publishes the next message, whose request has the next number as its id.
     ///
-    /// - Parameter name: what an error calls it; empty: nothing.
+    /// - Parameter name: its name in errors; may be empty.
     mutating func publish(_ request: [UInt8], as name: String) async throws {
         guard request.count <= longest else {
             throw Failure.failed(

@@ -21,7 +21,7 @@ enum Quantity {
         return minutes > 0 ? "\(minutes)m \(total % 60)s" : "\(total)s"
     }
 
-    /// The integer next to a value that may be out of range, as a broker may send it.
+    /// The nearest integer to a value, which may be out of range because a broker has sent it.
     static func whole(_ value: Double) -> Int { value.isNaN ? 0 : Int(max(-1e18, min(value, 1e18))) }
 
     /// With one decimal digit.
@@ -31,7 +31,7 @@ enum Quantity {
         return "\(tenths < 0 ? "-" : "")\(tenths.magnitude / 10).\(tenths.magnitude % 10)"
     }
 
-    /// The seconds that a text such as `90s`, `10m`, `1h` or `7d` stands for; `nil`: it is none.
+    /// The seconds that a text such as `90s`, `10m`, `1h` or `7d` stands for; `nil` if it is not one.
     static func seconds(_ text: String) -> Int64? {
         let factors: [Character: Int64] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
         guard let unit = text.last, let factor = factors[unit], let number = Int64(text.dropLast()), number >= 0 else {
@@ -41,7 +41,7 @@ enum Quantity {
         return isTooLong ? nil : seconds
     }
 
-    /// The milliseconds that a text such as `20ms`, `1.5s` or `10m` stands for; `nil`: it is none.
+    /// The milliseconds that a text such as `20ms`, `1.5s` or `10m` stands for; `nil` if it is not one.
     static func milliseconds(_ text: String) -> Double? {
         let unit = text.hasSuffix("ms") ? 1.0 : text.hasSuffix("s") ? 1000 : nil
         guard let unit else { return seconds(text).map { Double($0) * 1000 } }
@@ -49,7 +49,7 @@ enum Quantity {
         return number * unit
     }
 
-    /// The bytes that a text such as `512`, `64KiB` or `1.5MiB` stands for; `nil`: it is none.
+    /// The bytes that a text such as `512`, `64KiB` or `1.5MiB` stands for; `nil` if it is not one.
     static func bytes(_ text: String) -> Int? {
         let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("B", 1)]
         let (name, factor) = units.first { text.hasSuffix($0.0) } ?? ("", 1)

@@ -4,21 +4,21 @@ internal import WSTransport
 /// A line of a record: a message as `record` has written it.
 struct RecordedMessage {
     let topic: String
-    /// When the broker took it, in Unix milliseconds.
+    /// When the broker accepted it, in Unix milliseconds.
     let time: Int64
-    /// Whether it comes from before the record began: a retained value.
+    /// Whether it is a retained value from before the record began.
     let isRetained: Bool
-    /// The members of a publish besides the topic.
+    /// The members of a publish except the topic.
     private let members: [UInt8]
 
-    /// What a line is.
+    /// The content of a line.
     enum Line {
         case message(RecordedMessage)
-        /// Messages are missing here; how many, if that is known.
+        /// Messages are missing here; `missed` says how many, if known.
         case gap(missed: Int?)
     }
 
-    /// Reads a line; throws a phrase that says what is wrong with it.
+    /// Parses a line; throws a phrase that describes the error.
     static func line(_ bytes: [UInt8]) throws(Failure) -> Line {
         var refusal = ""
         do throws(JSONError) {
@@ -66,9 +66,9 @@ struct RecordedMessage {
         members = writer.bytes
     }
 
-    /// Whether the payload was a JSON value that is a string, whose quotes are a part of it.
+    /// Whether the payload was a JSON string, whose quotes are part of it.
     ///
-    /// Text with a type of JSON looks the same, but for what it holds.
+    /// Text with a JSON type looks the same, except for its content.
     private static func isJSONString(_ data: borrowing JSONValue, type: String?) -> Bool {
         guard data.kind == .string, ContentType.kind(of: Array("0".utf8), type: type) == .json,
             let text = data.stringBytes
@@ -84,7 +84,7 @@ struct RecordedMessage {
         writer.member("id", id)
         writer.member("topic", prefix + topic)
         writer.endObject()
-        // Both are objects: one goes on in the other.
+        // Both are objects; join them into one.
         return writer.bytes.dropLast() + [UInt8(ascii: ",")] + members.dropFirst()
     }
 }

@@ -32,7 +32,7 @@ struct ReplayCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("A prefix for each topic.", valueName: "text"))
     var prefix = ""
 
-    /// `nil`: without pauses.
+    /// `nil` for no pauses.
     private var factor: Double? { speed == "max" ? nil : Double(speed) }
 
     func validate() throws {
@@ -51,7 +51,7 @@ struct ReplayCommand: AsyncParsableCommand {
             guard let message = try Self.message(line, at: lines.number) else { continue }
             let pause = schedule.pause(before: message, at: .now)
             if pause > 0 {
-                // What was refused is seen before, not after it.
+                // Refusals of earlier messages show before the pause, not after it.
                 try await queue.settleAll()
                 try await Task.sleep(for: .nanoseconds(schedule.pause(before: message, at: .now)))
             }
@@ -64,7 +64,7 @@ struct ReplayCommand: AsyncParsableCommand {
         Output.print("published: \(queue.count)")
     }
 
-    /// The message of a line; `nil`: it has none.
+    /// The message of a line; `nil` if it has none.
     private static func message(_ line: LineReader.Line, at number: Int) throws(Failure) -> RecordedMessage? {
         guard case .line(let bytes) = line else {
             throw .failed("line \(number): longer than the broker accepts (too-large)")
@@ -86,7 +86,7 @@ struct ReplayCommand: AsyncParsableCommand {
 
 /// When the messages of a record are due.
 struct ReplaySchedule {
-    /// `nil`: at once.
+    /// `nil` if all messages are due at once.
     let factor: Double?
     private var start: (time: Int64, moment: MonotonicTime)?
 
@@ -94,7 +94,7 @@ struct ReplaySchedule {
 
     /// How long to wait for a message, in nanoseconds.
     mutating func pause(before message: RecordedMessage, at now: MonotonicTime) -> Int64 {
-        // What was there when the record began has the time of its publication, which may be years ago.
+        // A value from before the record began has the time of its publication, which may be years ago.
         guard let factor, !message.isRetained else { return 0 }
         guard let start else {
             start = (message.time, now)

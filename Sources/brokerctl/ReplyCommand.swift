@@ -38,7 +38,7 @@ struct ReplyCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        // It can end between any two requests.
+        // The program can end between any two requests.
         _ = signal(SIGINT) { _ in _exit(0) }
         Output.endWithReader()
         var client = try await MessageClient(connection)
@@ -59,13 +59,13 @@ struct ReplyCommand: AsyncParsableCommand {
                 }
                 try await client.send(reply(to: replyTo, output, request.correlation))
             case .error(_, let reason):
-                // A reply that came too late has nobody who wants it.
+                // The broker refuses a late reply, because no client waits for it any more.
                 throw Failure.failed(reason)
             case .revoked(let reason): throw Failure.failed("the subscription has ended: \(reason)")
             default: continue
             }
         }
-        // What was sent has arrived when the broker has answered the CLOSE.
+        // When the broker has answered the CLOSE, everything sent has arrived.
         await client.close()
         if failed > 0 { throw Failure.failed("--exec: \(failed) of \(count ?? 0) commands failed") }
     }

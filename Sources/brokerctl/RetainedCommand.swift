@@ -38,7 +38,7 @@ struct ListRetained: AsyncParsableCommand {
     @Argument(help: "Only topics that match this filter.")
     var filter: String?
 
-    /// The most that the broker returns at once; the list is complete nevertheless.
+    /// Requests page after page, because an answer is limited; the list is complete.
     func run() async throws {
         let admin = try await AdminConnection(connection)
         var json: [UInt8] = []

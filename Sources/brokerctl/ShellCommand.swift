@@ -2,14 +2,14 @@ internal import CLinux
 internal import Glibc
 internal import WSTransport
 
-/// A command of the shell that is run for a message.
+/// A shell command that is run for a message.
 enum ShellCommand {
-    /// Runs it to its end with `input` as standard input; it shares the other streams.
+    /// Runs it to its end with `input` as standard input; it inherits the other streams.
     ///
     /// - Parameters:
     ///   - variables: added to its environment.
-    ///   - output: where its standard output goes; `nil`: it is shared, too.
-    /// - Returns: its exit status; as in a shell, 128 and a signal's number if that has ended it.
+    ///   - output: its standard output; `nil` if that is inherited, too.
+    /// - Returns: its exit status; as in a shell, 128 plus the number of the signal that ended it.
     static func run(
         _ command: String, _ variables: [(name: String, value: String)], input: [UInt8], output: Int32? = nil
     ) throws(Failure) -> Int32 {
@@ -33,9 +33,9 @@ enum ShellCommand {
         return status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F
     }
 
-    /// The same for a command whose standard output is wanted.
+    /// Runs a command and returns its standard output.
     ///
-    /// Through a file without a name, which holds any amount while the command still reads its input.
+    /// The output goes through an unnamed file, which holds any amount while the command still reads its input.
     static func output(
         _ command: String, _ variables: [(name: String, value: String)], input: [UInt8], atMost maximum: Int
     ) throws(Failure) -> (status: Int32, bytes: [UInt8]) {
@@ -65,7 +65,7 @@ enum ShellCommand {
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         unsafe posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO)
         if let output { unsafe posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO) }
-        // This program ignores it, and the command would, too.
+        // This program ignores the signal, and the command would inherit that.
         var attributes = posix_spawnattr_t()
         var signals = sigset_t()
         unsafe posix_spawnattr_init(&attributes)
@@ -86,7 +86,7 @@ enum ShellCommand {
         return child
     }
 
-    /// The environment that this program was started with.
+    /// The environment of this program.
     private static let inherited: [String] = {
         var bytes: [UInt8] = []
         do throws(Errno) {
@@ -98,7 +98,7 @@ enum ShellCommand {
         return text.split(separator: "\0").map(String.init)
     }()
 
-    /// Returns when all is written, or the command reads no more.
+    /// Writes all bytes, or stops when the command reads no more.
     private static func write(_ bytes: [UInt8], to descriptor: Int32) {
         var sent = 0
         while sent < bytes.count {

@@ -80,7 +80,7 @@ struct SubscribeCommand: AsyncParsableCommand {
                     Output.printJSON(message.json)
                 } else if let format {
                     let line = format.line(message)
-                    // The format may have lines of its own, and a payload others: only the former are kept.
+                    // Line ends of the format are kept; those of a payload are escaped.
                     Output.print(
                         isTerminal ? Array(Output.printable(String(decoding: line, as: UTF8.self)).utf8) : line)
                 } else if raw {
@@ -99,7 +99,7 @@ struct SubscribeCommand: AsyncParsableCommand {
         if failed > 0 { throw Failure.failed("--exec: \(failed) of \(feed.count ?? 0) commands failed") }
     }
 
-    /// Runs a command for a message; returns whether it went well.
+    /// Runs a command for a message; returns whether it succeeded.
     private func execute(_ command: String, _ message: TopicMessage) throws(Failure) -> Bool {
         let status = try ShellCommand.run(
             command,

@@ -2,17 +2,17 @@ internal import CLinux
 internal import Glibc
 internal import WSTransport
 
-/// How `sub` shows messages to a person at a terminal: with their times, and in colours unless the terminal has none.
+/// The format of messages in `sub` at a terminal: with their times, and in colours if the terminal has them.
 struct TerminalMessage {
     private let hasColours: Bool
 
-    /// Goes by `NO_COLOR` and `TERM`.
+    /// Decides about colours by `NO_COLOR` and `TERM`.
     init() {
         let terminal = Self.variable("TERM") ?? "dumb"
         hasColours = (Self.variable("NO_COLOR") ?? "").isEmpty && terminal != "dumb"
     }
 
-    /// `TIME TOPIC DATA`, and what else there is to be said of the message, without control characters of others.
+    /// `TIME TOPIC DATA`, and further marks of the message, without control characters from clients.
     func line(_ message: TopicMessage) -> String {
         var words: [String] = []
         if let time = message.time { words.append(coloured(Self.local(time), "2")) }
@@ -28,7 +28,7 @@ struct TerminalMessage {
         hasColours ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text
     }
 
-    /// The time of day on this machine, with milliseconds; of another day, with the date.
+    /// The local time of day, with milliseconds, and with the date if that is not today.
     private static func local(_ milliseconds: Int64) -> String {
         let (now, then) = (parts(WallClock.unixMilliseconds), parts(milliseconds))
         func padded(_ number: Int, _ width: Int = 2) -> String {

@@ -2,23 +2,23 @@ internal import CLinux
 internal import Glibc
 internal import Synchronization
 
-/// The whole of a terminal, with keys as they are pressed; it is put back as it was at the end, and by signals.
+/// Full-screen use of a terminal, with single key presses; the end of the program, or a signal, restores the terminal.
 ///
 /// One at a time.
 enum TerminalScreen {
-    /// The terminal before; what a signal handler needs has to lie ready.
+    /// The previous state of the terminal, stored in advance because a signal handler needs it.
     nonisolated(unsafe) private static var before = termios()
     private static let isTaken = Atomic<Bool>(false)
-    // Lines do not wrap: wide characters take more columns than they are counted for.
+    // No line wrap, because wide characters take more columns than are counted.
     private static let entering = Array("\u{1B}[?1049h\u{1B}[?25l\u{1B}[?7l".utf8)
     private static let leaving = Array("\u{1B}[?7h\u{1B}[?25h\u{1B}[?1049l".utf8)
 
-    /// Takes the terminal; returns whether standard input and output are one.
+    /// Takes over the terminal; returns `false` if standard input or output is not one.
     static func take() -> Bool {
         guard isatty(STDIN_FILENO) == 1, isatty(STDOUT_FILENO) == 1, unsafe tcgetattr(STDIN_FILENO, &before) == 0 else {
             return false
         }
-        // Made now: no initializer may run in a signal handler.
+        // Create it now: no initializer may run in a signal handler.
         _ = leaving.count
         isTaken.store(true, ordering: .releasing)
         _ = signal(SIGINT) { _ in TerminalScreen.end(0) }
@@ -32,7 +32,7 @@ enum TerminalScreen {
         return true
     }
 
-    /// Gives the terminal back.
+    /// Restores the terminal.
     static func giveBack() {
         guard isTaken.exchange(false, ordering: .acquiring) else { return }
         unsafe leaving.withUnsafeBytes { unsafe _ = write(STDOUT_FILENO, $0.baseAddress, $0.count) }
@@ -44,7 +44,7 @@ enum TerminalScreen {
         _exit(status)
     }
 
-    /// How many lines and columns there are now.
+    /// The present number of lines and columns.
     static var size: (lines: Int, columns: Int) {
         var size = winsize()
         guard unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_row > 0, size.ws_col > 0 else {
@@ -53,7 +53,7 @@ enum TerminalScreen {
         return (Int(size.ws_row), Int(size.ws_col))
     }
 
-    /// Shows these lines and nothing else; longer ones are cut.
+    /// Shows only these lines; long ones are cut.
     static func show(_ lines: [String]) {
         let (height, width) = size
         var text = "\u{1B}[H"
@@ -63,13 +63,13 @@ enum TerminalScreen {
         Output.write(Array((text + "\u{1B}[J").utf8))
     }
 
-    /// The next key; `nil`: none was pressed in time, or the terminal is gone.
+    /// The next key; `nil` if none was pressed in time, or the terminal is gone.
     static func key(within milliseconds: Int) -> Character? {
         var waited = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
         guard unsafe poll(&waited, 1, Int32(clamping: max(0, milliseconds))) > 0 else { return nil }
         var byte: UInt8 = 0
         guard unsafe read(STDIN_FILENO, &byte, 1) == 1 else {
-            // Hung up: without a pause, nothing would be waited for any more.
+            // The terminal is gone: without a pause, the loop would spin.
             pause(milliseconds: milliseconds)
             return nil
         }
@@ -78,7 +78,7 @@ enum TerminalScreen {
 
     private static func pause(milliseconds: Int) { _ = usleep(UInt32(clamping: max(0, milliseconds) * 1000)) }
 
-    /// Asks for a line in the last line of the screen, with what is typed shown; empty: nothing was entered.
+    /// Asks for a line in the last line of the screen, with echo; returns an empty text if nothing was entered.
     static func ask(_ question: String) -> String {
         let prompt = "\u{1B}[\(size.lines);1H\u{1B}[K\u{1B}[?25h"
         Output.write(Array((prompt + Output.printable(question)).utf8))

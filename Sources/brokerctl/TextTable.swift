@@ -1,4 +1,4 @@
-/// Rows for people, in aligned columns.
+/// A table with aligned columns.
 struct TextTable {
     /// One column.
     struct Column: ExpressibleByStringLiteral {
@@ -44,6 +44,6 @@ struct TextTable {
         }
     }
 
-    /// Prints it.
+    /// Prints the table.
     func print() { Output.write(Array(lines.map { $0 + "\n" }.joined().utf8)) }
 }

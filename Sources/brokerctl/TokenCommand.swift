@@ -3,7 +3,7 @@ internal import Broker
 internal import Cryptography
 internal import WSTransport
 
-/// `brokerctl token …`: credentials of machines.
+/// `brokerctl token …`: credentials for machines.
 struct TokenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "token",
@@ -131,7 +131,7 @@ struct SignToken: AsyncParsableCommand {
             }
             let value = Array(each[each.index(after: equals)...].utf8)
             let name = String(each[..<equals])
-            // A token that says something twice is refused.
+            // A token with a duplicate claim would be refused.
             guard names.insert(name.exact).inserted else {
                 throw Failure.usage("--claim: \(name) is given twice, or has an option of its own")
             }
@@ -188,7 +188,7 @@ struct CheckToken: AsyncParsableCommand {
     var alg: [String] = []
 
     func validate() throws {
-        // It is not repeated: what is on standard error may be kept.
+        // Do not repeat the token, because standard error may be logged.
         if OpaqueToken(source) != nil || OpaqueToken.isJWT(source) && source.hasPrefix("ey") {
             throw ValidationError(
                 "other users can see arguments, so a token must not be one: give a file, or standard input with < token.txt"
@@ -240,7 +240,7 @@ struct CheckToken: AsyncParsableCommand {
         if !areValid { throw ExitCode(1) }
     }
 
-    /// The next token; one that is no text is an empty one.
+    /// The next token; an empty text if the line is not UTF-8.
     private static func next(_ reader: inout LineReader) throws -> String? {
         guard let line = try reader.next() else { return nil }
         guard case .line(let bytes) = line else { return "" }
@@ -335,6 +335,6 @@ enum KeyFile {
 
     static func isPEM(_ bytes: [UInt8]) -> Bool { bytes.starts(with: Array("-----BEGIN ".utf8)) }
 
-    /// A secret without the line end that an editor leaves.
+    /// A secret without the line end that an editor adds.
     static func trimmed(_ bytes: [UInt8]) -> [UInt8] { bytes.last == 0x0A ? Array(bytes.dropLast()) : bytes }
 }

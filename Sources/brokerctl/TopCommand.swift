@@ -2,7 +2,7 @@ internal import ArgumentParser
 internal import Broker
 internal import WSTransport
 
-/// `brokerctl top`: the broker and its clients, again each second.
+/// `brokerctl top`: the broker and its clients, updated each second.
 struct TopCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "top",
@@ -65,7 +65,7 @@ struct TopCommand: AsyncParsableCommand {
         await admin.close()
     }
 
-    /// Does what a key asks for; returns whether to go on.
+    /// Handles a key; returns whether to continue.
     private func react(to key: Character?, _ view: inout TopView, _ admin: AdminConnection) async throws -> Bool {
         switch key {
         case "q", "Q": return false
@@ -80,7 +80,7 @@ struct TopCommand: AsyncParsableCommand {
         return true
     }
 
-    /// Disconnects a client that is asked for; returns what came of it.
+    /// Asks for a client and disconnects it; returns the outcome.
     private func kick(_ admin: AdminConnection) async throws -> String {
         let id = TerminalScreen.ask("Disconnect which client (id)? ")
         guard !id.isEmpty else { return "" }
@@ -96,25 +96,25 @@ struct TopCommand: AsyncParsableCommand {
     }
 }
 
-/// What `top` shows.
+/// The content of the screen.
 struct TopView {
     /// The lines above the clients: three of the broker, an empty one, and the titles.
     static let headLines = 5
 
     var order: ClientField
     var clients: [ClientSummary] = []
-    /// What came of the last key; empty: nothing.
+    /// The outcome of the last key; may be empty.
     var notice = ""
     private var status = StatusRequest.Answer()
     private var moment = MonotonicTime.now
-    /// Messages a second since the time before; `nil`: there was none.
+    /// Messages a second since the last update; `nil` if this is the first one.
     private var rates: (published: Double, delivered: Double)?
 
     init(order: ClientField) { self.order = order }
 
     mutating func take(_ new: StatusRequest.Answer, at now: MonotonicTime) {
         let seconds = Double(now.nanoseconds(since: moment)) / 1e9
-        // Another start is another count.
+        // A restarted broker counts from 0.
         let isSame = status.startedAt == new.startedAt && seconds > 0
         rates =
             isSame
@@ -146,7 +146,7 @@ struct TopView {
 
     private var flow: String { "published \(Self.words(rates?.published))  delivered \(Self.words(rates?.delivered))" }
 
-    /// One line, where there is no terminal.
+    /// One line, for output without a terminal.
     var line: String {
         let commit = status.lastCommit.map { "  commit \(Quantity.fixed($0)) ms" } ?? ""
         return "\(Timestamp(unixMilliseconds: WallClock.unixMilliseconds))  \(state)  clients \(status.clients)  "

@@ -6,23 +6,23 @@ struct TopicMessage {
     /// The message without members that only the protocol needs.
     let json: [UInt8]
     let topic: String
-    /// `nil`: a broker that does not say.
+    /// `nil` if the broker does not report it.
     let seq: UInt64?
-    /// When the broker took it, in Unix milliseconds; `nil`: likewise.
+    /// When the broker accepted it, in Unix milliseconds; `nil` if the broker does not report it.
     let time: Int64?
-    /// The content type; `nil`: none was given.
+    /// The content type; `nil` if there is none.
     let type: String?
-    /// Where an answer is wanted; `nil`: nowhere.
+    /// The topic for an answer; `nil` if none is requested.
     let replyTo: String?
-    /// What an answer repeats, as it is written in JSON; `nil`: nothing.
+    /// The correlation data, which an answer repeats, as JSON; `nil` if there is none.
     let correlation: [UInt8]?
     /// Whether it is a retained value from before the subscription.
     let isRetained: Bool
-    /// What people are told of it beside its data, such as `removed`.
+    /// Marks to show beside its data, such as `removed`.
     let marks: [String]
-    /// The bytes that were published; of JSON, its text.
+    /// The published bytes; for JSON, its text.
     let payload: [UInt8]
-    /// The same for people: bytes that are no text are base64.
+    /// The payload for people; binary data is base64.
     let shownData: [UInt8]
 
     /// Reads a message (the contract's §3.3).
@@ -56,7 +56,7 @@ struct TopicMessage {
     /// `TOPIC DATA`.
     var line: [UInt8] { Array(topic.utf8) + [0x20] + shownData }
 
-    /// The payload without control characters, but for line ends.
+    /// The payload without control characters except line ends.
     var printablePayload: [UInt8] {
         Array(Output.printable(String(decoding: payload, as: UTF8.self), keepsLines: true).utf8)
     }

@@ -1,15 +1,15 @@
 internal import ArgumentParser
 internal import Broker
 
-/// Words that are no verbs: the error names the nearest verb.
+/// Unknown verbs: the error names the nearest one.
 enum UnknownVerbs {
-    /// The options that may stand before a verb and have a value.
+    /// The options that may precede a verb and take a value.
     private static let valued = [
         "--socket", "--url", "--context", "--token", "--token-file", "--ca-file", "--cert-file", "--key-file",
         "--timeout",
     ]
 
-    /// Refuses `arguments` that begin, after options, with a verb that is not there.
+    /// Refuses `arguments` that begin, after options, with an unknown verb.
     static func refuse(_ arguments: [String]) throws(Failure) {
         var words: [String] = []
         var rest = arguments[...]
@@ -21,7 +21,7 @@ enum UnknownVerbs {
             } else if !argument.hasPrefix("-") {
                 words.append(argument)
             } else if !words.isEmpty {
-                // Of a verb's own options it is not known here which have a value.
+                // It is not known here which of a verb's own options take a value.
                 break
             }
         }

@@ -60,7 +60,7 @@ struct AddUser: AsyncParsableCommand {
         guard Principal.isName(name) else { throw Failure.failed(Principal.nameExpectation) }
         var secret: String?
         if !noPassword {
-            // Before anybody is asked for a password in vain.
+            // Checked before asking for a password, which would be in vain.
             let known: [UserSummary] = try await file.list(connection) { ListUsersRequest(user: name, after: $0) }
             guard known.isEmpty else { throw Failure.failed("there is a user \(name) already") }
             secret = try password.read()

@@ -10,7 +10,7 @@ package final class AccessFileDesk: Sendable {
 
     private let path: @Sendable () -> String
     private let takeOver: TakeOver
-    /// What the brokers of a cluster share; `nil`: the broker is by itself.
+    /// The data that the brokers of a cluster share; `nil` without a cluster.
     let shared: SharedAccess?
     private let pool: WorkerPool
     /// How many requests may wait for the thread.
@@ -24,7 +24,7 @@ package final class AccessFileDesk: Sendable {
     /// - Parameters:
     ///   - pool: a pool from ``makePool()``.
     ///   - path: returns the file's path, according to the present settings.
-    ///   - shared: what the brokers of a cluster share, which is changed instead of the file.
+    ///   - shared: the data that the brokers of a cluster share, which is changed instead of the file.
     ///   - takeOver: called after each change, on the pool's thread.
     package init(
         _ pool: WorkerPool, path: @escaping @Sendable () -> String, shared: SharedAccess? = nil,
@@ -43,7 +43,7 @@ package final class AccessFileDesk: Sendable {
         try run(on: reactor, { [self] in outcome(of: request) }, then)
     }
 
-    /// Does what takes its time on the pool's thread; calls `then` on the reactor's.
+    /// Runs slow work on the pool's thread; calls `then` on the reactor's.
     func run<Answer: Sendable>(
         on reactor: Reactor, _ body: @escaping @Sendable () -> Result<Answer, Refusal>,
         _ then: @escaping (Result<Answer, Refusal>) -> Void
@@ -59,7 +59,7 @@ package final class AccessFileDesk: Sendable {
         throw Refusal(.unavailable, "Too many changes of users and tokens wait; try again.")
     }
 
-    /// Makes a change that is no administrator's request, at all brokers of a cluster; `then` gets why it was not made.
+    /// Makes a change at all brokers of a cluster that no administrator has requested; `then` gets the error, if any.
     func change(_ edit: @escaping @Sendable (inout AccessFile) -> Void, _ then: @escaping @Sendable (Refusal?) -> Void)
     {
         let isTaken = pool.run { [self] in

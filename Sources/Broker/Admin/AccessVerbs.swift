@@ -38,7 +38,7 @@ extension ListAccessRequest: AnsweredRequest {
             }, then: then)
     }
 
-    /// What the rules give a client, and take away.
+    /// What the rules allow and deny a client.
     ///
     /// - Parameter written: how many rules the configuration has.
     package static func lines(_ rules: AccessRules, _ subject: Subject, written: Int) -> [Line] {
@@ -55,20 +55,20 @@ extension ListAccessRequest: AnsweredRequest {
     }
 }
 
-/// Whose rights an administrator asks about.
+/// The subject of an administrator's question about rights.
 private struct Who: Sendable, CustomStringConvertible {
-    /// A connected client by its id; `nil`: ``user`` says who is meant.
+    /// The id of a connected client; `nil` if ``user`` is the subject.
     var client: String?
-    /// `nil`: a client without credentials.
+    /// `nil` for a client without credentials.
     var user: String?
     var roles: [String]
     var address: String?
 
     var description: String { client.map { "client \($0)" } ?? user.map { "user \($0)" } ?? "anonymous" }
 
-    /// Passes `body` it as the rules see it, on the thread of the shard that knows it.
+    /// Passes the subject to `body` as the rules see it, on the thread of the shard that knows it.
     ///
-    /// - Parameter body: gets also what the client's rights are decided by; `nil`: the rules.
+    /// - Parameter body: also gets the grant that decides the client's rights; `nil` if the rules decide.
     func find<Answer: Sendable>(
         _ caller: AdminCaller, _ body: @escaping @Sendable (Shard, Subject, Grant?) throws(Refusal) -> Answer,
         then: @escaping (Result<Answer, Refusal>) -> Void

@@ -24,7 +24,7 @@ final class AdminDesk {
     static let maximumRows = 10_000
     /// The maximum number of clients in one answer; client rows are short, and there may be that many clients.
     static let maximumClients = 100_000
-    /// How long an answer waits for a busy event loop, in nanoseconds; then it says what the others know.
+    /// How long an answer waits for a busy event loop, in nanoseconds; then the answer contains the data of the others.
     static let patience: Int64 = 2_000_000_000
     /// How many keys of the store are read in one turn.
     static let visits = 1_000

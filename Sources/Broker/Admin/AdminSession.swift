@@ -165,10 +165,10 @@ protocol AnsweredRequest: AdminRequest {
 /// The caller of a request.
 struct AdminCaller {
     let desk: AdminDesk
-    /// The connection that the request arrived on; `nil`: another broker asks.
+    /// The connection that the request arrived on; `nil` if another broker has sent it.
     let source: StreamConnection?
     weak var session: AdminSession?
-    /// The administrator of another broker that asks; `nil`: it is one of this broker.
+    /// The administrator, if the request comes from another broker; `nil` for one of this broker.
     var peer: String?
 
     /// Whether the caller is still connected, so that work that takes several turns should continue.

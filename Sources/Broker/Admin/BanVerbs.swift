@@ -72,7 +72,8 @@ extension AdminCaller {
     /// The maximum length of a note, in bytes.
     private static var maximumNote: Int { 256 }
 
-    /// Adds and logs bans, of a cluster at all its brokers; ``AdminDesk/shareBans(_:ending:_:)`` then puts them into force here.
+    /// Adds and logs bans, in a cluster at all brokers; ``AdminDesk/shareBans(_:ending:_:)`` then puts them into force
+    /// here.
     func ban(
         _ subjects: [Ban.Subject], _ seconds: Int64?, _ note: String,
         _ then: @escaping (Result<Bans.Added, Refusal>) -> Void
@@ -95,7 +96,7 @@ extension AdminCaller {
         ) { result in
             switch result {
             case .success(let added): tell(added, note)
-            // Some of them may have come into force all the same.
+            // Some of them may be in force nevertheless.
             case .failure: desk.shareBans(desk.facts.bans.list) { _ in }
             }
             then(result)

@@ -5,7 +5,7 @@ package struct BrokerFacts: Sendable {
     package let figures: Figures
     package let listen: [String]
     package let dataDirectory: String
-    /// Of the store, which takes that of a cluster.
+    /// The epoch of the store, which adopts that of a cluster.
     let epoch: @Sendable () -> UInt64
     package let movedAside: String?
     /// Writes a copy of the store to a descriptor; returns when the copy is complete.
@@ -32,7 +32,7 @@ package struct BrokerFacts: Sendable {
     let configuration: ConfigurationDesk?
     /// The result of the last reload.
     package let reloads: Reloads
-    /// `nil`: the broker is by itself.
+    /// `nil` without a cluster.
     let cluster: ClusterDesk?
     /// The state that all administrators share.
     let administration = AdminState()

@@ -34,7 +34,7 @@ private struct ClientView: Sendable {
     /// The maximum number of rows from one shard: one more than an answer holds shows that there are more.
     private var most: Int { min(limit ?? .max, AdminDesk.maximumClients + 1) }
 
-    /// - Parameter node: this broker's name in its cluster; `nil`: it is by itself.
+    /// - Parameter node: this broker's name in its cluster; `nil` without a cluster.
     init(_ request: ClientsRequest, of node: String?) throws(Refusal) {
         self.node = node
         guard request.conditions.count <= ClientCondition.maximumCount else {

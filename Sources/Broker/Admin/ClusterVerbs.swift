@@ -21,20 +21,20 @@ extension ForgetNodeRequest: AnsweredRequest {
 package struct ClusterDesk: Sendable {
     /// This broker.
     let here: ClusterPeer
-    /// How it is now.
+    /// The present state of the cluster, as this broker sees it.
     let summary: @Sendable () -> ClusterRequest.Answer
-    /// Forgets a broker that is gone; `false`: there is none of that number.
+    /// Forgets a broker that has gone; returns `false` if there is none with that number.
     let forget: @Sendable (_ node: String) -> Bool
-    /// The other brokers that are there.
+    /// The other living brokers.
     let peers: @Sendable () -> [ClusterPeer]
-    /// Asks other brokers, and returns the question's number; `nil`: too many are open.
+    /// Sends a request to other brokers, and returns its number; `nil` if too many requests are in progress.
     ///
-    /// `then` gets what they have answered, when all have, or by ``giveUp``.
+    /// `then` gets the answers when all have arrived, or after ``giveUp``.
     let ask:
         @Sendable (
             _ nodes: [UInt64], _ question: [UInt8], _ then: @escaping @Sendable ([UInt64: [UInt8]]) -> Void
         ) -> UInt64?
-    /// Waits no longer for the answers to a question.
+    /// Stops waiting for the answers to a request.
     let giveUp: @Sendable (_ number: UInt64) -> Void
 }
 

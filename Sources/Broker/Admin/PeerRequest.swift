@@ -7,35 +7,35 @@ package struct ClusterPeer: Sendable {
 
     package init(node: UInt64, name: String) { (self.node, self.name) = (node, name) }
 
-    /// Whether an administrator means it: by what people call it, or by its number in base 16.
+    /// Whether a text names this broker: by its name, or by its number in base 16.
     func isNamed(_ text: String) -> Bool { text == name || text == String(node, radix: 16) }
 }
 
-/// A request that other brokers of the cluster answer, too: one of them, or all.
+/// A request that one or all of the other brokers of the cluster answer, too.
 protocol PeerRequest: AnsweredRequest {
-    /// The broker that is to answer, by name or number; `nil`: the one that has the client, or all.
+    /// The broker that must answer, by name or number; `nil` for the one that has the client, or for all.
     var node: String? { get }
-    /// The client that the request is about; `nil`: it is about all.
+    /// The client that the request is about; `nil` if it is about all clients.
     var concerned: String? { get }
-    /// Whether all are asked where no broker and no client is named.
+    /// Whether all brokers are asked if the request names no broker and no client.
     var isForAll: Bool { get }
-    /// What others are asked.
+    /// The request to the other brokers.
     var question: Self { get }
-    /// Whether others are asked before this broker does its part.
+    /// Whether the others are asked before this broker does its part.
     var asksOthersFirst: Bool { get }
-    /// How long others may take, in nanoseconds.
+    /// How long the others may take, in nanoseconds.
     var patience: Int64 { get }
-    /// This broker's part.
+    /// Answers for this broker alone.
     func answerHere(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal)
-    /// What brokers have answered together.
+    /// Combines the answers of several brokers.
     ///
     /// - Parameters:
-    ///   - name: of the broker whose answer `own` is.
-    ///   - missing: the names of those that have not answered.
+    ///   - name: the name of the broker with the answer `own`.
+    ///   - missing: the names of the brokers that have not answered.
     func gather(_ own: Answer, of name: String, _ others: [PeerAnswer<Answer>], missing: [String]) -> Answer
 }
 
-/// What another broker has answered.
+/// The answer of another broker.
 struct PeerAnswer<Answer> {
     let name: String
     let answer: Answer
@@ -85,13 +85,13 @@ extension PeerRequest {
                 do throws(Refusal) { try answerHere(caller) { parts.take($0) } } catch { parts.take(.failure(error)) }
             }
         } else {
-            // What it refuses at once, nobody else is asked.
+            // If this broker refuses at once, no other is asked.
             try answerHere(caller) { parts.take($0) }
             do throws(Refusal) { try ask(peers, cluster, caller) { parts.take($0) } } catch { parts.take([:]) }
         }
     }
 
-    /// Has one other broker answer.
+    /// Lets one other broker answer.
     private func ask(
         _ peer: ClusterPeer, _ cluster: ClusterDesk, _ caller: AdminCaller,
         _ then: @escaping (Result<Answer, Refusal>) -> Void
@@ -102,7 +102,7 @@ extension PeerRequest {
         }
     }
 
-    /// Asks others, and waits for ``patience``.
+    /// Asks other brokers, and waits for ``patience``.
     private func ask(
         _ peers: [ClusterPeer], _ cluster: ClusterDesk, _ caller: AdminCaller,
         _ then: @escaping ([UInt64: Result<Answer, Refusal>]) -> Void
@@ -128,7 +128,7 @@ extension PeerRequest {
         reactor.run(afterNanoseconds: patience) { cluster.giveUp(number) }
     }
 
-    /// `nil`: what it has answered cannot be read.
+    /// The outcome of another broker; `nil` if its answer cannot be read.
     private static func outcome(_ bytes: [UInt8]) -> Result<Answer, Refusal>? {
         (try? AdminReply<Answer>(bytes)).map { reply in
             reply.outcome.mapError { Refusal(ErrorCode(rawValue: $0.code) ?? .internal, $0.message) }
@@ -136,13 +136,13 @@ extension PeerRequest {
     }
 }
 
-/// Waits for what others answer, on its reactor's thread.
+/// Waits for the answers of other brokers, on its reactor's thread.
 private final class PeerAsker {
     let then: ([UInt64: [UInt8]]) -> Void
     init(_ then: @escaping ([UInt64: [UInt8]]) -> Void) { self.then = then }
 }
 
-/// This broker's part and that of others, until both are there.
+/// Holds this broker's answer and those of the others, until both are complete.
 private final class PeerParts<Request: PeerRequest> {
     private let request: Request
     private let name: String
@@ -183,7 +183,7 @@ private final class PeerParts<Request: PeerRequest> {
 // MARK: Asked by another broker
 
 extension AdminDesk {
-    /// Answers a question of another broker, which has checked the rights of its administrator.
+    /// Answers a request of another broker, which has checked the rights of its administrator.
     func answer(_ question: [UInt8], of name: String, _ then: @escaping @Sendable ([UInt8]) -> Void) {
         do throws(JSONError) {
             let object = try JSONObject.parse(question.span, maximumDepth: AdminWire.maximumDepth)

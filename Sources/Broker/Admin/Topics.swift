@@ -5,7 +5,7 @@ extension TopicsRequest: PeerRequest {
     var patience: Int64 { 3_000_000_000 + Int64(min(max(seconds, 0), Self.maximumSeconds) * 1e9) }
 
     func gather(_ own: Answer, of name: String, _ others: [PeerAnswer<Answer>], missing: [String]) -> Answer {
-        // All have the same retained values; each knows its own subscribers and publishers.
+        // All brokers have the same retained values; each knows its own subscribers and publishers.
         var known: [String: TopicSummary] = [:]
         for row in own.elements { known[row.topic] = row }
         for row in others.flatMap(\.answer.elements) {

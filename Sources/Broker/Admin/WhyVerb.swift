@@ -81,7 +81,7 @@ extension Shard {
             return (false, [said.reason, said.denier].compactMap(\.self).joined(separator: ": "))
         }
         let line = said.lines.first { $0.matches && !$0.isDenial }
-        // No rule is asked about a client of the socket.
+        // Rules do not apply to clients of the admin socket.
         return (true, line.map { "\($0.rule): \($0.template)" } ?? "it came through the admin socket")
     }
 }

@@ -1,9 +1,9 @@
 /// An alerting rule for Prometheus.
 package struct Alert: Sendable {
     package enum Severity: String, Sendable {
-        /// Somebody must look now.
+        /// An operator must act now.
         case critical
-        /// Somebody must look today.
+        /// An operator must act today.
         case warning
     }
 

@@ -1,10 +1,10 @@
 internal import WSTransport
 
-/// What each broker of a cluster tells the others of itself, to be added up.
+/// The figures that each broker of a cluster reports to the others, to be added up.
 package struct ClusterFigures: Sendable, Equatable {
     package var clients = 0
     package var subscriptions = 0
-    /// Messages that clients have published here, and that clients were sent here, since its start.
+    /// Messages that its clients have published, and messages that were sent to them, since its start.
     package var received = 0
     package var sent = 0
 
@@ -27,18 +27,18 @@ package struct ClusterFigures: Sendable, Equatable {
     }
 }
 
-/// The figures of a broker that is one of a cluster, at one moment.
+/// The figures of a broker in a cluster, at one moment.
 package struct ClusterReading: Sendable {
-    /// What people call the broker.
+    /// The name of the broker.
     package var name: String
     package var isReady = false
     package var isActive = false
     package var term: UInt64 = 0
     package var position: UInt64 = 0
     package var top: UInt64 = 0
-    /// How long the last canary took, in seconds; `nil`: none has come back.
+    /// How long the last canary took, in seconds; `nil` if none has come back.
     package var lag: Double?
-    /// How long ago that was, in seconds.
+    /// How long ago it came back, in seconds.
     package var silence: Double?
     package var waiting = 0
     package var nodes = 0
@@ -51,7 +51,7 @@ package struct ClusterReading: Sendable {
     package var terms: UInt64 = 0
     package var restored: UInt64 = 0
     package var surrenders: UInt64 = 0
-    /// Of the brokers that are there, by what people call them.
+    /// The figures of all living brokers, with their names.
     package var figures: [(name: String, figures: ClusterFigures)] = []
     package var copies: UInt64 = 0
     package var differing = 0

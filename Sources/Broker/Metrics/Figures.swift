@@ -26,7 +26,7 @@ package final class Figures: Sendable {
     let refusedConnections = Atomic<Int>(0)
     let refusedAddresses = Atomic<Int>(0)
     let refusedMemory = Atomic<Int>(0)
-    /// `limits.memory` in bytes; `.max`: unlimited.
+    /// `limits.memory` in bytes; `.max` if unlimited.
     let memoryLimit = Atomic<Int>(.max)
 
     package init(

@@ -109,7 +109,7 @@ struct MetricReading {
     let figures: Figures
     /// The state of the store; `nil` if it cannot be read.
     let store: StoreStatistics?
-    /// `nil`: the broker is by itself.
+    /// `nil` without a cluster.
     var cluster: ClusterReading?
     /// The bytes that clients have not received; `nil` if unknown.
     let pending: PendingBytes?

@@ -60,10 +60,10 @@ package final class Operations: Sendable {
     /// Records a complete backup.
     package func backedUp() { state.withLock { $0.lastBackup = WallClock.unixMilliseconds } }
 
-    /// The figures of the cluster; `nil`: the broker is by itself.
+    /// The figures of the cluster; `nil` without a cluster.
     var cluster: ClusterReading? { state.withLock { $0.cluster }() }
 
-    /// Asks `reading` from now on for the figures of the cluster.
+    /// Sets the source of the figures of the cluster.
     package func watchCluster(_ reading: @escaping @Sendable () -> ClusterReading?) {
         state.withLock { $0.cluster = reading }
     }

@@ -88,7 +88,7 @@ package final class SystemTopics {
         publish("store/maximum/bytes", store.maximumBytes)
     }
 
-    /// What the brokers of the cluster have together.
+    /// Publishes the sums over all brokers of the cluster.
     private func publish(_ cluster: ClusterReading) {
         var sum = ClusterFigures()
         for one in cluster.figures { sum += one.figures }
