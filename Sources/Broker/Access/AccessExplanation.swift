@@ -109,12 +109,12 @@ package struct AccessExplanation: Sendable {
             ? grant.verdict(on: filter) : grant.verdict(onTopic: filter, action == .publish ? .publish : .retain)
     }
 
-    /// What applies to a client that says something about the action, which is about topics.
+    /// The lines that apply to a client and concern the action, which is about topics.
     package static func lines(_ rules: AccessRules, _ subject: Subject, _ action: Action) -> [Line] {
         lines(rules, subject, action, nil).filter { !$0.template.isEmpty }
     }
 
-    /// - Parameter filter: what is asked for; `nil`: nothing, so that no line matches.
+    /// - Parameter filter: the requested filter; `nil` if there is none, so that no line matches.
     private static func lines(
         _ rules: AccessRules, _ subject: Subject, _ action: Action, _ filter: TopicFilter?
     ) -> [Line] {

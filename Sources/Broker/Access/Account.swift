@@ -95,7 +95,7 @@ package final class Account: Sendable {
 /// The accounts of addresses or of users: a bounded number, in which unused ones make room for new ones.
 ///
 /// The CLOCK algorithm finds the entry to replace, in a bounded number of steps. If every entry that it passes is in
-/// use, one of them is replaced all the same: clients that hold its account keep it and give back to it, and later
+/// use, one of them is replaced nevertheless: clients that hold its account keep it and give back to it, and later
 /// clients of the same key start with a new account. So no client is without limits, and none is refused.
 struct AccountTable<Key: Hashable & Sendable>: Sendable {
     private struct Entry: Sendable {

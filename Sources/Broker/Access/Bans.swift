@@ -81,7 +81,7 @@ package final class Bans: Sendable {
         }
     }
 
-    /// Has these bans hold instead of all others.
+    /// Replaces all bans by these.
     func replace(with bans: [Ban]) {
         state.withLock { state in
             _ = state.list.remove { _ in true }

@@ -64,14 +64,14 @@ struct RightsTrie: Sendable, Equatable {
         /// Where the level that begins at `offset` ends.
         func end(ofLevelAt offset: Int) -> Int { bytes[offset...].firstIndex(of: TopicGrammar.slash) ?? bytes.count }
 
-        /// Whether it has the same level there as another one, with which it has all levels before in common.
+        /// Whether it has the same level there as another one with the same levels before it.
         func hasLevel(of other: Entry, _ range: Range<Int>) -> Bool {
             guard bytes.count >= range.upperBound, bytes[range].elementsEqual(other.bytes[range]) else { return false }
             return bytes.count == range.upperBound || bytes[range.upperBound] == TopicGrammar.slash
         }
     }
 
-    /// An order in which filters that begin with the same levels are beside each other: the end of a level comes first.
+    /// An order in which filters that begin with the same levels are adjacent: the end of a level comes first.
     private static func precedes(_ left: [UInt8], _ right: [UInt8]) -> Bool {
         for (one, other) in zip(left, right) where one != other {
             if one == TopicGrammar.slash || other == TopicGrammar.slash { return one == TopicGrammar.slash }

@@ -111,19 +111,19 @@ package struct ExplainAccessRequest: AdminRequest {
     }
 }
 
-/// `acl.list`: what the rules that hold now give somebody, and take away.
+/// `acl.list`: what the present rules allow and deny a subject.
 package struct ListAccessRequest: AdminRequest {
     package static let verb = "acl.list"
     package static let right = AdminRight.read
     package typealias Answer = AdminList<Line>
 
-    /// A connected client by its id; `nil`: ``user`` says who is meant.
+    /// The id of a connected client; `nil` if ``user`` names the subject.
     package var client: String?
-    /// `nil`: a client without credentials.
+    /// The user; `nil` for a client without credentials.
     package var user: String?
-    /// Roles besides those of the file of users.
+    /// Roles in addition to those of the users file.
     package var roles: [String] = []
-    /// The address that the client comes from; `nil`: it has none.
+    /// The address of the client; `nil` if it has none.
     package var address: String?
 
     package init() {}
@@ -147,9 +147,9 @@ package struct ListAccessRequest: AdminRequest {
         /// `publish`, `subscribe` or `retain`.
         package var right = ""
         package var isDenial = false
-        /// What the filter is for this client; empty: it does not apply.
+        /// The filter with the client's values inserted; empty if it does not apply.
         package var filters: [String] = []
-        /// The rule, as people know it, such as `rules[1] role sensor`.
+        /// The rule's title, such as `rules[1] role sensor`.
         package var rule = ""
 
         package init() {}

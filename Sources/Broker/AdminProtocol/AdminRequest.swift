@@ -69,9 +69,9 @@ package struct AdminList<Element: AdminObject>: AdminAnswer {
     package var isTruncated: Bool
     /// The position at which the next request continues; `nil` at the end of the list.
     package var next: String?
-    /// The event loops that did not answer in time, by their numbers: what they know is missing.
+    /// The event loops that did not answer in time, by their numbers; their data is missing.
     package var late: [Int] = []
-    /// The brokers of the cluster that did not answer in time: what they know is missing.
+    /// The brokers of the cluster that did not answer in time; their data is missing.
     package var missing: [String] = []
 
     package init(_ elements: [Element], isTruncated: Bool = false, next: String? = nil) {
@@ -109,7 +109,7 @@ package struct AdminList<Element: AdminObject>: AdminAnswer {
 }
 
 extension JSONObject {
-    /// A member that is an array of numbers; without it, none.
+    /// A member that is an array of numbers; empty if it is absent.
     func integers(_ name: JSONName) throws(JSONError) -> [Int] {
         var numbers: [Int] = []
         try value(name)?.forEachElement { (element) throws(JSONError) in

@@ -37,7 +37,7 @@ package enum ClientField: String, Sendable, CaseIterable {
         case .age: client.connectedAt.map { Double(max(0, now - max(0, $0))) }
         case .subscriptions: Double(client.subscriptions)
         case .published: Double(client.published)
-        // Of a client that has just come, as if it had been here for a second.
+        // A client that has just connected counts as connected for a second.
         case .rate:
             client.connectedAt.map { Double(client.published) / Double(max(1000, now - max(0, $0))) * 1000 }
         case .pending: Double(client.pendingBytes)

@@ -23,9 +23,9 @@ package struct ClientPolicyRequest: AdminRequest {
         writer.member("slow", slow)
     }
 
-    /// What was done.
+    /// The result.
     package struct Answer: AdminObject {
-        /// How many subscriptions have it that had another one.
+        /// How many subscriptions had another policy before.
         package var changed: Int
 
         package init(changed: Int) { self.changed = changed }

@@ -53,7 +53,7 @@ package struct ClientRequest: AdminRequest {
 
     /// The client's id.
     package var client: String
-    /// The broker of a cluster that is asked, by name or number; `nil` for the one that has the client.
+    /// The broker of a cluster to ask, by name or number; `nil` for the one that has the client.
     package var node: String?
 
     package init(client: String) { self.client = client }

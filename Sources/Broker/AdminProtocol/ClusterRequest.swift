@@ -11,21 +11,21 @@ package struct ClusterRequest: AdminRequest {
     package struct Node: AdminObject {
         /// Its number, in base 16.
         package var node = ""
-        /// What people call it.
+        /// Its name.
         package var name = ""
         package var version = ""
-        /// Where clients find it.
+        /// The addresses that it listens on.
         package var listen = ""
         package var clients = 0
-        /// Whether it is the one that answers.
+        /// Whether it is the broker that answers.
         package var isHere = false
-        /// Whether it was heard of lately.
+        /// Whether it was heard from lately.
         package var isAlive = false
-        /// How far it has applied the log, as it has said last.
+        /// How far it has applied the log, as it last reported.
         package var position = ""
-        /// How long ago it was heard of, in milliseconds; `nil`: not since the start.
+        /// How long ago it was heard from, in milliseconds; `nil` if it was not since the start.
         package var silence: Int?
-        /// Whether it has come to another state by the same log.
+        /// Whether its state differs after the same log.
         package var differs = false
 
         package init() {}
@@ -57,32 +57,33 @@ package struct ClusterRequest: AdminRequest {
         }
     }
 
-    /// The state of the cluster at one of its brokers.
+    /// The state of the cluster as one of its brokers sees it.
     package struct Answer: AdminObject {
-        /// Its name.
+        /// The name of the cluster.
         package var cluster = ""
-        /// The number of the broker that answers, in base 16, and what people call it.
+        /// The number, in base 16, and the name of the broker that answers.
         package var node = ""
         package var name = ""
         /// `stopped`, `away`, `arming`, `catching-up`, `active` or `lost`.
         package var state = ""
-        /// Why the broker is not ready; `nil`: the cluster is no reason.
+        /// Why the broker is not ready; `nil` if the cluster is not the reason.
         package var reason: String?
         package var epoch: UInt64 = 0
         package var term: UInt64 = 0
-        /// Up to where the log is applied, and where it ends, as `TERM-SEQ`.
+        /// The position up to which the log is applied, and its end, as `TERM-SEQ`.
         package var position = ""
         package var top = ""
-        /// Where it appends, with that server's version, and where it reads; `nil`: it has no connection.
+        /// The server that it appends to, with that server's version, and the one that it reads from; `nil` without a
+        /// connection.
         package var primary: String?
         package var version: String?
         package var replica: String?
-        /// How long the last canary took, in milliseconds; `nil`: none has come back.
+        /// How long the last canary took, in milliseconds; `nil` if none has come back.
         package var lag: Double?
         /// How many records have not come back.
         package var waiting = 0
-        /// Since the start: how often the engine was lost, terms that have begun, entries put back, and how often what waited
-        /// was refused.
+        /// Since the start: how often the engine was lost, terms that have begun, entries put back, and how often
+        /// waiting publications were refused.
         package var failures: UInt64 = 0
         package var terms: UInt64 = 0
         package var restored: UInt64 = 0
@@ -143,7 +144,7 @@ package struct ClusterRequest: AdminRequest {
     }
 }
 
-/// `cluster.forget`: forgets a broker that does not come back.
+/// `cluster.forget`: forgets a broker that will not come back.
 package struct ForgetNodeRequest: AdminRequest {
     package typealias Answer = AdminDone
     package static let verb = "cluster.forget"

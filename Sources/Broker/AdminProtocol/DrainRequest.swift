@@ -9,7 +9,8 @@ package struct DrainRequest: AdminRequest {
     /// The time over which clients are told to spread their reconnects, in milliseconds; `nil` for the default,
     /// computed from `drain.reconnects_per_second`.
     package var retrySpread: Int?
-    /// Another broker of the cluster that shuts down instead, by name or number; `nil` for the one that is asked.
+    /// Another broker of the cluster that shuts down instead, by name or number; `nil` for the one that gets the
+    /// request.
     package var node: String?
 
     package init() {}

@@ -13,7 +13,7 @@ package struct KickRequest: AdminRequest {
     package var reason = ""
     /// Whether the clients are only counted.
     package var isDryRun = false
-    /// The broker of a cluster whose clients are meant, by name or number; `nil`: all brokers.
+    /// The broker of a cluster whose clients are selected, by name or number; `nil` for all brokers.
     package var node: String?
     /// The maximum length of a reason, in bytes (RFC 6455 §5.5).
     package static let maximumReason = 123

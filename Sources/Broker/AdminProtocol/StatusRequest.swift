@@ -220,9 +220,9 @@ extension StatusRequest.Answer {
 
 /// A certificate of a listener.
 package struct CertificateSummary: AdminObject, Equatable {
-    /// As the configuration names it.
+    /// The path in the configuration.
     package let file: String
-    /// How long it still holds, in seconds, below 0 if it has ended; `nil`: it cannot be read.
+    /// The seconds until it expires, below 0 if it has expired; `nil` if it cannot be read.
     package let seconds: Int?
 
     init(file: String, seconds: Int?) {

@@ -8,7 +8,7 @@ package struct TopicsRequest: AdminRequest {
     package var filter: String?
     /// How many seconds to count publications before the answer; 0 for none.
     package var seconds: Double
-    /// The broker of a cluster that is asked, by name or number; `nil` for all brokers.
+    /// The broker of a cluster to ask, by name or number; `nil` for all brokers.
     package var node: String?
 
     package init(filter: String?, seconds: Double) {

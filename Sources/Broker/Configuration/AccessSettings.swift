@@ -197,7 +197,7 @@ extension Settings {
     /// Checks the access settings against other settings.
     func checkAccess(_ node: ConfigurationNode?, _ decoder: inout ConfigurationDecoder) {
         if let node = node?["cookie"]?["name"], !access.cookie.name.isEmpty {
-            // A page of anybody's could act with the cookie, or a listener on the way read it.
+            // Any page could act with the cookie, or an attacker on the network path could read it.
             if origins.contains(.any) {
                 decoder.fail(node.mark, "access.cookie.name", "expected no cookie with origins: [any]")
             }

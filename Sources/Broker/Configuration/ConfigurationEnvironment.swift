@@ -67,7 +67,7 @@ package struct ConfigurationEnvironment: Sendable {
     /// The variable in whose value a position is; `nil` for a position in a file.
     func name(of mark: YAMLMark) -> String? { mark.line == 0 ? variables[mark.column].name : nil }
 
-    /// A file's tree, overridden by the variables; `nil`: both are empty.
+    /// A file's tree, overridden by the variables; `nil` if both are empty.
     ///
     /// - Parameter fail: receives the errors of a value, as a tree.
     func applied(

@@ -1,7 +1,7 @@
 extension Settings {
     /// The event loops.
     package struct Reactors: Sendable, Equatable {
-        /// The number of loops, each with its thread; `nil`: one per core.
+        /// The number of loops, each with its thread; `nil` for one per core.
         package var count: Int?
         /// How a loop passes the output of a turn to the kernel.
         package var backend = Backend.auto

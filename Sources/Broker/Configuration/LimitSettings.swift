@@ -3,7 +3,7 @@ extension Settings {
     package struct Limits: Sendable, Equatable {
         /// Open connections of all listeners.
         package var connections = 100_000
-        /// Open connections of one client address; `nil`: unlimited.
+        /// Open connections of one client address; `nil` if unlimited.
         package var connectionsPerAddress: Int?
         /// The time from accepting a connection to the end of its first request head.
         package var handshakeTimeout = Duration.seconds(10)
@@ -30,15 +30,15 @@ extension Settings {
         package var ephemeralBytes = 64 << 10
         /// The size of the ephemeral values of all clients, in bytes.
         package var ephemeralMemory = 64 << 20
-        /// Filters that all clients together may subscribe to; `nil`: unlimited.
+        /// Filters that all clients together may subscribe to; `nil` if unlimited.
         package var subscriptions: Int? = 1_000_000
         /// Bytes that wait to be sent on one connection.
         package var pending = 1 << 20
-        /// How long the oldest unsent byte may wait; `nil`: unlimited.
+        /// How long the oldest unsent byte may wait; `nil` if unlimited.
         package var pendingAge: Duration? = .seconds(30)
-        /// Unsent bytes of one connection in the kernel (`TCP_NOTSENT_LOWAT`); `nil`: unlimited.
+        /// Unsent bytes of one connection in the kernel (`TCP_NOTSENT_LOWAT`); `nil` if unlimited.
         package var unsentInKernel: Int? = 16 << 10
-        /// Publications a second on one connection; `nil`: unlimited.
+        /// Publications a second on one connection; `nil` if unlimited.
         package var publishRate: Int?
         /// The memory of all clients together: unread input, and output that they have not received.
         package var memory = Memory.share(percent: 25)
@@ -47,7 +47,7 @@ extension Settings {
         package var perAddress = PerAddress()
         /// The limits of all clients of one user together.
         package var perUser = PerUser()
-        /// Wrong credentials of one address; `nil`: unlimited.
+        /// Wrong credentials of one address; `nil` if unlimited.
         package var authenticationFailures: Frequency? = Frequency(count: 10, period: .minute)
         /// Bans that may be in force at a time.
         package var bans = 10_000
@@ -65,7 +65,7 @@ extension Settings {
             package var period: Period
         }
 
-        /// The limits of an address; `nil`: unlimited.
+        /// The limits of an address; `nil` if unlimited.
         package struct PerAddress: Sendable, Equatable {
             package var connections: Int? = 1000
             package var newConnections: Frequency? = Frequency(count: 50, period: .second)
@@ -76,7 +76,7 @@ extension Settings {
             package init() {}
         }
 
-        /// The limits of a user; `nil`: unlimited.
+        /// The limits of a user; `nil` if unlimited.
         package struct PerUser: Sendable, Equatable {
             package var connections: Int?
             package var publishRate: Int?

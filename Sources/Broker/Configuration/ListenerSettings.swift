@@ -19,7 +19,7 @@ extension Settings {
         package var believesProxies: Bool { proxyProtocol || forwarded != .none }
         /// Whether the listener has `/admin`, for clients with administrative rights.
         package var admin = false
-        /// The TLS files; `nil`: no TLS.
+        /// The TLS files; `nil` for no TLS.
         package var tls: TLS?
 
         package init() {}

@@ -44,7 +44,7 @@ package struct Settings: Sendable, Equatable {
     package var systemTopics = Settings.SystemTopics()
     /// The log and the audit log.
     package var log = Log()
-    /// The brokers that serve the same topic space; `nil`: this one is by itself.
+    /// The cluster that serves one topic space; `nil` for a single broker.
     package var cluster: Cluster?
 
     package init() {}
@@ -219,7 +219,7 @@ extension Settings {
         }
     }
 
-    /// What the log of a cluster has taken is refused by none of its brokers: one would differ from the others.
+    /// No broker of a cluster may refuse what the log has accepted, because its state would differ from the others'.
     private static func checkCluster(
         _ settings: Settings, _ file: ConfigurationSection, _ decoder: inout ConfigurationDecoder
     ) {

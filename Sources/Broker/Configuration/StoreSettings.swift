@@ -23,9 +23,9 @@ extension Settings {
 
     /// Retained values.
     package struct Retained: Sendable, Equatable {
-        /// The number of topics with a retained value; `nil`: unlimited.
+        /// The number of topics with a retained value; `nil` if unlimited.
         package var maximumMessages: Int?
-        /// The payloads of all retained values together, in bytes; `nil`: unlimited.
+        /// The payloads of all retained values together, in bytes; `nil` if unlimited.
         package var maximumBytes: Int?
 
         package init() {}
@@ -35,11 +35,11 @@ extension Settings {
     package struct History: Sendable, Equatable {
         /// A valid topic filter.
         package var filter: String
-        /// The maximum number of messages per topic; `nil`: unlimited.
+        /// The maximum number of messages per topic; `nil` if unlimited.
         package var messages: Int?
-        /// The maximum age of a message; `nil`: unlimited.
+        /// The maximum age of a message; `nil` if unlimited.
         package var age: Duration?
-        /// The maximum size of all payloads of a topic, in bytes; `nil`: unlimited.
+        /// The maximum size of all payloads of a topic, in bytes; `nil` if unlimited.
         package var bytes: Int?
 
         package init(filter: String, messages: Int? = nil, age: Duration? = nil, bytes: Int? = nil) {

@@ -65,7 +65,7 @@ class ClientSocket: Session, WebSocketSession {
         let isOurs = event.code == .abnormal && socket.sentCode > 0
         let code = isOurs ? socket.sentCode : event.code.rawValue
         let end = ClientEnd(code: Int(code), reason: event.reason, isDead: event.isDead)
-        // That of a client that has to authenticate is no setting.
+        // The limit before authentication is not a setting.
         if event.cause == .violation, event.code == .messageTooBig, !shard.mustAuthenticate(client) {
             shard.witness?.limited(client, by: "limits.message")
         }

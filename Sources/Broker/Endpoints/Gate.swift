@@ -233,7 +233,7 @@ struct Visit {
         return client
     }
 
-    /// A client of its own, whose source is not asked for.
+    /// A new client, without its source.
     private func newClient(_ protocolName: String, isConnection: Bool = false) -> Client {
         shard.makeClient(
             principal, peer: exchange.request.peer, protocolName: protocolName, listener: gate.listener,
@@ -260,7 +260,7 @@ struct Visit {
 }
 
 extension ClientSources {
-    /// The source of a client, as its request says.
+    /// The source of a client, according to its request.
     fileprivate mutating func source(in fields: HTTPFields) -> ClientSource? {
         let agent = HTTPWord("User-Agent")
         let isUsual =

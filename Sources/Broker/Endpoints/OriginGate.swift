@@ -94,7 +94,7 @@ final class OriginGate {
         guard fields.count(of: .origin) == 1 else {
             return Inspection(refusal: HTTPRefusal(Refusal(.badRequest, "More than one Origin header.")))
         }
-        // Before a string is made of it.
+        // Checked before a string is made.
         if let known = knownOrigin, fields.bytes(ofFirst: .origin).hasSameBytes(as: known.origin.utf8Span.span),
             known.host == host, known.scheme == scheme
         {

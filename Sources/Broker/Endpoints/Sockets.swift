@@ -92,7 +92,7 @@ extension HTTPExchange {
     /// `subprotocol`, if it is offered.
     ///
     /// Refuses an offer of tokens only: a token is never repeated, and without a chosen subprotocol a browser reports
-    /// 1006. It is called before the upgrade, so that a page is told by a CLOSE.
+    /// 1006. It is called before the upgrade, so that a page gets the reason in a CLOSE.
     fileprivate func chosen(_ subprotocol: String) throws(HTTPRefusal) -> String? {
         let fields = request.head.fields
         guard fields.has(.webSocketProtocol) else { return nil }

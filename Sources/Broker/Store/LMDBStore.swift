@@ -291,8 +291,8 @@ package final class LMDBStore: MessageStore {
         reserved.store(state.reservedSeq, ordering: .releasing)
     }
 
-    /// Whether LMDB has failed for good: that happens if it cannot write a meta page, and the error comes with the next
-    /// transaction only.
+    /// Whether LMDB has failed permanently: that happens if it cannot write a meta page, and the error comes with the
+    /// next transaction only.
     private func mustReopen(after error: StorageError) throws(StorageError) -> Bool {
         if error.isPanic || error.isClosed { return true }
         guard case .system = error else { return false }

@@ -2,10 +2,9 @@ internal import CLinux
 internal import Glibc
 internal import WSTransport
 
-/// Which broker of a cluster a data directory is, in its file `node`.
+/// The identity of a broker in a cluster, in the file `node` of its data directory.
 ///
-/// Not in the store: a copy of the store in another directory is what another broker has applied, and that broker is
-/// another all the same.
+/// It is not in the store: another broker may have a copy of the store, and is still another broker.
 package struct NodeRecord: Equatable, Sendable {
     /// The file's name in the data directory.
     package static let fileName = "node"
@@ -21,13 +20,13 @@ package struct NodeRecord: Equatable, Sendable {
         (self.cluster, self.id, self.starts) = (cluster, id, starts)
     }
 
-    /// What clients' numbers begin with.
+    /// The first 16 bits of the clients' numbers.
     package var clientPrefix: UInt16 { UInt16(truncatingIfNeeded: id >> 48) }
 
-    /// A number above those of all starts before, and room for more after it.
+    /// A number above those of all earlier starts, with room for more after it.
     package var incarnation: UInt64 { starts << 32 }
 
-    /// The record in a directory; `nil`: it is no broker of a cluster.
+    /// The record in a directory; `nil` if the directory does not belong to a broker of a cluster.
     package static func read(in directory: String) throws(StorageError) -> NodeRecord? {
         let path = "\(directory)/\(fileName)"
         guard unsafe access(path, F_OK) == 0 else { return nil }
@@ -38,9 +37,9 @@ package struct NodeRecord: Equatable, Sendable {
         return NodeRecord(cluster: lines[0], id: id, starts: starts)
     }
 
-    /// Counts a start in a locked directory, and makes the record at the first; it is on disk when this returns.
+    /// Counts a start in a locked directory, and creates the record at the first start; it is on disk on return.
     ///
-    /// Throws where the directory is another cluster's.
+    /// Throws if the directory belongs to another cluster.
     package static func start(in directory: String, of cluster: String) throws(StorageError) -> NodeRecord {
         let known = try read(in: directory)
         if let known, known.cluster != cluster {

@@ -8,13 +8,13 @@ internal import WSTransport
 //     a   a/b   a/b/c   a!   a!/b   ab            (as plain text, `a!` would stand between `a` and `a/b`)
 //
 // So the subtree of `a` is the range from `a` up to, not including, `a` 0x01, and the next value of a level after `a`
-// is at or after `a` 0x01. `SkipScan` lives on that.
+// is at or after `a` 0x01. `SkipScan` relies on that.
 //
 // LMDB's keys end at 511 bytes, and the database `expiry` puts eight bytes in front, so a topic longer than 500 bytes
 // has the key `first 480 bytes, 0xFF, SHA-1 of the topic`; its record holds the topic. 0xFF is in no UTF-8, so such
 // keys cannot be mistaken for others, and they follow all plain keys with the same first 480 bytes. Among themselves
-// they are in the hash's order: where 480 bytes do not tell topics apart, a scan looks at each. SHA-1 is no longer
-// beyond forging, so the topic in the record is compared, too: of two topics with one hash, the second is refused.
+// they are in the hash's order: if 480 bytes do not tell topics apart, a scan looks at each. SHA-1 can be forged, so
+// the topic in the record is compared, too: of two topics with one hash, the second is refused.
 
 /// The key of a topic's retained value.
 struct RetainedKey: Equatable {

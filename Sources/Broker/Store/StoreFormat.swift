@@ -6,7 +6,7 @@
 //
 //     1   records of messages have a content type and no other properties
 //     2   records of messages have properties; those of format 1 may be among them
-//     3   as 2, of a broker of a cluster: with how far the log is applied, and ephemeral values (LMDBStore+Order.swift)
+//     3   as 2, for a broker of a cluster, with its position in the log and ephemeral values (LMDBStore+Order.swift)
 //
 // Records of format 1 stay readable. New records have format 2; the store's own record is rewritten at the first start.
 // So a start takes the same time however many values there are. Format 3 is written by
@@ -14,7 +14,7 @@
 
 /// The layouts of the store that this version knows.
 enum StoreFormat {
-    /// The layout of a broker by itself.
+    /// The layout of a single broker.
     static let single: UInt32 = 2
     /// The newest layout: that of a broker of a cluster.
     static let newest: UInt32 = 3

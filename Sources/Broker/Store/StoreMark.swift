@@ -11,7 +11,7 @@ internal import WSTransport
 // After a power cut neither is certain: the mark may be newer than the file, or the file's time not on disk. So a mark
 // is valid only in the boot in which it was written, or if it was written and synced at the end of an orderly shutdown.
 //
-// 80 bytes, numbers little-endian: format (8 bytes), boot (16), 1: closed in order (8), inode, length, seconds and
+// 80 bytes, numbers little-endian: format (8 bytes), boot (16), 1: closed orderly (8), inode, length, seconds and
 // nanoseconds of the change, digest of the meta pages, digest of all this (8 each).
 
 /// The state of the store's file when the broker last wrote it.

@@ -4,7 +4,7 @@ internal import WSTransport
 final class EventsForm: TextForm, WireForm {
     private let isChunked: Bool
     /// The beginning of an `id:` line, up to the number.
-    // Each event looks at it, and only ``adopt(epoch:)`` changes it.
+    // Each event reads it, and only ``adopt(epoch:)`` changes it.
     @exclusivity(unchecked) private var places: [UInt8]
 
     /// - Parameters:
@@ -15,7 +15,7 @@ final class EventsForm: TextForm, WireForm {
         unsafe places = Array("id: \(epoch)-".utf8)
     }
 
-    /// The store has taken the epoch of other brokers.
+    /// Takes the epoch of the store, after that has adopted the epoch of other brokers.
     func adopt(epoch: UInt64) { unsafe places = Array("id: \(epoch)-".utf8) }
 
     var isEvents: Bool { true }

@@ -37,7 +37,7 @@ package final class Forms {
         eventForms = [form, plainForm]
     }
 
-    /// The store has taken the epoch of other brokers.
+    /// Takes the epoch of the store, after that has adopted the epoch of other brokers.
     package func adopt(epoch: UInt64) { for form in eventForms { form.adopt(epoch: epoch) } }
 }
 

@@ -57,7 +57,7 @@ struct TopicEndpoint {
                     }
                 }
                 guard let timeout else { return try shard.publish(draft, by: client, from: exchange.stream) }
-                // When the connection closes, nobody waits for the reply any more.
+                // When the connection has closed, no client waits for the reply.
                 exchange.onEnd { [inboxes = shard.inboxes] in inboxes.forget(client.id) }
                 try shard.request(draft, by: client, from: exchange.stream, timeout: timeout) { _ in
                 } _: { [weak exchange] outcome in

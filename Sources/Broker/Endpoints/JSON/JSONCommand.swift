@@ -60,7 +60,7 @@ package enum JSONCommand {
         }
     }
 
-    /// The position that a subscription goes on from; `nil`: it is no subscription, or names none.
+    /// The position at which a subscription resumes; `nil` if the object is not a subscription, or names none.
     static func resumePoint(of object: borrowing JSONObject) -> ResumePoint? {
         guard (try? object.string("op")) == "subscribe" else { return nil }
         return (try? options(object))?.since

@@ -35,7 +35,7 @@ extension JSONSession {
         }
     }
 
-    /// Refuses an address that has presented too many wrong credentials; remembered ones are accepted all the same.
+    /// Refuses an address that has presented too many wrong credentials; remembered ones are accepted nevertheless.
     private func checkAttempts() throws(Refusal) {
         guard let seconds = shard.credentialBlock(of: origin, isForwarded: client.isForwarded) else { return }
         throw Refusal(.limitExceeded, "Too many wrong credentials from one address: wait \(seconds) s.")

@@ -95,10 +95,10 @@ package struct PlainPublication {
         return word << 8 == beginning << 8 && word >> 56 != UInt64(UInt8(ascii: "p"))
     }
 
-    /// How long `{"op":"publish",` is.
+    /// The length of `{"op":"publish",`.
     private static var beginningCount: Int { 16 }
 
-    /// Whether the object begins as most publications do: with that, all of which is then read.
+    /// Whether the object begins with that text, as most publications do; if so, the text is consumed.
     @inline(__always)
     private static func isUsual(_ bytes: Span<UInt8>, at start: Int) -> Bool {
         guard start >= 0, bytes.count &- start >= beginningCount else { return false }
@@ -106,7 +106,7 @@ package struct PlainPublication {
             && bytes.word(at: start &+ 8, count: 8) == JSONName(#"ublish","#).mark.first
     }
 
-    /// Reads the value of a member; `false`: it is none that a plain publication has.
+    /// Reads the value of a member; returns `false` if a plain publication has no such member.
     @inline(__always)
     private mutating func take(
         _ member: Member, from scanner: inout JSONScanner, in bytes: Span<UInt8>

@@ -8,12 +8,12 @@ package struct FrameProgress {
     package var hasBegun = false
     /// How many of its lines were malformed.
     package var broken = 0
-    /// How long its next command waits for a position at most; `nil`: it does not.
+    /// The time until which its next command waits for a position; `nil` if it does not wait.
     package var deadline: MonotonicTime?
 
     package init() {}
 
-    /// Whether a command waits until this broker of a cluster has come to the position that it names.
+    /// Whether a command waits until this broker of a cluster has reached the position that it names.
     mutating func waits(_ object: borrowing JSONObject, on shard: Shard) -> Bool {
         let now = shard.reactor.now
         guard shard.isAhead(JSONCommand.resumePoint(of: object)), deadline.map({ now < $0 }) ?? true else {
