@@ -1,4 +1,4 @@
-"""The file of users and tokens, as a test writes it: with Python's own scrypt and SHA-256."""
+"""The file of users and tokens, as a test writes it, with Python's own scrypt and SHA-256."""
 
 import base64
 import hashlib
@@ -12,7 +12,7 @@ ALPHABET = string.digits + string.ascii_letters
 
 
 def password_hash(password, logarithm=10):
-    """A PHC string; cheap, as most tests are not about the cost."""
+    """A PHC string; cheap, because most tests are not about the cost."""
     salt = os.urandom(16)
     made = hashlib.scrypt(password.encode(), salt=salt, n=1 << logarithm, r=8, p=1, maxmem=256 << 20, dklen=32)
     texts = [base64.b64encode(part).decode().rstrip("=") for part in (salt, made)]
@@ -20,7 +20,7 @@ def password_hash(password, logarithm=10):
 
 
 class AccessFile:
-    """Entries, and the file that they are written to as the broker's own tools would."""
+    """Entries, and the file that they are written to, as the broker's own tools would write it."""
 
     def __init__(self, path):
         self.path = path

@@ -1,4 +1,4 @@
-"""A broker with users and rules, for the tests of access; everything that it writes is searched for secrets in the end."""
+"""A broker with users and rules, for the tests of access; everything that it writes is searched for secrets at the end."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ def bearer(token):
 
 
 class Harness:
-    """A broker with users; everything that it writes is searched for secrets in the end."""
+    """A broker with users; everything that it writes is searched for secrets at the end."""
 
     def __init__(self, start_broker, tmp_path, extra="", limits="", more=""):
         self.directory = tmp_path / "harness"
@@ -81,7 +81,7 @@ class Page:
         return answer
 
     def read(self, path, headers=None):
-        """A `fetch` of something of its own origin."""
+        """A `fetch` from its own origin."""
         fields = {"Sec-Fetch-Site": "same-origin"} | self.cookie | (headers or {})
         return self.harness.broker.http("GET", path, headers=fields)
 
@@ -101,5 +101,5 @@ def harness(start_broker, tmp_path):
 
 
 def wrong(token):
-    """The same with another secret."""
+    """The same token with another secret."""
     return token[:-1] + ("A" if token[-1] != "A" else "B")

@@ -27,7 +27,7 @@ SUBPROTOCOL = "broker.admin.v1.json"
 
 
 class AdminHarness:
-    """Listeners with and without `admin: true`, users by the names of their roles, and tokens of theirs."""
+    """Listeners with and without `admin: true`, users named like their roles, and their tokens."""
 
     def __init__(self, start_broker, tmp_path, extra="", cookie='""'):
         self.directory = tmp_path / "harness"
@@ -67,7 +67,7 @@ class AdminHarness:
         self.broker.wait_for_line("loaded the changed file", since=since)
 
     def open(self, headers, door="plain", path="/admin", subprotocols=(SUBPROTOCOL,)):
-        """A connection to administration; RefusedHandshake when the answer is not 101."""
+        """A connection to `/admin`; raises RefusedHandshake if the answer is not 101."""
         if door == "tls":
             plain = socket.create_connection(("127.0.0.1", self.tls_port), timeout=ANSWER_DEADLINE)
             plain = client_context(self.authority).wrap_socket(plain, server_hostname="localhost")
@@ -106,5 +106,5 @@ class Administrator:
         return json.loads(payload)
 
     def error(self, verb, **members):
-        """The code of a refusal; None: it is none."""
+        """The code of a refusal; None if it is not a refusal."""
         return self.ask(verb, **members).get("error", {}).get("code")

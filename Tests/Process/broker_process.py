@@ -55,7 +55,7 @@ class Broker:
         self.limits = dict(limits or {})
         # A prefix of the command.
         self.wrapper = list(wrapper)
-        # Descriptors of ours that the command gets.
+        # Descriptors of this process that the command inherits.
         self.pass_fds = ()
         if config is not None:
             self.config_file = self.directory / "broker.yaml"
@@ -68,7 +68,7 @@ class Broker:
         self._reader = None
         self._news = threading.Condition()
 
-    # Its life
+    # Start and end
 
     def command(self):
         command = [*self.wrapper, BROKERD, "--data-dir", str(self.data)]
@@ -79,7 +79,7 @@ class Broker:
         return command + self.arguments
 
     def start(self):
-        """Starts brokerd and returns once it says that it listens."""
+        """Starts brokerd and returns once it reports that it listens."""
         first_line = len(self.lines)
         self.has_ended = self.asked_to_end = False
         self.process = self.launch()
@@ -89,7 +89,7 @@ class Broker:
         return self
 
     def launch(self):
-        """Only the process; its output is not read and its end not awaited."""
+        """Starts the process only; its output is not read and its end not awaited."""
         return subprocess.Popen(
             self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             cwd=self.directory, env=os.environ | self.environment, pass_fds=self.pass_fds, preexec_fn=self._take_limits if self.limits else None)
@@ -107,7 +107,7 @@ class Broker:
             self._news.notify_all()
 
     def wait_for_line(self, pattern, deadline=ANSWER_DEADLINE, since=0):
-        """The first printed line that has `pattern`."""
+        """The first printed line that contains `pattern`."""
         end = time.monotonic() + deadline
         looked_at = since
         with self._news:
@@ -151,7 +151,7 @@ class Broker:
         return status
 
     def stop(self):
-        """SIGTERM; it must drain and exit 0."""
+        """Sends SIGTERM; the broker must drain and exit 0."""
         self.send_signal(signal.SIGTERM)
         status = self.wait_for_exit()
         assert status == 0, f"brokerd exited {status} on SIGTERM"
@@ -161,7 +161,7 @@ class Broker:
         self.wait_for_exit()
 
     def finish(self):
-        """The end of a test: still alive unless the test ended it, and exits 0."""
+        """Ends the test's broker: it must still be alive unless the test ended it, and exit 0."""
         self.close_clients()
         if self.process is None or self.has_ended:
             return
@@ -223,7 +223,7 @@ class Broker:
     # Sockets
 
     def unread_bytes(self):
-        """What the kernel has received for this broker's TCP connections that it has not read."""
+        """The bytes that the kernel has received for this broker's TCP connections and that the broker has not read."""
         address = f"0100007F:{self.port:04X}"
         lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
         connections = [fields for fields in map(str.split, lines) if fields[1] == address and fields[3] == "01"]
@@ -240,7 +240,7 @@ class Broker:
         return plain
 
     def websocket(self, path, subprotocols=(), headers=None, receive_buffer=None, host=None):
-        """An open WebSocket; RefusedHandshake when the answer is not 101."""
+        """An open WebSocket; raises RefusedHandshake if the answer is not 101."""
         plain = self.connect(receive_buffer=receive_buffer)
         try:
             websocket = RawWebSocket(plain, host or f"127.0.0.1:{self.port}", path, subprotocols, headers or {})
@@ -276,7 +276,7 @@ class Broker:
 
 
 def finish_all(brokers):
-    """Ends every broker, and fails if one of them did not end in order."""
+    """Ends every broker, and fails if one of them did not end cleanly."""
     failures = []
     for broker in brokers:
         try:

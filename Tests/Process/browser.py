@@ -1,4 +1,4 @@
-"""What the tests ask of a browser, whichever it is."""
+"""The interface of a browser for the tests."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from deadlines import wait_until
 
 
 class Browser:
-    """A headless browser with one page open; a subclass knows how to speak to it."""
+    """A headless browser with one open page; a subclass implements its protocol."""
 
     process = None
     log = None
@@ -21,7 +21,7 @@ class Browser:
         raise NotImplementedError
 
     def forget_cookies(self):
-        """Of all sites."""
+        """Removes the cookies of all sites."""
         raise NotImplementedError
 
     def screenshot(self, file):
@@ -29,11 +29,11 @@ class Browser:
         raise NotImplementedError
 
     def resize(self, width):
-        """Makes the window so wide, in pixels."""
+        """Sets the width of the window, in pixels."""
         raise NotImplementedError
 
     def text(self):
-        """What a person sees of the page, as text."""
+        """The visible text of the page."""
         return self.evaluate("document.body ? document.body.innerText : ''")
 
     def wait_for_text(self, *words, deadline=60):

@@ -9,7 +9,7 @@ def _openssl(*arguments, cwd):
 
 
 class Authority:
-    """A certificate authority in a directory, and what it signs."""
+    """A certificate authority in a directory, and the certificates that it signs."""
 
     def __init__(self, directory, name="test authority"):
         self.directory = Path(directory)
@@ -26,7 +26,7 @@ class Authority:
                  cwd=self.directory)
 
     def sign(self, name, hosts="DNS:localhost,IP:127.0.0.1", days=2):
-        """A certificate and its key, `NAME.pem` and `NAME.key`; with `days` -1 one that has expired."""
+        """A certificate and its key, `NAME.pem` and `NAME.key`; with `days` -1 the certificate has expired."""
         self._serial += 1
         self._make_key(f"{name}.key")
         (self.directory / "extensions").write_text(f"subjectAltName={hosts}\nbasicConstraints=CA:FALSE\n")

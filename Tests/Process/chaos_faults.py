@@ -1,4 +1,4 @@
-"""What is done to an engine and to its brokers, and undone when the others have gone on."""
+"""Faults of an engine and of its brokers, which are repaired when the others have continued."""
 
 import signal
 import time
@@ -10,10 +10,10 @@ LEASE = 3
 
 
 class Faults:
-    """The faults of one rig. Each is a method, and each mends what it did.
+    """The faults of one rig. Each is a method that repairs its own fault.
 
-    A method returns since when, by the clock of the process, publications must be taken again, and by which publishers;
-    `None`: it says nothing of that.
+    A method returns the time, by the clock of the process, from which publications must be accepted again, and by which publishers;
+    `None` if it does not define that.
     """
 
     NAMES = [
@@ -35,7 +35,7 @@ class Faults:
         return getattr(self, name)()
 
     def stop_paths(self, paths):
-        """As a cable that is out, or as a machine whose process is gone."""
+        """Stops the paths, like an unplugged cable, or like a machine whose process is gone."""
         is_held = self.random.random() < 0.7
         for path in paths:
             path.hold() if is_held else path.cut()
@@ -46,11 +46,11 @@ class Faults:
             path.mend()
 
     def last(self, shortest, longest):
-        """For how long a fault is there."""
+        """How long a fault lasts."""
         time.sleep(self.random.uniform(shortest, longest))
 
     def promoted(self, since):
-        """When a majority of the sentinels had another primary."""
+        """The time at which a majority of the sentinels had another primary."""
         return wait_until(lambda: self.rig.promotions.moment(since), f"another primary: {self.rig.story}")
 
     # The engine
@@ -99,7 +99,7 @@ class Faults:
         return began, self.rig.publishers
 
     def lagging_primary_killed(self):
-        """What the primary has acknowledged has not come to its replicas when it dies."""
+        """The primary dies before its replicas have what it has acknowledged."""
         paths = []
         for replica in self.replicas:
             lag = self.random.uniform(0.05, 0.6)
@@ -124,14 +124,14 @@ class Faults:
         return time.monotonic(), self.rig.publishers
 
     def sleeping_engine(self):
-        """It does nothing, but not for so long that it is replaced."""
+        """The engine stands still, but too briefly to be replaced."""
         for _ in range(3):
             self.random.choice(self.engine.servers).send("DEBUG", "SLEEP", f"{self.random.uniform(0.1, 0.35):.2f}")
             self.rig.progress(5)
         return time.monotonic(), self.rig.publishers
 
     def clock_of_the_engine(self):
-        """That of one of its processes jumps, and then another takes over."""
+        """The clock of one of its processes jumps, and then another process takes over."""
         clock = self.random.choice(self.rig.engine_clocks)
         clock.set(clock_offset=self.random.choice([-3600, -5, 5, 3600]))
         self.rig.progress(5)
@@ -145,7 +145,7 @@ class Faults:
     # Its links
 
     def primary_apart_from_replicas(self):
-        """Nothing can be in two places, so nothing may be acknowledged."""
+        """No message can be in two places, so none may be acknowledged."""
         paths = [path for replica in self.replicas for path in self.engine.paths(replica, self.primary)]
         self.stop_paths(paths)
         self.last(0.2, 2 * LEASE)
@@ -155,7 +155,7 @@ class Faults:
         return began, self.rig.publishers
 
     def primary_apart_from_sentinels(self):
-        """It works on, and is replaced."""
+        """The primary continues to work, and is replaced."""
         paths = [path for sentinel in self.engine.sentinels for path in self.engine.paths(sentinel, self.primary)]
         began = time.monotonic()
         self.stop_paths(paths)
@@ -165,7 +165,7 @@ class Faults:
         return moment, self.rig.publishers
 
     def network_split(self):
-        """The primary with a broker and a sentinel, and the rest."""
+        """The primary, a broker and a sentinel are on one side, the rest on the other."""
         alone = self.engine.sentinels[0]
         rest = self.engine.sentinels[1:]
         paths = [path for one in (self.primary, alone) for other in [*self.replicas, *rest]
@@ -191,7 +191,7 @@ class Faults:
         self.broker.start()
 
     def broker_stopped(self):
-        """For longer than the lease."""
+        """The broker stands still for longer than the lease."""
         self.broker.send_signal(signal.SIGSTOP)
         self.rig.progress(20, without=self.broker)
         other = self.others[0].broker
@@ -199,7 +199,7 @@ class Faults:
         self.broker.send_signal(signal.SIGCONT)
 
     def broker_emptied(self):
-        """Its disk is lost."""
+        """The broker loses its disk."""
         self.broker.kill()
         for file in self.broker.data.glob("broker.mdb*"):
             file.unlink()
@@ -207,10 +207,10 @@ class Faults:
         self.broker.start()
 
     def broker_away_for_too_long(self):
-        """The log does not go back to where it is."""
+        """The log no longer goes back to the broker's position."""
         self.broker.kill()
         self.rig.progress(20, without=self.broker)
-        # The others have read what is cut off.
+        # The others have read the part that is cut off.
         cut = ("XTRIM", "broker:{test}:log", "MAXLEN", "200")
         assert self.engine.current_primary().ask(*cut).startswith(":")
         self.broker.start()

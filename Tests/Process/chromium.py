@@ -1,4 +1,4 @@
-"""Headless Chromium, spoken to over its DevTools pipe: open a page, ask it something, take a picture."""
+"""Headless Chromium, controlled over its DevTools pipe: open a page, evaluate an expression, take a picture."""
 
 import base64
 import json
@@ -73,7 +73,7 @@ class Chromium(Browser):
         return result["result"].get("value")
 
     def freeze(self, is_frozen):
-        """Has the page sleep, as the browser does with tabs that nobody looks at, or wake."""
+        """Freezes the page, as the browser does with hidden tabs, or resumes it."""
         self.command("Page.setWebLifecycleState", state="frozen" if is_frozen else "active")
 
     def forget_cookies(self):

@@ -15,7 +15,7 @@ _specification = importlib.util.spec_from_file_location("broker_client", REPOSIT
 broker_client = importlib.util.module_from_spec(_specification)
 _specification.loader.exec_module(broker_client)
 
-# What a page does for the tests.
+# The script of a page for the tests.
 PAGE = """
 window.seen = {}; window.gaps = {}; window.maps = {}; window.states = []; window.outcomes = []; window.acknowledged = 0;
 window.start = (file, options, url) => import(file).then(({ connect }) => {
@@ -49,7 +49,7 @@ window.flood = (topic, count, workers, options) => {
 
 
 class PageClient:
-    """client.js, in a page of the broker's."""
+    """client.js in a page of the broker."""
 
     def __init__(self, browser):
         self.browser = browser
@@ -80,7 +80,7 @@ class PageClient:
         self.browser.evaluate(f"subscribe({json.dumps(name)}, {json.dumps(filter_)}, {json.dumps(options)}, true)")
 
     def read(self, count):
-        """Reads so many of what `iterate` subscribed to, and breaks off."""
+        """Reads this many messages of the subscription of `iterate`, and stops."""
         self.browser.evaluate(f"read({count}); 0")
 
     def seen(self, name):
@@ -130,18 +130,18 @@ class PageClient:
         return self.browser.evaluate("states")
 
     def sleep(self, seconds):
-        """Does nothing for so long, and reads nothing."""
+        """Blocks for this time, and reads nothing."""
         self.browser.evaluate(f"for (const end = Date.now() + {seconds * 1000}; Date.now() < end;); 0")
 
     def wake(self):
-        """As a page that is shown again."""
+        """Wakes the client, like a page that is shown again."""
         self.browser.evaluate("window.dispatchEvent(new Event('online')); 0")
 
     def end(self):
         self.browser.evaluate("window.client?.close(); 0")
 
 
-# What node runs: each line of its input is a function's body, and its value comes back.
+# The program for node: it runs each line of its input as the body of a function, and returns the value.
 NODE = """
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -154,7 +154,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 
 
 class Node:
-    """node, which evaluates what a page does."""
+    """node, which evaluates the same expressions as a page."""
 
     def __init__(self):
         # Debian's packages, for `ws`: its node has no WebSocket of its own.
@@ -188,7 +188,7 @@ class NodeClient(PageClient):
 
 
 class PythonClient:
-    """broker.py, on an event loop in a thread of its own."""
+    """broker.py, on an event loop in a separate thread."""
 
     def __init__(self):
         self._loop = asyncio.new_event_loop()
@@ -198,7 +198,7 @@ class PythonClient:
         self._client = None
 
     def _run(self, function):
-        """In the loop's thread."""
+        """Runs in the loop's thread."""
         async def body():
             return function()
         return asyncio.run_coroutine_threadsafe(body(), self._loop).result(60)

@@ -13,7 +13,7 @@ BROKERCTL = os.environ.get("BROKERCTL", str(Path(BROKERD).with_name("brokerctl")
 
 
 def run_control(*arguments, input=None, timeout=ANSWER_DEADLINE, cwd=None, environment=None, limits=None):
-    """Runs brokerctl to its end; `limits` are what the kernel grants it: {resource.RLIMIT_…: count}."""
+    """Runs brokerctl to its end; `limits` are its resource limits: {resource.RLIMIT_…: count}."""
     def take_limits():
         for kind, count in limits.items():
             resource.setrlimit(kind, (count, count))
@@ -26,7 +26,7 @@ def run_control(*arguments, input=None, timeout=ANSWER_DEADLINE, cwd=None, envir
 
 
 def run_brokerd(*arguments, cwd, deadline=START_DEADLINE, wrapper=()):
-    """Runs a brokerd that is expected to end by itself; returns it with all it printed."""
+    """Runs a brokerd that is expected to end by itself; returns the result with its output."""
     try:
         return subprocess.run(
             [*wrapper, BROKERD, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

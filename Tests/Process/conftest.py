@@ -14,7 +14,7 @@ def pytest_sessionstart(session):
 
 
 def pytest_make_parametrize_id(val):
-    """Long values would make names that nobody can read."""
+    """Shortens long values, which would make unreadable names."""
     if isinstance(val, (str, bytes)) and len(val) > 40:
         return f"{ascii(val[:30])} and {len(val) - 30} more"
     return None
@@ -51,7 +51,7 @@ def broker(start_broker):
 
 @pytest.fixture
 def bystander(broker):
-    """A subscriber that checks, after the test, that it lost nothing because of what others did."""
+    """A subscriber that checks, after the test, that it lost nothing because of other clients."""
     session = broker.session()
     session.subscribe("bystander/#")
     yield session

@@ -1,4 +1,4 @@
-"""What publishers of the crash rig send, and what must be stored of it."""
+"""The messages that the publishers of the crash rig send, and those that must be stored."""
 
 import hashlib
 from functools import cached_property
@@ -8,12 +8,12 @@ KEPT = {"log": 30, "few": 4}
 CONFIG = "history:\n" + "".join(
     f'  - {{ filter: "crash/+/{kind}/#", messages: {count} }}\n' for kind, count in KEPT.items())
 
-# Small ones, one that fills a page, and some that need several pages.
+# Small messages, one that fills a page, and some that need several pages.
 SIZES = (10, 60, 300, 1500, 3000, 9000, 30000)
 
 
 def payload(topic, version):
-    """What version `version` of `topic` is, byte for byte; empty: a removal, where it is retained."""
+    """The payload of version `version` of `topic`; empty for a removal, if it is retained."""
     digest = hashlib.sha256(f"{topic} {version}".encode()).hexdigest()
     if int(digest[:2], 16) < 24:
         return b""
@@ -23,7 +23,7 @@ def payload(topic, version):
 
 
 def kept(topic):
-    """How many of its messages are kept; 0: none."""
+    """How many of its messages are kept; 0 for none."""
     levels = topic.split("/")
     return KEPT.get(levels[2], 0) if len(levels) == 4 else 0
 
@@ -40,7 +40,7 @@ class Sent:
 
 
 class Stored:
-    """What is stored, or should be; each message is (payload, seq), with None where the seq is not known."""
+    """The stored messages, or those that should be; each is (payload, seq), with None if the seq is not known."""
 
     def __init__(self, values=None, history=None):
         # {topic: message}, and {topic: [message, …]} from the oldest to the newest.
@@ -56,7 +56,7 @@ class Stored:
         yield from (seq for messages in self.history.values() for _, seq in messages)
 
     def part(self, topics):
-        """A copy of what these topics have."""
+        """A copy with only these topics."""
         return Stored({topic: self.values[topic] for topic in topics if topic in self.values},
                       {topic: list(self.history[topic]) for topic in topics if topic in self.history})
 
@@ -70,7 +70,7 @@ class Stored:
             self.history[sent.topic] = (self.history.get(sent.topic, []) + [(sent.payload, seq)])[-count:]
 
     def difference(self, found):
-        """The first thing in which `found` is another, as a sentence; None: in nothing that is known."""
+        """The first difference of `found`, as a sentence; None if there is none that is known."""
         for topic in sorted(self.topics | found.topics):
             for what, mine, theirs in (
                     ("value", [self.values.get(topic)], [found.values.get(topic)]),

@@ -1,4 +1,4 @@
-"""Readers for the crash rig: what is stored, read by every endpoint, and whether a client that resumes gets what it is due."""
+"""Readers for the crash rig: read the stored messages over every endpoint, and check that a resuming client gets what it is due."""
 
 import base64
 import json
@@ -8,7 +8,7 @@ ANSWER = 30
 
 
 class Failed(Exception):
-    """The broker broke its word; the text says how."""
+    """The broker broke a promise; the text says which."""
 
 
 class Message(NamedTuple):
@@ -42,7 +42,7 @@ def read_values(broker):
 
 
 class Resumption:
-    """A client that returns with a position: what was brought up to the `live` marker."""
+    """A client that returns with a position: what it received up to the `live` marker."""
 
     WAYS = ("lines", "events", "json", "socket")
 
@@ -95,7 +95,7 @@ class Resumption:
             raise Failed(f"{self}: not after the position and before the marker at {self.position}: {seqs}")
 
     def check(self, everything, acknowledged):
-        """Raises unless it was brought exactly what is kept, and told of all that was acknowledged and is not.
+        """Raises unless it received exactly the kept messages, and a gap for all acknowledged ones that are not kept.
 
         `everything` is what is kept, in order; `acknowledged` is {seq: (topic, payload)}.
         """

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Kills brokerd at random moments, over and over, and checks that it kept its word.
+"""Kills brokerd at random moments, again and again, and checks that it kept its promises.
 
     crash_rig.py [--cycles N] [--seed N] [--power]
 
@@ -39,9 +39,9 @@ class CrashRig:
         if loses_power:
             self.disk = FragileDisk(directory, self.broker.data, keeps_journal=True)
             self.broker.environment = self.disk.environment
-        # The last version that each publisher used, and what is stored.
+        # The last version that each publisher used, and the stored messages.
         self.versions, self.stored = {}, Stored()
-        # What was acknowledged and was to be kept, {seq: (topic, payload)}: of the last cycles.
+        # The acknowledged messages of the last cycles that must be kept, {seq: (topic, payload)}.
         self.recent = {}
         self.highest, self.epoch = 0, None
         self.resumed = 0
@@ -61,7 +61,7 @@ class CrashRig:
             self.disk.cut_power(self.random.choice((0, 0, 0.1, 0.5, 0.9)))
 
     def cycle(self):
-        """One life of the broker, its end, and the check of what is left; the broker runs afterwards."""
+        """One run of the broker, its end, and the check of what is left; the broker runs afterwards."""
         if not self.broker.is_alive:
             self.start()
         writers = [kind(self, number, self.random.random())
@@ -112,7 +112,7 @@ class CrashRig:
         return connection.getresponse()
 
     def _seen(self, response):
-        """The numbers of all messages that a follower was sent before the end."""
+        """The numbers of all messages that a follower received before the end."""
         received = []
         try:
             while piece := response.read1(1 << 20):
@@ -154,7 +154,7 @@ class CrashRig:
         self.epoch = epoch
 
     def read(self):
-        """Everything that is there."""
+        """Reads everything that is stored."""
         found = Stored(read_values(self.broker))
         for kind in KEPT:
             for message in Resumption(self.broker, self.epoch, f"crash/+/{kind}/#", 0, "lines").messages:
@@ -162,7 +162,7 @@ class CrashRig:
         return found
 
     def _resume(self, found, seen):
-        """Comes back from random positions, as those do who were cut off."""
+        """Resumes from random positions, like clients that lost their connections."""
         everything = sorted((seq, topic, payload) for topic, messages in found.history.items()
                             for payload, seq in messages)
         positions = [0, self.highest, *self.recent, *([seen[-1]] * 5 if seen else [])]

@@ -1,4 +1,4 @@
-"""Publishers for the crash rig: each knows what it sent, what was acknowledged, and what may be there afterwards."""
+"""Publishers for the crash rig: each knows what it sent, what was acknowledged, and what may be stored afterwards."""
 
 import base64
 import http.client
@@ -12,10 +12,10 @@ from raw_websocket import RawWebSocket
 
 
 class CrashWriter(threading.Thread):
-    """One connection that publishes to topics nobody else publishes to, until it breaks.
+    """One connection that publishes to its own topics until it breaks.
 
-    Some topics hold a value, some keep messages, and some of those hold a value, too: what one commit writes of both has
-    to be there together.
+    Some topics hold a value, some keep messages, and some of those hold a value, too: both parts of one commit
+    must be there together.
     """
 
     label = ""
@@ -27,7 +27,7 @@ class CrashWriter(threading.Thread):
         self.prefix = f"crash/{self.label}{number}"
         self.topics = [f"{self.prefix}/{name}" for name in self.topic_names]
         self.version = rig.versions.setdefault(self.prefix, 0)
-        # All that was sent, in order. The first `acknowledged` are acknowledged as stored, with these numbers.
+        # Everything that was sent, in order. The first `acknowledged` are acknowledged as stored, with these numbers.
         self.sent = []
         self.acknowledged = 0
         self.seqs = []
@@ -44,7 +44,7 @@ class CrashWriter(threading.Thread):
         return self.sent[-1]
 
     def confirm(self, seq, is_stored):
-        """The oldest message that was not acknowledged is now."""
+        """Records that the oldest unacknowledged message is acknowledged."""
         assert is_stored is True, "acknowledged without being stored"
         self.seqs.append(seq)
         self.acknowledged += 1
@@ -62,9 +62,9 @@ class CrashWriter(threading.Thread):
         self.rig.versions[self.prefix] = self.version
 
     def check(self, before, found):
-        """Says what is wrong with what is `found` after the crash, given what was there `before`; None: nothing.
+        """Compares what is `found` after the crash with what was there `before`; returns the error, or None.
 
-        It must be what was there and the first so many messages, at least those that were acknowledged.
+        It must be what was there before, plus the first messages, at least all acknowledged ones.
         """
         if self.failure is not None:
             return f"{self.prefix}: {type(self.failure).__name__} {self.failure}"
@@ -137,7 +137,7 @@ class JSONWriter(CrashWriter):
 
 
 class AdminWriter(JSONWriter):
-    """The same over the admin socket, one at a time."""
+    """Publishes over the admin socket, one at a time."""
 
     label = "admin"
     window = 1

@@ -1,9 +1,9 @@
-"""How long the tests wait for what, and how: polling with a deadline, never sleeping and hoping."""
+"""How long the tests wait, and how: polling with a deadline, never sleeping."""
 
 import select
 import time
 
-# Seconds. Generous, because the machine may be slow and busy; nothing waits longer than it has to.
+# Seconds. Generous, because the machine may be slow and busy; no test waits longer than necessary.
 START_DEADLINE = 60
 STOP_DEADLINE = 60
 ANSWER_DEADLINE = 60

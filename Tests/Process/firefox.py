@@ -1,4 +1,4 @@
-"""Headless Firefox, spoken to over WebDriver BiDi: open a page, ask it something, take a picture."""
+"""Headless Firefox, controlled over WebDriver BiDi: open a page, evaluate an expression, take a picture."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ class Firefox(Browser):
             # Nothing but the pages of the tests.
             "app.update.enabled": False, "datareporting.policy.dataSubmissionEnabled": False,
             "network.captive-portal-service.enabled": False, "network.connectivity-service.enabled": False,
-            # JSON as any other text: the viewer is a page of its own, with rules of its own.
+            # Show JSON like any other text: Firefox's viewer is a page with other rules.
             "devtools.jsonview.enabled": False,
             "network.proxy.type": 0, "layout.css.prefers-color-scheme.content-override": 0 if scheme == "dark" else 1,
             **(preferences or {}),
@@ -43,7 +43,7 @@ class Firefox(Browser):
         self._tab = self.command("browsingContext.getTree")["contexts"][0]["context"]
 
     def _address(self):
-        """Where it says that it listens."""
+        """The address that it reports."""
         word = b"WebDriver BiDi listening on "
         path = self.log.name
 
@@ -91,7 +91,7 @@ class Firefox(Browser):
 
 
 def value_of(remote):
-    """The value that WebDriver BiDi describes; `None` for what is no JSON."""
+    """The value that WebDriver BiDi describes; `None` for values that are not JSON."""
     if remote["type"] == "array":
         return [value_of(item) for item in remote["value"]]
     if remote["type"] == "object":

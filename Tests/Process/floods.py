@@ -1,4 +1,4 @@
-"""Floods a real broker, one kind after another, beside a client that must not notice.
+"""Floods a real broker, one kind after another, next to a client that must not notice.
 
     make floods                                   every kind, ten seconds each
     python3 Tests/Process/floods.py --seconds 3 pipelined-publish silent
@@ -30,7 +30,7 @@ ONE_MIB = 1 << 20
 
 
 def stand_by(port, began, ended, answers):
-    """Sends itself a message every five milliseconds, and keeps how long each took to come back, in milliseconds."""
+    """Sends itself a message every five milliseconds, and records how long each took to return, in milliseconds."""
     websocket = RawWebSocket(connect(port), f"127.0.0.1:{port}", "/t/bystander/own")
     websocket.plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     waits = []
@@ -62,7 +62,7 @@ def websocket(port, path="/ws", **options):
 
 
 def push(plain, data, seconds, reads):
-    """Sends `data` again and again, and reads what is answered, or nothing."""
+    """Sends `data` again and again, and reads the answers, or nothing."""
     plain.setblocking(False)
     end, at = time.monotonic() + seconds, 0
     while time.monotonic() < end:
@@ -203,7 +203,7 @@ def deep_wildcards(port, seconds, buffers={}, **options):
 
 
 def deep_wildcards_behind(port, seconds):
-    """The same, of clients that may fall behind, and do."""
+    """The same, with clients that fall behind."""
     deep_wildcards(port, seconds, {"SO_RCVBUF": 4096}, slow="drop-oldest")
 
 
@@ -219,7 +219,7 @@ def comers(port, seconds):
 
 
 def passwords(port, seconds):
-    """5,000 clients that each show a password, at once, and wait for the answer."""
+    """5,000 clients that each present a password, at once, and wait for the answer."""
     crowd, poll = {}, select.poll()
     for number in range(5000):
         plain = connect(port)
@@ -238,7 +238,7 @@ def passwords(port, seconds):
 POST = b"POST /t/flood HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\n\r\nx"
 PUT = b"PUT /t/flood?retain HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\n\r\nx"
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-# What floods, how many processes do so, and the broker's configuration.
+# The kind of flood, the number of its processes, and the broker's configuration.
 KINDS = {
     "none": (lambda port, seconds: time.sleep(seconds), 1, ""),
     "pipelined-publish": (pipelined(POST, True), 2, ""),

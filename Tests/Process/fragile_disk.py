@@ -1,4 +1,4 @@
-"""A disk that loses what was not synced, fails and fills up: fragile_disk.c, and what can be told from its journal."""
+"""A disk that loses unsynced data, fails and fills up: fragile_disk.c, and the evaluation of its journal."""
 
 import mmap
 import os
@@ -26,7 +26,7 @@ def compile_library(directory):
 
 
 class Faults:
-    """What is to fail, changed while the broker runs."""
+    """The faults of the disk, which can be changed while the broker runs."""
 
     FIELDS = {"failing_syncs": 0, "failing_dsync_writes": 1, "disk_size": 2, "failed": 3, "clock_offset": 4, "monotonic_offset": 5}
 
@@ -44,7 +44,7 @@ class Faults:
 
 
 class FragileDisk:
-    """Stands under one data directory; `environment` is what brokerd has to be started with."""
+    """A disk under one data directory; brokerd must be started with `environment`."""
 
     def __init__(self, directory, data, keeps_journal=False):
         directory = Path(directory)
@@ -68,20 +68,20 @@ class FragileDisk:
         self.journal.unlink(missing_ok=True)
 
     def cut_power(self, chance, lies=False):
-        """Leaves in the files what a disk would hold: all that was synced, and of the rest nothing or a random part.
+        """Leaves in the files what a disk would hold: all synced data, and of the rest nothing or a random part.
 
-        `chance` is the share of the sectors written and not synced that reached the disk all the same, 0 to 1.
-        A disk that `lies` said that it had synced and had not.
+        `chance` is the share of the unsynced sectors that reached the disk nevertheless, 0 to 1.
+        A disk that `lies` reported a sync that it had not done.
         """
         images = {}
         for path, image in replay(self.journal, self._durable, chance, lies):
             images[path] = image
         for path, image in images.items():
             if path.exists():
-                # Like a disk after the cut, not like the same file written again: nothing is left of its times.
+                # Like a disk after the cut, not like the same file written again: its times are lost.
                 path.unlink()
                 path.write_bytes(image)
-        # A note that counts in the boot it was written in only, and the machine has booted.
+        # A mark is valid only in the boot in which it was written, and the machine has rebooted.
         (self.data / "broker.mdb-kept").unlink(missing_ok=True)
         return {path.name: len(image) for path, image in images.items()}
 
@@ -109,7 +109,7 @@ def replay(journal, durable, chance, lies=False):
         kind, file, _, length, offset = struct.unpack_from("<cBHIQ", content, position)
         position += 16
         if position + length > len(content):
-            break  # killed while it was recorded, so before it was written
+            break  # killed while this was recorded, so before it was written
         data = content[position:position + length]
         position += length
         if kind == b"F":
@@ -123,7 +123,7 @@ def replay(journal, durable, chance, lies=False):
         elif lies:
             continue
         elif kind == b"d":
-            # O_DSYNC: this write is on the disk, those before it need not be.
+            # O_DSYNC: this write is on the disk, earlier ones need not be.
             done = next(i for i in reversed(range(len(pending[file])))
                         if pending[file][i][0] == b"D" and pending[file][i][1] == offset)
             _, _, data = pending[file].pop(done)

@@ -1,10 +1,10 @@
-"""What comes back for HTTP requests: whole answers and streams."""
+"""Answers to HTTP requests: whole answers and streams."""
 
 import json
 
 
 class Answer:
-    """What came back for one HTTP request."""
+    """The answer to one HTTP request."""
 
     def __init__(self, response):
         self.status = response.status

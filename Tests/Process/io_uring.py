@@ -2,7 +2,7 @@
 
     io_uring.py EPERM|ENOSYS COMMAND…
 
-By a filter of system calls, which needs no rights, holds for all that the command starts, and harms nothing else.
+It uses a filter of system calls, which needs no rights, applies to everything that the command starts, and harms nothing else.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ def is_worthwhile():
 
 
 def backends():
-    """The backends that can be tested here."""
+    """The backends that can be tested on this machine."""
     return ["epoll", "io_uring"] if is_worthwhile() else ["epoll"]
 
 

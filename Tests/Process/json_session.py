@@ -1,4 +1,4 @@
-"""`broker.v1.json` as a test speaks it."""
+"""`broker.v1.json` for tests."""
 
 import json
 import random
@@ -27,7 +27,7 @@ class JSONSession:
         return self.waiting.pop(0)
 
     def expect(self, op, **members):
-        """The next object; it must be an `op` and have `members`."""
+        """The next object, which must have this `op` and these `members`."""
         received = self.receive()
         assert received["op"] == op, received
         for name, value in members.items():
@@ -35,7 +35,7 @@ class JSONSession:
         return received
 
     def request(self, **object_):
-        """Sends with an id of its own and returns the answer; messages that come first are kept for later."""
+        """Sends with a new id and returns the answer; earlier messages are kept for later."""
         identifier = object_.setdefault("id", f"request {random.getrandbits(32)}")
         self.send(**object_)
         kept = []

@@ -1,16 +1,16 @@
-"""Links between processes that can be cut, held up, delayed and narrowed: TCP proxies on the loopback, in a thread."""
+"""Links between processes that can be cut, held, delayed and slowed: TCP proxies on loopback, in a thread."""
 
 import asyncio
 import socket
 import threading
 
-# Of one connection and direction, in pieces: beyond it the sender has to wait.
+# The maximum of one connection and direction, in pieces; beyond it the sender must wait.
 WAITING = 256
 PIECE = 65536
 
 
 class Path:
-    """From one process to another, and how it is: all connections of it, in both directions."""
+    """The path from one process to another, and its state: all of its connections, in both directions."""
 
     def __init__(self, network):
         self.network = network
@@ -20,18 +20,18 @@ class Path:
         self.open.set()
 
     def cut(self):
-        """Ends the connections, and refuses others, as where a machine is there and its process is not."""
+        """Ends the connections and refuses new ones, like a machine whose process is gone."""
         def do():
             self.is_cut = True
             self.drop()
         self.network.call(do)
 
     def hold(self):
-        """Carries nothing and says nothing, as a cable that is out; what is sent arrives when it is mended."""
+        """Carries nothing, like an unplugged cable; data arrives when the path is repaired."""
         self.network.call(self.open.clear)
 
     def slow(self, delay=0, rate=None):
-        """Everything arrives later by `delay` seconds, and at most so many bytes a second."""
+        """Delays everything by `delay` seconds, and carries at most this many bytes a second."""
         def do():
             self.delay, self.rate = delay, rate
         self.network.call(do)
@@ -48,7 +48,7 @@ class Path:
 
 
 class Network:
-    """Makes the links, and has them carry what they should."""
+    """Makes the links, and runs them."""
 
     def __init__(self):
         self.loop = asyncio.new_event_loop()
@@ -83,9 +83,9 @@ class Network:
             path.mend()
 
     def gate(self, port, target, path_of, change=None):
-        """Has what connects to `port` reach `target`, by the path that `path_of` gives for the address that it comes from.
+        """Forwards connections to `port` to `target`, over the path that `path_of` returns for their source address.
 
-        `change`: gets what comes back from `target`, piece by piece, and returns what arrives instead.
+        `change` gets the data from `target`, piece by piece, and returns the data to deliver instead.
         """
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -104,14 +104,14 @@ class Network:
         path.connections.add(writer)
         there = None
         try:
-            # What is held up does not even begin.
+            # A held path does not even begin a connection.
             await path.open.wait()
             back, there = await asyncio.open_connection("127.0.0.1", target, limit=PIECE)
             path.connections.add(there)
             ends = [asyncio.ensure_future(self.carry(reader, there, path, None)),
                     asyncio.ensure_future(self.carry(back, writer, path, change))]
             _, left = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            # An end arrives as late as anything else.
+            # The end of a connection is delayed like its data.
             await path.open.wait()
             for end in left:
                 end.cancel()

@@ -103,7 +103,7 @@ def _unpack(bytes_, start):
 
 
 class PackedSession(JSONSession):
-    """The same over `broker.v1.msgpack`: one map a frame, bytes as bytes."""
+    """A session over `broker.v1.msgpack`: one map per frame, bytes as bytes."""
 
     def send(self, **object_):
         self.websocket.send_binary(pack(object_))

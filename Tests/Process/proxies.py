@@ -14,13 +14,13 @@ PAGE = Path(__file__).parents[2] / "docs" / "proxies.md"
 
 
 def snippet(language):
-    """The one block of the page in this language."""
+    """The only block of the page in this language."""
     (found,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     return found
 
 
 def put(text, *replacements):
-    """The snippet with a reader's values; each placeholder must occur."""
+    """The snippet with the test's values; each placeholder must occur."""
     for old, new in replacements:
         assert old in text, f"{old!r} is not in the snippet"
         text = text.replace(old, new)
@@ -28,7 +28,7 @@ def put(text, *replacements):
 
 
 class Proxy:
-    """One proxy's process, with a folder of its own; `broker_port` is what it passes on to."""
+    """One proxy's process, with its own folder; it forwards to `broker_port`."""
 
     program = ""
     name = ""
@@ -96,7 +96,7 @@ class Nginx(Proxy):
 
 
 class NginxDefault(Nginx):
-    """A snippet by somebody who has not read the page: HTTP/1.0, and nginx's default for Host."""
+    """A typical snippet that does not follow the page: HTTP/1.0, and nginx's default for Host."""
 
     name = "nginx as it is"
 

@@ -140,7 +140,7 @@ class RawWebSocket:
         return taken
 
     def receive_frame(self, timeout=60):
-        """(final, opcode, payload) of the next frame; checks what a server must keep to."""
+        """(final, opcode, payload) of the next frame; checks the rules for servers."""
         end = time.monotonic() + timeout
         first, second = self._read(2, end)
         assert first & 0x70 == 0, "a reserved bit without an extension"
@@ -181,7 +181,7 @@ class RawWebSocket:
         return payload.decode()
 
     def receive_close(self, timeout=60):
-        """(code, reason) of the peer's CLOSE, whatever comes before it."""
+        """(code, reason) of the peer's CLOSE; earlier frames are skipped."""
         end = time.monotonic() + timeout
         while True:
             _, opcode, _ = self.receive_frame(max(end - time.monotonic(), 0))

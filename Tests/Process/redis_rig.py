@@ -1,4 +1,4 @@
-"""A real engine on the loopback: a primary, two replicas that follow it, and three sentinels."""
+"""A real engine on loopback: a primary, two replicas that follow it, and three sentinels."""
 
 import os
 import selectors
@@ -18,8 +18,8 @@ NAME = "mymaster"
 class Server:
     """One process of the engine.
 
-    With a network it goes out from an address of its own, and is found at another port than its own: so each path between
-    two processes is one that can be cut.
+    With a network it connects from its own address, and is reached at another port than its own, so that each path
+    between two processes can be cut.
     """
 
     def __init__(self, directory, options, sentinel=False, network=None, address=None, environment=None):
@@ -29,7 +29,7 @@ class Server:
         self.directory = directory
         directory.mkdir(parents=True)
         words = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(directory), *options]
-        # Where the others find it.
+        # The port at which the others reach it.
         self.announced, self.paths = self.port, {}
         if network:
             self.announced = free_port()
@@ -64,18 +64,18 @@ class Server:
             return False
 
     def ask(self, *words, timeout=10):
-        """What the server answers to a command, as it comes; a short answer only."""
+        """The server's answer to a command, unparsed; short answers only."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
             connection.sendall(command(*words))
             return connection.recv(65536).decode(errors="replace")
 
     def send(self, *words):
-        """Has it do something, and does not wait for that."""
+        """Sends a command, without waiting for the answer."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
             connection.sendall(command(*words))
 
     def again(self, replica_of=None, empty=False):
-        """Starts it once more: as a primary or a replica, with its data or without."""
+        """Restarts it: as a primary or a replica, with its data or without."""
         self.end()
         if empty:
             shutil.rmtree(self.directory / "appendonlydir", ignore_errors=True)
@@ -87,7 +87,7 @@ class Server:
         return self.start()
 
     def end(self):
-        """As `kill -9` ends it."""
+        """Ends it like `kill -9`."""
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -98,9 +98,9 @@ def command(*words):
 
 
 class Engine:
-    """All of it, in a directory; with a network, all its processes reach each other by paths of that.
+    """The whole engine, in a directory; with a network, its processes reach each other over the paths of that network.
 
-    `environments`: of the servers, in their order.
+    `environments` are those of the servers, in order.
     """
 
     def __init__(self, directory, down_after=500, network=None, environments=({}, {}, {})):
@@ -144,7 +144,7 @@ class Engine:
                 new.paths[other.address] = self.network.path()
 
     def paths(self, one, other):
-        """Between two processes, whichever of them begins."""
+        """The paths between two processes, in both directions."""
         return [one.paths[other.address], other.paths[one.address]]
 
     def is_watched(self):
@@ -156,7 +156,7 @@ class Engine:
         return next((server for server in self.servers if str(server.announced) == port), None)
 
     def current_primary(self, apart_from=None, of=None):
-        """The server that all sentinels, or these, take for the primary."""
+        """The server that all sentinels, or the given ones, consider the primary."""
 
         def agreed():
             ports = {facts(sentinel.ask("SENTINEL", "MASTER", NAME)).get("port") for sentinel in of or self.sentinels}
@@ -166,7 +166,7 @@ class Engine:
         return wait_until(agreed, "a primary on which the sentinels agree")
 
     def is_whole(self):
-        """Whether all processes are there, and the primary has two replicas that follow it."""
+        """Whether all processes run, and two replicas follow the primary."""
         primary = self.current_primary()
         return self.is_watched() and primary.ask("INFO", "replication").count("state=online") == 2 and all(
             facts(sentinel.ask("SENTINEL", "MASTER", NAME))["flags"] == "master"
@@ -174,7 +174,7 @@ class Engine:
             for sentinel in self.sentinels)
 
     def fail_over(self):
-        """Has another become the primary, as before work on the machine of the present one."""
+        """Makes another server the primary, as before maintenance of the present one."""
         primary = self.current_primary()
         wait_until(lambda: self.sentinels[0].ask("SENTINEL", "FAILOVER", NAME) == "+OK\r\n", "a failover that begins")
         self.current_primary(apart_from=primary)
@@ -195,9 +195,9 @@ def settings(ports):
 
 
 class View:
-    """The engine as one broker sees it: each process at the end of a path of this broker's own.
+    """The engine as one broker sees it: each process is reached over this broker's own path.
 
-    The sentinels' answers name ports by which the others reach a server; on their way to the broker they become its own.
+    The sentinels' answers name the ports of the others' paths; on their way to the broker they are replaced by its own.
     """
 
     def __init__(self, engine):
@@ -225,7 +225,7 @@ class View:
 
 
 class Promotions(threading.Thread):
-    """Notes when each sentinel takes another server for the primary."""
+    """Records when each sentinel considers another server the primary."""
 
     def __init__(self, engine):
         super().__init__(daemon=True)
@@ -248,7 +248,7 @@ class Promotions(threading.Thread):
                         self.events.append((now, key.data, line.split()[-1]))
 
     def moment(self, since):
-        """When a majority of them had taken one for it, since a moment; `None`: they have not."""
+        """When a majority of them agreed on one, since a moment; `None` if they have not."""
         votes = {}
         for at, number, port in self.events:
             if at >= since:
@@ -258,7 +258,7 @@ class Promotions(threading.Thread):
 
     @property
     def primary(self):
-        """The server that a majority of them takes for the primary; `None`: there is none."""
+        """The server that a majority of them considers the primary; `None` if there is none."""
         latest = {number: str(self.engine.primary.announced) for number in range(3)}
         latest.update((number, port) for _, number, port in list(self.events))
         ports = list(latest.values())
@@ -267,7 +267,7 @@ class Promotions(threading.Thread):
 
 
 class Fitness(threading.Thread):
-    """Notes at which moments the engine has no primary, or none that a replica follows: nobody can publish then."""
+    """Records the times at which the engine has no primary, or none with a replica: no client can publish then."""
 
     # Seconds.
     PACE, PATIENCE = 0.05, 0.3

@@ -1,4 +1,4 @@
-"""A broker whose listener has TLS, as a test sees it: its fixtures, and clients by Python's own library."""
+"""A broker whose listener has TLS: its fixtures, and clients that use Python's own library."""
 
 import http.client
 import socket

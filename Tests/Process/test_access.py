@@ -1,4 +1,4 @@
-"""access.md §4, §5, §6: who may do what, and by which way."""
+"""access.md §4, §5, §6: what clients may do, and how they authenticate."""
 
 import base64
 import http.client
@@ -121,7 +121,7 @@ def test_a_cookie_counts_for_pages_of_this_site_only(start_broker, tmp_path):
     assert get({}) == 401
     # Two of the name: another page of the site may have set one.
     assert get({"Sec-Fetch-Site": "same-origin", "Cookie": f"session={harness.editor}; session=x"}) == 401
-    # A wrong field is not passed over for the right cookie.
+    # A wrong field is not skipped in favour of the right cookie.
     assert get({"Sec-Fetch-Site": "same-origin", **bearer(wrong(harness.editor))}) == 401
     with pytest.raises(RefusedHandshake) as refused:
         harness.broker.websocket("/t/news/a", headers=cookie)
@@ -177,7 +177,7 @@ def test_authenticating_in_band(harness):
 
 
 def test_what_follows_a_password_waits_for_it(harness):
-    """In the same frame, and in the next."""
+    """Commands in the same frame, and in the next one."""
     session = harness.broker.session()
     first = {"op": "authenticate", "id": 1, "user": "alice", "password": "correct horse"}
     session.websocket.send_text(json.dumps(first) + "\n" + json.dumps({"op": "subscribe", "id": 2, "filter": "news/#"}))
@@ -210,7 +210,7 @@ def test_a_name_that_would_be_a_wildcard_is_no_user(tmp_path, name):
 
 
 def test_every_door_asks_for_the_same_right(harness):
-    """Reading by each of the ways, of what alice is denied; and of a deny within a wildcard."""
+    """Reads in each way what alice is denied, and what a deny within a wildcard covers."""
     headers = basic("alice", "correct horse")
     assert harness.broker.http("PUT", "/t/sensors/device7/t?retain", body="x", headers=bearer(harness.device)).status == 200
     for method in ("GET", "HEAD"):
@@ -228,7 +228,7 @@ def test_every_door_asks_for_the_same_right(harness):
     session = harness.broker.session(headers=headers)
     answer = session.request(op="subscribe", filter="sensors/#")
     assert answer["code"] == "forbidden" and "sensors/secret/#" in answer["message"]
-    # A condition would tell of the value.
+    # A condition would reveal the value.
     condition = {"If-Match": '"1"'} | bearer(harness.editor)
     assert harness.broker.http("PUT", "/t/sensors/device7/t?retain", body="x", headers=condition).status == 403
     assert harness.broker.http("DELETE", "/t/sensors/device7/t", headers=headers).status == 403
@@ -243,7 +243,7 @@ def test_publishing_is_not_setting_values(harness):
 
 
 def test_a_flood_of_passwords_stops_nobody(start_broker, tmp_path):
-    """Beyond 64 that wait there is 503; those with a token go on, and a right password gets in afterwards."""
+    """When 64 checks wait, further ones get 503. Clients with a token continue, and a right password is accepted afterwards."""
     harness = Harness(start_broker, tmp_path, "password_checks: 1", limits="handshake_timeout: 300s")
     harness.file.entries[0]["password"] = password_hash("correct horse", logarithm=14)
     harness.rewrite()
@@ -275,11 +275,11 @@ def test_a_right_password_is_computed_once(harness):
     assert 'broker_auth_total{kind="password",result="ok"} 20\n' in metrics
 
 
-# Several clients by one connection, and one client by several
+# Several clients over one connection, and one client over several
 
 
 def test_an_address_is_that_of_the_request_on_a_kept_connection(start_broker, tmp_path):
-    """A proxy sends the requests of many clients by one connection, also where all show the same token."""
+    """A proxy sends the requests of many clients over one connection, even if all present the same token."""
     port = free_port()
     file = AccessFile(tmp_path / "data" / "access.jsonl")
     file.user("gate", "correct horse", roles=["inside"])
@@ -298,7 +298,7 @@ def test_an_address_is_that_of_the_request_on_a_kept_connection(start_broker, tm
         return answer.status
 
     assert [publish(address) for address in ("10.9.0.5", "203.0.113.9", "10.9.0.6")] == [200, 403, 200]
-    # The proxy has TLS where there are others on the way.
+    # The proxy uses TLS on the public network.
     kept.request("GET", "/t/in/x", headers=basic("gate", "correct horse") | {"X-Forwarded-For": "203.0.113.9"})
     assert kept.getresponse().status == 403, "by its rights"
     kept.close()
@@ -339,7 +339,7 @@ def test_a_connection_that_becomes_a_websocket_is_one(start_broker, tmp_path):
 
 
 def test_the_limits_of_a_rule_and_their_reload(start_broker, tmp_path):
-    """A rule's limits take the place of any user's, for all connections of the user, and live."""
+    """The limits of a rule replace those of `per_user`, for all connections of the user, and take effect at a reload."""
     harness = Harness(start_broker, tmp_path, limits="per_user: { subscriptions: 100 }")
     text = harness.broker.config_file.read_text()
     def limit(limits):

@@ -1,4 +1,4 @@
-"""access.md §7, §8: credentials that end, and what becomes of clients when users, tokens and rules change."""
+"""access.md §7, §8: credentials that end, and what happens to clients when users, tokens and rules change."""
 
 import json
 import os
@@ -125,7 +125,7 @@ def test_nothing_denied_is_delivered_after_a_change(start_broker, tmp_path):
         wait_for(10_000)
         assert harness.broker.control("users", "role", "alice", "-dashboard").returncode == 0
         with counted:
-            # Those that are under way now may have come before.
+            # Messages that are on their way now may have been sent before.
             known = taken + 50
         wait_for(known + 10_000)
         while (received := session.receive())["op"] == "message":
@@ -148,7 +148,7 @@ def test_a_broken_file_changes_nothing(harness):
     assert harness.broker.http("POST", "/t/news/a", body="x", headers=bearer(harness.editor)).status == 200
     since = len(harness.broker.lines)
     with open(harness.file.path, "w") as file:
-        # Half-written, as by a tool that was interrupted.
+        # Half-written, as by an interrupted tool.
         file.write(good[:-20])
     harness.broker.wait_for_line("keeping the previous users and tokens", since=since)
     assert harness.broker.http("POST", "/t/news/a", body="x", headers=bearer(harness.editor)).status == 200

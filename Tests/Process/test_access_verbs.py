@@ -1,4 +1,4 @@
-"""access.md §6, §11: users, tokens and rules by the running broker; the audit log as administrators read it."""
+"""access.md §6, §11: users, tokens and rules of the running broker; the audit log as administrators read it."""
 
 import fcntl
 import json
@@ -57,7 +57,7 @@ def publish(broker, headers, topic="sensors/s1/t"):
 
 
 def test_the_broker_itself_changes_the_file(broker):
-    """Its configuration is not read again, and errors in it are in nobody's way."""
+    """The configuration is not reloaded, so its errors do not matter."""
     broker.config_file.write_text("nonsense: [")
     assert publish(broker, basic("s1", SECRET)) == 200
     assert said(broker.control("users", "role", "s1", "-sensor", "+other")) == "s1: other\n"
@@ -82,7 +82,7 @@ def test_what_is_refused_says_so(broker):
     file = broker.data / "access.jsonl"
     file.write_text("{\n")
     assert "access.jsonl:1: expected a JSON object" in said(broker.control("users", "add", "s2", "--no-password"), 1)
-    # What held before still holds.
+    # The previous users are still in force.
     assert publish(broker, basic("s1", SECRET)) == 200
 
 
@@ -146,7 +146,7 @@ def test_a_token_is_checked(broker):
 
 
 def test_so_many_changes_wait_for_the_file(start_broker):
-    """Somebody else holds the file; one change is under way, 64 wait, and further ones are turned away and counted."""
+    """Another program locks the file: one change is in progress, 64 wait, and further ones are refused and counted."""
     broker = start_broker()
     holder = os.open(broker.data, os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
@@ -201,7 +201,7 @@ def test_the_running_broker_explains(broker):
     assert broker.control("acl", "explain", "--client", limited, "read").stdout.decode() == (
         "denied: no rule allows it\n  rules[0] role sensor: (no admin)\n")
     assert "There is no client nobody." in said(broker.control("acl", "explain", "--client", "nobody", "publish", "a"), 1)
-    # What holds now, not what held when it came.
+    # The present rules, not those at the time of its connection.
     said(broker.control("users", "role", "s1", "-sensor"))
     assert broker.control("acl", "explain", "--client", client, "publish", "sensors/s1/t").returncode == 1
 
@@ -230,7 +230,7 @@ def test_credentials_that_fail_are_told_with_the_reason_and_no_secret(broker):
 
 
 def test_credentials_by_a_way_that_is_not_accepted_are_told_of(start_broker, tmp_path):
-    """They are not looked at; who tries is seen all the same."""
+    """The credentials are not checked; the attempt is logged nevertheless."""
     port = free_port()
     broker = start_broker(
         f"listen: [{{ address: '0.0.0.0:{port}' }}]\nlog: {{ audit: ./audit.log }}\n"

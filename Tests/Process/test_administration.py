@@ -57,7 +57,7 @@ def test_each_verb_needs_its_right_at_each_door(harness, door):
             told = answer.get("error", {}).get("message", "")
             lacks = f'{verb}: needs the right "{needed}".'
             assert (told == lacks) == (needed != right), (role, answer)
-        # A request that is wrong besides is refused for want of the right.
+        # A request that is also malformed is refused because of the missing right.
         if right != "read":
             assert administrator.error("client", client=5) == "forbidden"
     for _, verb, members in VERBS[:-7]:
@@ -117,7 +117,7 @@ def test_a_page_cannot_administer(harness, origin):
     for headers, subprotocols in [
         (harness.bearer("chief"), ["broker.admin.v1.json"]), (basic("chief", "the chief himself"), ["broker.admin.v1.json"]),
         ({}, ["broker.admin.v1.json", "bearer." + harness.tokens["chief"]]),
-        # What is wrong is not told from what is right.
+        # The answer does not tell wrong credentials from right ones.
         ({"Authorization": "Bearer none"}, ["broker.admin.v1.json"]),
     ]:
         administrator = harness.open(headers | page, subprotocols=subprotocols)
@@ -128,7 +128,7 @@ def test_a_page_cannot_administer(harness, origin):
 
 @pytest.mark.parametrize("kind", [Chromium, Firefox])
 def test_a_page_in_a_browser_cannot_administer(harness, tmp_path, kind):
-    """The broker's own page, whose reader has a token and is of the same origin."""
+    """The broker's own page, of the same origin, with a token."""
     browser = kind(tmp_path)
     try:
         browser.open(harness.url + "/")
@@ -144,14 +144,14 @@ def test_a_page_in_a_browser_cannot_administer(harness, tmp_path, kind):
             "open('addressed', ['broker.admin.v1.json'], '?token=' + token);"
             "fetch('/admin', { headers: { Authorization: 'Bearer ' + token } }).then(answer => say('fetched ' + answer.status)); return 0 })()")
         why = "closed 4403 Web pages may not administer the broker"
-        # A request that only reads, of the same origin, comes without an Origin, and is no WebSocket.
+        # A reading request of the same origin has no Origin, and is not a WebSocket.
         assert "answered" not in browser.wait_for_text(f"offered {why}", f"addressed {why}", "fetched 426")
     finally:
         browser.close()
 
 
 def test_a_page_of_the_broker_administers_by_its_login(harness):
-    """By the cookie that it got for a password, from exactly its own address, and until it logs out."""
+    """With the cookie that it got for a password, from exactly its own origin, until it logs out."""
     own = {"Origin": harness.url, "Host": f"127.0.0.1:{harness.port}"}
     person = json.dumps({"user": "chief", "password": "the chief himself"})
     login = harness.broker.http("POST", "/session", body=person, headers=own, timeout=60)
@@ -187,13 +187,13 @@ def test_a_disabled_user_s_connection_ends_while_it_copies_the_store(harness):
     harness.file.entries[[entry["user"] for entry in harness.file.entries].index("operator")]["disabled"] = True
     harness.rewrite()
     assert closed(administrator) == (4401, "revoked")
-    # Its copy is given up.
+    # Its copy is cancelled.
     chief = harness.open(harness.bearer("chief"))
     wait_until(lambda: chief.error("backup") is None, "another backup")
 
 
 def test_an_expired_token_ends_an_open_connection(harness):
-    # It is taken over within two seconds.
+    # It is loaded within two seconds.
     token = harness.file.token("reader", 8, admin=["read"])[0]
     harness.rewrite()
     administrator = harness.open({"Authorization": f"Bearer {token}"})
@@ -228,7 +228,7 @@ def test_a_request_has_a_limit(start_broker, tmp_path):
 
 
 def test_many_requests_at_once_are_all_answered(harness):
-    """More than are read at a time."""
+    """More requests than are read at a time."""
     administrator = harness.open(harness.bearer("reader"))
     for number in range(500):
         administrator.websocket.send_text(json.dumps({"id": number, "verb": "clients"}))

@@ -1,4 +1,4 @@
-"""access.md §11: who did what, one JSON object a line, and never a secret."""
+"""access.md §11: who did what, one JSON object per line, and never a secret."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def lines(broker, name="audit.log"):
 
 
 def the(broker, event, count=1):
-    """The events of that name, when there are so many."""
+    """The events of that name, once there are this many."""
     def found():
         return [line for line in lines(broker) if line["event"] == event]
     wait_until(lambda: len(found()) >= count, f"{count} {event} in the audit log")
@@ -49,7 +49,7 @@ def test_denials_of_one_connection_become_one_line_with_a_count(audited):
 
 
 def test_a_list_of_rights_is_one_line_of_its_own(audited):
-    """It is asked for at once, not right by right."""
+    """The whole list is one request, not one for each right."""
     assert audited.control("acl", "list", "anonymous").returncode == 0
     audited.control("acl", "explain", "alice", "publish", "open/a")
     (listed,) = the(audited, "admin.acl.list")

@@ -32,7 +32,7 @@ def in_use(broker):
 
 
 def deliver(broker, subscribers=40):
-    """Everybody gets what is published, in order."""
+    """Every subscriber gets all messages, in order."""
     sockets = [broker.topic_socket("all") for _ in range(subscribers)]
     for number in range(20):
         broker.publish("all", f"message {number}")
@@ -69,13 +69,13 @@ def test_who_insists_is_told_why_it_cannot_be(tmp_path, answer, words):
     done = run_brokerd(*arguments, cwd=tmp_path, wrapper=io_uring.without(answer))
     assert done.returncode == 1, done
     assert f"reactors.backend: io_uring is not available here: {words}" in done.stdout
-    # The file itself is right.
+    # The file itself is valid.
     assert run_brokerd(*arguments, "--check", cwd=tmp_path, wrapper=io_uring.without(answer)).returncode == 0
 
 
 @pytest.mark.parametrize("backend", io_uring.backends())
 def test_a_broadcast_to_all_kinds_of_readers(start_broker, tmp_path, backend):
-    """Plain, encrypted and compressed ones, readers that stop for a while, and such as go in the middle."""
+    """Plain, encrypted and compressed connections, readers that pause, and readers that disconnect in the middle."""
     authority = Authority(tmp_path / "authority")
     identity = authority.sign("server")
     ports = [free_port(), free_port()]
@@ -146,7 +146,7 @@ def test_a_reader_that_takes_nothing_harms_nobody(start_broker, backend):
 
 @pytest.mark.parametrize("backend", io_uring.backends())
 def test_many_that_publish_at_once(start_broker, backend):
-    """All are readable when the broker looks: whole messages, halves, long ones, a broken rule, and some that go."""
+    """All are readable when the broker waits for events: whole messages, halves, long ones, a violation, and some that disconnect."""
     broker = start_broker(configured(backend) + "limits: { pending: 64MiB }\n")
     reader = broker.subscription_socket("all/#", "snapshot=false")
     numbers = random.Random(backend)

@@ -19,7 +19,7 @@ def said(done, status=0):
 
 
 def is_turned_away(broker):
-    """The reset may come before the kernel has told of the connection."""
+    """Whether a connection is refused; the reset may come before `connect` returns."""
     try:
         return is_reset(broker.connect())
     except ConnectionResetError:

@@ -1,4 +1,4 @@
-"""Contract §2: POST /t publishes many messages, one a line: one commit, one answer a line, in order."""
+"""Contract §2: POST /t publishes many messages, one per line: one commit, one answer per line, in order."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 
 def post(broker, lines, **options):
-    """The status, and the answers by line."""
+    """The status, and the answer to each line."""
     body = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
     answer = broker.http("POST", "/t", body=body.encode(), **options)
     return answer.status, [json.loads(line) for line in answer.body.splitlines()]

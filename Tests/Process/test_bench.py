@@ -32,7 +32,7 @@ def test_fanout(broker, endpoint, pace):
 
 def test_an_open_loop_keeps_its_rate(broker):
     found = report(broker, "fanout", "--subscribers", "1", "--messages", "100", "--rate", "200")
-    # 99 intervals of 5 ms: it can be slower than it should, not faster.
+    # 99 intervals of 5 ms: the load may take longer, but not less.
     assert found["seconds"] >= 0.49
 
 
@@ -59,7 +59,7 @@ def test_people_read_it(broker):
 
 
 def test_a_terminal_shows_how_far_it_is(broker):
-    """On standard error, over and over on one line; readers of a pipe, or of JSON, see none of it."""
+    """The progress is on standard error, rewritten on one line; a pipe and JSON do not have it."""
     arguments = [BROKERCTL, "bench", "sub", "#", "--url", broker.url(), "--subscribers", "2", "--seconds", "1.5"]
     for extra, is_shown in [([], True), (["--json"], False)]:
         ours, theirs = os.openpty()

@@ -44,7 +44,7 @@ def test_fanout(bench, endpoint, pace):
 
 
 def test_each_connection_is_a_client_of_its_own(bench, secure, authority):
-    """No session is resumed: what is measured is what a crowd of different clients costs."""
+    """No session is resumed, so the load costs what a crowd of different clients costs."""
     report(bench("fanout", "--subscribers", "20", "--messages", "1", "--json"))
     text = request(secure, client_context(authority), path="/metrics")[1].decode()
     assert 'broker_tls_handshakes_total{outcome="done"} 22\n' in text, "20 subscribers, a publisher and this request"
@@ -106,7 +106,7 @@ def test_an_interrupted_load_says_what_it_found(secure, authority):
         return next(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name + " "))
 
     url = ["--url", f"https://localhost:{secure.port}", "--ca-file", str(authority.file)]
-    # What shows that the load is past connecting.
+    # The sign that all connections are open.
     for arguments, name, count in [
             (["fanout", "--subscribers", "5", "--rate", "200", "--messages", "1000000"], "broker_messages_delivered_total", 50),
             (["sub", "#", "--subscribers", "5", "--seconds", "3600"], "broker_subscriptions", 5)]:
@@ -124,7 +124,7 @@ def test_an_interrupted_load_says_what_it_found(secure, authority):
 
 
 def test_a_server_that_falls_silent_is_told(broker):
-    """What it was measured by then is printed all the same, and that it is not everything."""
+    """The results so far are printed nevertheless, and marked as incomplete."""
     load = start("fanout", "--url", broker.url(), "--subscribers", "3", "--rate", "100", "--messages", "100000")
     try:
         wait_until(lambda: broker.metrics()["broker_websockets"] == 4, "all are connected")

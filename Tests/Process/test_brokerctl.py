@@ -15,7 +15,7 @@ from raw_websocket import ConnectionEnded
 
 
 def values(text):
-    """The JSON values in what was printed: one, or one a line; arrays are unpacked."""
+    """The JSON values in the output: one, or one per line; arrays are unpacked."""
     try:
         parsed = json.loads(text)
         return parsed if isinstance(parsed, list) else [parsed]
@@ -30,7 +30,7 @@ def succeed(done):
 
 
 def on_a_terminal(broker, *arguments, typed=""):
-    """What brokerctl shows on a terminal where `typed` is typed, and its exit status."""
+    """The output of brokerctl on a terminal, with `typed` as input, and its exit status."""
     process, terminal = pty.fork()
     if process == 0:
         os.execv(BROKERCTL, [BROKERCTL, "--socket", str(broker.admin_socket), *arguments])
@@ -90,7 +90,7 @@ def test_clients_kick(broker):
     with pytest.raises(ConnectionEnded) as ended:
         session.receive()
     assert ended.value.close_frame[0] == 4410
-    # It does not answer with a CLOSE of its own; the broker waits for that only so long.
+    # It does not answer with a CLOSE; the broker waits for that for a limited time.
     session.websocket.wait_for_end(60)
     other.synchronise()
     wait_until(lambda: len(broker.control_json("clients")) == 1, "the kicked client to be gone")
@@ -209,7 +209,7 @@ def test_a_multi_line_json_value_comes_out_as_it_was_published(broker):
     assert broker.control_json("retained", "get", "pretty")["data"] == {"a": [1, 2]}
 
 
-# Asking back
+# Confirmation
 
 
 @pytest.mark.parametrize("typed, is_gone", [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", False), ("\x04", False)])
@@ -336,7 +336,7 @@ def test_sub_tells_people_of_what_is_removed(broker, monkeypatch):
     assert b"(retained) one" in os.read(terminal, 65536)
     broker.http("DELETE", "/t/a")
     assert re.search(rb" a \(removed\)\r\n$", os.read(terminal, 65536))
-    # A terminal that is gone would end it by SIGHUP.
+    # The end of the terminal would end it by SIGHUP.
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
     os.close(terminal)
 

@@ -77,7 +77,7 @@ def test_a_page_shows_what_curl_publishes(broker, pages, browser, tmp_path):
 
 
 def test_a_page_of_another_name_for_this_machine_may_subscribe(broker, pages, browser):
-    """A developer's page, by whichever name and from whichever port."""
+    """A developer's page, with any name of this machine and from any port."""
     browser.open(f"http://localhost:{pages}/subscriber.html?broker=127.0.0.1:{broker.port}")
     browser.wait_for_text("topic socket open", "session live")
 
@@ -92,7 +92,7 @@ def misled(request, tmp_path):
 
 
 def test_a_page_of_another_host_is_told_why_not(broker, pages, misled):
-    """Of a refused handshake a browser says no more than 1006; the reason comes in a CLOSE."""
+    """For a refused handshake a browser reports only 1006, so the reason comes in a CLOSE."""
     misled.open(f"http://evil.test:{pages}/subscriber.html?broker=127.0.0.1:{broker.port}")
     why = f"4403 The origin http://evil.test:{pages} may not connect to 127.0.0.1:{broker.port}: add it to origins."
     misled.wait_for_text(f"topic socket closed {why}", f"session closed {why}")
@@ -104,7 +104,7 @@ def test_a_page_of_a_file_is_told_why_not(broker, browser):
 
 
 def test_a_name_that_was_led_here_gets_nothing(broker, misled):
-    """DNS rebinding: the page and the broker are of one origin by now, as far as the browser knows."""
+    """DNS rebinding: for the browser, the page and the broker have the same origin by now."""
     broker.publish("secret", "hunter2", "retain")
     misled.open(f"http://evil.test:{broker.port}/t/secret")
     misled.wait_for_text("This broker does not answer to the name evil.test: add it to hosts.")
@@ -157,7 +157,7 @@ def front_page(broker, browser):
 
 
 def fill_in(browser, form, **values):
-    """Types into the front page's fields, and presses the form's button."""
+    """Fills in the fields of the front page, and presses the form's button."""
     for name, value in values.items():
         browser.evaluate(f"document.forms.{form}.{name}.value = {json.dumps(value)}")
     browser.evaluate(f"document.forms.{form}.requestSubmit()")
@@ -209,7 +209,7 @@ def test_the_front_page_fits_its_window_by_day_and_by_night(broker, front_page, 
     front_page.wait_for_text("x" * 2000, "hello from somewhere")
     keep_screenshot(front_page, tmp_path, f"front-page-{width}-{scheme}.png")
     assert front_page.evaluate("document.documentElement.scrollWidth") <= width
-    # The contrast of WCAG 2.2 §1.4.3, of all texts that stand on the page's own ground.
+    # The contrast of WCAG 2.2 §1.4.3, of all texts on the page's own background.
     assert front_page.evaluate("""(() => {
         const light = (color) => {
           const [r, g, b] = color.match(/[0-9.]+/g).slice(0, 3).map((part) => part / 255)

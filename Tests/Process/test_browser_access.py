@@ -15,7 +15,7 @@ from chromium import Chromium
 from deadlines import wait_until
 from firefox import Firefox
 
-# Pages call this with what has come of something.
+# Pages call this with a result.
 SAY = "document.body.textContent = ''; window.say = (...words) => document.body.append(words.join(' ') + ';\\n'); "
 
 
@@ -80,7 +80,7 @@ def log_in(browser, harness, host):
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_a_person_logs_in_and_out(harness, browser, host):
-    """By plain HTTP on this machine: the cookie is one for TLS alone, and is accepted all the same."""
+    """Over plain HTTP on this machine: the cookie is for TLS only, and is accepted nevertheless."""
     harness.broker.publish("news/a", '"x"', headers=bearer(harness.editor))
     log_in(browser, harness, host)
     text = run(
@@ -145,7 +145,7 @@ def test_another_site_cannot_use_the_login(harness, browser, elsewhere):
 
 
 def test_another_port_of_this_machine_cannot_use_the_login(harness, browser, elsewhere):
-    """A browser takes all ports of a host for one site, so that it sends the cookie; the broker does not look at it."""
+    """A browser treats all ports of a host as one site, so it sends the cookie; the broker ignores it."""
     log_in(browser, harness, "127.0.0.1")
     alice_may_publish(harness)
     visit(browser, f"http://127.0.0.1:{elsewhere}/")
@@ -169,13 +169,13 @@ def test_another_port_of_this_machine_cannot_use_the_login(harness, browser, els
 
 
 def alice_may_publish(harness):
-    """So that a forged request would have done something."""
+    """Gives alice a right, so that a forged request would have an effect."""
     next(entry for entry in harness.file.entries if entry.get("user") == "alice")["roles"] = ["editor"]
     harness.rewrite()
 
 
 def forge(browser, page, here):
-    """Forms that a page sends by itself, to publish and to log in; the codes of the answers, which take the page's place."""
+    """Forms that a page submits by itself, to publish and to log in; returns the codes of the answers, which replace the page."""
     codes = []
     for path in ("/t/news/a", "/session"):
         visit(browser, page)
@@ -192,7 +192,7 @@ def forge(browser, page, here):
 
 
 def open_with(browser, path, offers):
-    """Opens a WebSocket of the page's own origin; what the page is told of it."""
+    """Opens a WebSocket of the page's own origin; returns what the page learns about it."""
     text = run(
         browser, SAY + f"const socket = new WebSocket(`ws://${{location.host}}{path}`, {json.dumps(offers)});"
         "socket.onopen = () => say('open', '[' + socket.protocol + ']');"

@@ -1,4 +1,4 @@
-"""access.md §10: the client's address behind proxies, by the PROXY protocol and by the fields of HTTP; real nginx and HAProxy among them."""
+"""access.md §10: the client's address behind proxies, with the PROXY protocol and with HTTP fields, also with a real nginx and HAProxy."""
 
 import http.client
 import socket
@@ -19,7 +19,7 @@ SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
 
 def configuration(port, more, trusted='["127.0.0.1"]', rest=""):
-    # The clients of a proxy have rights that are written down only.
+    # The clients of a proxy have only configured rights.
     access = "" if "access:" in rest else 'access: { anonymous: { publish: ["#"], subscribe: ["#"] } }\n'
     return f"listen: [{{ address: '127.0.0.1:{port}', {more} }}]\ntrusted_proxies: {trusted}\nhosts: [{NAME}]\n{access}{rest}"
 
@@ -265,7 +265,7 @@ def test_through_nginx(start, tmp_path):
 
 @pytest.mark.parametrize("kind", [proxies.Caddy, proxies.Apache], ids=lambda kind: kind.name)
 def test_through_others_as_they_are(start, tmp_path, kind):
-    """Caddy and Apache say who their client is without being asked."""
+    """Caddy and Apache name their client by default."""
     broker = start("forwarded: x-forwarded-for")
     with kind(tmp_path / "proxy", broker.port) as proxy:
         place = f"{NAME}:{proxy.port}"
@@ -291,7 +291,7 @@ LIMITS = "limits: { per_address: { connections: 2, new_connections: unlimited },
 
 
 def test_each_client_of_nginx_has_limits_of_its_own(start, tmp_path):
-    """nginx itself has none: it brings everybody."""
+    """nginx itself has no limits, because it carries all clients."""
     broker = start("forwarded: x-forwarded-for", rest=LIMITS)
     with NginxWithAddress(tmp_path / "proxy", broker.port) as proxy:
         place = f"{NAME}:{proxy.port}"

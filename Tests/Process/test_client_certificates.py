@@ -1,4 +1,4 @@
-"""access.md §6, §8, §13: clients that are known by certificates, over real handshakes, and what ends them."""
+"""access.md §6, §8, §13: clients that certificates identify, over real handshakes, and what ends them."""
 
 import datetime
 import http.client
@@ -36,7 +36,7 @@ def replace(path, bytes_):
 
 
 class Devices:
-    """An authority of client certificates, which takes some of them back."""
+    """An authority of client certificates, which revokes some of them."""
 
     def __init__(self, directory, name="devices"):
         self.directory = directory
@@ -91,7 +91,7 @@ def devices(tmp_path):
 
 @pytest.fixture
 def start(start_broker, tmp_path, identity, devices):
-    """A broker that knows clients by certificates; `more` is of its TLS, `certificates` of its access."""
+    """A broker that identifies clients by certificates; `more` is part of its `tls`, `certificates` of its `access`."""
     def start(certificates="user: san-dns", more="", users=None, rest="", **options):
         directory = tmp_path / "broker"
         directory.mkdir(exist_ok=True)
@@ -195,7 +195,7 @@ def test_a_certificate_may_be_left_out(start, authority, devices):
 
 
 def ends(broker, change, going, staying):
-    """What is open when `change` is done: one goes and is told so, the other stays."""
+    """Connections that are open during `change`: one is closed with a reason, the other stays."""
     sessions = [session(broker, context) for context in (going, staying)]
     kept = http.client.HTTPSConnection("localhost", broker.port, context=going, timeout=ANSWER_DEADLINE)
     kept.request("POST", "/t/from/going.example", body="x")
@@ -245,14 +245,14 @@ def test_a_certificate_ends_by_its_time(start, authority, devices, identity):
     staying = devices.make("staying", [x509.DNSName("staying.example")])
     going = devices.make("going", [x509.DNSName("going.example")], lifetime=12)
     def change():
-        # It is looked at each hour, and when a file changes.
+        # It is checked each hour, and when a file changes.
         wait_until(lambda: now() > going.x509.not_valid_after + datetime.timedelta(seconds=1), "its time to be over", 60)
         authority.sign("newer").copy_to(identity)
     ends(broker, change, client_context(authority, going), client_context(authority, staying))
 
 
 def test_certificates_are_looked_at_each_hour(start, authority, devices, tmp_path):
-    """No file changes; the clocks go on by more than an hour, in which one certificate ends."""
+    """No file changes; the clocks advance by more than an hour, and one certificate expires."""
     disk = FragileDisk(tmp_path, tmp_path / "broker" / "data")
     broker = start(rest="keepalive: { interval: 1d }\n", environment=disk.environment)
     going = devices.make("going", [x509.DNSName("going.example")], lifetime=3000)
@@ -264,7 +264,7 @@ def test_certificates_are_looked_at_each_hour(start, authority, devices, tmp_pat
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_no_session_of_a_client_certificate_is_resumed(start, authority, devices, version):
-    """A resumed one would bring what nobody has looked at since."""
+    """A resumed session would have a certificate that was not checked again."""
     broker = start()
     context = client_context(
         authority, devices.make("device", [x509.DNSName("dev.example")]), maximum_version=version)

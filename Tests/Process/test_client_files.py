@@ -1,4 +1,4 @@
-"""The files of the clients: what the documents show runs, the types are right, and the broker serves them small."""
+"""The files of the clients: the examples in the documents run, the types are right, and the broker serves small files."""
 
 import gzip
 import os
@@ -15,7 +15,7 @@ MODULE = REPOSITORY / "clients/js/client.js"
 
 @pytest.mark.parametrize("language", ["js", "python"])
 def test_the_example_runs(broker, language):
-    """As it is written, but for the places of the client and of the broker."""
+    """Unchanged except for the places of the client and of the broker."""
     text = EXAMPLES[language].replace("/client.js", str(MODULE)).replace("http://127.0.0.1:8080", broker.url())
     text = text.replace("connect();", f"connect('{broker.url()}', {{ WebSocket: createRequire(import.meta.url)('ws') }});")
     command = {"js": ["node", "--input-type=module", "--eval", 'import { createRequire } from "node:module";' + text],

@@ -1,5 +1,5 @@
-"""RFC 6455 §5.5.1: after our CLOSE no message is sent, and none is accepted, whatever the reason. And a peer's reset takes back
-nothing of what its TCP was told has arrived."""
+"""RFC 6455 §5.5.1: after our CLOSE no message is sent, and none is accepted, whatever the reason. And a peer's reset does not undo
+what TCP has acknowledged to it."""
 
 import fcntl
 import json
@@ -74,7 +74,7 @@ def be_kicked(broker, topic):
     "way, topic", [(write_to_a_reader, "others/1"), (send_bytes, "others/1"), (send_broken_lines, "others/1"),
                    (publish_too_fast, "own/1"), (publish_what_is_forbidden, "forbidden"), (be_kicked, "others/1")])
 def test_nothing_follows_a_close(broker, way, topic):
-    """The peer does not answer the CLOSE yet, and others go on publishing what it had subscribed to."""
+    """The peer does not answer the CLOSE yet, and others continue to publish to its subscriptions."""
     websocket, code = way(broker, topic)
     assert websocket.receive_close()[0] == code
     for number in range(10):
@@ -97,7 +97,7 @@ def test_nothing_that_follows_a_close_is_taken(broker):
 
 
 def test_a_close_over_a_backlog_leaves_at_once(start_broker):
-    """The CLOSE waits for a reader that takes nothing, and its subscriptions do not."""
+    """The CLOSE waits for a reader that reads nothing, but its subscriptions end."""
     broker = start_broker("limits: { pending: 8MiB }\n")
     websocket = broker.subscription_socket("flood/#", "snapshot=false", receive_buffer=4096)
     publisher = broker.session()
@@ -111,7 +111,7 @@ def test_a_close_over_a_backlog_leaves_at_once(start_broker):
 
 
 def reset(plain):
-    """Sends all there is and resets the connection, once the other side's TCP has everything."""
+    """Sends everything, and resets the connection once the other side's TCP has all of it."""
     unsent = lambda: struct.unpack("i", fcntl.ioctl(plain.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
     wait_until(lambda: unsent() == 0, "the other TCP to have it all")
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -133,7 +133,7 @@ def unlimited(start_broker):
 
 @pytest.mark.parametrize("identified", [False, True], ids=["silent", "answered"])
 def test_what_came_before_a_reset_is_published(unlimited, identified):
-    """Everything, the reset included, is there before the broker looks, even with answers that nobody takes."""
+    """Everything, including the reset, has arrived before the broker reads, even if its answers are not read."""
     reader = subscribed(unlimited, "reset/#")
     writer = subscribed(unlimited, "other")
     hold(unlimited)
@@ -146,7 +146,7 @@ def test_what_came_before_a_reset_is_published(unlimited, identified):
 
 
 def test_who_resets_while_it_is_not_read_is_heard_all_the_same(start_broker):
-    """It takes no answers: they fill its window, then half of `limits.pending`, and then the broker stops reading."""
+    """The client reads no answers: they fill its window, then half of `limits.pending`, and then the broker stops reading."""
     broker = start_broker("limits: { pending: 64KiB }\n")
     reader = subscribed(broker, "reset/#")
     writer = broker.websocket("/ws", receive_buffer=4096)

@@ -28,7 +28,7 @@ def deflate(payload, window_bits=15):
 
 
 def inflate(payload, window_bits=15):
-    """One message, compressed by itself."""
+    """Inflates one message, which was compressed independently."""
     inflater = zlib.decompressobj(-window_bits)
     inflated = inflater.decompress(payload + b"\x00\x00\xff\xff") + inflater.flush()
     assert not inflater.unused_data
@@ -46,7 +46,7 @@ class CompressedWebSocket:
         self.raw.send_frame(opcode, deflate(payload, window_bits), reserved=4, **options)
 
     def receive(self):
-        """(whether it was compressed, opcode, payload as it came) of the next frame, which must be whole."""
+        """(whether it was compressed, opcode, payload as received) of the next frame, which must be a whole message."""
         while not self.raw.received:
             self.raw.received += self.raw.plain.recv(1 << 18)
         # `receive_frame` knows nothing of RSV1.
@@ -191,7 +191,7 @@ def test_a_broadcast_is_the_same_for_all_who_compress(compressing):
         client.synchronise()
     plain.synchronise()
     random = os.urandom(600)
-    # The second half is further back than a window of 9 bits reaches.
+    # The second half refers further back than a window of 9 bits reaches.
     text = (random + b"-" + random).hex()
     for body in [LONG, "small", text]:
         compressing.publish("all", body)
@@ -300,5 +300,5 @@ def test_an_idle_connection_holds_no_window(start_broker):
         client.send(TEXT, LONG.encode())
         compressed, _, payload = client.receive()
         assert compressed and inflate(payload) == LONG.encode()
-    # A window each would be 300 KiB for every connection.
+    # A window for each would be 300 KiB per connection.
     assert broker.metrics()["process_resident_memory_bytes"] - before < len(more) * 16384

@@ -1,4 +1,4 @@
-"""`brokerctl config show`, `diff` and `plan`: what holds, and what a reload would change; nothing changes by it."""
+"""`brokerctl config show`, `diff` and `plan`: the settings in force, and what a reload would change; the plan changes nothing."""
 
 import json
 
@@ -26,7 +26,7 @@ def test_what_holds_is_shown(start_broker):
     settings = broker.control_json("config", "show")
     assert settings["limits"]["message"] == "2MiB" and settings["data_dir"] == str(broker.data)
     assert "# " in done(broker.control("config", "show", "--comments"))
-    # It is a configuration.
+    # The output is a valid configuration.
     file = broker.directory / "shown.yaml"
     file.write_text(shown)
     done(run_control("config", "check", str(file)))
@@ -64,7 +64,7 @@ def test_a_plan_says_what_when(start_broker):
     shown = done(broker.control("config", "plan", str(file))).splitlines()
     assert shown[1].split() == ["limits.message", "2MiB", "3MiB", "with", "a", "reload"]
     assert shown[-1] == "a restart disconnects all clients: 1 now"
-    # Nothing has changed by it.
+    # The plan has changed nothing.
     assert broker.control_json("config", "show")["limits"]["message"] == "2MiB"
     assert done(broker.control("config", "plan", str(broker.config_file))) == "nothing would change\n"
 
@@ -89,7 +89,7 @@ def test_a_plan_says_whom_it_touches(start_broker):
     plan = planned(broker, "access: { anonymous: { subscribe: ['open/#'], publish: ['#'] } }\n")
     assert plan["losses"] == {"disconnected": 0, "clients": 2, "subscriptions": 3, "partial": False}
     assert plan["clients"] == 3
-    # Nobody has lost anything.
+    # No client has lost anything.
     broker.publish("secret/2", "x")
     both.expect("message", topic="secret/2")
     text = broker.control("config", "plan", "-", input=b"access: { anonymous: { subscribe: ['open/#'], publish: ['#'] } }\n")

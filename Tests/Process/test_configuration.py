@@ -1,4 +1,4 @@
-"""Contract §5, §6: options, the config file, and every mistake in it."""
+"""Contract §5, §6: options, the configuration file, and the errors in it."""
 
 import json
 import re
@@ -117,7 +117,7 @@ def test_a_rule_that_denies_all_that_it_allows_is_told(start_broker, tmp_path):
 
 
 def test_a_group_that_cannot_reach_the_admin_socket_is_told(start_broker, tmp_path):
-    """The data directory is its owner's alone, whether it is there already or not."""
+    """The data directory is accessible to its owner only, whether it exists already or not."""
     group = "admin: { socket_group: nogroup%s }\n"
     warning = "warning: admin.socket_group has no effect, because the group nogroup may not enter ./data: set admin.socket to another place\n"
     done, file = check(tmp_path, group % "")
@@ -236,7 +236,7 @@ def test_beyond_loopback_reading_is_not_allowed_unless_written(start_broker):
         assert broker.http("GET", path).status == 401, path
 
 
-# What the keys do
+# The effect of the keys
 
 
 def test_a_unix_socket(start_broker, tmp_path):

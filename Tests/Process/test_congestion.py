@@ -1,4 +1,4 @@
-"""A reactor that stands still holds at most 16 MiB of others' publications, by whatever endpoint they came."""
+"""A reactor that stands still holds at most 16 MiB of others' publications, over whatever endpoint they arrived."""
 
 import ctypes
 import http.client
@@ -12,12 +12,12 @@ WAIT_ALL = 0x40000000
 SIZE = 65536
 LIMIT = 16 << 20
 PUBLISHERS = 16
-# So much would be taken without a limit.
+# This much would be accepted without a limit.
 MOST = 64 << 20
 
 
 class HeldThread:
-    """One of the broker's threads, which does nothing while this is entered."""
+    """Stops one of the broker's threads inside a `with` block."""
 
     def __init__(self, broker, name):
         tasks = Path(f"/proc/{broker.process.pid}/task")
@@ -47,7 +47,7 @@ def publish(connection, body):
 
 def test_a_reactor_that_stands_still_holds_16_mib_of_http_publications(start_broker):
     broker = start_broker("reactors: { count: 2 }\n")
-    # Some on either reactor.
+    # Some on each reactor.
     connections = [http.client.HTTPConnection("127.0.0.1", broker.port, timeout=8) for _ in range(PUBLISHERS)]
     for connection in connections:
         publish(connection, b".")

@@ -33,21 +33,21 @@ def console(broker, chromium):
 
 
 def press(console, *keys):
-    """Keys, where the focus is."""
+    """Presses keys in the focused element."""
     for key in keys:
         console.evaluate(
             f"document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {{ key: {json.dumps(key)}, bubbles: true, cancelable: true }})); 0")
 
 
 def click(console, text):
-    """On a button."""
+    """Clicks a button."""
     there = f"[...document.querySelectorAll('button')].find(one => one.textContent === {json.dumps(text)})"
     wait_until(lambda: console.evaluate(f"{there} !== undefined"), f"the button {text}")
     console.evaluate(f"{there}.click(); 0")
 
 
 def choose(console, *keys):
-    """Moves in the tree, from its first row."""
+    """Moves through the tree, from its first row."""
     console.evaluate("document.getElementById('tree').focus(); 0")
     press(console, "Home", *keys)
 
@@ -101,7 +101,7 @@ def test_json_is_published_digit_by_digit(broker, console):
     (bytes([0, 255, 39, 10]), "application/octet-stream"), ("ä\u202e".encode(), None),
 ])
 def test_a_copied_command_publishes_what_was_there(broker, console, payload, type_):
-    """Whatever others have published: not an option, nor the name of a file."""
+    """Whatever was published, it becomes neither an option nor the name of a file."""
     broker.publish("it's/here", payload, "retain", {"Content-Type": type_} if type_ else {})
     console.wait_for_text("it's", "here")
     choose(console, "End")
@@ -125,7 +125,7 @@ def test_a_copied_command_publishes_what_was_there(broker, console, payload, typ
 
 
 def test_what_others_publish_is_text_and_no_more(broker, console):
-    """Markup is shown; what cannot be seen is written out; nothing of it runs."""
+    """Markup is shown as text, invisible characters are escaped, and nothing runs."""
     markup = "<img src=x onerror=document.title='hacked'><script>document.title='hacked'</script>"
     broker.publish(f"evil/{markup.replace('/', '|')}", markup, "retain")
     broker.publish("evil/turned", "abc\u202edcba\u0007".encode(), "retain")
@@ -163,7 +163,7 @@ def test_ten_thousand_topics_take_few_rows(broker, console):
 
 @pytest.fixture
 def governed(start_broker, tmp_path):
-    """A broker with an administrator, somebody else, and `/admin`."""
+    """A broker with an administrator, another user, and `/admin`."""
     directory = tmp_path / "governed"
     file = AccessFile(directory / "data" / "access.jsonl")
     file.user("ada", "correct horse", ["operator"])
@@ -249,13 +249,13 @@ def test_an_administrator_changes_the_policy_of_a_client(governed, chromium):
     assert governed.control_json("clients", "show", reader.welcome["client"])["policy"] == "latest"
 
 
-# What a keyboard alone can do
+# Use with the keyboard alone
 
 CODES = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowDown": 40, "ArrowUp": 38, "ArrowRight": 39}
 
 
 def strike(console, *keys):
-    """Real keys, which the browser takes as those of a keyboard: it moves the focus, and presses what has it."""
+    """Real key events: the browser moves the focus, and presses the focused element."""
     for key in keys:
         for type_ in ("keyDown", "keyUp"):
             text = {"Enter": "\r"}.get(key, "" if key in CODES else key)
@@ -272,7 +272,7 @@ FOCUS = "(document.activeElement.ariaLabel || document.activeElement.textContent
 
 
 def tab_to(console, name):
-    """Goes on to what has that name."""
+    """Moves the focus to the element with that name."""
     seen = []
     while (found := console.evaluate(FOCUS)) != name:
         seen.append(found)
@@ -281,7 +281,7 @@ def tab_to(console, name):
 
 
 def test_a_keyboard_is_enough(governed, chromium):
-    """From logging in to a client that is sent away: no step needs a pointer."""
+    """From logging in to disconnecting a client, no step needs a pointer."""
     chromium.forget_cookies()
     chromium.open(governed.url("/"))
     chromium.wait_for_text("Log in")
@@ -348,7 +348,7 @@ def test_the_tab_key_reaches_every_control(governed, chromium, page, word):
     controls = (
         "[...document.querySelectorAll('a, button, input, select, textarea, [tabindex]')].filter(one => one.checkVisibility() && "
         "!one.disabled && one.tabIndex >= 0)")
-    # By what they are called: a page that updates its lists has other elements then.
+    # By their names, because a page that updates its lists has new elements.
     chromium.evaluate(
         "window.called = (one) => [one.tagName, one.ariaLabel, one.tagName === 'DIV' ? one.className : one.textContent].join();"
         "document.activeElement.blur(); window.reached = new Set(); 0")
@@ -362,7 +362,7 @@ def test_the_tab_key_reaches_every_control(governed, chromium, page, word):
 
 
 def test_an_administrator_deletes_all_below_a_topic(governed, chromium):
-    """And is told before how many values that are."""
+    """And is told the number of values first."""
     log_in(chromium, governed, "ada", "correct horse")
     publisher = governed.session(headers=ADA)
     for topic in ["new", "old/a", "old/b/c"]:
@@ -378,7 +378,7 @@ def test_an_administrator_deletes_all_below_a_topic(governed, chromium):
 
 
 def test_a_person_logs_in_by_a_token(governed, chromium):
-    """It is in no address, and forgotten by logging out."""
+    """The token is in no URL, and is forgotten at the logout."""
     token = governed.control("token", "mint", "--user", "bob").stdout.decode().strip()
     ask_who(chromium, governed)
     chromium.evaluate(
@@ -397,7 +397,7 @@ def test_a_person_logs_in_by_a_token(governed, chromium):
 
 
 def test_a_page_without_any_rights_asks_to_log_in(start_broker, chromium):
-    """And does not come back every ten seconds for nothing."""
+    """And does not reconnect every ten seconds in vain."""
     broker = start_broker("access: { anonymous: { publish: [], subscribe: [] }, authentication_timeout: 1s }\n")
     chromium.open(broker.url("/"))
     chromium.wait_for_text("Log in to see something.")

@@ -21,7 +21,7 @@ def harness(start_broker, tmp_path):
 
 
 class Person:
-    """Somebody with a home of their own."""
+    """A person with a home directory."""
 
     def __init__(self, home):
         self.home = home
@@ -98,7 +98,7 @@ def test_a_login_is_tried_then_kept_for_its_owner_only(harness, person):
     person.run("pub", "a", "1")
     listed = person.run("contexts") + person.run("contexts", "--json")
     assert "main" in listed and harness.tokens["chief"] not in listed
-    # Its authorities are found from elsewhere.
+    # Its authorities are found from another directory.
     assert "ready" in run_control("status", cwd="/", environment=person.environment).stdout.decode()
 
 
@@ -130,7 +130,7 @@ def test_an_option_and_a_variable_come_before_the_context_in_use(harness, person
     assert person.run("reload") == "reloaded\n"
     assert "cannot reach a broker at /none" in person.run("--socket", "/none", "status", status=2)
     assert "cannot reach a broker at /none" in person.run("status", status=2, BROKER_SOCKET="/none")
-    # A secret is shown to the broker that it is for, and to no other.
+    # A secret is sent to its own broker only.
     assert "no credentials were presented" in person.run("--url", harness.url, "status", status=1)
     assert person.run("reload", BROKER_TOKEN=harness.tokens["reader"]) == "reloaded\n"
     assert "operate" in person.run("reload", "--token", harness.tokens["reader"], status=1)
@@ -153,7 +153,7 @@ def test_the_directory_of_configuration(harness, person, tmp_path):
     person.run("login", harness.url, input=token(harness, "chief"), XDG_CONFIG_HOME=str(elsewhere))
     assert stat.S_IMODE((elsewhere / "broker" / "contexts.json").stat().st_mode) == 0o600
     assert not person.file.exists()
-    # A relative one counts for nothing, as its specification has it.
+    # A relative path is ignored, as its specification says.
     person.run("login", harness.url, input=token(harness, "chief"), XDG_CONFIG_HOME="relative")
     assert person.file.exists()
 

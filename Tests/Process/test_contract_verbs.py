@@ -71,7 +71,7 @@ def test_a_configuration_is_compared_with_the_running_one(start_broker):
 
 
 def test_a_token_in_an_argument_is_refused_and_not_repeated(broker):
-    """Others see arguments, and standard error is kept."""
+    """Other users see arguments, and standard error may be logged."""
     token = "bk_q7Xk2mP9_" + "a" * 43
     for text in (token, "eyJhbGciOiJub25lIn0.e30.c2ln"):
         refused = told(broker.control("token", "check", text), 64)
@@ -115,7 +115,7 @@ def test_why_says_what_a_client_of_the_socket_is_allowed_by(broker):
 
 
 def test_the_policy_of_a_slow_client_is_changed(start_broker):
-    """What has been `close` drops messages from then on, and says so; nothing that was due is lost before."""
+    """A subscription with `close` drops messages from then on, and reports it; nothing was lost before."""
     broker = start_broker("limits: { pending: 65536 }\n")
     receive = slow_session(broker, "slow/#", "close")
     (client,) = broker.control_json("clients")

@@ -52,7 +52,7 @@ def test_what_was_acknowledged_is_there_after_kill(broker, round_):
         for topic, (count, seq) in writer.acknowledged.items():
             answer = broker.retained(topic)
             assert answer.status == 200, f"{topic}, acknowledged with seq {seq}, is gone"
-            # A later value may be there whose acknowledgement did not reach us any more; an older one may not.
+            # A later value may be stored, if its acknowledgement was lost; an older one may not.
             assert int(answer.body.split()[0]) >= count
             assert int(answer.headers["ETag"].strip('"')) >= seq
     highest = max(writer.highest for writer in writers)
@@ -171,7 +171,7 @@ def test_the_data_directory_is_nobody_elses_business(broker):
 @pytest.mark.parametrize("retain", [True, False])
 @pytest.mark.parametrize("ack", ["routed", "stored", None])
 def test_the_answer_says_what_was_reached(broker, retain, ack):
-    """`stored` is the default of retained messages; what is not to be stored is never said to be."""
+    """`stored` is the default of retained messages; a message that is not stored is never acknowledged as stored."""
     wanted = retain and ack != "routed"
     options = ({"retain": True} if retain else {}) | ({"ack": ack} if ack else {})
     query = "&".join((["retain"] if retain else []) + ([f"ack={ack}"] if ack else []))

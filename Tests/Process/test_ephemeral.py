@@ -1,4 +1,4 @@
-"""Contract §1: ephemeral values are there as long as their publishers' connections, and go for everybody."""
+"""Contract §1: ephemeral values last as long as their publishers' connections, and are then removed for all subscribers."""
 
 import json
 import signal
@@ -16,7 +16,7 @@ def present(session, topic, data, **members):
 
 
 def message_of(follower):
-    """The next line that is a message: others are notices, or show that the stream is alive."""
+    """The next line that is a message; other lines are notices or heartbeats."""
     while True:
         line = follower.line()
         if line and "data" in (found := json.loads(line)) or line and found.get("removed"):
@@ -68,7 +68,7 @@ def test_by_a_topic_socket(broker):
     socket = broker.websocket("/t/who/ann?ephemeral&echo=false")
     socket.send_text("here")
     assert follower.expect("message", topic="who/ann", retain=True, data="here")
-    # A value on disk is not replaced: the socket is told so.
+    # A value on disk is not replaced, and the socket is told.
     other = broker.websocket("/t/who/bob?ephemeral&grace=0.05")
     broker.publish("who/bob", "on disk", "retain")
     assert follower.expect("message", data="on disk")
@@ -128,7 +128,7 @@ def test_limits(start_broker):
         assert refused["code"] == "limit-exceeded" and "limits.ephemeral_" in refused["message"]
     assert broker.metrics()["broker_ephemeral_refused_total"] == 2
     assert ephemeral_count(broker) == 2
-    # Over HTTP there is no connection that it could live with.
+    # Over HTTP there is no lasting connection.
     answer = broker.http("POST", "/t", body='{"topic":"d","data":1,"ephemeral":true}')
     assert answer.status == 207 and answer.json["error"]["code"] == "bad-request"
 

@@ -25,7 +25,7 @@ def broker(start_broker):
 
 
 def events(broker, kind, count=1):
-    """The events of that kind, when there are so many."""
+    """The events of that kind, once there are this many."""
     def found():
         return broker.control_json("events", "--kind", kind)
     wait_until(lambda: len(found()) >= count, f"{count} events of the kind {kind}")
@@ -73,7 +73,7 @@ def test_each_refusal_says_what_refused(broker):
 
 
 def test_limits_on_sizes(start_broker):
-    """Whatever refuses it: a head, a body, a line of a batch, a batch, a frame, a message in a frame."""
+    """Whatever is too long: a head, a body, a line of a batch, a batch, a frame, a message in a frame."""
     broker = start_broker("limits: { message: 1KiB, request_head: 2KiB, batch: 2 }\n")
     assert broker.http("GET", "/t/" + "a" * 3000).status == 414
     assert broker.http("GET", "/t/a", headers={"X-Long": "b" * 3000}).status == 431
@@ -160,7 +160,7 @@ def test_the_store_fails_and_recovers(start_broker):
 
 
 def test_a_disk_that_works_again_is_told_without_a_message(start_broker, tmp_path):
-    """No publication and no readiness probe comes in between."""
+    """There is no publication and no readiness probe in between."""
     disk = FragileDisk(tmp_path, tmp_path / "broker0" / "data")
     broker = start_broker(environment=disk.environment)
     disk.faults.set(failing_dsync_writes=1 << 40, failing_syncs=1 << 40)

@@ -1,4 +1,4 @@
-"""Contract §1: who follows a topic learns of a removal and of an expiry, at the moment it happens, on every way out."""
+"""Contract §1: followers of a topic learn of a removal and of an expiry when it happens, over every endpoint."""
 
 import json
 
@@ -37,7 +37,7 @@ def sockets_of(socket):
 
 @pytest.fixture
 def ways(broker):
-    """A follower of `a` by each way out, and what receives its next message."""
+    """A follower of `a` over each endpoint, and a function that receives its next message."""
     session = broker.session()
     session.subscribe("a")
     followers = [session, broker.subscription_socket("a"), broker.follow("a"),

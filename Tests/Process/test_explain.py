@@ -1,4 +1,4 @@
-"""`brokerctl explain`: one table of codes, which the documentation and the contract's lists agree with."""
+"""`brokerctl explain`: one table of codes, which agrees with the documentation and the contract's lists."""
 
 import json
 import re

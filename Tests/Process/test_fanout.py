@@ -64,7 +64,7 @@ def test_every_subscriber_gets_every_message_once_in_order(broker):
         results = await asyncio.wait_for(asyncio.gather(*receivers), DEADLINE)
         expected = [str(number) for number in range(MESSAGES)]
         assert all(result == expected for result in results)
-        # Nothing more may come: the next thing everybody sees is this one.
+        # Nothing more may arrive: the next message of every subscriber is this one.
         await publisher.send("end")
         for index, socket in enumerate(sockets):
             last = await asyncio.wait_for(socket.recv(), 30)

@@ -1,4 +1,4 @@
-"""Files and sockets: what a broker makes, leaves alone, and refuses to trust."""
+"""Files and sockets: what a broker creates, leaves alone, and refuses to trust."""
 
 import grp
 import os
@@ -29,7 +29,7 @@ def get(path, target="/health/live"):
 
 
 def watched(process):
-    """How many descriptors each epoll of a process watches: a reactor has one."""
+    """The number of descriptors that each epoll of a process watches; a reactor has one epoll."""
     counts = {}
     for number in os.listdir(f"/proc/{process}/fd"):
         try:
@@ -184,11 +184,11 @@ def test_a_data_directory_too_long_for_the_admin_socket_is_told_by_the_check_too
     assert run_control("config", "check", str(config)).returncode == 0
 
 
-# What is meant for people
+# Output for people
 
 
 def test_the_log_goes_into_no_file_when_its_output_is_closed(start_broker):
-    """Without this the log's first line was the content of `lock`, and the next ones followed."""
+    """Before, the first line of the log overwrote the content of `lock`."""
     broker = start_broker()
     broker.stop()
     child = subprocess.Popen(

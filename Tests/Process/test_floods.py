@@ -38,13 +38,13 @@ class Memory:
 
 
 def processor_time(broker):
-    """What the broker's threads have run so far, in nanoseconds."""
+    """The processor time of the broker's threads so far, in nanoseconds."""
     tasks = Path(f"/proc/{broker.process.pid}/task").glob("*/schedstat")
     return sum(int(task.read_text().split()[0]) for task in tasks)
 
 
 class Neighbour(threading.Thread):
-    """A client of the same reactor, which asks and is answered, all the time."""
+    """A client on the same reactor that sends requests all the time."""
 
     def __init__(self, broker):
         super().__init__(daemon=True)
@@ -70,7 +70,7 @@ class Neighbour(threading.Thread):
 
 
 def pour(connection, bytes_, count_answers):
-    """Sends and reads; returns what `count_answers` makes of all that came until the broker closed."""
+    """Sends and reads; returns the result of `count_answers` for everything received until the broker closed."""
     # One thread: an SSL object must not be read and written at once.
     received, left, end = bytearray(), memoryview(bytes_), time.monotonic() + 240
     connection.setblocking(False)
@@ -251,7 +251,7 @@ def test_a_flood_takes_no_more_memory_than_its_limits(kind):
 
 
 def send_what_is_taken(plain, bytes_):
-    """Sends until all is sent, or the broker ends it."""
+    """Sends everything, or stops when the broker closes."""
     try:
         plain.sendall(bytes_)
     except OSError:
@@ -259,7 +259,7 @@ def send_what_is_taken(plain, bytes_):
 
 
 def begin_message(websocket, count):
-    """A message of 1 MiB, of which only some bytes come."""
+    """Begins a message of 1 MiB, and sends only some bytes of it."""
     send_what_is_taken(websocket.plain, encode_frame(BINARY, bytes(MIB))[:14 + count])
 
 

@@ -1,4 +1,4 @@
-"""Garbage to every endpoint: each gets its proper error, and nobody else is harmed."""
+"""Garbage to every endpoint: each gets its proper error, and no other client is harmed."""
 
 import os
 import random

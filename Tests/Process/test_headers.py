@@ -1,4 +1,4 @@
-"""Contract §1: headers, reply topics and correlation go through every way in and out, and are kept with what is kept."""
+"""Contract §1: headers, reply topics and correlation pass through every endpoint, and are stored with the message."""
 
 import json
 

@@ -44,7 +44,7 @@ def test_the_readiness_probe_reaches_no_subscriber_and_keeps_nothing(start_broke
     for filter_ in filters:
         session.subscribe(filter_)
     published = broker.metrics()["broker_messages_published_total"]
-    # Rates of topics that are looked at during a probe show nothing of it either.
+    # Rates of topics do not count a probe either.
     watching = threading.Thread(target=lambda: shown.extend(broker.control_json("topics", "--seconds", "2")))
     shown = []
     watching.start()
@@ -197,7 +197,7 @@ def test_answers_and_errors_are_counted_alike_over_http_and_websocket(broker):
     assert grown['broker_errors_total{code="bad-topic"}'] == 3, grown
     assert grown['broker_errors_total{code="not-found"}'] == 2, grown
     classes = [grown[f'broker_http_responses_total{{class="{one}xx"}}'] for one in range(1, 5)]
-    # One more of the second kind is the look at the metrics before.
+    # The request for the metrics counts as one more of the second kind.
     assert classes == [1, 3, 1, 2], grown
 
 

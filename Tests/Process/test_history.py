@@ -1,4 +1,4 @@
-"""Contract §1, §3.4: history rules, `since` on every endpoint, gaps, and what a restart makes of it."""
+"""Contract §1, §3.4: history rules, `since` on every endpoint, gaps, and the effect of a restart."""
 
 import json
 
@@ -36,7 +36,7 @@ def collect(receive):
 
 
 class OverJSON:
-    """Resumes a filter, over each endpoint in its own way; `receive` gives objects, None at the end."""
+    """Resumes a filter over one endpoint; `receive` returns objects, and None at the end."""
 
     def __init__(self, broker, filter_, since):
         self.session = broker.session()
@@ -190,7 +190,7 @@ def test_what_may_be_lost_by_a_kill_is_told(broker):
     wait_until(lambda: any(mark.read_bytes()[:8]), "the note that everything is on disk")
     broker.publish("chat/a", "y")
     broker.kill()
-    # As a kill leaves it that comes before the next note.
+    # As after a kill before the next mark.
     mark.write_bytes(bytes(8) + mark.read_bytes()[8:])
     broker.start()
     _, gaps, position = collect(OverJSON(broker, "chat/#", sent).receive)
@@ -266,7 +266,7 @@ def test_a_long_history_comes_whole_at_the_readers_pace(start_broker):
         raise AssertionError(f"closed: {ended.close_frame}") from None
 
 
-# What comes of the history without a position
+# Requests for history without a position
 
 
 def over_json(broker, filter_, since):

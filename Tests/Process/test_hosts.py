@@ -147,7 +147,7 @@ def websocket_end(broker, path="/ws", host=None, subprotocols=(), **headers):
     ("http://app.localhost", "127.0.0.1:{port}"), ("http://[::1]:3000", "127.0.0.1:{port}"), ("https://localhost:5173", "localhost:{port}"),
 ])
 def test_a_page_of_this_machine_may_ask(broker, origin, host):
-    """A developer's page comes from a port of its own, and by any name of this machine."""
+    """A developer's page has its own port, and any name of this machine."""
     origin, host = origin.format(port=broker.port), host.format(port=broker.port)
     answer = ask(broker, host, "/t/a", "POST", Origin=origin)
     assert answer.status == 200 and answer.headers["Access-Control-Allow-Origin"] == origin
@@ -176,7 +176,7 @@ def test_the_same_origin_is_host_and_port(start_broker, origin, host, allowed):
 
 
 def test_a_page_that_came_by_plain_http_does_not_ask_over_tls(start_broker, tmp_path):
-    """An attacker on the way may have changed that page, which would then reach what TLS protects."""
+    """An attacker on the network path may have changed that page, which would then reach what TLS protects."""
     authority = Authority(tmp_path)
     mine = authority.sign("mine", "DNS:broker.example.com")
     port = free_port()
@@ -191,7 +191,7 @@ def test_a_page_that_came_by_plain_http_does_not_ask_over_tls(start_broker, tmp_
             connection.sendall(f"GET /t/a HTTP/1.1\r\nHost: {host}\r\n{field}Connection: close\r\n\r\n".encode())
             return int(connection.makefile("rb").readline().split()[1])
 
-    # A name of the certificate is one of the broker's.
+    # A name in the certificate is a name of the broker.
     assert status("broker.example.com") == status("BROKER.example.com:443") == status("localhost") == 404
     assert status("evil.test") == status(socket.gethostname()) == 421
     assert status("broker.example.com", "https://broker.example.com") == 404
@@ -201,7 +201,7 @@ def test_a_page_that_came_by_plain_http_does_not_ask_over_tls(start_broker, tmp_
 @pytest.mark.parametrize("path", ["/ws", "/t/a", "/s/a"])
 @pytest.mark.parametrize("offered", [(), ("broker.v1.json",), ("bearer.abc", "x.y")])
 def test_a_page_is_told_why_its_websocket_is_refused(broker, path, offered):
-    """A browser shows its page no other answer than 101: so it gets that, and the reason in the CLOSE."""
+    """A page sees no answer but 101, so it gets that, and the reason in the CLOSE."""
     websocket = broker.websocket(path, headers={"Origin": "https://evil.example"}, subprotocols=offered)
     assert websocket.subprotocol == (offered[-1] if offered else None)
     # No message comes before it, and none is published.
@@ -229,7 +229,7 @@ def test_a_refused_page_is_counted_and_logged_once(broker):
 
 
 def test_the_refusal_names_both_hosts(broker):
-    """What a proxy that puts its own name into Host does to pages."""
+    """The effect on pages of a proxy that puts its own name into Host."""
     answer = broker.http("POST", "/t/a", headers={"Origin": "https://chat.example.com"})
     message = answer.json["error"]["message"]
     assert "https://chat.example.com" in message and f"127.0.0.1:{broker.port}" in message and "proxy" in message

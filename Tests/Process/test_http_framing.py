@@ -1,4 +1,4 @@
-"""RFC 9112 against the broker itself: what is ambiguous is refused and closed, what is slow runs out of time.
+"""RFC 9112 against the broker itself: ambiguous requests are refused and closed, slow ones time out.
 
 The requests are those of the transport's own vectors, with paths that the broker has.
 """
@@ -50,7 +50,7 @@ def test_every_ambiguity_is_refused_and_closed(broker, bystander, request_, stat
             try:
                 plain.sendall(piece)
             except ConnectionError:
-                break  # What came first was enough.
+                break  # The first request was enough.
         answer = read_to_end(plain)
         head, _, body = answer.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 %d " % status), answer
@@ -85,7 +85,7 @@ def impatient(start_broker):
     (b"POST /t/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"a"),
 ])
 def test_who_dribbles_runs_out_of_time(impatient, beginning, drip):
-    """Sending byte by byte, or line by line, keeps no connection open: a time limit is for the whole."""
+    """Sending byte by byte, or line by line, does not keep a connection open: the time limit is for the whole."""
     plain = impatient.connect(timeout=0.02)
     plain.sendall(beginning)
     begun = time.monotonic()
@@ -106,7 +106,7 @@ def test_who_dribbles_runs_out_of_time(impatient, beginning, drip):
             pass
     else:
         raise AssertionError("still open")
-    # Lines without a request belong to nobody; a client that has begun one is told.
+    # Empty lines are not a request; a client that has begun one gets an answer.
     assert taken.startswith(b"HTTP/1.1 408 ") or beginning == b"\r\n" and taken == b"", taken
 
 
@@ -157,7 +157,7 @@ def test_a_body_that_nobody_reads_is_no_request(broker, request_line):
 @pytest.mark.parametrize("fields", [b"Sec-WebSocket-Version: 8\r\n", b"Origin: http://evil.example\r\nSec-WebSocket-Version: 13\r\n"],
                          ids=["version", "key"])
 def test_nothing_after_a_refused_upgrade_is_a_request(broker, fields):
-    """A proxy in between may take the connection for a tunnel by now."""
+    """A proxy in between may treat the connection as a tunnel by now."""
     with broker.connect() as plain:
         plain.sendall(b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + fields + b"\r\n" + HIDDEN)
         answer = read_to_end(plain)

@@ -11,7 +11,7 @@ PAGE = b"Host: localhost\r\nOrigin: http://localhost:3000\r\n"
 
 
 def head_of(broker, request, half_close=False):
-    """(status, headers) of the answer to what may be no whole request."""
+    """(status, headers) of the answer to a request, which may be incomplete."""
     with broker.connect() as plain:
         plain.sendall(request)
         if half_close:
@@ -89,7 +89,7 @@ def test_what_a_cache_may_keep(broker, method, path, cached):
     assert answer.headers["Cache-Control"] == cached
     assert "Origin" in answer.headers.get_all("Vary") and answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
-    # An origin of another listing must not have the answer of this one.
+    # Another origin must not get the cached answer for this one.
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 

@@ -283,7 +283,7 @@ def test_the_preflight_of_another_origin_is_forbidden(broker):
 
 
 def test_the_front_page_lets_nothing_run_but_its_file(broker):
-    """Injected scripts do not run, text does not become markup, no other page can frame it, and its forms lead nowhere."""
+    """Injected scripts do not run, text does not become markup, no other page can frame it, and its forms cannot be redirected."""
     answer = broker.http("GET", "/")
     assert answer.status == 200 and answer.headers.get_content_type() == "text/html"
     policy = dict(rule.strip().split(" ", 1) for rule in answer.headers["Content-Security-Policy"].split(";"))

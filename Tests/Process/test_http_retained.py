@@ -230,7 +230,7 @@ def test_a_large_value(broker):
 
 
 def test_a_counter_that_many_raise_by_condition_loses_nothing(start_broker):
-    """Read, then write with If-Match: of writers on several reactors each step is one writer's."""
+    """Read, then write with If-Match: with writers on several reactors, each step belongs to one writer."""
     broker = start_broker("reactors: { count: 3 }\n")
     broker.publish("counter", "0", "retain")
     raised = [0] * 6

@@ -30,7 +30,7 @@ def broker(start_broker):
 
 
 def event(broker, kind, **wanted):
-    """The event of that kind, when it is there."""
+    """The event of that kind, once there is one."""
     def found():
         return [one for one in broker.control_json("events", "--kind", kind)
                 if all(one.get(name) == value for name, value in wanted.items())]
@@ -165,7 +165,7 @@ def test_a_new_certificate_is_not_used(start_broker, tmp_path):
 
 
 def test_a_token_of_the_login_server_is_refused(start_broker):
-    """Everybody is turned away since this morning: the login server does not give its keys."""
+    """All clients have been refused since this morning: the login server does not serve its keys."""
     broker = start_broker("""
         access:
           anonymous: { publish: [], subscribe: [] }
@@ -180,19 +180,19 @@ def test_a_token_of_the_login_server_is_refused(start_broker):
 
 
 def test_a_user_that_was_added_is_not_known(start_broker, tmp_path):
-    """Somebody has edited the file by hand, and the broker holds the users of before."""
+    """The file was edited by hand, and the broker keeps the previous users."""
     harness = Harness(start_broker, tmp_path)
     with open(harness.file.path, "a") as file:
         file.write('{"user": "bob"\n')
     refused = event(harness.broker, "users")["refused"]
     place = re.search(r"access\.jsonl:\d+", refused)[0]
     assert place in said(harness.broker, "users", "list")
-    # The users of before are still let in.
+    # The previous users are still accepted.
     assert harness.broker.http("GET", "/t/news/a", headers=bearer(harness.device)).status == 404
 
 
 def test_everybody_was_disconnected(broker):
-    """All clients left with 1012: did it crash, or did somebody shut it down?"""
+    """All clients left with 1012: did the broker crash, or was it shut down?"""
     watch = [subprocess.Popen([BROKERCTL, "--socket", str(broker.admin_socket), verb, "--follow", *options],
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
              for verb, options in (("events", ["--kind", "drain,left"]), ("audit", []))]
@@ -207,7 +207,7 @@ def test_everybody_was_disconnected(broker):
     assert "admin.drain" in done
     assert "restart" in said(broker, "explain", "1012")
     assert broker.wait_for_exit() == 0
-    # What is left after the end: nobody answers, and the log of the service says "stopped" and not what broke.
+    # After the end no broker answers, and the log of the service says "stopped" and not why.
     assert broker.control("status").returncode == 2
     broker.start()
     assert broker.control_json("status")["uptimeSeconds"] < 60

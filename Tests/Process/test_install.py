@@ -15,7 +15,7 @@ def make_install(root, *variables):
 
 
 def libraries(program):
-    """The names of the shared libraries that a program is loaded with, and those that are not found."""
+    """The names of the shared libraries of a program, and of those that are not found."""
     listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True, timeout=START_DEADLINE).stdout
     names = {line.split()[0].split("/")[-1] for line in listed.splitlines()}
     return names, [line for line in listed.splitlines() if "not found" in line]

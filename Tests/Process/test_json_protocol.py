@@ -197,7 +197,7 @@ def test_every_mistake_has_its_code(broker, object_, code):
     answer = session.request(**object_)
     assert (answer["op"], answer["code"]) == ("error", code), answer
     assert answer["message"]
-    session.synchronise()  # a mistake costs nobody the connection
+    session.synchronise()  # a mistake does not end the connection
 
 
 @pytest.mark.parametrize(
@@ -355,7 +355,7 @@ def test_subscribing_again_brings_the_snapshot_again_and_no_doubles(broker):
 
 
 def test_the_seam_between_snapshot_and_live_loses_and_doubles_nothing(broker):
-    """While one client writes as fast as it can, others subscribe: each sees every topic rise without a hole."""
+    """While one client writes as fast as it can, others subscribe: each sees every topic rise without a gap."""
     topics, rounds = 20, 40
     writer = broker.session()
     for topic in range(topics):

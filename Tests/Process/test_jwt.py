@@ -1,4 +1,4 @@
-"""JSON Web Tokens: `brokerctl token` against PyJWT, in both directions, and with what must be refused by both."""
+"""JSON Web Tokens: `brokerctl token` against PyJWT, in both directions, and with tokens that both must refuse."""
 
 import base64
 import hmac
@@ -19,7 +19,7 @@ COUNT = 1000
 
 
 def random_claims(chance):
-    """Right claims, and others in all sorts of types."""
+    """Valid claims, and others of all types."""
     now = int(time.time())
     claims = {"iss": "login", "aud": chance.choice(["broker", ["broker"], ["other", "broker"]]), "sub": chance.choice(
         ["alice", "bob", "a/b", "é", "\U0001F600", "x" * 100]), "exp": now + chance.randint(600, 80_000), "iat": now - chance.randint(0, 60)}
@@ -34,7 +34,7 @@ def random_claims(chance):
 
 
 def check(keys, kind, tokens):
-    """What brokerctl says of each token: `valid USER` or `refused REASON`."""
+    """The verdict of brokerctl on each token: `valid USER` or `refused REASON`."""
     source = keys.files["oct"] if kind == "oct" else keys.set
     done = run_control(
         "token", "check", "--keys", source, "--iss", "login", "--aud", "broker", input="".join(f"{each}\n" for each in tokens).encode(),
@@ -102,7 +102,7 @@ def is_believed_by_pyjwt(keys, kind, names, token):
         try:
             jwt.decode(token, keys.verifying(name), algorithms=[name], audience="broker", issuer="login")
             return True
-        except Exception:  # Whatever PyJWT raises, it does not believe it.
+        except Exception:  # Whatever PyJWT raises, it does not accept the token.
             pass
     return False
 
@@ -125,13 +125,13 @@ def test_what_is_changed_is_refused_by_both(keys):
         for (token, other), line in zip(tokens, check(keys, kind, [other for _, other in tokens])):
             assert line.startswith("refused "), (line, other)
             refused += 1
-            # PyJWT overlooks bits that the last character of a part has too many of, and characters of another alphabet.
+            # PyJWT ignores surplus bits in the last character of a part, and characters of another alphabet.
             if is_believed_by_pyjwt(keys, kind, names, other):
                 assert decoded(other) == decoded(token)
     assert refused >= COUNT - 10
 
 
-# Headers that are tampered with
+# Manipulated headers
 
 
 def part(value):
@@ -154,7 +154,7 @@ class Attacker:
             "RSA": rsa.generate_private_key(65537, 2048), "P-256": ec.generate_private_key(ec.SECP256R1()),
             "P-384": ec.generate_private_key(ec.SECP384R1()), "Ed25519": ed25519.Ed25519PrivateKey.generate()}
         self.sets = {key["kid"]: key for key in self.own.public_set()}
-        # What a verifier that takes the algorithm from the header would take for a secret.
+        # The bytes that a verifier would use as a secret if it trusted the algorithm in the header.
         public = list(keys.public_set())
         self.known = [b"", b"\0", json.dumps({"keys": public}).encode(), *(json.dumps(key).encode() for key in public)]
         for key in keys.private.values():
@@ -162,7 +162,7 @@ class Attacker:
                 self.known.append(key.public_key().public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo))
 
     def header(self, header, kind, chance):
-        """A member changed, left out, or added; as text where a member is there twice."""
+        """A header with a member changed, left out, or added; as text if a member is duplicated."""
         other = chance.choice([
             *sorted(ALGORITHMS), "none", "None", "NONE", "", "ES512", "ES256K", "RSA-OAEP", "dir", header["alg"].lower(), 1, None, ["none"]])
         key = self.sets.get(kind, {"kty": "oct", "k": part("x" * 64)})
@@ -188,7 +188,7 @@ class Attacker:
         return changed
 
     def signature(self, message, signature, name, chance):
-        """The old one, none, one of the attacker's own, or a code made with what everybody knows."""
+        """The old signature, none, one by the attacker's key, or a code made with public data."""
         way = chance.randrange(4)
         if way == 0:
             return signature
@@ -209,12 +209,12 @@ class Attacker:
 
 
 def test_a_header_that_is_tampered_with_is_refused_by_both(keys):
-    """Whatever it says, without the key nobody signs what it says."""
+    """Whatever the header says, only the holder of the key can sign it."""
     chance, attacker = random.Random(4), Attacker(keys)
     for kind, names, count in groups(keys, chance):
         rights = list(made(keys, names, count, chance, kind))
         tokens = [attacker.token(right, name, kind, chance) for name, _, right in rights]
-        # Some changes change nothing, such as the algorithm for itself.
+        # Some changes have no effect, such as replacing the algorithm by itself.
         tokens = [token for token, (_, _, right) in zip(tokens, rights) if token != right]
         assert len(tokens) > count * 9 // 10
         for token, line in zip(tokens, check(keys, kind, tokens)):
@@ -223,7 +223,7 @@ def test_a_header_that_is_tampered_with_is_refused_by_both(keys):
 
 
 def test_what_the_key_itself_signs_is_believed_only_if_pyjwt_believes_it(keys):
-    """Headers that are changed and then signed by the right key: a login server's mistakes, or another's tokens."""
+    """Headers that are changed and then signed by the right key: mistakes of a login server, or tokens of another one."""
     chance, attacker = random.Random(5), Attacker(keys)
     outcomes = set()
     for kind, names, count in groups(keys, chance):
@@ -240,7 +240,7 @@ def test_what_the_key_itself_signs_is_believed_only_if_pyjwt_believes_it(keys):
             assert line == f"valid {claims['sub']}"
             assert is_believed_by_pyjwt(keys, kind, names, token), token
             header = json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))
-            # What it is believed by is what has signed it, and nothing else is asked for.
+            # It is accepted because of its signature, and nothing else is fetched.
             assert header["alg"] == name and not {"crit", "b64", "zip", "jwk", "jku", "x5u", "x5c"} & set(header)
             assert header.get("typ", "JWT").lower() in ("jwt", "at+jwt") and (kind == "oct" or header.get("kid") in (None, kind))
     assert outcomes == {"valid", "refused"}

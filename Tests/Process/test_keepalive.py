@@ -85,7 +85,7 @@ def test_a_busy_sender_is_not_asked(start_broker):
 
 
 def test_a_stopped_process_is_evicted_with_its_subscriptions(broker):
-    """SIGSTOP: the kernel goes on acknowledging for the process, so only PING can tell."""
+    """SIGSTOP: the kernel continues to acknowledge for the process, so only PING can tell."""
     program = (
         "import asyncio, websockets\n"
         "async def main():\n"

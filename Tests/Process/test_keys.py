@@ -1,4 +1,4 @@
-"""Contract §1: a publish with a key is taken once within the window, on every way in, across a restart for stored ones."""
+"""Contract §1: a publication with a key counts once within the window, over every endpoint, and across a restart if it is stored."""
 
 import json
 

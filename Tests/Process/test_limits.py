@@ -1,4 +1,4 @@
-"""Contract §6 `limits`, §3.5, §3.6: every limit, just met and just exceeded; what is refused harms nobody else."""
+"""Contract §6 `limits`, §3.5, §3.6: every limit, just met and just exceeded; refusals harm no other client."""
 
 import base64
 import os
@@ -340,7 +340,7 @@ def test_a_chunk_beyond_the_limit_is_refused_by_its_size_alone(start_broker):
 
 
 def test_what_waits_too_long_is_closed_too(start_broker):
-    """The bytes are well within `pending`, but nobody has taken any of them for `pending_age`."""
+    """The bytes are well within `pending`, but none was read for `pending_age`."""
     broker = start_broker("limits: { pending: 64MiB, pending_age: 1s }\n")
     slow = Slow(broker, "/t/stuck")
     for _ in range(40):
@@ -355,7 +355,7 @@ def test_what_waits_too_long_is_closed_too(start_broker):
 
 
 def test_a_snapshot_larger_than_pending_arrives_whole(start_broker):
-    """Reading the store keeps to the pace of the reader; it is no slow reader for that."""
+    """The store is read at the pace of the reader, which does not make it a slow reader."""
     broker = start_broker("limits: { pending: 256KiB }\n")
     for number in range(64):
         broker.publish(f"album/{number}", os.urandom(64 * 1024), "retain", {"Content-Type": "image/png"})

@@ -1,4 +1,4 @@
-"""`brokerctl log level` and `brokerctl reload`: what holds now, and what waits."""
+"""`brokerctl log level` and `brokerctl reload`: what is in force now, and what waits."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A broker that believes the JSON Web Tokens of a login server."""
+"""A broker that accepts the JSON Web Tokens of a login server."""
 
 import http.server
 import json
@@ -95,7 +95,7 @@ def test_a_broker_believes_a_login_server(keys, login):
     assert allows(login, "sensors/alice/x", token)
     assert published(login, "sensors/bob/x", token) == 403
     assert allows(login, "tenants/t1/x", token) and published(login, "tenants/t2/x", token) == 403
-    # What it carries, as far as its issuer may grant it.
+    # The token's own rights, as far as its issuer may grant them.
     assert allows(login, "t/a/x", token) and published(login, "u/x", token) == 403
     assert published(login, "t/a/x", signed(keys, exp=int(time.time()) - 100)) == 401
     assert published(login, "t/a/x", token[:-2]) == 401
@@ -107,7 +107,7 @@ def test_a_broker_believes_a_login_server(keys, login):
 
 
 def test_a_name_that_placeholders_do_not_take_is_told_to_administrators(keys, login):
-    """Like `a/+`: it authenticates, and rules with `{user}` are as if they were not there."""
+    """A name like `a/+` authenticates, but rules with `{user}` do not apply."""
     rules = {"realm_access": {"roles": ["sensor"]}, "tenant": "t1"}
     for name in ("a/+", "a/+", "bob"):
         token = signed(keys, sub=name, **rules)
@@ -121,13 +121,13 @@ def test_a_name_that_placeholders_do_not_take_is_told_to_administrators(keys, lo
 
 
 def test_a_token_by_a_new_key_is_believed_at_once(keys, login):
-    # Those that it fetches when it starts.
+    # The keys that it fetches at the start.
     wait_until(lambda: allows(login, "t/x", signed(keys, broker={"publish": ["t/#"]})), "the keys to be there")
     login.keys = [key for key in keys.public_set() if key["kid"] == "Ed25519"]
     token = signed(keys, "EdDSA", "Ed25519", broker={"publish": ["t/#"]})
     assert allows(login, "t/x", token)
     asked = login.count
-    # Nobody can make the broker ask again and again.
+    # No client can make the broker fetch again and again.
     for number in range(20):
         assert published(login, "t/x", signed(keys, "ES256", f"none{number}")) == 401
     assert login.count == asked
@@ -138,7 +138,7 @@ def test_a_token_by_a_key_that_cannot_be_fetched_is_not_called_wrong(keys, login
     wait_until(lambda: allows(login, "t/x", known), "the keys to be there")
     login.keys = []
     assert published(login, "t/x", signed(keys, "EdDSA", "Ed25519")) == 503
-    # Also while it does not ask again; what is known stays right.
+    # Also while it does not fetch again; known tokens stay valid.
     assert published(login, "t/x", signed(keys, "EdDSA", "Ed25519", jti="2")) == 503
     assert published(login, "t/x", signed(keys, broker={"publish": ["t/#"]}, jti="3")) == 200
 
@@ -171,7 +171,7 @@ def test_reloads_leave_no_threads(keys, start_broker):
 
 
 def stacks(broker):
-    """How many stacks of threads there are: with Debian's limits each has 8 MiB, and a page that nobody may touch below it."""
+    """The number of thread stacks: with Debian's limits each has 8 MiB, with a guard page below it."""
     lines = Path(f"/proc/{broker.process.pid}/maps").read_text().splitlines()
     places = [[int(each, 16) for each in line.split()[0].split("-")] for line in lines]
     return sum(high - low == 8 << 20 for low, high in places)
@@ -185,7 +185,7 @@ def test_reloads_leave_no_stacks_of_threads_that_fetched(keys, login):
         login.broker.send_signal(signal.SIGHUP)
         login.broker.wait_for_line("settings reloaded", since=since)
     threads = len(list(Path(f"/proc/{login.broker.process.pid}/task").iterdir()))
-    # The C library keeps 40 MiB of those that have ended, for new threads.
+    # The C library keeps 40 MiB of ended stacks for new threads.
     assert stacks(login.broker) <= threads + 5
 
 
@@ -209,7 +209,7 @@ def test_the_broker_checks_a_json_web_token(keys, login):
 
 
 def test_keys_that_change_while_many_come_back(keys, login):
-    """All 1,000 get in by one look at the new keys, and what the old key let in ends."""
+    """One fetch of the new keys admits all 1,000 clients, and those of the old key end."""
     old = login.broker.session(subprotocols=["broker.v1.json", f"bearer.{signed(keys)}"])
     asked = login.count
     login.keys = [key for key in keys.public_set() if key["kid"] == "Ed25519"]

@@ -1,4 +1,4 @@
-"""The manual page and the completion of words: made of the verbs themselves, with names from the broker."""
+"""The manual page and the completions: made from the verbs themselves, with names from the broker."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def test_names_come_from_the_broker(broker):
 
 @pytest.mark.parametrize("evil", ["$(id)", "`id`", "a b", "a;b", "a'b", 'a"b', "a\\b", "-rf", "a|b", "a&b", "a>b", "~root", "a*b", "é", "a{b,c}"])
 def test_a_name_that_a_shell_would_expand_is_left_out(broker, evil):
-    """Else a publisher would run commands on the machine of an operator that presses Tab."""
+    """Otherwise a publisher could run commands on the machine of an operator that presses Tab."""
     broker.publish(evil, "x", "retain")
     broker.publish("plain", "x", "retain")
     assert broker.control("complete", "topics").stdout == b"plain\n"

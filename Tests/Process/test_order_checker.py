@@ -1,7 +1,7 @@
 """Contract §1 as a whole: random publishers, readers on every endpoint that leave and come back, and kill -9.
 
-A reader must know everything that was published under its filter since it first came: each message once, in rising seq. What
-is missing must lie in a gap that was announced, and nothing that was acknowledged as stored may be missing. A seed that fails is the report.
+A reader must know everything that was published under its filter since it first came: each message once, in rising seq. Missing
+messages must lie in an announced gap, and none that was acknowledged as stored may be missing. A seed that fails is the report.
 """
 
 import http.client
@@ -62,7 +62,7 @@ class Publisher(threading.Thread):
 
 
 class Reader(threading.Thread):
-    """One connection after the other over one endpoint, each from where the last one ended."""
+    """One connection after the other over one endpoint, each resuming where the last one ended."""
 
     def __init__(self, broker, filter_, way):
         super().__init__(daemon=True)

@@ -25,7 +25,7 @@ def start_broker_with(start_broker, compression):
 
 
 def run_node(script, *arguments):
-    """Debian's node-ws; its modules are in no place where node looks by itself."""
+    """Runs Debian's node-ws; node does not look for its modules by default."""
     done = subprocess.run(
         ["node", PEERS / script, *arguments], env={**os.environ, "NODE_PATH": "/usr/share/nodejs"},
         capture_output=True, text=True, timeout=60)

@@ -23,7 +23,7 @@ def compression_of(name):
 
 
 async def run_client(url, *arguments):
-    """The client to its end; returns what it says."""
+    """Runs the client to its end; returns its output."""
     process = await asyncio.create_subprocess_exec(
         ECHO_CLIENT, url, *arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
@@ -35,7 +35,7 @@ async def run_client(url, *arguments):
 
 
 async def serve_websockets(handler, arguments=(), scheme="ws", **options):
-    """Runs the client with a server of `websockets`; returns what it says, after the handler has ended well."""
+    """Runs the client with a server of `websockets`; returns its output, after the handler has ended without an error."""
     done = asyncio.get_running_loop().create_future()
 
     async def handle(socket, path=None):

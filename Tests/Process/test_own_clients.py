@@ -1,4 +1,4 @@
-"""client.js in a real browser and broker.py, by one programme: over crashes, restarts and tokens, every message once."""
+"""client.js in a real browser and broker.py, with the same tests: every message once, across crashes, restarts and tokens."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ def client(request):
 
 @pytest.fixture(params=["chromium", "firefox", "python"])
 def everyone(request, tmp_path):
-    """The client in each of the programs that it is for; a Firefox of its own."""
+    """The client in each supported program, with a separate Firefox."""
     firefox = Firefox(tmp_path) if request.param == "firefox" else None
     client = PythonClient() if request.param == "python" else PageClient(firefox or request.getfixturevalue("chromium"))
     yield client
@@ -110,7 +110,7 @@ def test_what_is_published_without_a_connection_is_sent_later(start_broker, clie
 
 
 def test_a_publication_without_a_key_is_not_sent_twice(start_broker, client):
-    """Its client is told that nobody knows whether it has arrived."""
+    """Its client is told that its fate is unknown."""
     broker = start_broker(HISTORY)
     client.start(broker)
     until_open(client)
@@ -147,7 +147,7 @@ def test_values_are_right_after_an_absence(start_broker, everyone):
 
 
 def test_a_whiteboard_ends_with_the_latest_of_each_shape(start_broker, everyone):
-    """A client that is too slow for all strokes skips some, and is told of each; the picture is right in the end."""
+    """A client that is too slow for all strokes skips some, and is told; the final picture is right."""
     broker, client = start_broker("limits: { pending: 64KiB, unsent_in_kernel: 16KiB }\n"), everyone
     client.start(broker)
     client.subscribe("board", "board/+", slow="latest")
@@ -214,7 +214,7 @@ def test_a_refused_filter_does_not_disturb_the_others(start_broker, client):
 
 
 class TakesBack:
-    """A broker that takes the right to a filter back while its snapshot comes."""
+    """A broker that revokes the right to a filter while its snapshot is being sent."""
 
     def __init__(self):
         self.loop, self.port, self.asked = asyncio.new_event_loop(), None, []
@@ -292,7 +292,7 @@ def test_requests_are_answered(broker, client):
 
 
 def test_a_presence_comes_back_with_its_client(start_broker, everyone):
-    """And goes with it: a member list without a line of code."""
+    """And is removed with it: a member list without further code."""
     broker, client = start_broker(), everyone
     client.start(broker)
     client.appear("who/ann", {"name": "Ann"})
@@ -318,7 +318,7 @@ access:
 
 @pytest.fixture
 def guarded(start_broker, tmp_path):
-    """A broker that wants tokens, and what makes them."""
+    """A broker that requires tokens, and a function that makes them."""
     secret = tmp_path / "secret"
     secret.write_bytes(b"s" * 32)
     secret.chmod(0o600)
@@ -334,7 +334,7 @@ def guarded(start_broker, tmp_path):
 
 
 def test_a_token_is_renewed_and_replaced(guarded, client):
-    """In time, without a loss; and once more when the broker refuses the one in use."""
+    """In time, without a loss; and again when the broker refuses the present one."""
     broker, token = guarded
     client.start(broker, lambda: [token(5), token(600, jti="second"), token(600)])
     client.subscribe("news", "news/#")
@@ -369,7 +369,7 @@ def test_a_wrong_token_ends_it(guarded, client):
 
 
 def test_a_sleeper_notices_that_the_broker_is_gone(broker, chromium):
-    """A connection that is dead without a word: found when the page is shown again, by an answer that does not come."""
+    """A silently dead connection is detected when the page is shown again, because no answer arrives."""
     client = PageClient(chromium)
     client.start(broker)
     client.subscribe("a", "a")
@@ -404,7 +404,7 @@ def test_a_tab_that_slept_through_a_restart_misses_nothing(start_broker, chromiu
 
 
 def test_a_network_that_is_gone_for_a_while_costs_nothing(start_broker, tmp_path):
-    """In a network of its own, whose only link is cut: no connection ends, and nothing comes."""
+    """In a separate network whose only link is cut: no connection ends, and nothing arrives."""
     broker = start_broker(HISTORY, wrapper=["unshare", "-Urn", "sh", "-c", 'ip link set lo up && exec "$0" "$@"'])
     inside = ["nsenter", "-t", str(broker.process.pid), "-U", "--preserve-credentials", "-n"]
     browser = Chromium(tmp_path, wrapper=inside)

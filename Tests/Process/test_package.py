@@ -1,4 +1,4 @@
-"""What `make deb` packs."""
+"""The package that `make deb` makes."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Contract §3.2: broker.v1.msgpack, the same objects in MessagePack, with bytes as they are."""
+"""Contract §3.2: broker.v1.msgpack, the same objects in MessagePack, with unencoded bytes."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""RFC 6455 §5, §7, §8 against the real process: each violation gets its close code, and nobody else notices."""
+"""RFC 6455 §5, §7, §8 against the real process: each violation gets its close code, and no other client notices."""
 
 import os
 import struct
@@ -103,7 +103,7 @@ def test_a_connection_that_breaks_off_in_a_message_publishes_nothing(broker, bys
 
 @pytest.mark.parametrize("size", [1 << 20, (1 << 20) + 1])
 def test_a_header_alone_allocates_and_decides(broker, size):
-    """What is announced too large is refused from its header; what is just small enough is waited for."""
+    """A frame that is announced too large is refused from its header; the broker waits for one that is just small enough."""
     websocket = broker.websocket("/t/announced")
     websocket.send_bytes(struct.pack("!BBQ", 0x82, 0xFF, size) + os.urandom(4))
     if size > 1 << 20:

@@ -1,4 +1,4 @@
-"""docs/proxies.md: what its snippets promise, through each of the proxies."""
+"""docs/proxies.md: the promises of its snippets, through each of the proxies."""
 
 import http.client
 import json
@@ -91,7 +91,7 @@ def test_followers_get_each_message_as_it_comes(served, proxy, accept):
     follower.close()
 
     def is_forgotten():
-        # Apache finds out by the next message.
+        # Apache notices it with the next message.
         served.publish("live/x", "anybody?")
         return served.metrics()["broker_clients"] == 0
 
@@ -125,7 +125,7 @@ def test_pages_of_others_are_told_why_not(served, proxy):
 def test_a_name_that_is_not_listed_is_misdirected(served, start_broker, tmp_path):
     unknown = start_broker()
     with proxies.HAProxy(tmp_path / "proxy", unknown.port) as proxy:
-        # HAProxy sends nothing to a broker before it has found it ready.
+        # HAProxy sends nothing to a broker before it has found the broker ready.
         answer = wait_until(lambda: (found := ask(proxy, "GET", "/t/a")).status != 503 and found, "the broker to be found ready")
         assert answer.status == 421 and NAME in answer.json["error"]["message"]
 
@@ -148,7 +148,7 @@ def test_nginx_as_it_is_does_what_http_1_0_can(served, tmp_path):
 
 
 def test_a_request_is_not_hidden_in_the_body_of_another(served, tmp_path):
-    """nginx lets GET through and nothing else; what GET carries stays a body."""
+    """nginx passes only GET; the content of a GET remains a body."""
     class Strict(proxies.Nginx):
         def snippet(self):
             return proxies.put(super().snippet(), ("location / {", "location / {\nlimit_except GET { deny all; }"))
@@ -158,7 +158,7 @@ def test_a_request_is_not_hidden_in_the_body_of_another(served, tmp_path):
         assert ask(proxy, "POST", "/t/hidden", "x").status == 403
         for method, path in [("GET", "/s/a?poll=1"), ("HEAD", "/s/a"), ("GET", "/t/a"), ("GET", "/ws")]:
             ask(proxy, method, path, hidden)
-            # On the connection that the other was kept on, if it was.
+            # On the other request's connection, if that was kept.
             assert ask(proxy, "GET", "/health/live").json["status"] == "ok"
     assert served.retained("hidden").status == 404
 

@@ -145,7 +145,7 @@ def test_bad_usage_of_pub(broker, arguments, advice):
     assert advice in done(broker.control("pub", *arguments), 64)
 
 
-# What is done with messages
+# Handling of messages
 
 
 def test_a_format(broker):
@@ -249,7 +249,7 @@ def test_it_comes_back_and_misses_nothing(start_broker, follow, how, verb):
         read(10 * round_ + 5)
         getattr(broker, how)()
         broker.start()
-        # These come before it does.
+        # These arrive before it.
         for number in range(5, 10):
             broker.publish("h/a", str(10 * round_ + number))
         read(10 * round_ + 10)

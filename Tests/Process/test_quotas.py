@@ -1,4 +1,4 @@
-"""access.md §10: what one address may use up, beside clients of other addresses that must not notice."""
+"""access.md §10: what one address may use, next to clients of other addresses that must not notice."""
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -147,7 +147,7 @@ def test_what_was_right_once_is_no_guess(start_broker, tmp_path):
     expired = harness.token("device7", lifetime=-10)
     harness.rewrite()
     assert {get(harness, "127.0.0.2", bearer(expired)) for _ in range(10)} == {401}
-    # A page of another site can have this sent by all who look at it.
+    # A page of another site can make the browsers of all its visitors send this.
     image = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
     path = "/t/news/a?token=" + wrong(harness.device)
     assert {get(harness, "127.0.0.2", image, path) for _ in range(10)} == {401}
@@ -155,7 +155,7 @@ def test_what_was_right_once_is_no_guess(start_broker, tmp_path):
 
 
 def test_a_thousand_guessers_lock_nobody_out(start_broker, tmp_path):
-    """From 1,000 addresses passwords of one user are tried; the user gets in, and strangers have few tries of it."""
+    """Passwords of one user are tried from 1,000 addresses; the user can log in, and strangers have few attempts."""
     harness = Harness(start_broker, tmp_path, limits="authentication_failures: 3/m, per_address: { new_connections: unlimited }")
     harness.file.entries[0]["password"] = password_hash("correct horse", logarithm=4)
     harness.rewrite()
@@ -167,10 +167,10 @@ def test_a_thousand_guessers_lock_nobody_out(start_broker, tmp_path):
         guesses = [pool.submit(guess, number) for number in range(1000)]
         assert {get(harness, "127.1.0.1", right) for _ in range(50)} == {404}
         statuses = [one.result() for one in guesses]
-    # One of ten is the user's own, and some are given back while this takes its time.
+    # One of the ten is the user's own, and some attempts are refilled meanwhile.
     assert statuses.count(401) < 100 and statuses.count(401) + statuses.count(429) == 1000
     assert get(harness, "127.1.0.1", right) == 404
-    # One who does not exist is no different.
+    # An unknown user is treated alike.
     assert 429 in [get(harness, f"127.3.0.{number}", basic("nobody", f"guess {number}")) for number in range(1, 100)]
 
 
@@ -184,7 +184,7 @@ def test_a_blocked_address_lets_in_those_that_are_known(start_broker, tmp_path):
         before = guess()
         answers = [get(harness, "127.0.0.2", headers) for headers in (right, bearer(harness.editor))]
         if before == guess() == 429:
-            # All of that was during a block.
+            # All of that happened during a block.
             assert answers == [404, 404]
             return
     raise AssertionError("the address was never blocked")

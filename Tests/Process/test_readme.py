@@ -22,7 +22,7 @@ def reader(broker, tmp_path):
     (broker.directory / ".build").symlink_to(REPOSITORY / ".build")
 
     def run(line, until=None):
-        """What the line prints; a line that continues is interrupted when it has printed `until`."""
+        """The output of a line; a line that does not end is interrupted when it has printed `until`."""
         line = line.replace("127.0.0.1:8080", f"127.0.0.1:{broker.port}").replace("/tmp/", f"{tmp_path}/")
         shell = subprocess.Popen(
             ["bash", "-c", line], cwd=broker.directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -52,7 +52,7 @@ def test_the_two_commands_come_first():
     assert [command.split("#")[0].strip() for command in COMMANDS[:2]] == ["make run", "make test"]
 
 
-# A part of a line of the tour, and what the reader then sees.
+# A part of a line of the tour, and its expected output.
 SEEN = [
     ("curl -d 'hello'", '{"seq":1,"stored":false}'), ("curl -X PUT", '"stored":true}'), ("curl -i", "\r\n\r\n21.5"),
     ("curl -N", '"data":21.5'), ("brokerctl sub", "tour/hello hello"), ("brokerctl pub", ""),
@@ -63,7 +63,7 @@ SEEN = [
 
 
 def test_the_tour_works_as_it_is_written(broker, reader):
-    """In the README's order; what one line publishes the next ones read."""
+    """In the README's order: later lines read what earlier ones have published."""
     tour = [line for line in COMMANDS[2:] if line.startswith(("curl", ".build/release/brokerctl", "echo", "make run"))]
     assert [part in line for line, (part, _) in zip(tour, SEEN, strict=True)] == [True] * len(SEEN)
     for line, (part, seen) in zip(tour, SEEN):
@@ -73,7 +73,7 @@ def test_the_tour_works_as_it_is_written(broker, reader):
             broker.start()
             continue
         if part == "brokerctl sub":
-            # What it prints comes with the next line of the tour.
+            # Its output comes with the next line of the tour.
             broker.publish("tour/hello", "hello again", "retain")
         goes_on = part in ("curl -N", "brokerctl sub")
         printed = reader(line, until=seen if goes_on else None)

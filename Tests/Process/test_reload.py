@@ -21,7 +21,7 @@ def test_new_limits_hold_without_a_restart(start_broker):
 
 
 def test_a_rate_that_is_lifted_reaches_the_connected(start_broker):
-    """By WebSocket and on an HTTP connection that stays open: both had a bucket of the old rate."""
+    """Over a WebSocket and on a kept HTTP connection: both had a bucket of the old rate."""
     broker = start_broker("limits: { publish_rate: 1 }\n")
     session = broker.session()
     http_client = http.client.HTTPConnection("127.0.0.1", broker.port, timeout=60)
@@ -51,7 +51,7 @@ def test_a_limit_on_messages_reaches_the_connected(start_broker):
     broker.config_file.write_text("limits: { message: 300KiB }\n")
     broker.send_signal(signal.SIGHUP)
     broker.wait_for_line("settings reloaded")
-    # Each reactor takes the settings over in a turn of its own.
+    # Each reactor adopts the settings in its own turn.
     socket_.synchronise()
     session.subscribe("a")
     socket_.send_text("x" * (200 << 10))
@@ -59,7 +59,7 @@ def test_a_limit_on_messages_reaches_the_connected(start_broker):
 
 
 def test_the_limits_of_http_reach_the_connected(start_broker):
-    """On a connection that is open: a longer head, more time between requests, heartbeats of a follower."""
+    """On an open connection: a longer head, more time between requests, heartbeats of a follower."""
     broker = start_broker("limits: { request_head: 4KiB, idle_timeout: 5s }\nkeepalive: { interval: 60s }\n")
     kept = http.client.HTTPConnection("127.0.0.1", broker.port, timeout=60)
 
@@ -83,7 +83,7 @@ def test_the_limits_of_http_reach_the_connected(start_broker):
 
 
 def test_what_needs_a_restart_is_named_until_there_is_one(start_broker):
-    """A second reload compares with what the broker runs with, not with what was read last."""
+    """A second reload compares with the settings in force, not with those read last."""
     broker = start_broker("limits: { message: 100KiB }\n")
     broker.config_file.write_text("limits: { message: 200KiB }\nstore: { views: 7 }\nreactors: { count: 3 }\n")
     for number in range(2):
@@ -113,7 +113,7 @@ def take_over(broker, config):
 
 
 def test_rights_that_are_taken_away_end_at_once(start_broker):
-    """When the log says so, nothing that is denied by now is taken or delivered, whatever the way in."""
+    """From the log line on, nothing denied is accepted or delivered, over any endpoint."""
     broker = start_broker("reactors: { count: 2 }\n")
     session, topic_socket = broker.session(), broker.topic_socket("out/a")
     subscription, other = broker.subscription_socket("out/#"), broker.subscription_socket("in/#")

@@ -12,12 +12,12 @@ from deadlines import ANSWER_DEADLINE, wait_until
 
 @pytest.fixture
 def other(start_broker):
-    """Where records are replayed."""
+    """A broker on which records are replayed."""
     return start_broker()
 
 
 def record(broker, file, count, publish, *arguments):
-    """Records so many messages of `publish`."""
+    """Records this many messages of `publish`."""
     with file.open("wb") as output:
         child = subprocess.Popen(
             [BROKERCTL, "--socket", str(broker.admin_socket), "record", "#", "--count", str(count), *arguments],
@@ -58,7 +58,7 @@ def test_retained_values_come_first_and_are_retained_again(broker, other, tmp_pa
     broker.publish("kept", bytes(range(256)), "retain", {"Content-Type": "image/png"})
     recorded = record(broker, tmp_path / "r.jsonl", 2, lambda: broker.publish("live", "x"))
     assert [(line["topic"], line.get("retained", False)) for line in recorded] == [("kept", True), ("live", False)]
-    # An old value is not waited for.
+    # There is no pause for an old value.
     begin = time.monotonic()
     assert other.control_json("replay", str(tmp_path / "r.jsonl")) == {"published": 2}
     assert time.monotonic() - begin < ANSWER_DEADLINE

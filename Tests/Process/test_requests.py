@@ -1,4 +1,4 @@
-"""Contract §2, §3.1: a request waits for one reply, which comes to nobody else."""
+"""Contract §2, §3.1: a request waits for one reply, which no other client gets."""
 
 import json
 import signal
@@ -37,7 +37,7 @@ class Replier(threading.Thread):
 
 
 def request(session, **members):
-    """The answer to the publication, and what comes of it as a request."""
+    """The answer to the publication, and the outcome of the request."""
     session.send(op="publish", id="r", topic="service", reply=True, **members)
     answers = [session.receive()]
     if answers[0]["op"] == "ok":
@@ -55,7 +55,7 @@ def test_a_reply_comes_to_the_client_that_has_asked(broker):
     assert reply["op"] == "reply" and reply["data"] == {"sum": 3} and reply["seq"] == 2
     assert (reply["headers"], reply["correlation"]) == ({"x": "y"}, "c")
     assert replier.requests[0]["correlation"] == "c"
-    # The second one has nowhere to go, and nobody else sees either.
+    # The second reply is dropped, and no other client sees either.
     session.publish("after", 1)
     assert [other.expect("message")["topic"] for _ in range(2)] == ["service", "after"]
     assert broker.metrics()["broker_requests_total"] == 1 and broker.metrics()["broker_requests_waiting"] == 0
@@ -143,7 +143,7 @@ def test_requests_are_bounded_and_go_with_their_client(start_broker):
     with broker.connect() as connection:
         connection.sendall(b"POST /t/service?reply=60s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\n\r\nx")
         wait_until(lambda: broker.metrics()["broker_requests_waiting"] == 2, "the request over HTTP")
-        # It is reset: one that only ends what it sends still waits for its answer.
+        # The connection is reset: a client that only closes its sending side still waits for its answer.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     wait_until(lambda: broker.metrics()["broker_requests_waiting"] == 1, "the request to go with its connection")
 

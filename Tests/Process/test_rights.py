@@ -1,4 +1,4 @@
-"""access.md §13, "Rights": nothing is read, written or learnt by another way than the one that is refused."""
+"""access.md §13, "Rights": nothing can be read, written or learnt in a way other than the refused one."""
 
 import json
 
@@ -30,7 +30,7 @@ class Rights:
         self.broker = start_broker(CONFIG, directory=directory)
 
     def reload(self, old, new):
-        """Other rules, which hold when this returns."""
+        """Loads other rules, which are in force when this returns."""
         assert old in CONFIG
         self.broker.config_file.write_text(CONFIG.replace(old, new))
         assert self.broker.control("reload").returncode == 0
@@ -99,7 +99,7 @@ def test_a_topic_socket_ends_with_the_right_to_read(rights):
 
 
 def test_a_topic_socket_without_the_right_to_write_is_told_so(rights):
-    """The message is refused; what others publish goes on."""
+    """The message is refused; messages of others still arrive."""
     socket = rights.broker.topic_socket("b/x", headers=rights.reader)
     socket.synchronise()
     rights.reload('publish: ["many/#", "b/#"]', 'publish: ["many/#"]')
@@ -130,5 +130,5 @@ def test_a_snapshot_ends_where_its_right_does(rights):
     while (one := session.receive())["op"] == "message":
         received += 1
     assert one["op"] == "revoked" and one["filter"] == "many/#" and received < count
-    # Nothing of it comes afterwards, neither values nor the mark of their end.
+    # Nothing arrives afterwards, neither values nor the marker of their end.
     assert session.request(op="ping")["op"] == "pong" and not session.waiting

@@ -1,4 +1,4 @@
-"""access.md §13: nothing that the broker writes has a secret in it, whatever door it came by and whether it was right."""
+"""access.md §13: nothing that the broker writes contains a secret, however it was presented and whether it was right."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ access:
 
 
 class Keeper:
-    """Remembers all that was secret, and all that was answered."""
+    """Remembers all secrets, and all answers."""
 
     def __init__(self, start_broker, tmp_path):
         self.secrets = []
@@ -72,7 +72,7 @@ class Keeper:
         self.written.append(f"{answer.status} {answer.headers} {answer.body.decode(errors='replace')}")
 
     def websocket(self, path, **options):
-        """One that is open, or its refusal; what it says is kept."""
+        """An open WebSocket, or its refusal; the answer is kept."""
         try:
             socket = self.broker.websocket(path, **options)
         except RefusedHandshake as refused:
@@ -95,7 +95,7 @@ class Keeper:
         self.written.append((done.stdout + done.stderr).decode())
 
     def found(self):
-        """The secrets that stand somewhere."""
+        """The secrets that were found."""
         everything = "\n".join(self.written + self.broker.lines)
         return [secret for secret in self.secrets if secret in everything]
 
@@ -174,7 +174,7 @@ def test_the_configuration_is_shown_without_its_secrets(keeper):
 
 
 def test_a_mistake_in_the_file_of_users_is_told_without_the_line(keeper):
-    """A person writes the password, the hash or the token itself where another belongs."""
+    """The password, the hash or the token itself is written in the wrong place."""
     secret = keeper.secret("Zq4mistaken7secret2Zq4mistaken7secret2Zq4")
     made = password_hash(secret)
     keeper.secret(made.rsplit("$", 1)[1])

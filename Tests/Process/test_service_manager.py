@@ -10,7 +10,7 @@ from deadlines import ANSWER_DEADLINE
 
 @contextlib.contextmanager
 def manager(place):
-    """A socket as systemd has it; yields a function that reads the next datagram's lines, but for signs of life."""
+    """A socket like systemd's; yields a function that reads the lines of the next datagram, without signs of life."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind("\0" + place[1:] if place.startswith("@") else place)
         listening.settimeout(ANSWER_DEADLINE)

@@ -1,4 +1,4 @@
-"""access.md §4: a person logs in at a page of the broker, and the page comes by a cookie from then on."""
+"""access.md §4: a person logs in at a page of the broker, and the page uses a cookie from then on."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def test_a_login_gives_a_cookie_and_names_the_user(harness):
 
 @pytest.mark.parametrize("origin", [None, "null", "http://127.0.0.1:1", "http://localhost:PORT", "https://evil.test"])
 def test_another_page_logs_nobody_in(harness, origin):
-    """A form of an attacker's would log its reader in as the attacker."""
+    """An attacker's form would log the visitor in as the attacker."""
     headers = {"Origin": origin.replace("PORT", str(harness.broker.port))} if origin else {}
     answer = harness.broker.http(
         "POST", "/session", body='{"user":"alice","password":"correct horse"}',
@@ -98,7 +98,7 @@ def test_the_cookie_counts_for_pages_of_this_broker_only(harness, page):
         assert harness.broker.http("GET", "/t/news/a", headers=cookie | headers).status == 401
     assert harness.broker.http("GET", "/t/news/a", headers=cookie | {"Sec-Fetch-Site": "same-origin"}).status == 404
     assert harness.broker.http("GET", "/t/news/a", headers=cookie | own).status == 404
-    # What changes something needs the Origin; no field of a form's says it.
+    # A request that changes something needs the Origin, which a form cannot set.
     for headers in ({}, {"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://127.0.0.1:1"}):
         assert harness.broker.http("DELETE", "/session", headers=cookie | headers).status == 401
     assert harness.broker.http("DELETE", "/session", headers=cookie | {"Origin": "https://evil.test"}).status == 403
@@ -135,7 +135,7 @@ def test_a_logout_ends_what_came_by_it_and_nothing_else(harness, page):
         pass
     assert json.loads(event["data"])["error"]["code"] == "unauthenticated"
     assert kept.request(op="ping")["op"] == "pong" and other.read("/session").json["user"] == "alice"
-    # Each page of the browser has the cookie still; it is told to forget it, and that is no guess.
+    # Each page of the browser still has the cookie; the answer deletes it, and that is not a guess.
     over = page.read("/t/news/a")
     assert over.status == 401 and "Max-Age=0" in over.headers["Set-Cookie"]
     assert "log in again" in over.json["error"]["message"]

@@ -19,7 +19,7 @@ SETUPS = {
 
 
 class Reader:
-    """Somebody who follows one set-up in an empty folder, on another port than the page's."""
+    """Follows one set-up in an empty folder, on another port than in the page."""
 
     def __init__(self, start_broker, tmp_path, title):
         self.directory = tmp_path / "reader"
@@ -44,7 +44,7 @@ class Reader:
         return re.sub(r"\b(8443|8080)\b", str(self.port), text)
 
     def run(self, text):
-        """The block's commands, of which none may fail; what they print."""
+        """Runs the block's commands, none of which may fail; returns their output."""
         path = os.path.dirname(BROKERCTL) + ":" + os.environ["PATH"]
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", self.ported(text)], cwd=self.directory, env=os.environ | {"PATH": path},
@@ -56,7 +56,7 @@ class Reader:
         return bearer((self.directory / f"{name}.token").read_text().strip())
 
     def curl(self, *arguments):
-        """The status that a command of curl like the page's gets."""
+        """The status that a curl command like that of the page gets."""
         done = subprocess.run(
             ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", "ca.pem", *arguments],
             cwd=self.directory, capture_output=True, timeout=60)

@@ -65,7 +65,7 @@ def test_a_crowd_comes_back_at_the_rate_that_is_set(start_broker):
 
 
 def test_readiness_fails_before_the_door_closes(start_broker):
-    """A load balancer that asks now and then learns of it while others are still served."""
+    """A load balancer that probes regularly notices it while clients are still served."""
     broker = start_broker("drain: { notice: 1m }\n")
     assert broker.http("GET", "/health/ready").status == 200
     broker.send_signal(signal.SIGTERM)

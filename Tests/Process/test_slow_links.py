@@ -22,7 +22,7 @@ RATE = 64 * 1024  # bytes a second, of the link
 
 
 class SlowLink:
-    """The reading side of a socket as a slow link lets it have: never more than RATE, never a pause."""
+    """The reading side of a socket over a slow link: never more than RATE, never a pause."""
 
     def __init__(self, plain):
         self.plain, self.start, self.taken = plain, time.monotonic(), 0
@@ -39,7 +39,7 @@ class SlowLink:
 
 
 class Flood:
-    """Publishes as long as it is open, faster than the link."""
+    """Publishes faster than the link until it is closed."""
 
     def __init__(self, session, topics):
         self.session, self.topics, self.stopped = session, topics, threading.Event()
@@ -68,7 +68,7 @@ def connect_slowly(broker, path, context=None, link=SlowLink):
 
 
 def read_on(websocket, enough):
-    """Answers PINGs and reads until there was `enough` of it: how many seconds the link was read without a break."""
+    """Answers PINGs and reads until `enough` is true; returns how many seconds the link was read without a pause."""
     while time.monotonic() - websocket.plain.start < enough:
         _, opcode, payload = websocket.receive_frame()
         if opcode == PING:
@@ -78,7 +78,7 @@ def read_on(websocket, enough):
 
 @pytest.fixture(params=["plain", "tls"])
 def start_on_link(request, start_broker):
-    """Starts a broker; returns it, how to come in slowly, and a session that publishes."""
+    """Starts a broker; returns it, a function that connects slowly, and a session that publishes."""
 
     def start(config):
         if request.param == "plain":
@@ -109,7 +109,7 @@ def start_on_link(request, start_broker):
 @pytest.mark.parametrize("in_kernel", ["16KiB", "unlimited"])
 @pytest.mark.parametrize("slow", ["drop-oldest", "latest"])
 def test_who_reads_without_a_pause_is_never_dead(start_on_link, slow, in_kernel):
-    """Also if the kernel holds so much that a PING is minutes late: acknowledged bytes are a sign of life."""
+    """Even if the kernel holds so much that a PING is minutes late: acknowledged bytes are a sign of life."""
     limits = f"limits: {{ pending: 256KiB, unsent_in_kernel: {in_kernel} }}\n"
     broker, enter, publisher = start_on_link(KEEPALIVE + limits)
     reader = enter(f"/s/flood/%23?slow={slow}&snapshot=false")
@@ -131,9 +131,9 @@ def test_who_is_closed_for_being_slow_can_read_why(start_on_link):
 
 @pytest.mark.parametrize("slow", ["drop-oldest", "latest"])
 def test_what_a_slow_reader_gets_is_fresh(start_on_link, slow):
-    """Nothing is read during a flood of 8 MiB: what then comes before the newest message is bounded by the limits.
+    """Nothing is read during a flood of 8 MiB: the limits bound what arrives before the newest message.
 
-    So is its age, which is the time that so many bytes take on the reader's link.
+    They also bound its age: the time that so many bytes take on the reader's link.
     """
     _, enter, publisher = start_on_link("limits: { pending: 32KiB }\n")
     reader = enter(f"/s/flood/%23?slow={slow}&snapshot=false", link=lambda plain: plain)
@@ -145,7 +145,7 @@ def test_what_a_slow_reader_gets_is_fresh(start_on_link, slow):
     while received.get("seq") != last["seq"]:
         text = reader.receive_text()
         count, received = count + len(text), json.loads(text)
-    # What the two kernels hold, 16 KiB and the reader's own, a message each that had begun, and what was pending.
+    # The bytes in the two kernels, 16 KiB and the reader's own, a begun message each, and the pending bytes.
     assert count < 160 * 1024
 
 

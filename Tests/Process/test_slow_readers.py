@@ -158,7 +158,7 @@ def test_slow_readers_cost_their_own_bound_only(broker):
 
 
 def test_a_slow_reader_does_not_hold_up_quick_ones(broker):
-    """While one reader takes nothing, publishers and readers on both reactors go on at once."""
+    """While one reader reads nothing, publishers and readers on both reactors continue at once."""
     stuck = broker.subscription_socket("kept/#", "snapshot=false", receive_buffer=4096)
     stuck.receive_text()
     results = []

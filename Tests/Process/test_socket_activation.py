@@ -11,7 +11,7 @@ from broker_process import Broker
 from command_line import BROKERD
 from deadlines import START_DEADLINE
 
-# What systemd does between fork and exec: the descriptors from 3 on, and whose, how many and which they are.
+# What systemd does between fork and exec: it passes descriptors from 3 on, with their process, number and names.
 GIVER = """
 import fcntl, os, sys
 count, names = int(sys.argv[1]), sys.argv[2]
@@ -24,7 +24,7 @@ os.execv(sys.argv[3 + count], sys.argv[3 + count:])
 
 
 def giver(sockets, names, plus=0):
-    """A prefix of a command that is given these sockets by these names."""
+    """The prefix of a command that gets these sockets with these names."""
     descriptors = [str(one.fileno()) for one in sockets]
     return [sys.executable, "-c", GIVER.replace("PLUS", str(plus)), str(len(sockets)), ":".join(names), *descriptors]
 
@@ -103,7 +103,7 @@ def test_a_socket_that_no_listener_takes_is_told(start_given):
 
 
 def refused(tmp_path, config, sockets, names, **options):
-    """What a broker says that does not start."""
+    """The error of a broker that does not start."""
     file = tmp_path / "broker.yaml"
     file.write_text(config)
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""docs/http.yaml and docs/ws.yaml against the sources and a running broker: what is added without its page fails here."""
+"""docs/http.yaml and docs/ws.yaml against the sources and a running broker: an addition that is not documented fails here."""
 
 import json
 import re
@@ -102,7 +102,7 @@ def test_the_methods_of_a_path(whole, path):
 
 
 def parameters_that_are_taken(answer):
-    """The list in the sentence that refuses one that nobody knows."""
+    """The list in the error about an unknown parameter."""
     listed = re.fullmatch(r'Unknown query parameter "[^"]*"; expected (.*)\.', answer["message"])
     return set(listed[1].split(", ")) - {"none"}
 
@@ -213,7 +213,7 @@ def objects_of_the_page():
 
 
 def test_the_objects_of_the_page_are_those_that_are_described():
-    """The examples are what the broker says, to the letter: so are the descriptions."""
+    """The examples are exactly what the broker sends, and so are the descriptions."""
     seen = set()
     for described, object_ in objects_of_the_page():
         payload = described[object_.get("op", "message")]

@@ -1,4 +1,4 @@
-"""Stores of the version before are carried over; stores of a newer version are refused and left as they are."""
+"""Stores of the previous version are converted; stores of a newer version are refused and left unchanged."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ import format1  # noqa: E402
 
 @pytest.fixture
 def carried_over(start_broker, tmp_path):
-    """A broker on a store of format 1, and what is known of that."""
+    """A broker on a store of format 1, and the known contents."""
     facts = format1.unpack(tmp_path / "old" / "data" / "broker.mdb")
     return start_broker(format1.CONFIG, directory=tmp_path / "old"), facts
 
@@ -30,7 +30,7 @@ def check_values(broker, seqs):
 
 
 def replay(broker, epoch, filter_="log/#"):
-    """Everything that is kept, as (topic, seq, bytes, content type), and the gaps that were told."""
+    """The whole history, as (topic, seq, bytes, content type), and the announced gaps."""
     session = broker.session()
     session.send(op="subscribe", id=1, filter=filter_, since=f"{epoch}-0")
     messages, gaps = [], []
@@ -45,7 +45,7 @@ def replay(broker, epoch, filter_="log/#"):
 
 
 def kept(facts):
-    """What a replay shows: the value that a rule keeps, and the history without the two that were pushed out."""
+    """The expected replay: the value that a rule keeps, and the history without the two removed messages."""
     body, type_, _ = format1.VALUES["log/kept"]
     history = [(topic, seq, data, type_) for (topic, data, type_), seq in zip(format1.HISTORY, facts["kept"])]
     return [("log/kept", facts["seqs"]["log/kept"], body, type_), *history[2:]]
@@ -99,7 +99,7 @@ def test_a_backup_of_format_1_is_restored(start_broker, tmp_path):
     assert broker.publish("after", "x")["seq"] > facts["newest"]
 
 
-# What a later version may raise: the number of the whole store, that of its records, that of what is known of the history.
+# The numbers that a later version may raise: those of the store, of its records, and of the state of the history.
 NEWER = {
     "of format 4": (b"state\x02\0\0\0\x02\0\0\0", b"state\x04\0\0\0\x02\0\0\0", 3),
     "with records of format 3": (b"state\x02\0\0\0\x02\0\0\0", b"state\x02\0\0\0\x03\0\0\0", 2),
@@ -113,7 +113,7 @@ def files(directory):
 
 @pytest.fixture(params=NEWER)
 def newer(request, start_broker):
-    """A stopped broker whose store a newer version has written, and what is said of that."""
+    """A stopped broker whose store a newer version has written, and the expected error."""
     broker = start_broker(format1.CONFIG)
     broker.publish("a", b"1", "retain")
     broker.stop()
@@ -163,5 +163,5 @@ def test_a_backup_in_the_place_of_a_newer_store_is_the_way_back(newer, tmp_path)
     assert aside.read_bytes() == content
     broker.start()
     assert broker.retained("plain").body == b"hello"
-    # How far the numbers of the newer store went is not known; those of the time are above them.
+    # The newest number of the newer store is not known; numbers from the time are above it.
     assert broker.publish("after", "x")["seq"] > 1 << 50

@@ -109,7 +109,7 @@ def random_value(dice):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_export_and_import_are_the_identity(start_broker, seed):
-    """Whatever a store holds: data byte for byte, kind, content type, time to live."""
+    """Whatever a store contains: data byte for byte, kind, content type, time to live."""
     dice = random.Random(seed)
     source, target = start_broker(), start_broker()
     topics = {random_topic(dice) for _ in range(150)}
@@ -341,7 +341,7 @@ def test_restore_goes_back_but_seq_does_not(start_broker, tmp_path):
 
 
 def test_restore_leaves_the_files_to_the_owner_of_the_directory(start_broker, tmp_path):
-    """The superuser restores, and the broker's own user is to open the store."""
+    """The superuser restores, and the broker's own user must be able to open the store."""
     broker = start_broker()
     assert broker.control("backup", str(tmp_path / "backup")).returncode == 0
     data = tmp_path / "data"
@@ -377,7 +377,7 @@ def test_backup_to_where_nothing_can_be_written(broker, tmp_path):
 
 
 def test_a_backup_lies_where_brokerctl_runs(start_broker, tmp_path):
-    """A path of the caller's means nothing to the broker, which may have another root."""
+    """A path of the caller has no meaning for the broker, which may have another root."""
     broker = start_broker()
     fill(broker)
     here = tmp_path / "here"

@@ -1,4 +1,4 @@
-"""Contract §1, §3.5, §5: the store is full, the disk is full, fails or is read-only; what does not need it goes on."""
+"""Contract §1, §3.5, §5: the store is full, the disk is full, fails or is read-only; everything that does not need it continues."""
 
 import json
 import os
@@ -113,7 +113,7 @@ def test_little_address_space_makes_a_smaller_map(start_broker):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A directory on a file system of 3 MiB; where this process may not mount, a disk that refuses to grow."""
+    """A directory on a file system of 3 MiB; if this process may not mount, a disk that refuses to grow."""
     mounted = tmp_path / "disk"
     mounted.mkdir()
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(mounted)], capture_output=True)
@@ -249,12 +249,12 @@ def test_a_disk_that_goes_on_failing_makes_the_broker_unready_until_it_works(fra
     assert broker.retained("a").status == 200
 
 
-# Not to be written
+# Read-only
 
 
 @pytest.fixture
 def read_only_directory():
-    """A directory of the user the broker is to run as, to which that user may not write."""
+    """A directory of the broker's user to which that user may not write."""
     directory = Path(tempfile.mkdtemp(prefix="broker-read-only-"))
     directory.chmod(0o755)
     data = directory / "data"
@@ -300,7 +300,7 @@ def test_out_of_descriptors_newcomers_are_turned_away_until_there_are_some(start
     turned_away = 'broker_connections_refused_total{reason="descriptors"}'
     status = wait_until(lambda: broker.control_json("status"), "an answer to the administrator")
     assert status["connections"] < 64
-    # The clients that are in go on, and the store takes writes.
+    # Connected clients continue, and the store accepts writes.
     for number in range(20):
         publisher.send_text(f"message {number}")
         assert session.expect("message", topic="news/1")["data"] == f"message {number}"

@@ -89,7 +89,7 @@ def test_every_metric_is_there(fast):
 
 
 def test_what_was_sent_is_there(fast):
-    """Looked at one by one: a subscription to the figures would be counted itself."""
+    """Read one by one, because a subscription to the figures would itself be counted."""
     def figure(name):
         return json.loads(fast.retained(f"$SYS/broker/{name}").body)
 

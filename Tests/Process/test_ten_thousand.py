@@ -48,7 +48,7 @@ def test_every_subscriber_gets_every_message_once_in_order(start_broker):
     publisher = broker.websocket("/t/crowd?echo=false")
 
     messages = [b"message %06d of the crowd, padded to 64 bytes %s" % (number, b"." * 18) for number in range(RATE * SECONDS)]
-    # Everybody gets the same bytes, so comparing them with the whole is the check of content, count and order.
+    # Every client gets the same bytes, so comparing them with the whole checks content, count and order.
     expected = b"".join(frame_of(message) for message in messages)
     positions = {plain.fileno(): 0 for plain in sockets}
     by_number = {plain.fileno(): plain for plain in sockets}

@@ -156,7 +156,7 @@ def test_a_slow_reader_is_closed_and_the_others_are_not(secure, authority):
     payload = b"x" * 200_000
     for _ in range(60):
         assert request(secure, context, "POST", "/t/flood", payload)[0] == 200
-    # Whole frames, then the CLOSE, then the end of TLS: nothing of what was dropped is in between.
+    # Whole frames, then the CLOSE, then the end of TLS, without any dropped bytes in between.
     slow.suppress_ragged_eofs = False
     taken = head.partition(b"\r\n\r\n")[2]
     while not (len(taken) > 4 and b"\x03\xf5" in taken[-125:]):

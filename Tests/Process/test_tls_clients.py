@@ -58,7 +58,7 @@ def test_brokerctl_shows_a_certificate(start_broker, authority, identity):
     assert broker.control("retained", "get", "shown").stdout == b"kept"
     done = run_control("bench", "fanout", *trust, *own, "--subscribers", "3", "--messages", "5")
     assert done.returncode == 0 and b"15 of 15" in done.stdout, done
-    # A client that shows none is let in no more than before, and the message says why.
+    # A client without a certificate is still refused, and the message says why.
     done = run_control("pub", *trust, "a", "b")
     assert done.returncode == 2, done
     for options, words in [
@@ -85,7 +85,7 @@ def test_brokerctl_verifies_nothing_when_asked_for(secure):
 
 
 def test_idle_connections_are_cheap(secure, authority):
-    """Contract: no buffer of its own while idle. The bound is generous; the figure is in docs/decisions/0008-tls.md."""
+    """Contract: no separate buffer while idle. The bound is generous; the figure is in docs/decisions/0008-tls.md."""
     context = client_context(authority)
     hello = (b"GET /t/idle HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
              b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")

@@ -14,7 +14,7 @@ from secure_broker import authority, client_context, connect, identity, read_all
 
 
 def shown_to(broker, authority, name):
-    """The names of the certificate that is shown to a client asking for `name`."""
+    """The names of the certificate that a client asking for `name` gets."""
     context = client_context(authority, check_hostname=False)
     with connect(broker, context, host=name) as connection:
         return [value for _, value in connection.getpeercert()["subjectAltName"]]
@@ -39,7 +39,7 @@ def test_several_certificates_are_chosen_by_name(several, authority):
                            ("a.two.example", ["two.example", "*.two.example"]), ("a.b.two.example", own),
                            ("localhost", own), ("other.example", own)]:
         assert shown_to(broker, authority, name) == expected, name
-    # One of them changes, and is taken over as the first one would be.
+    # One of them changes, and is loaded like the first one.
     authority.sign("new", "DNS:two.example,DNS:new.example").copy_to(two)
     wait_until(lambda: shown_to(broker, authority, "new.example") == ["two.example", "new.example"], "the new one")
     assert shown_to(broker, authority, "one.example") == ["one.example"]
@@ -51,7 +51,7 @@ def test_several_certificates_are_chosen_by_name(several, authority):
 
 
 def s_client(broker, authority, *options, commands=b""):
-    """What `openssl s_client` says, and how it ended."""
+    """The output of `openssl s_client`, and its exit status."""
     done = subprocess.run(
         ["openssl", "s_client", "-connect", f"127.0.0.1:{broker.port}", "-servername", "localhost", "-CAfile",
          str(authority.file), "-verify_return_error", *options],

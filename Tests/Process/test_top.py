@@ -1,4 +1,4 @@
-"""`brokerctl top`: a live screen with keys, lines without one, and a terminal that is as before at the end."""
+"""`brokerctl top`: a live screen with keys, lines without one, and a terminal that is restored at the end."""
 
 import fcntl
 import json
@@ -20,7 +20,7 @@ ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
 
 
 class Screen:
-    """A brokerctl on a terminal of its own."""
+    """A brokerctl on its own terminal."""
 
     def __init__(self, broker, *arguments, lines=24, columns=200):
         self.leader, self.follower = pty.openpty()
@@ -44,7 +44,7 @@ class Screen:
         os.write(self.leader, keys.encode())
 
     def end(self):
-        """The exit status, when all that was shown has been read."""
+        """The exit status, after all output was read."""
         end = time.monotonic() + ANSWER_DEADLINE
         while self.process.poll() is None and time.monotonic() < end:
             self.read()

@@ -40,7 +40,7 @@ def test_fragments_arrive_as_one_message(broker, seed):
     for index, (start, end) in enumerate(zip(edges, edges[1:])):
         publisher.send_frame(
             BINARY if index == 0 else CONTINUATION, payload[start:end], final=index == len(edges) - 2)
-        publisher.send_frame(PING, b"between")  # §5.4: control frames may stand between fragments
+        publisher.send_frame(PING, b"between")  # §5.4: control frames may come between fragments
     assert subscriber.receive_message() == (BINARY, payload)
 
 
@@ -184,7 +184,7 @@ def test_what_a_socket_retains_lives_as_long_as_it_says(broker):
 
 @pytest.mark.parametrize("path, name", [("/t/a", "broker.topic.v1"), ("/s/a", "broker.subscription.v1"), ("/ws", "broker.v1.json")])
 def test_each_socket_has_a_subprotocol(broker, path, name):
-    """A browser that offers a name and gets none back gives up."""
+    """A browser that offers a name and gets none back fails."""
     assert broker.websocket(path, subprotocols=("other", name)).subprotocol == name
     assert broker.websocket(path, subprotocols=("other",)).subprotocol is None
     assert broker.websocket(path).subprotocol is None

@@ -1,4 +1,4 @@
-"""`brokerctl users` and `brokerctl token` on the file of users and tokens, without a broker and beside one."""
+"""`brokerctl users` and `brokerctl token` on the file of users and tokens, with and without a running broker."""
 
 import base64
 import hashlib
@@ -251,7 +251,7 @@ anonymous subscribe public/x allow
     assert done.stdout == b"-:1: alice publish a/b allow: denied: no rule allows it\n"
 
 
-# Beside a running broker
+# With a running broker
 
 
 RULES = """
@@ -268,7 +268,7 @@ def done(result, status=0):
 
 
 def test_a_change_holds_when_the_command_returns(start_broker):
-    """No other way than the socket's path tells brokerctl which file it is."""
+    """Only the path of the socket tells brokerctl which file it is."""
     broker = start_broker(RULES)
     done(broker.control("users", "add", "s1", "--no-password", "--role", "sensor"))
     token = done(broker.control("token", "mint", "--user", "s1")).strip()

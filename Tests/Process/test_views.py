@@ -1,4 +1,4 @@
-"""Snapshots that nobody reads: they use up neither readers nor the store's room, and hold up nobody."""
+"""Snapshots that are not read: they use up neither readers nor the store's room, and delay no other client."""
 
 import json
 

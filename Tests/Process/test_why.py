@@ -1,4 +1,4 @@
-"""Contract §7: `brokerctl why` and `brokerctl trace`, which say what became of messages."""
+"""Contract §7: `brokerctl why` and `brokerctl trace`, which explain what happened to messages."""
 
 import json
 import threading
@@ -133,7 +133,7 @@ def test_the_recorder_can_be_off_and_has_its_bound(start_broker):
 
 
 def traced(broker, *options, meanwhile):
-    """What a trace of two seconds shows, while something goes on."""
+    """The output of a trace of two seconds, during some activity."""
     done = []
     thread = threading.Thread(target=lambda: done.append(broker.control("trace", *options, "--seconds", "2", "--json")))
     thread.start()

@@ -16,7 +16,7 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 def unix_request(path, method, target, body=None):
-    """The status of the answer."""
+    """The status of the answer to one request."""
     connection = UnixConnection(path)
     connection.request(method, target, body=body)
     answer = connection.getresponse()
