@@ -65,7 +65,7 @@ extension AccessKeeper {
         }
     }
 
-    /// Begins to take an edit of the copy to the cluster, until ``conclude(_:isTaken:)``; `nil` if there is none.
+    /// Begins to apply an edit of the copy to the cluster, until ``conclude(_:isTaken:)``; `nil` if there is none.
     func takeEdit() throws(AccessFileErrors) -> Edit? {
         let now = state.withLock { $0 }
         let path = now.settings.accessFilePath
@@ -85,7 +85,7 @@ extension AccessKeeper {
         return edit
     }
 
-    /// Records that the cluster has taken an edit of the copy, or must be asked again later.
+    /// Records that the cluster has accepted an edit of the copy, or that the edit must be tried again later.
     func conclude(_ edit: Edit, isTaken: Bool) {
         let shared = state.withLock { state in
             state.isEditing = false

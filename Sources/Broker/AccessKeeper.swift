@@ -41,7 +41,7 @@ final class AccessKeeper: Sendable {
 
     /// Reads the users file; if there is none, there are no users.
     ///
-    /// - Parameter report: is told what happens to the keys of login servers; called on any thread.
+    /// - Parameter report: called with news about the keys of login servers, on any thread.
     init(_ settings: Settings, report: @escaping @Sendable (JWTKeysNews) -> Void) throws(AccessFileErrors) {
         self.report = report
         // Taken before the file is read: a change during the reading is noticed next time.
@@ -120,7 +120,7 @@ final class AccessKeeper: Sendable {
         }
     }
 
-    /// From now on uses what the brokers of a cluster share, as soon as there is any, in place of the users file.
+    /// From now on uses the data that the brokers of a cluster share, once there is any, instead of the users file.
     ///
     /// - Parameter complain: gets the errors of the file, which then is only a copy.
     func share(_ shared: SharedAccess, complain: @escaping @Sendable (String) -> Void) {

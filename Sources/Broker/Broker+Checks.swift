@@ -39,7 +39,7 @@ extension Broker {
         return errors
     }
 
-    /// What `settings` asks of paths without effect, a sentence each.
+    /// The settings about paths that have no effect, a sentence each.
     package static func placeWarnings(in settings: Settings) -> [String] {
         guard let group = settings.admin.socketGroup, let number = SocketFile.groupNumber(of: group) else { return [] }
         let directory = DataDirectory.parent(of: settings.adminSocketPath)

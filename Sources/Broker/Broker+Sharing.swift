@@ -2,14 +2,14 @@ internal import WSTransport
 
 /// The users, tokens and bans that the brokers of a cluster share.
 extension Broker {
-    /// Puts changes from the log into use on all reactors, and brings the users file to a cluster that has no users yet.
+    /// Puts changes from the log into use on all reactors, and publishes the users file to a cluster without users.
     func share(_ cluster: ClusterNode, _ remotes: [Remote]) {
         guard let first = remotes.first else { return }
         let shared = cluster.shared
         // Not on the thread of the verbs, which wait for the log.
         let pool = WorkerPool(name: "shared", maximumThreads: 1, maximumWaiting: 2)
         shared.begin(publishingOn: first) { [access, shards, checks, audit, events] in
-            // If one is waiting already, it does the work for both.
+            // If a job is waiting already, it does the work for both.
             _ = pool.run {
                 guard let news = Self.takeOver(access, shards, checks.sessions) else { return }
                 Self.tell(news, audit, events)
@@ -38,7 +38,7 @@ extension Broker {
         }
     }
 
-    /// Takes an edit of the copy of its users to the cluster; returns the errors of the edit, if it has any.
+    /// Applies an edit of the copy of the users to the cluster; returns the errors of the edit, if it has any.
     func takeCopyToCluster() -> AccessNews? {
         do throws(AccessFileErrors) {
             guard let edit = try access.takeEdit() else { return nil }

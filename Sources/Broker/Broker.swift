@@ -14,7 +14,7 @@ package struct SettingsSource: Sendable {
     package let file: String?
     /// Reads the settings as a start and a reload do.
     ///
-    /// - Parameter given: the content to use in place of the file; `nil`: the file as it is now.
+    /// - Parameter given: the content to use in place of the file; `nil` for the file as it is now.
     package let read: @Sendable (_ given: GivenConfiguration?) throws(ConfigurationErrors) -> Settings
 
     package init(
@@ -31,7 +31,7 @@ package struct SettingsSource: Sendable {
 package final class Broker {
     /// The addresses it listens on, with the ports that the kernel chose, such as `http://127.0.0.1:8080`.
     package let listen: [String]
-    /// The path that a damaged store was moved to; `nil` if the store was in order.
+    /// The path that a damaged store was moved to; `nil` if the store was intact.
     package let movedAside: String?
     /// How long the check of the store's pages took at this start, in milliseconds; `nil` if none was needed.
     package let checkMilliseconds: Int?
@@ -348,7 +348,7 @@ package final class Broker {
         return news
     }
 
-    /// Passes log lines about events to `log` from now on, on a thread of their own.
+    /// Passes log lines about events to `log` from now on, on a separate thread.
     package func logEvents(to log: @escaping EventStream.Log) { events.log(to: log) }
 
     /// Publishes events below `$SYS/events` if the settings ask for it, and otherwise stops that.
@@ -417,14 +417,15 @@ package final class Broker {
         return fixed
     }
 
-    /// Whether a copy of another broker's store has come: this broker is to be drained, and the program to begin again with it.
+    /// Whether a copy of another broker's store is complete: the program must then drain this broker, and restart with
+    /// it.
     package var isToBeginAgain: Bool { cluster?.isToBeginAgain ?? false }
 
     /// Whether a service manager has passed sockets to this process.
     package static var hasGivenSockets: Bool { !GivenSockets().all.isEmpty }
 
-    /// Shuts down in order: reports not ready; closes the listeners; has stored publications acknowledged; tells every
-    /// client; ends.
+    /// Shuts down gracefully: reports not ready, closes the listeners, acknowledges stored publications, tells every
+    /// client, and ends.
     package func drain() {
         let wish = figures.operations.drain
         events.tell(.drain) { event in

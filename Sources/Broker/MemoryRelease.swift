@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// Decides when many clients have gone for good, so that their memory can be returned to the system.
+/// Decides when many clients have gone permanently, so that their memory can be returned to the system.
 ///
 /// Memory that connections have freed stays with the process: after 8,000 clients with TLS it is 129 MB. Returning all
 /// but 8 MB of it takes 28 ms, during which other threads wait for memory of the same arena. So it is done once after

@@ -7,7 +7,7 @@ internal import WSTransport
 final class MemoryWatch: Sendable {
     private let figures: Figures
     private let remotes: [Remote]
-    /// In bytes; `.max`: unlimited.
+    /// In bytes; `.max` if unlimited.
     private let limit: Atomic<Int>
     /// Whether a reactor has been asked to close connections, and has not done so yet.
     private let isAsked = Atomic<Bool>(false)

@@ -9,12 +9,12 @@ package enum Routes {
     /// - Parameters:
     ///   - isAdministered: whether it has `/admin`; a listener without it has no cost for it.
     ///   - authenticator: identifies the client of a request.
-    ///   - listener: its address, as it is configured.
+    ///   - listener: its address as configured.
     ///   - isLocal: whether its clients are on this machine: it is on loopback or in the file system, and not for a
     ///     proxy.
     ///   - isSecure: whether it has TLS.
     ///   - isPrivate: whether it has TLS, or is on loopback or in the file system.
-    ///   - forwarded: which fields of a trusted proxy are believed.
+    ///   - forwarded: the fields of a trusted proxy that are accepted.
     ///   - hasPreface: whether a PROXY header names its clients.
     package static func users(
         _ figures: Figures, hasMetrics: Bool, isAdministered: Bool = false,

@@ -1,6 +1,6 @@
 package import WSTransport
 
-/// A server that sends each message back to where it came from.
+/// A server that sends each message back to its sender.
 package struct EchoDialect: LoadDialect {
     package let target: String
     package let subprotocol: String? = nil

@@ -18,7 +18,7 @@ package struct LatencyHistogram: Sendable {
         maximum = max(maximum, microseconds)
     }
 
-    /// The latency that `fraction` of all do not exceed, in microseconds; 0 where there are none.
+    /// The latency that `fraction` of all do not exceed, in microseconds; 0 if there are none.
     package func quantile(_ fraction: Double) -> Int64 {
         let wanted = max(1, Int((Double(count) * fraction).rounded(.up)))
         var seen = 0

@@ -14,9 +14,9 @@ final class LoadConnection: StreamDriver {
     private var machine = WebSocketMachine(role: .client, maximumMessageSize: 16 << 20)
     /// The beginning of a dialect's message that ends in a later frame.
     private var rest: [UInt8] = []
-    /// What the server has to send before it is ready.
+    /// The bytes that the server must send before it is ready.
     private var awaited: [UInt8]?
-    /// Reads the answer to the request; `nil`: it was 101.
+    /// Reads the answer to the request; `nil` after a 101.
     private var answer: AnswerReader? = AnswerReader { $0 == 101 }
     private var isReady = false
     private var isClosing = false
@@ -36,7 +36,7 @@ final class LoadConnection: StreamDriver {
         due = isSubscriber ? Array(repeating: 0, count: run.plan.publishers) : []
     }
 
-    /// Asks for a WebSocket, once the socket is connected.
+    /// Requests a WebSocket, once the socket is connected.
     private func ask() {
         var request = "GET \(dialect.target(of: number)) HTTP/1.1\r\nHost: \(run.plan.host)\r\nUpgrade: websocket\r\n"
         request += "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \(key)\r\n"
@@ -64,7 +64,7 @@ final class LoadConnection: StreamDriver {
         stream.send(frames)
     }
 
-    /// Begins the closing handshake, where there is a WebSocket to close.
+    /// Begins the closing handshake, if there is a WebSocket to close.
     func close() {
         guard answer == nil, dialect.isWebSocket else { return end() }
         isClosing = true
@@ -75,7 +75,7 @@ final class LoadConnection: StreamDriver {
 
     func end() { stream.reset() }
 
-    // MARK: What the stream says
+    // MARK: Events of the stream
 
     func drained() {
         guard !hasAsked else { return }
@@ -132,7 +132,7 @@ final class LoadConnection: StreamDriver {
         return bytes.count
     }
 
-    /// Reads the answer to the request, and says how many of `bytes` it took.
+    /// Reads the answer to the request, and returns how many of `bytes` were used.
     private func takeAnswer(_ bytes: UnsafeRawBufferPointer) -> Int {
         do throws(HTTPParseError) {
             guard var reader = answer else { return 0 }
@@ -153,7 +153,7 @@ final class LoadConnection: StreamDriver {
         }
     }
 
-    /// Reads what the server compresses; our own messages are sent uncompressed.
+    /// Inflates what the server compresses; the load's own messages are sent uncompressed.
     private func compress(_ response: HTTPResponseHead) {
         let options = CompressionOptions()
         guard let answer = NegotiatedExtension.list(response.fields.all("Sec-WebSocket-Extensions"))?.first,

@@ -1,16 +1,16 @@
 package import WSTransport
 
-/// What subscribers and publishers say over their connections.
+/// The protocol of subscribers and publishers.
 ///
-/// Four servers' protocols differ only in this. One value serves all connections of a run.
+/// The protocols of four servers differ only in this. One value serves all connections of a run.
 package protocol LoadDialect: Sendable {
     /// Whether connections are WebSockets; otherwise the dialect's messages are sent as they are.
     var isWebSocket: Bool { get }
     /// The target of the opening requests.
     var target: String { get }
-    /// The target of one connection, where each has its own.
+    /// The target of one connection, if each has its own.
     func target(of number: Int) -> String
-    /// The subprotocol to ask for; `nil`: none.
+    /// The subprotocol to request; `nil` for none.
     var subprotocol: String? { get }
     /// The kind of its frames.
     var opcode: Opcode { get }
@@ -18,22 +18,22 @@ package protocol LoadDialect: Sendable {
     /// The messages that a subscriber, or a publisher, sends once its WebSocket is open.
     func greeting(isSubscriber: Bool, number: Int) -> [[UInt8]]
 
-    /// What the server sends once it has processed the greeting; `nil`: nothing, it is ready at once.
+    /// The bytes that the server sends once it has processed the greeting; `nil` if it is ready at once.
     func readyMark(isSubscriber: Bool) -> [UInt8]?
 
-    /// The same for one connection, where each has its own.
+    /// The same for one connection, if each has its own.
     func readyMark(isSubscriber: Bool, number: Int) -> [UInt8]?
 
     /// The message that publishes `payload`.
     func publication(_ payload: [UInt8]) -> [UInt8]
 
-    /// The same for one publisher, where each has its own topic.
+    /// The same for one publisher, if each has its own topic.
     func publication(_ payload: [UInt8], of number: Int) -> [UInt8]
 
     /// Whether the server answers each publication, with something that contains ``acknowledgement``.
     var isAcknowledged: Bool { get }
 
-    /// What the answer to an accepted publication contains.
+    /// The bytes that the answer to an accepted publication contains.
     var acknowledgement: [UInt8] { get }
 
     /// Finds the payloads in what has arrived, passes each to `body`, and returns how many bytes were whole messages.
@@ -60,7 +60,7 @@ package struct TopicDialect: LoadDialect {
     /// - Parameter target: the path, such as `/t/bench`.
     package init(target: String) { self.target = target }
 
-    /// The topic sockets of a broker's listener; publishers do not receive their own messages, and nobody gets a
+    /// The topic sockets of a broker's listener; publishers do not receive their own messages, and no client gets a
     /// retained value.
     package init(prefix: String, topic: String) {
         target = "\(prefix)/t/\(PercentCoding.encodePath(topic))?echo=false&snapshot=false"

@@ -7,13 +7,13 @@ package struct LoadError: Error, CustomStringConvertible {
         package let cause: ConnectError
         /// How many were open at that time.
         package let done: Int
-        /// How many were to be opened.
+        /// How many should have been opened.
         package let total: Int
     }
 
     /// A sentence.
     package let description: String
-    /// `nil`: it was something else.
+    /// The connection that could not be opened; `nil` for another error.
     package let opening: Opening?
 
     package init(_ description: String) {

@@ -11,16 +11,16 @@ package struct LoadPlan: Sendable {
         case open(messagesPerSecond: Double)
     }
 
-    /// The server's and the client's identity, where TLS is spoken.
+    /// The identities of the server and the client for TLS.
     package struct Security: Sendable {
-        /// The client's.
+        /// The client's context.
         ///
         /// Each connection makes a full handshake; no ticket is kept, so that each is like a separate client.
         package let context: TLSContext
         /// The name, or numeric address, that the certificate must have.
         package let name: String
 
-        /// Of these parts.
+        /// Combines the parts.
         package init(context: TLSContext, name: String) {
             self.context = context
             self.name = name
@@ -31,7 +31,7 @@ package struct LoadPlan: Sendable {
     package var server: SocketAddress
     /// The value of the requests' `Host`.
     package var host: String
-    /// `nil`: without TLS.
+    /// `nil` for no TLS.
     package var security: Security?
     /// The protocol of its WebSockets.
     package var dialect: any LoadDialect
@@ -45,28 +45,29 @@ package struct LoadPlan: Sendable {
     package var warmUp = 0
     /// The messages of a burst, sent by one `send`.
     package var burst = 1
-    /// In bytes; ``LoadPayload/minimumSize`` at least.
+    /// In bytes; at least ``LoadPayload/minimumSize``.
     package var payloadSize = 64
     package var pace = Pace.closed
-    /// How much may wait to be sent on a connection, in bytes; a server that takes less than the pace ends the run.
+    /// How much may wait to be sent on a connection, in bytes; a server that reads more slowly than the pace ends the
+    /// run.
     package var maximumUnsent = 256 << 20
     /// How many connections are being opened at a time.
     package var openingAtOnce = 200
-    /// Whether permessage-deflate is offered; the server then has to accept it.
+    /// Whether permessage-deflate is offered; the server must then accept it.
     package var offersCompression = false
-    /// The server's process on this machine, whose CPU time is measured; `nil`: not measured.
+    /// The server's process on this machine, whose CPU time is measured; `nil` if none is measured.
     package var serverProcess: Int32?
-    /// The first of the loopback addresses that connections come from, in turns of 5,000; `nil`: the kernel chooses.
+    /// The first of the loopback addresses that connections come from, in turns of 5,000; `nil` if the kernel chooses.
     package var spreadsAddresses = true
     /// How long nothing may arrive before the run is abandoned, in nanoseconds.
     package var patience: Int64 = 20_000_000_000
-    /// How long the closing handshakes may take after a run that did not fail, in nanoseconds; 0: none, each
-    /// connection is reset.
+    /// How long the closing handshakes may take after a run that did not fail, in nanoseconds; 0 to reset each
+    /// connection instead.
     package var closingPatience: Int64 = 0
     /// Asked in each turn whether to stop sending; outstanding messages are awaited for at most
     /// ``interruptedPatience``.
     package var isInterrupted: @Sendable () -> Bool = { false }
-    /// Called about once a second with the progress so far; `nil`: not wanted.
+    /// Called about once a second with the progress so far; `nil` if that is not wanted.
     package var onProgress: (@Sendable (LoadProgress) -> Void)?
     /// How long nothing may arrive after that, in nanoseconds.
     package var interruptedPatience: Int64 = 2_000_000_000

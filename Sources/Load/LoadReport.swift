@@ -1,6 +1,6 @@
-/// What a run found.
+/// The result of a run.
 package struct LoadReport: Sendable {
-    /// What ended a run.
+    /// Why a run has ended.
     package enum Ending: String, Sendable {
         /// It was complete.
         case done
@@ -11,14 +11,14 @@ package struct LoadReport: Sendable {
     }
 
     package var ending = Ending.done
-    /// The version of TLS that was spoken, such as `TLSv1.3`; `nil`: none.
+    /// The version of TLS that was spoken, such as `TLSv1.3`; `nil` without TLS.
     package var tlsVersion: String?
     /// How many connections were opened, and how long it took in nanoseconds: all together, and each from its beginning
     /// until the server was ready for it.
     package var opened = 0
     package var openingNanoseconds: Int64 = 0
     package var openingLatency = LatencyHistogram()
-    /// The server's CPU time during that, in nanoseconds; `nil`: not measured.
+    /// The server's CPU time during that, in nanoseconds; `nil` if it was not measured.
     package var serverOpeningNanoseconds: Int64?
     package var subscribers = 0
     package var publishers = 0
@@ -32,15 +32,15 @@ package struct LoadReport: Sendable {
     package var expected = 0
     /// Publications that the server has acknowledged.
     package var acknowledged = 0
-    /// Publications whose acknowledgement never came.
+    /// Publications whose acknowledgement never arrived.
     package var unacknowledged = 0
-    /// Messages that came out of order, twice, or with the wrong content.
+    /// Messages that arrived out of order, twice, or with the wrong content.
     package var wrong = 0
     /// From the first message sent to the last one received, in nanoseconds.
     package var nanoseconds: Int64 = 0
-    /// The server's CPU time during that, in nanoseconds; `nil`: not measured.
+    /// The server's CPU time during that, in nanoseconds; `nil` if it was not measured.
     package var serverNanoseconds: Int64?
-    /// The server's memory for each connection, in bytes; `nil`: not measured.
+    /// The server's memory for each connection, in bytes; `nil` if it was not measured.
     package var serverBytesPerConnection: Int?
     package var latency = LatencyHistogram()
 
@@ -51,7 +51,7 @@ package struct LoadReport: Sendable {
         delivered == expected && wrong == 0 && unacknowledged == 0 && ending != .stalled
     }
 
-    /// What was expected: deliveries, or acknowledgements if nobody subscribes.
+    /// What was expected: deliveries, or acknowledgements if there are no subscribers.
     package var arrivals: Int { subscribers > 0 ? delivered : acknowledged }
 
     package var arrivalsPerSecond: Double { Double(arrivals) / (Double(max(nanoseconds, 1)) / 1e9) }
@@ -63,7 +63,7 @@ package struct LoadReport: Sendable {
         serverOpeningNanoseconds.map { Double($0) / Double(max(1, opened)) }
     }
 
-    /// The server's CPU time for each delivered message, or for each acknowledged one if nobody subscribes.
+    /// The server's CPU time for each delivered message, or for each acknowledged one if there are no subscribers.
     package var serverNanosecondsPerArrival: Double? {
         serverNanoseconds.map { Double($0) / Double(max(1, arrivals)) }
     }

@@ -19,7 +19,7 @@ extension LoadRun {
     /// How many connections the plan has.
     var total: Int { plan.subscribers + plan.publishers }
 
-    /// Opens all of them, and measures the time and what it costs the server.
+    /// Opens all of them, and measures the time and the cost for the server.
     func open() throws(LoadError) {
         let start = MonotonicTime.now
         let used = plan.serverProcess.flatMap { ProcessTime.used(by: $0) }
@@ -64,7 +64,7 @@ extension LoadRun {
         LoadError.Opening(cause: cause, done: ready, total: total)
     }
 
-    // MARK: What connections say
+    // MARK: Reports of the connections
 
     /// The server accepted `stream` this many nanoseconds after it was begun.
     func connectionReady(after nanoseconds: Int64, _ stream: StreamConnection) {

@@ -11,7 +11,7 @@ package final class LoadRun {
     var failure: LoadError?
     var report = LoadReport()
     var isEnding = false
-    /// Whether nothing more is to be sent.
+    /// Whether sending has stopped.
     private(set) var isInterrupted = false
     /// Whether what arrives counts.
     private var isMeasuring = false
@@ -22,9 +22,9 @@ package final class LoadRun {
     private var lastTold = MonotonicTime.now
     /// When something was last received or sent.
     var lastProgress = MonotonicTime.now
-    /// When the first connection was begun, if opening times are measured; `nil`: they are not.
+    /// When the first connection was begun, if opening times are measured, else `nil`.
     private(set) var storm: MonotonicTime?
-    /// For what its connections decompress.
+    /// The pool for the inflaters of the connections.
     let deflatePool = DeflatePool()
 
     /// Makes the run's event loop; throws if the system cannot provide one.
@@ -53,7 +53,7 @@ package final class LoadRun {
         var number = 0
         try send(&number, until: plan.warmUp, pace: .closed)
         isMeasuring = true
-        // What came unasked so far must not be mistaken for what is due.
+        // Messages that arrived before must not be mistaken for those that are due.
         if arrivals > due { arrivals = due }
         let start = MonotonicTime.now
         let used = plan.serverProcess.flatMap { ProcessTime.used(by: $0) }
@@ -109,7 +109,7 @@ package final class LoadRun {
 
     // MARK: Sending
 
-    /// How much a publisher that is late may send in one turn, in bytes.
+    /// How much a late publisher may send in one turn, in bytes.
     private static let catchUp = 1 << 20
 
     /// How many subscribers get a message.
@@ -138,7 +138,7 @@ package final class LoadRun {
             let (start, first) = (MonotonicTime.now.nanoseconds, number)
             while number < end, !isInterrupted, !isOutOfPatience {
                 let elapsed = Double(MonotonicTime.now.nanoseconds - start)
-                // A publisher that is late catches up in parts, with turns of the loop in between.
+                // A late publisher catches up in parts, with turns of the loop in between.
                 let dueCount = min(end, first + Int(elapsed / interval) + 1, number + part) - number
                 if dueCount > 0 {
                     publish(number, dueCount) { start + Int64(Double($0 - first) * interval) }

@@ -3,7 +3,7 @@ internal import WSTransport
 
 /// What the kernel knows about a process on this machine.
 package enum ProcessTime {
-    /// The CPU time that its threads have used so far, in nanoseconds; `nil`: there is no such process.
+    /// The CPU time that its threads have used so far, in nanoseconds; `nil` if there is no such process.
     ///
     /// Read from each thread's `schedstat`, which is exact; `stat` counts in hundredths of a second.
     package static func used(by process: Int32) -> Int64? {
@@ -23,7 +23,7 @@ package enum ProcessTime {
         return total
     }
 
-    /// Its private memory, in bytes; `nil`: there is no such process.
+    /// Its private memory, in bytes; `nil` if there is no such process.
     package static func residentBytes(of process: Int32) -> Int? {
         guard let text = FileDescriptor.text(of: "/proc/\(process)/statm") else { return nil }
         let fields = text.split(separator: " ").compactMap { Int($0) }

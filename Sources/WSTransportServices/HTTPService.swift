@@ -18,7 +18,7 @@ public struct HTTPService: Service {
     /// - Parameters:
     ///   - server: not yet started.
     ///   - patience: how long connections, closures and handlers may take to end, see `HTTPServer.stop(patience:)`.
-    ///   - logger: told of start and end; `nil`: nothing is.
+    ///   - logger: the log for start and end; `nil` for none.
     public init(_ server: HTTPServer, patience: Duration = .seconds(5), logger: Logger? = nil) {
         self.server = server
         self.patience = patience

@@ -113,7 +113,7 @@ struct Brokerd: ParsableCommand {
     /// How serving a broker ends.
     private enum End {
         case stopped
-        /// The program is to begin again.
+        /// The program must restart.
         case again
     }
 

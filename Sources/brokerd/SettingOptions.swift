@@ -10,7 +10,7 @@ struct SettingOptions: Sendable {
 
     /// Reads the settings: the file, overridden by the environment, and both overridden by the command line.
     ///
-    /// - Parameter given: the content to use in place of the file; `nil`: the file as it is now.
+    /// - Parameter given: the content to use in place of the file; `nil` for the file as it is now.
     func read(_ given: GivenConfiguration?) throws -> Settings {
         let environment = ConfigurationEnvironment.ofProcess()
         var settings =

@@ -191,7 +191,7 @@ package final class StoreWatch: Sendable {
         return .storeRecovered
     }
 
-    /// Whether a small write would show that the store takes messages again, also if nobody publishes.
+    /// Whether a small write would show that the store accepts messages again, even if nothing is published.
     ///
     /// Not for a full store, which takes a small write although it is full.
     package var isToBeTried: Bool { failed.withLock { $0?.isFull == false } }

@@ -12,7 +12,7 @@ struct MessagePackFault: Error {
     let kind: Kind
     /// A sentence, which begins with the place in the input if there is one.
     let text: String
-    /// What an error shows in place of a value that cannot be shown; `nil`: the value itself.
+    /// The text in place of a value that cannot be shown; `nil` for the value itself.
     var shown: (any Sendable)?
 
     init(_ text: String, _ kind: Kind = .corrupted) {
