@@ -107,7 +107,7 @@ struct AccessFileTests {
 
     // MARK: On disk
 
-    /// A directory that goes with the test.
+    /// A directory that is removed with the test.
     final class Place {
         let path: String
         init() {

@@ -46,7 +46,7 @@ struct AdministrationTests {
         let table = CredentialTests.table([.user(CredentialTests.user("ci")), .token(entry)])
         let principal = try #require(table.principal(for: token, from: { nil }, now: 0))
         #expect(principal.admin == Set(admin))
-        // What it may publish and subscribe to is its user's.
+        // Its rights to publish and subscribe are those of its user.
         #expect(principal.ceilings.isEmpty)
     }
 }

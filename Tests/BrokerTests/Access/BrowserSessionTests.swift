@@ -87,7 +87,7 @@ struct BrowserSessionTests {
         #expect(sessions.count == 1)
     }
 
-    /// A user that is disabled and enabled again has to log in again.
+    /// A user that was disabled and enabled again must log in again.
     @Test func noneComesBackWithItsUser() throws {
         let value = try logIn().value
         sessions.review(Access(AccessRules([])), time: 1)

@@ -9,7 +9,7 @@ import Testing
 
 @Suite("Credentials: users, tokens, passwords")
 struct CredentialTests {
-    /// Cheap, as the tests are not about the cost.
+    /// Cheap, because the tests are not about the cost.
     static func hash(_ password: String) throws -> PasswordHash {
         try PasswordHash.make(for: password, cost: try #require(Scrypt(logarithm: 4, blockSize: 1, parallelism: 1)))
     }
@@ -75,7 +75,7 @@ struct CredentialTests {
         #expect(later.principal(for: token, from: { nil }, now: 60) != nil)
     }
 
-    /// Two spellings of one accent are two users: what happens to one happens to no other.
+    /// Two spellings of one accent are two users: a change of one does not affect the other.
     @Test func namesAreTheirBytes() throws {
         let (composed, decomposed) = ("\u{E9}", "e\u{301}")
         let (token, entry) = try Self.token(decomposed) { $0.created = 50 }
@@ -102,7 +102,7 @@ struct CredentialTests {
         #expect(file.tokens.count == 1)
     }
 
-    /// What was right once cannot be a guess.
+    /// Credentials that were right once are not a guess.
     @Test func onlyAWrongSecretIsAGuess() throws {
         let (old, expired) = try Self.token("ci") { $0.expires = 100 }
         let (far, foreign) = try Self.token("ci") { $0.from = ["10.0.0.0/8"] }
@@ -199,7 +199,7 @@ struct CredentialTests {
         #expect(renewal(principal, [.user(user)]) == "same")
         #expect(renewal(principal, [.user(Self.user("device7"))]) == "ended")
         #expect(renewal(principal, []) == "ended")
-        // Revocations are about what was given out at a time, which a certificate was not.
+        // Revocations concern credentials issued at a time, which a certificate does not have.
         #expect(renewal(principal, [.user(user), .revoked(.user("device7", before: 31))]) == "same")
     }
 
@@ -249,7 +249,8 @@ struct CredentialTests {
         #expect(await ask(checks, changed, "secret") == "invalid", "what was right is so for one hash only")
     }
 
-    /// How many of so many wrong passwords for a user are computed, from addresses that a function makes of numbers.
+    /// How many of this many wrong passwords for a user are computed, from addresses that a function makes from
+    /// numbers.
     private func computed(
         _ count: Int, _ checks: PasswordChecks, _ user: String, _ hash: PasswordHash?, _ now: MonotonicTime,
         from address: (Int) -> String?
@@ -295,7 +296,8 @@ struct CredentialTests {
         #expect(checks.passwords.begun.load(ordering: .relaxed) == 1)
     }
 
-    /// The time of an answer tells nothing: each costs one computation of the same size, whatever there is of the user.
+    /// The time of an answer reveals nothing: each costs one computation of the same size, whether or not the user
+    /// exists.
     @Test func whateverThereIsOfAUserCostsTheSame() async throws {
         let checks = CredentialChecks(try PasswordChecks(threads: 1))
         let hash = try Self.hash("right")
@@ -311,7 +313,7 @@ struct CredentialTests {
         }
     }
 
-    /// Only one thread works at first, so that the rest waits; a second one is let in, and gets to it.
+    /// Only one thread works at first, so that the rest waits; then a second one is allowed, and takes over the rest.
     @Test func moreComputationsAtATimeAreTakenOver() {
         let pool = WorkerPool(name: "test", maximumThreads: 1, maximumWaiting: 10)
         let (gate, second, third) = (
@@ -353,7 +355,7 @@ struct CredentialTests {
                 if outcome == .unavailable { refused.add(1, ordering: .relaxed) }
             }
         }
-        // One or two are under way, and 64 wait.
+        // One or two are in progress, and 64 wait.
         let most = 100 - PasswordChecks.maximumWaiting
         #expect(refused.load(ordering: .relaxed) >= most - 8 && refused.load(ordering: .relaxed) <= most)
         #expect(checks.waiting <= PasswordChecks.maximumWaiting)

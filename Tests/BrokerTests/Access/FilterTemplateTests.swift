@@ -17,7 +17,7 @@ struct FilterTemplateTests {
         ("a/{claim.x}", nil, [""], []), ("a/{claim.x}", nil, ["\u{7F}"], []), ("a/{claim.x}", nil, ["\u{9F}"], []),
         ("a/{claim.x}", nil, ["1"], ["a/1"]), ("a/{claim.x}", nil, ["1", "+", "2"], ["a/1", "a/2"]),
         ("a/{claim.x}", nil, [String(repeating: "x", count: 257)], []),
-        // Nobody becomes the broker.
+        // No client becomes the broker.
         ("{claim.x}/#", nil, ["$SYS"], []), ("{claim.x}/#", nil, ["ok"], ["ok/#"]),
         ("a/{claim.x}", nil, ["$x"], ["a/$x"]),
         ("$app/{claim.x}", nil, ["1"], ["$app/1"]),
@@ -49,7 +49,7 @@ struct FilterTemplateTests {
         ("a/{claim.x}/b", nil, ["\u{301}"], ["a/\u{301}/b"]),
     ]
 
-    /// A denial that did not apply would allow what it is there to deny.
+    /// A denial that did not apply would allow what it should deny.
     @Test(arguments: denials)
     func aDenialFailsClosed(text: String, user: String?, claim: [String], expected: [String]) throws {
         let principal = Principal(.jwt, user: user, claims: ["x": claim, "y": claim])

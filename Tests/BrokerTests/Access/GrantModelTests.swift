@@ -2,7 +2,7 @@ import Testing
 
 @testable import Broker
 
-/// What rules mean, by trying out every topic of a small world.
+/// The meaning of rules, found by trying every topic of a small world.
 private struct RightsModel {
     static let names = ["a", "b", "", "$SYS", "$x"]
     /// Up to four levels, of the names and of one that no filter has.
@@ -129,7 +129,7 @@ struct GrantModelTests {
                 let mayRetain = holds(mine.flatMap { $0.retain ?? $0.publish }) && !isDenied
                 #expect(grant.publishing(to: topic).contains(.retain) == mayRetain, "\(number): retain \(topic)")
                 if grant.publishesAnywhere { #expect(topic.isSystem || may && mayRetain) }
-                // What explains the decision says the same.
+                // The explanation agrees with the decision.
                 let filter = TopicFilter(topic)
                 #expect((grant.verdict(onTopic: filter, .publish) == .allowed) == may)
                 #expect((grant.verdict(onTopic: filter, .retain) == .allowed) == mayRetain)
@@ -148,7 +148,7 @@ struct GrantModelTests {
                 case .allowed: #expect(isCovered && denies.isEmpty, "\(number): subscribe \(name)")
                 case .notAllowed: #expect(!isCovered, "\(number): subscribe \(name)")
                 case .denied(let deny):
-                    // By another name perhaps: `/#` is `/+/#`.
+                    // Perhaps with another name: `/#` is `/+/#`.
                     let named = model.ruled(by: deny.name)
                     #expect(
                         isCovered && denies.contains { model.ruled(by: $0) == named }, "\(number): subscribe \(name)")

@@ -50,7 +50,7 @@ struct GrantTests {
         (["#"], "#", true), (["#"], "$a/#", true), (["#"], "$SYS/#", false), (["#"], "$SYS", false),
         (["#", "$SYS/#"], "$SYS/broker/#", true), (["$a/#"], "$a/+", true), (["/+/#"], "/#", true),
         (["/#"], "/+/#", true),
-        // Two that cover it together cover it not: each filter is looked at alone.
+        // Two filters that cover it together do not count: each filter is considered alone.
         (["a", "a/+/#"], "a/#", false),
     ]
 
@@ -61,7 +61,7 @@ struct GrantTests {
         #expect(try Grant.everything.maySubscribe(to: filter(name)))
     }
 
-    /// What is denied, a filter, and the deny that is in its way.
+    /// The denied filters, a filter, and the deny that applies to it.
     static let denying: [([String], String, String?)] = [
         ([], "#", nil), (["a/secret/#"], "a/#", "a/secret/#"), (["a/secret/#"], "#", "a/secret/#"),
         (["a/secret/#"], "a/+", "a/secret/#"), (["a/secret/#"], "a/secret", "a/secret/#"),
@@ -182,7 +182,7 @@ struct GrantTests {
         #expect(try now.isCurrent && !now.grant.mayPublish(to: topic("t/1/a")))
     }
 
-    /// What was found for a topic holds for that topic, with those rights, by those rules.
+    /// A cached decision holds for that topic, with those rights, under those rules.
     @Test func theSameTopicAgainIsJudgedByTheRulesThatHold() throws {
         var sensors = AccessRule.Condition()
         sensors.role = "sensor"
@@ -207,7 +207,7 @@ struct GrantTests {
         #expect(client.mayPublish(to: allowed, table))
     }
 
-    /// `String` takes the Kelvin sign for a K; a user's name is bytes.
+    /// `String` treats the Kelvin sign as a K; a user's name is bytes.
     @Test func namesOfOtherBytesShareNoBox() throws {
         var sensors = AccessRule.Condition()
         sensors.role = "Kelvin"

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("The verbs of administration, as both ends read and write them")
 struct AdminProtocolTests {
-    /// The contract of who may do what.
+    /// The contract about the rights of verbs.
     @Test func everyVerbSaysWhatRightItNeeds() {
         let expected: [String: AdminRight] = [
             "status": .read, "clients": .read, "client": .read, "topics": .read, "subscriptions": .read,
@@ -246,7 +246,7 @@ struct AdminProtocolTests {
         }
     }
 
-    /// Whatever is asked for: no part of it climbs, and together they are what was asked for.
+    /// Whatever the path: no component goes up, and together they are the path.
     @Test func noPathLeadsElsewhere() {
         let parts = ["a", ".", "..", "/", "//", "\0", "b", "", "é", "/b", "/b/"]
         var found = 0

@@ -15,7 +15,7 @@ struct AdminTests {
         #expect(counts.map(\.filter.name) == ["A", "a/+", "b c"])
         #expect(counts.map(\.clients) == [40, 5, 1])
         #expect(FilterCount.merge([]).isEmpty)
-        // Bytes decide: these two look the same.
+        // Bytes decide: these two names look the same.
         #expect(try merged([[("\u{E9}", 1)], [("e\u{301}", 1)]]).count == 2)
     }
 
@@ -124,7 +124,7 @@ struct AdminTests {
     @Test func handsABackupOutPieceByPiece() throws {
         let harness = try ExchangeHarness(order: [0, 1])
         let facts = facts(harness)
-        // On whatever reactor: there is one at a time.
+        // There is one at a time, over all reactors.
         let (desk, other) = (try desk(harness, facts), try desk(harness, on: 1, facts))
         #expect(try ask(desk, #""verb":"backup.next""#).contains(#""code":"conflict""#))
         for _ in 0..<2 {

@@ -7,7 +7,7 @@ import Testing
 
 @Suite("The audit log")
 struct AuditLogTests {
-    /// A directory of its own, which goes with the test.
+    /// A separate directory, which is removed with the test.
     private final class Folder {
         let path = NSTemporaryDirectory() + "audit-\(UUID().uuidString)"
         init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
@@ -88,11 +88,11 @@ struct AuditLogTests {
         defer { close(reader) }
         let log = AuditLog()
         log.adopt(try AuditLog.Opened(.file(folder.file)))
-        // The first batch does not fit into the pipe, which is not read: the thread waits within it.
+        // The first batch does not fit into the unread pipe, so the thread waits within it.
         for number in 0..<2000 { log.write(AuditEvent(.start, target: "first \(number)")) }
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         var text: [UInt8] = []
-        /// Waits for what comes.
+        /// Waits for the next value.
         func take() {
             var place = pollfd(fd: reader, events: Int16(POLLIN), revents: 0)
             #expect(poll(&place, 1, 60_000) == 1)

@@ -7,7 +7,7 @@ import Testing
 struct DigestComparisonTests {
     private func place(_ seq: UInt64, term: UInt64 = 1) -> LogPosition { LogPosition(term: term, seq: seq) }
 
-    /// A position that is not remembered, or is in another term, shows nothing.
+    /// A forgotten position, or one in another term, shows nothing.
     @Test func comparesAtPositionsThatItKnows() {
         var comparison = DigestComparison()
         for seq: UInt64 in 1...5 { comparison.settle(place(seq * 10), seq) }

@@ -6,7 +6,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-/// Three brokers and an engine of real processes, to which things happen while all publish.
+/// Three brokers and an engine of real processes, with faults while all publish.
 private final class Schedule {
     private enum Fault: CaseIterable {
         case kill, stop, empty, failOver, replica, links, functions
@@ -18,14 +18,14 @@ private final class Schedule {
     private let peers: [RedisPeer]
     private let isThere = DispatchSemaphore(value: 0)
     private var random: SeededGenerator
-    /// Of what happens: how much is published in between depends on the machine.
+    /// The seed of the faults; how much is published in between depends on the machine.
     private var fate: SeededGenerator
     private var published: [[String]]
-    /// What has happened, for people.
+    /// The history of the run, for people.
     private(set) var story: [String] = []
 
     init(seed: Int) throws {
-        // Far apart: neighbours give the same numbers one later.
+        // Far apart, because neighbouring seeds give the same numbers one step later.
         random = SeededGenerator(seed: seed &* 1_000_003)
         fate = SeededGenerator(seed: seed &* 7_000_003)
         engine = try EngineTrio()
@@ -39,7 +39,7 @@ private final class Schedule {
 
     deinit { for peer in peers { peer.engine.stop() } }
 
-    /// Publishes until so many results more have come at each broker.
+    /// Publishes until each broker has this many more results.
     private func publish(_ count: Int) throws {
         let goals = peers.map { $0.results.count + count }
         while true {
@@ -102,7 +102,7 @@ private final class Schedule {
         case .kill: try engine.restart(primary, replicaOf: try engine.primary(of: peers[0]))
         case .stop:
             engine.servers[primary].signal(SIGCONT)
-            // What it believes to be must not be believed by anybody.
+            // No broker may trust its view of its own role.
             try publish(10)
             let now = engine.servers[try engine.primary(of: peers[0])].port
             try engine.ask(primary, "REPLICAOF", "127.0.0.1", .text("\(now)"))
@@ -111,7 +111,7 @@ private final class Schedule {
         }
     }
 
-    /// What must hold at the end.
+    /// Checks what must hold at the end.
     func check() throws {
         try eventually("all have everything: \(peers.map(\.status))") {
             for peer in peers { peer.look() }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Broker
 
-/// A log, and how a sender fills it: each sends its records again from a hole on, so some are in it twice and out of order.
+/// A log and its senders: each repeats its records from a hole on, so some are in the log twice and out of order.
 private struct LogMaker {
     struct Item {
         let place: LogPosition
@@ -74,7 +74,7 @@ struct FoldTests {
         return Taken(node: head.node, number: head.number, first: numbers.lowerBound, time: time)
     }
 
-    /// Whatever a broker is shown twice, and wherever it stops and goes on, it comes to what the others come to.
+    /// Whatever a broker sees twice, and wherever it stops and resumes, it reaches the same state as the others.
     @Test(arguments: 1...20)
     func comesToOneResult(seed: Int) throws {
         var log = LogMaker(seed: seed)
@@ -92,12 +92,12 @@ struct FoldTests {
         var random = SeededGenerator(seed: seed &* 1_000_003)
         var (other, taken, place) = (Fold(), [Taken](), 0)
         while place < log.items.count {
-            // It reads again from somewhere before, as after a lost connection.
+            // It reads again from an earlier position, as after a lost connection.
             place = max(0, place - Int.random(in: 0...9, using: &random))
             let end = min(log.items.count, place + Int.random(in: 1...30, using: &random))
             taken += log.items[place..<end].compactMap { Self.fold($0, &other) }
             place = end
-            // It starts again from what it has stored.
+            // It restarts from its stored state.
             other = try #require(Self.read(other.bytes))
         }
         #expect(taken == expected && other == whole && other.digest == whole.digest)
@@ -138,7 +138,7 @@ struct FoldTests {
         #expect(term(LogPosition(term: 1, seq: 105), 2, 200) == .begun)
         #expect(record(3, 1, 106) == .stale, "of the term before")
         #expect(record(3, 2, 201) == .taken(numbers: 201..<202, time: 7))
-        // The sender has given records up: those of before do not count any more.
+        // The sender has abandoned records: the earlier ones no longer count.
         #expect(record(1, 2, 202, of: 2) == .taken(numbers: 202..<203, time: 7))
         #expect(record(4, 2, 203) == .duplicate)
         #expect(record(3, 2, 204, of: 2) == .hole(first: 2))
@@ -146,7 +146,7 @@ struct FoldTests {
         #expect(record(.max, 2, .max, count: 5) == .missing, "numbers do not wrap")
     }
 
-    /// A replica that still shows what the new primary never had is not believed.
+    /// Entries of a replica that the new primary never had do not count.
     @Test func believesNothingAfterTheCloseOfATerm() {
         var fold = Fold()
         func append(_ number: UInt64, _ term: UInt64, _ seq: UInt64) -> Fold.Outcome {
@@ -164,7 +164,7 @@ struct FoldTests {
         #expect(append(2, 2, 201) == .taken(numbers: 201..<202, time: 7))
     }
 
-    /// Brokers whose messages were decided otherwise do not agree any longer.
+    /// Brokers that decided messages differently no longer agree.
     @Test func noticesAnotherResult() {
         var (one, other) = (Fold(), Fold())
         #expect(one.digest == other.digest)

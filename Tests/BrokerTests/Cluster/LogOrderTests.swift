@@ -14,7 +14,7 @@ extension LogPeer<SteppedEngine> {
     }
 }
 
-/// Three brokers, and an engine that fails in every way that it has.
+/// Three brokers, and an engine that fails in every possible way.
 private struct Cluster {
     let peers: [Peer]
     private(set) var log = SteppedLog()
@@ -22,7 +22,7 @@ private struct Cluster {
     private var published: [[String]]
 
     init(seed: Int) throws {
-        // Far apart: neighbours give the same numbers one later.
+        // Far apart, because neighbouring seeds give the same numbers one step later.
         random = SeededGenerator(seed: seed &* 1_000_003)
         peers = try (1...3).map { try Peer(node: $0) }
         published = peers.map { _ in [] }
@@ -39,7 +39,7 @@ private struct Cluster {
         case 7..<20: peer.engine.arrive(in: &log)
         case 20..<34: try peer.read(log, atMost: Int.random(in: 1...4, using: &random))
         case 34:
-            // It reads again what it has had.
+            // It reads entries again.
             let places = [LogPosition.start] + log.entries.map(\.place).filter { $0 < peer.order.position }
             try peer.read(log, from: places.randomElement(using: &random), atMost: .max)
         case 35:
@@ -53,7 +53,7 @@ private struct Cluster {
         }
     }
 
-    /// Another primary: what nobody has seen may be gone, and what all have seen, too.
+    /// Another primary: entries that no broker has seen may be lost, and also entries that all have seen.
     private mutating func failOver() throws {
         let positions = peers.map(\.order.position)
         guard let least = positions.min(), let most = positions.max() else { return }
@@ -94,7 +94,7 @@ private struct Cluster {
         Issue.record("it does not settle")
     }
 
-    /// What must hold at the end.
+    /// Checks what must hold at the end.
     func check() {
         let shown = peers[0].shown
         for peer in peers {
@@ -135,7 +135,8 @@ struct LogOrderTests {
         return (peer, log)
     }
 
-    /// Until the engine is there nothing is accepted; what is given up is answered, and may come back all the same.
+    /// Until the engine is available nothing is accepted; abandoned drafts are answered, and may come back
+    /// nevertheless.
     @Test func refusesWithoutAnEngine() throws {
         let unconnected = try Peer(node: 1)
         #expect(unconnected.order.obstacle?.code == .unavailable)
@@ -162,7 +163,7 @@ struct LogOrderTests {
         #expect(peer.messages.map { String(decoding: $0.payload, as: UTF8.self) } == ["1", "5"])
     }
 
-    /// A canary takes a number, and comes back; one that is given up concerns nobody.
+    /// A canary takes a number, and comes back; an abandoned one has no effect.
     @Test func beats() throws {
         var (peer, log) = try peer()
         peer.order.beat()
@@ -194,7 +195,7 @@ struct LogOrderTests {
         #expect(time == 1_800_000_000_003 && expiry == time + 10)
     }
 
-    /// Where a record is lost and later ones are not, all from there on are sent again, once.
+    /// If a record is lost and later ones are not, all from there on are sent again, once.
     @Test func fillsAHole() throws {
         var (peer, log) = try peer()
         for text in ["1", "2", "3"] { peer.submit([try draft("a", text)]) }

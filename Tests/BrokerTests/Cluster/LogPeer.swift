@@ -9,7 +9,7 @@ final class LogPeer<Engine: LogEngine> {
     private let thread: StoreThread
     private let own: Mailbox<ShardEvent>
     private let all = Mailbox<ShardEvent>(wakeup: {})
-    /// What became of the drafts of this broker, in their order.
+    /// The results of this broker's drafts, in their order.
     private(set) var results: [String] = []
     /// The messages, in order.
     private(set) var messages: [Message] = []
@@ -47,7 +47,7 @@ final class LogPeer<Engine: LogEngine> {
         look()
     }
 
-    /// Takes what has come to the mailboxes.
+    /// Handles the letters in the mailboxes.
     func look() {
         for case .applied(let batch) in own.drain() where batch.shard == 0 {
             var items = batch.items[...]

@@ -101,7 +101,7 @@ struct LogRecordTests {
         }
     }
 
-    /// Another broker may have another version: what this one writes stays as it is, byte for byte.
+    /// Another broker may have another version, so the bytes of a record must not change.
     @Test func isWrittenAsItAlwaysWas() throws {
         var draft = Draft(topic: try topic("a/b"), payload: [9], kind: .json)
         (draft.isRetained, draft.contentType, draft.timeToLive, draft.origin) = (true, "t", 300, 2)

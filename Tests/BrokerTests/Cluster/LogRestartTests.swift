@@ -15,7 +15,7 @@ private final class Replica {
     private let thread: StoreThread
     private let settled = Settled()
 
-    /// Starts with what another has on disk at this moment, as that would start after `kill -9`; `nil`: with nothing.
+    /// Starts with what another broker has on disk now, as after `kill -9`; `nil` to start with nothing.
     init(afterTheEndOf other: Replica? = nil, starts: UInt64 = 1) throws {
         if let other {
             try DataDirectory.make(directory.path)
@@ -48,7 +48,7 @@ private final class Replica {
         thread.stop()
     }
 
-    /// What is here, as text.
+    /// The state of the broker, as text.
     func content() throws -> [String] {
         var lines: [String] = []
         _ = try store.scan(try filter("#"), after: nil, visiting: .max, now: .min) { message in
@@ -103,7 +103,7 @@ struct LogRestartTests {
         }
     }
 
-    /// A broker that is killed at any moment, and starts from its disk, comes to what one comes to that never was.
+    /// A broker that is killed at any moment, and restarts from its disk, reaches the same state as one that was not.
     @Test(arguments: 1...10)
     func losesAndDoublesNothing(seed: Int) throws {
         var random = SeededGenerator(seed: seed &* 1_000_003)
@@ -132,7 +132,7 @@ struct LogRestartTests {
         #expect(starts > 1 && content.count > 10)
     }
 
-    /// What a broker by itself has stays, and its numbers go on after those.
+    /// The values of a single broker stay, and its numbers continue after theirs.
     @Test func beginsWithAStoreOfABrokerByItself() throws {
         let replica = try Replica()
         let directory = TestDirectory()
@@ -156,7 +156,7 @@ struct LogRestartTests {
         #expect(order.obstacle?.code == .unavailable)
     }
 
-    /// A store that is part of a cluster says so to versions that know none.
+    /// A store in a cluster is refused by versions without clusters.
     @Test func hasAFormatOfItsOwn() throws {
         var log = SteppedLog()
         log.begin(keeping: .start)

@@ -4,7 +4,8 @@ import Synchronization
 @testable import Broker
 @testable import WSTransport
 
-/// An engine in memory, whose log one broker follows at once: each record comes back some time later, on another thread.
+/// An engine in memory, whose log one broker follows at once: each record comes back some time later, on another
+/// thread.
 final class MemoryEngine: LogEngine {
     private struct State {
         var seq: UInt64 = 0
@@ -33,7 +34,7 @@ final class MemoryEngine: LogEngine {
     }
 }
 
-/// An engine whose every step a test makes: records that are on their way, a log, brokers that read it from where they are.
+/// An engine whose steps a test controls: records on their way, a log, and brokers that read it from their positions.
 final class SteppedEngine: LogEngine {
     private struct Record: Sendable {
         let bytes: [UInt8]
@@ -47,16 +48,16 @@ final class SteppedEngine: LogEngine {
         sent.withLock { $0.append(Record(bytes: record, numbers: numbers, term: term)) }
     }
 
-    /// What is on its way.
+    /// The records on their way.
     var count: Int { sent.withLock { $0.count } }
 
-    /// Loses what is on its way, from a place on.
+    /// Loses the records on their way, from a place on.
     func lose(from place: Int) { sent.withLock { $0.removeSubrange(min(place, $0.count)...) } }
 
     /// Loses the oldest on its way.
     func loseFirst() { sent.withLock { _ = $0.isEmpty ? nil : $0.removeFirst() } }
 
-    /// The oldest on its way reaches a log, which takes it if its term is the present one.
+    /// The oldest record on its way reaches a log, which accepts it if its term is the present one.
     func arrive(in log: inout SteppedLog) {
         guard let record = sent.withLock({ $0.isEmpty ? nil : $0.removeFirst() }), record.term == log.top.term else {
             return

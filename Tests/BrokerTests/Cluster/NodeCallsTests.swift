@@ -43,7 +43,7 @@ struct NodeCallsTests {
         post.nodes[0].giveUp(number)
         post.nodes[0].giveUp(number)
         #expect(answers.all.withLock { $0.last } == [2: [7, 1]] && answers.all.withLock { $0.count } == 2)
-        // What comes too late, twice, or from one that was not asked, is nobody's.
+        // Letters that are late, duplicate or unrequested are ignored.
         for sender in [UInt64(2), 3, 9] { post.nodes[0].take(NodeLetter(.answer, number, from: sender, [])) }
         #expect(answers.all.withLock { $0.count } == 2)
     }

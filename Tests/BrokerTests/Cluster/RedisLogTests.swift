@@ -10,7 +10,7 @@ struct RedisLogTests {
 
     init() throws { harness = try EngineHarness() }
 
-    /// What two brokers publish both show, in one order, with the same numbers.
+    /// Both brokers deliver the publications of both, in one order, with the same numbers.
     @Test func givesTwoBrokersOneOrder() throws {
         let engine = try EnginePair()
         let peers = try (1...2).map { try RedisPeer(UInt64($0), at: engine.place) }
@@ -28,7 +28,7 @@ struct RedisLogTests {
         }
         #expect(peers[0].shown == peers[1].shown)
         for peer in peers { #expect(peer.results.count == 50 && Set(peer.results).count == 50) }
-        // Both are known to both, with what they say and how far they are.
+        // Both brokers know both, with their reports and positions.
         try eventually("canaries and members") {
             peers.allSatisfy { peer in
                 peer.status.lag != nil && peer.status.heard != nil
@@ -59,7 +59,7 @@ struct RedisLogTests {
         #expect(second.status.state == .stopped)
     }
 
-    /// An engine that may not keep a log is refused with what to set, and used once that is set.
+    /// An engine that cannot keep a log is refused with the setting to change, and used once that is changed.
     @Test func saysWhatToSet() throws {
         let engine = try EnginePair(["--maxmemory-policy", "allkeys-lru"])
         let link = try harness.open(engine.primary)
@@ -87,7 +87,7 @@ struct RedisLogTests {
         try peer.active()
         peer.submit([try draft("a", "2")])
         try peer.result("2")
-        // Without one nothing comes back, and what waits is refused in the end.
+        // Without a replica nothing comes back, and waiting publications are refused in the end.
         replica.signal(SIGKILL)
         peer.submit([try draft("a", "3")])
         try eventually("it refuses") {
@@ -120,7 +120,7 @@ struct RedisLogTests {
         try peer.refuses("a key of this name is something else")
     }
 
-    /// What was not taken for want of memory is taken when there is some.
+    /// Records that were refused for lack of memory are accepted when there is some.
     @Test func goesOnAfterWantOfMemory() throws {
         let engine = try EnginePair()
         let link = try harness.open(engine.primary)
@@ -150,14 +150,14 @@ struct RedisLogTests {
         try peer.result("end")
         try eventually("it is cut") { try link.ask("XLEN", .text(keys.log)).integer ?? 0 < 50 }
         #expect(try link.ask("XLEN", .text(keys.log)).integer ?? 0 > 5)
-        // One that needs what is gone says so, and follows nothing.
+        // A broker that needs removed entries reports it, and does not follow the log.
         let other = try RedisPeer(2, at: engine.place)
         defer { other.engine.stop() }
         try eventually("it cannot follow") { other.status.state == .lost(.missing(after: .start)) }
         #expect(other.status.failure == "The log does not have what follows 0-0 any more.")
     }
 
-    /// A function that is gone is loaded again, and a term begins at once where all brokers are there.
+    /// A missing function is loaded again, and a term begins at once if all brokers are present.
     @Test func beginsATermWhereTheFunctionsAreGone() throws {
         let engine = try EnginePair()
         let link = try harness.open(engine.primary)
@@ -168,7 +168,7 @@ struct RedisLogTests {
         peers[0].submit([try draft("a", "1")])
         try peers[0].result("1")
         #expect(peers[0].status.term == 2)
-        // It loses everything, and is given back what it lacks.
+        // The engine loses everything, and gets back what it lacks.
         _ = try link.ask("FLUSHALL")
         peers[1].submit([try draft("a", "2")])
         try peers[1].result("2")

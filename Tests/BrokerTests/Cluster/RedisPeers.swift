@@ -5,9 +5,9 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-/// Looks again and again, for a minute at most, until something holds.
+/// Polls, for at most a minute, until a condition holds.
 func eventually(_ what: String, _ condition: () throws -> Bool) throws {
-    // Other processes tell nobody what they do.
+    // Other processes do not report what they do.
     let never = DispatchSemaphore(value: 0)
     for _ in 0..<6000 {
         if try condition() { return }
@@ -27,7 +27,7 @@ extension LogPeer<RedisLog> {
     ) throws {
         var options = RedisLog.Options(cluster: "test", node: node, place: place)
         options.needsPersistence = false
-        // On a busy machine what waits must not be refused.
+        // On a busy machine, waiting publications must not be refused.
         options.patience = 60_000_000_000
         options.facts = { "broker \(node)" }
         change(&options)
@@ -131,7 +131,7 @@ final class EngineTrio {
 
     func failOver() throws { _ = try links[0].ask("SENTINEL", "FAILOVER", "m") }
 
-    /// Ends a process with nothing left of it, and starts it again in its place.
+    /// Kills a process and removes its data, and starts it again.
     ///
     /// - Parameter primary: whose replica it becomes; `nil`: nobody's.
     func restart(_ index: Int, replicaOf primary: Int? = nil) throws {

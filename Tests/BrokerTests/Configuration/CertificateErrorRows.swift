@@ -1,5 +1,5 @@
 extension ConfigurationErrorTests {
-    /// Mistakes in the files of a listener's certificates.
+    /// Errors in the certificate files of a listener.
     static let tls: [Row] = [
         Row(
             secured("{ key: k.pem }"), "3:10: listen[0].tls.certificate: expected the path of a PEM file, found nothing"

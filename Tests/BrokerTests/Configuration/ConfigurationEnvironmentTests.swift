@@ -48,7 +48,7 @@ struct ConfigurationEnvironmentTests {
         }
     }
 
-    /// A section of the file that is none stays wrong.
+    /// A section of the file that is not a mapping is still an error.
     @Test func doesNotHideAMistakeOfTheFile() throws {
         #expect(throws: ConfigurationErrors.self) { try parse("limits: 3", ["BROKER_LIMITS_MESSAGE": "4MiB"]) }
     }

@@ -69,10 +69,10 @@ struct ConfigurationFileTests {
 
     @Test func commentsOutExactlyWhatIsNotAvailable() throws {
         let errors = ConfigurationErrorTests.errors(in: try Self.completeText())
-        // What only a path's file has is commented out, too, and does not go with the address that is shown.
+        // Settings for `unix:` paths are commented out, too, and do not fit the shown address.
         let misplaced = errors.filter { $0.hasSuffix(": expected with an address such as unix:/path only") }
         #expect(misplaced.count == 2)
-        // An issuer has the one or the other, an engine, too, and both are shown.
+        // An issuer, and an engine, has one or the other, but the file shows both.
         let others = errors.filter { !misplaced.contains($0) }
         #expect(others.count == 2)
         #expect(others[0].hasSuffix(": access.jwt[0]: expected keys or secret, found both of them"))
@@ -81,7 +81,7 @@ struct ConfigurationFileTests {
 
     /// `make settings` makes both.
     @Test func isMadeFromTheDeclarations() throws {
-        // Values of their own, so that a failure does not print both files.
+        // Separate values, so that a failure does not print both files.
         let isFileNew = try Self.text() == SettingsWriter.explained(Settings())
         #expect(isFileNew, "run make settings")
         let manual = Self.path.replacing("Config/broker.yaml", with: "docs/settings.md")
@@ -126,7 +126,7 @@ struct DeployConfigurationTests {
         #expect(settings.adminSocketPath == "/var/lib/broker/admin.sock")
     }
 
-    /// What the file itself says about opening it up works.
+    /// The file's own instructions for opening the broker work.
     @Test func canBeOpenedAsItSays() throws {
         var text = try String(contentsOfFile: Self.path, encoding: .utf8)
         let publish = try #require(text.firstMatch(of: /#   (publish: \["#"\])/)?.output.1)

@@ -17,7 +17,7 @@ struct ConfigurationMutationTests {
         }
     }
 
-    /// What is dangerous in YAML, or at the edge of a value.
+    /// Fragments that are dangerous in YAML, or at the edge of a value.
     static let pieces = [
         "\0", "\n", "\t", " ", ":", ": ", "- ", "#", "[", "]", "{", "}", "\"", "'", "&a ", "*a", "!!int ", "|\n", ">\n",
         "? ",

@@ -10,7 +10,7 @@ struct ConfigurationReaderTests {
         try ConfigurationReader.parse(Array(yaml.utf8), file: "x.yaml")
     }
 
-    /// Nothing set, however it is written.
+    /// Empty values in every notation.
     @Test(arguments: [
         "", "\n", "# nothing\n", "---\n", "{}", "~", "\u{FEFF}{}", "log:", "history: ~",
     ])

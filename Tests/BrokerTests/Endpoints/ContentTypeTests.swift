@@ -16,7 +16,7 @@ struct ContentTypeTests {
         ("image/png", "x", .binary), ("application/jsonx", "{}", .binary),
     ]
 
-    /// What `curl -d` says of every body says nothing.
+    /// The content type that `curl -d` always sends does not count.
     @Test(
         arguments: [
             ("text/plain", true), ("application/x-www-form-urlencoded", false), (nil, false),

@@ -27,7 +27,7 @@ struct ForwardedPathTests {
     @Test(arguments: [
         (["192.0.2.7"], "192.0.2.7"), (["192.0.2.7", "10.0.0.1"], "192.0.2.7"),
         (["6.6.6.6", "192.0.2.7", "10.0.0.2", "10.0.0.1"], "192.0.2.7"),
-        // What is no address ends the search: the trusted proxy that passed it on is all that is known.
+        // Anything that is not an address ends the search; only the trusted proxy that passed it on is known.
         (["1.2.3.4", "evil", "10.0.0.1"], "10.0.0.1"), (["1.2.3.4", "", "10.0.0.2", "10.0.0.1"], "10.0.0.2"),
         (["1.2.3.4", "evil"], nil), ([], nil), (["10.0.0.3", "10.0.0.2"], "10.0.0.3"),
         (["2001:db8::9", "[fd00::1]:99"], "2001:db8::9"),
@@ -47,7 +47,7 @@ struct ForwardedPathTests {
         #expect(ForwardedPath.found(in: fields, .none, Self.trusted).client == nil)
     }
 
-    /// What a client has written takes in nothing of what the proxy adds.
+    /// Text from a client cannot swallow the proxy's addition.
     @Test(arguments: ["\"", "\"6.6.6.6", "a\\", "\"\\", "6.6.6.6\"", ",\u{301}", "\u{301}", "\"\u{301}", "\r", "["])
     func aClientHidesNothingOfItsProxys(text: String) {
         for kind in [Settings.Forwarded.xForwardedFor, .forwarded] {

@@ -5,7 +5,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-/// Knows the users whose names their tokens are; says so at once, or when it is told to.
+/// Authenticates users whose tokens are their names, at once or on request.
 private final class TestAuthenticator: Authenticator {
     private let isSlow: Bool
     private let replies = Mutex<[@Sendable (Result<Principal, AuthenticationFailure>) -> Void]>([])
@@ -35,13 +35,13 @@ private final class TestAuthenticator: Authenticator {
     /// The names that were asked for and not taken.
     var names: [String] { asked.withLock { $0 } }
 
-    /// The next name that was asked for, when its answer is waited for.
+    /// The next requested name, when its answer is outstanding.
     func nextName() throws -> String {
         guard isWaiting.wait(timeout: .now() + 60) == .success else { throw NothingCame() }
         return asked.withLock { $0.removeFirst() }
     }
 
-    /// Answers the question there is.
+    /// Answers the outstanding request.
     func reply(_ outcome: Result<Principal, AuthenticationFailure>) throws {
         let waiting = replies.withLock { replies in
             defer { replies = [] }
@@ -84,7 +84,7 @@ struct GateTests {
         return try #require(Int(head.dropFirst(9).prefix(3)))
     }
 
-    /// A proxy sends the requests of many clients by one connection: each has the rights of its own.
+    /// A proxy sends the requests of many clients over one connection: each has its own rights.
     @Test func eachRequestIsAskedForItself() throws {
         let harness = try ExchangeHarness()
         var condition = AccessRule.Condition()
@@ -138,7 +138,7 @@ struct GateTests {
         let stub = try connect(harness, authenticator)
         try stub.write(request("POST /t/a", "first", body: "x") + request("GET /t/a", "second"))
         #expect(try authenticator.nextName() == "first")
-        // Whatever has come is looked at by now.
+        // Everything received has been handled by now.
         for _ in 0..<10 { try harness.run { _ in } }
         #expect(authenticator.names == [])
         #expect(harness.published().isEmpty)
@@ -147,7 +147,7 @@ struct GateTests {
         #expect(try authenticator.nextName() == "second")
         try authenticator.reply(.failure(AuthenticationFailure(.invalid, "Wrong.")))
         #expect(try status(stub) == 401)
-        // The connection goes on.
+        // The connection stays open.
         try stub.write(request("GET /health/live"))
         #expect(try status(stub) == 200)
     }

@@ -166,7 +166,7 @@ struct HTTPTests {
         #expect(try ask(stub, "GET /health/live", fields).status == 400)
     }
 
-    /// Each matter is told once, and of those that clients cause only a limited number.
+    /// Each matter is reported once, and for clients only a limited number.
     @Test func tellsOfEachMatterOnce() {
         let journal = Journal()
         for number in 0..<1000 {

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("§3.1: the commands of broker.v1.json")
 struct JSONCommandTests {
-    /// A command in short: what was understood, or the code of the refusal.
+    /// A command in short: the parsed command, or the code of the refusal.
     private func read(_ text: String, limits: TopicLimits = TopicLimits()) throws -> String {
         let bytes = Array(text.utf8)
         let object = try JSONObject.parse(bytes.span)
@@ -194,7 +194,8 @@ struct JSONCommandTests {
         #expect(try read(command) == code)
     }
 
-    /// What the object at the beginning of `text` publishes, read in one pass, and what follows it; `nil`: it is not read so.
+    /// What the object at the beginning of `text` publishes, read in one pass, and what follows it; `nil`: it is not
+    /// read so.
     private func readPlainly(_ text: String, limits: TopicLimits = TopicLimits()) -> (draft: String, rest: String)? {
         let bytes = Array(text.utf8)
         guard let publication = PlainPublication(bytes.span, from: 0),
@@ -238,7 +239,7 @@ struct JSONCommandTests {
         }
     }
 
-    /// As most of them are, so that it is these few steps that the test above has looked at.
+    /// Like most publications, so that the test above covers this fast path.
     @Test(arguments: ["0", "7", "123456", "0.5", "12345.6", "true", "false", #""text""#, "{}", "-7", "1e3"])
     func readsUsualValuesInOnePass(value: String) throws {
         let command = #"{"op":"publish","id":3,"topic":"a/b","data":\#(value),"retain":true}"#

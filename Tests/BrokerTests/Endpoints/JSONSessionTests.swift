@@ -32,7 +32,7 @@ struct JSONSessionTests {
         #expect(all[1] == #"{"op":"pong"}"# && all[2].hasPrefix(#"{"op":"error","code":"bad-request","#))
     }
 
-    /// Objects that are JSON and go beyond what is taken, around a place for an `id`.
+    /// JSON objects beyond the limits, with a place for an `id`.
     static let beyond: [String] = [
         #"{"data":"\ud800",ID}"#, #"{ID,"data":"\ud800"}"#, #"{"op":"x","op":"y",ID}"#,
         #"{"nested":{"id":5,"list":[{"id":6}]},"text":"\"id\":7,","half":"\udc00",ID}"#,
@@ -42,7 +42,7 @@ struct JSONSessionTests {
         "{" + (0..<257).map { "\"m\($0)\":\($0)" }.joined(separator: ",\n") + ",ID}",
     ]
 
-    /// It is answered with its `id`, once, and what follows in the frame is read.
+    /// It is answered with its `id`, once, and the rest of the frame is read.
     @Test(arguments: beyond)
     func refusesBeyondTheLimitsWithTheIdentifier(object: String) throws {
         let identified = object.replacing("ID", with: #""id" : "mine""#)
@@ -75,7 +75,7 @@ struct JSONSessionTests {
         var found: [String] = []
         let last = try stub.ask(#"{"op":"ping","id":99}"#, id: 99)
         for notice in last.dropLast() { found.append(notice.op == "pong" ? "pong \(notice.id ?? 0)" : notice.op ?? "") }
-        // Where a broken object ends is anybody's guess; what is after its line is not.
+        // The end of a broken object is unknown, but the next line is not.
         let isCut = frame.hasPrefix("{\"op\":\"ping\"\n")
         #expect(isCut ? found.first == "error" : found == expected)
     }
@@ -107,7 +107,8 @@ struct JSONSessionTests {
         #expect(harness.counters[0].subscriptions.current == 3 && harness.counters[0].subscriptionLimit.current == 2)
     }
 
-    /// A list that is longer than a client may have filters is refused, whatever is in it; one filter twice is one filter.
+    /// A list that is longer than a client may have filters is refused, whatever is in it; one filter twice is one
+    /// filter.
     @Test func readsAListOfFiltersAsASet() throws {
         var settings = Settings()
         settings.limits.subscriptionsPerClient = 3
@@ -124,7 +125,7 @@ struct JSONSessionTests {
         #expect(harness.counters[0].subscriptions.current == 0 && harness.counters[0].subscriptionLimit.current == 2)
     }
 
-    /// More commands than one turn has time for, with one that is none and those that publish among them.
+    /// More commands than one turn has time for, including publications and one invalid command.
     @Test func answersTheCommandsOfALongFrameInTheirOrder() throws {
         let harness = try ExchangeHarness()
         let stub = try harness.connectJSON()
@@ -149,7 +150,7 @@ struct JSONSessionTests {
         #expect(harness.counters[0].heldFrames.current == 1)
     }
 
-    /// The commands of a frame wait for a client that does not take the answers, and go on when it does.
+    /// The commands of a frame wait while the client does not read the answers, and continue when it does.
     @Test func aFrameWaitsForItsReader() throws {
         var settings = Settings()
         settings.limits.pending = 16 << 10
@@ -163,7 +164,7 @@ struct JSONSessionTests {
         for id in 0..<2000 { #expect(try Notice(json: try #require(try stub.frame()).payload).id == id) }
     }
 
-    /// The CLOSE is answered when all that came before it has been.
+    /// The CLOSE is answered after everything before it.
     @Test func aFrameIsDoneBeforeTheCloseThatFollowsIt() throws {
         let stub = try ExchangeHarness().connectJSON()
         try stub.send((0..<2500).map { #"{"op":"ping","id":\#($0)}"# }.joined(separator: "\n"))

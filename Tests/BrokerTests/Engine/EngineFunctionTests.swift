@@ -19,14 +19,14 @@ extension Link {
         }
     }
 
-    /// Appends a record of so many numbers; the last of them, or the refusal.
+    /// Appends a record of this many numbers; returns the last of them, or the refusal.
     func append(_ keys: EngineFunctions.Keys, term: UInt64, _ count: UInt64 = 1, _ record: String = "x") throws
         -> String
     {
         try call("append", keys, count: 2, .number(term), .number(count), .text(record))[0]
     }
 
-    /// Says how far a broker has read, without waiting for others longer than a second.
+    /// Reports how far a broker has read, and waits for others for at most a second.
     func ready(
         _ keys: EngineFunctions.Keys, _ node: String, _ last: String, peers: UInt64 = 1, epoch: UInt64 = 77,
         grace: UInt64 = 60_000
@@ -41,7 +41,7 @@ extension Link {
     }
 }
 
-/// What the library takes, and what it refuses, in a real Redis.
+/// Records that the library accepts and refuses, in a real Redis.
 @Suite("EngineFunctions: terms, arming, appending", .serialized)
 struct EngineFunctionTests {
     private let harness: EngineHarness
@@ -91,7 +91,7 @@ struct EngineFunctionTests {
         #expect(try link.ready(keys, "a", "0-0", peers: 3, grace: 0) == ["1", "0-0"])
     }
 
-    /// A library that is loaded again, as after `FUNCTION FLUSH`, takes nothing until another term has begun.
+    /// A reloaded library, as after `FUNCTION FLUSH`, accepts nothing until another term has begun.
     @Test func forgetsItsTermWithTheProcess() throws {
         _ = try link.ready(keys, "a", "0-0")
         #expect(try link.append(keys, term: 1) == "1025")
@@ -104,7 +104,7 @@ struct EngineFunctionTests {
         #expect(try link.positions(keys) == ["1-1024", "1-1025", "2-2049", "2-2050"])
     }
 
-    /// The data of a replica are those of its primary; that it may take records is not among them.
+    /// A replica has the data of its primary, but not its permission to accept records.
     @Test func aPromotedReplicaTakesNothing() throws {
         let port = try RedisServer.freePort()
         let primary = try RedisServer(port: port)
@@ -133,7 +133,7 @@ struct EngineFunctionTests {
         #expect(try old.append(keys, term: 2) == "UNARMED" && old.append(keys, term: 1) == "UNARMED")
     }
 
-    /// A primary that was demoted and is promoted again before another term has begun has lost what it had taken.
+    /// A primary that is demoted, and promoted again before another term begins, has lost the records that it accepted.
     @Test func isDisarmedByTheDataOfAnother() throws {
         let port = try RedisServer.freePort()
         let primary = try RedisServer(port: try RedisServer.freePort())
@@ -152,7 +152,7 @@ struct EngineFunctionTests {
         #expect(try old.append(keys, term: 1) == "UNARMED")
     }
 
-    /// The one that has read most puts back what the log lacks, and only that one.
+    /// Only the broker that has read most restores what the log lacks.
     @Test func hasBackWhatItLacks() throws {
         _ = try link.ready(keys, "a", "0-0")
         #expect(try link.append(keys, term: 1, 3) == "1027")
@@ -171,7 +171,7 @@ struct EngineFunctionTests {
         #expect(try link.ready(keys, "b", "1-1027", peers: 2) == ["2", "1-1030"])
     }
 
-    /// One that was asked and has gone is not waited for.
+    /// A broker that was asked and has gone does not hold up the others.
     @Test func givesUpTheOneThatWasAsked() throws {
         _ = try link.ready(keys, "a", "0-0")
         try link.load(again: true)
@@ -182,7 +182,7 @@ struct EngineFunctionTests {
         #expect(try link.ready(keys, "b", "1-1024", peers: 1) == ["2", "1-1024"])
     }
 
-    /// An engine that lost everything gives no number twice, and begins with what the hindmost lacks.
+    /// An engine that lost everything gives no number twice, and begins with the entries that the slowest broker lacks.
     @Test func goesOnAfterItLostEverything() throws {
         _ = try link.ask("FLUSHALL")
         #expect(try link.append(keys, term: 1) == "UNARMED")
@@ -203,7 +203,7 @@ struct EngineFunctionTests {
         #expect(try link.append(keys, term: 1) == "UNARMED")
     }
 
-    /// An engine without memory refuses, and goes on when it has some.
+    /// An engine without memory refuses, and continues when it has some.
     @Test func refusesWithoutMemory() throws {
         _ = try link.ready(keys, "a", "0-0")
         _ = try link.ask("CONFIG", "SET", "maxmemory", "1")

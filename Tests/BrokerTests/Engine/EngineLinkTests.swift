@@ -53,7 +53,7 @@ struct EngineLinkTests {
         #expect(try harness.open(redis, access).ask("ACL", "WHOAMI").text == "default")
     }
 
-    /// What waits is told, each once, and then that it is over.
+    /// Each waiting command gets its error once, and then the end is reported.
     @Test func endsWithItsServer() throws {
         let redis = try RedisServer()
         let link = try harness.open(redis)

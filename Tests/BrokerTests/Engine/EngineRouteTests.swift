@@ -6,7 +6,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-/// What a route has told, for a test's thread.
+/// The events of a route, for a test's thread.
 private final class Events: Sendable {
     private let told = Mutex<[Result<Endpoint, EngineFailure>]>([])
     private let isThere = DispatchSemaphore(value: 0)
@@ -76,7 +76,7 @@ struct EngineRouteTests {
         "*\(words.count)\r\n" + words.map { "$\($0.utf8.count)\r\n\($0)\r\n" }.joined()
     }
 
-    /// A sentinel that names a primary; `nil`: it knows none.
+    /// A sentinel that names a primary; `nil` if it knows none.
     private func sentinel(_ port: UInt16?, replicas: [[String]] = []) throws -> Impostor {
         try Impostor { words in
             switch (words.first, words.dropFirst().first) {
@@ -125,7 +125,7 @@ struct EngineRouteTests {
         #expect(try survey([]).error != nil)
     }
 
-    /// The first address that has the role; while none has, it goes on trying.
+    /// The first address with the role; while none has it, the route keeps trying.
     @Test func followsTheRole() throws {
         let port = try RedisServer.freePort()
         let primary = try RedisServer(port: port)

@@ -6,17 +6,17 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-/// A server of Redis of a test's own, in memory, which ends with this object.
+/// A test's own Redis server, in memory, which ends with this object.
 final class RedisServer {
     let directory = TestDirectory()
     /// Of the socket in its directory.
     let endpoint: Endpoint
-    /// That it listens to on the loopback besides; 0: none.
+    /// The loopback port that it also listens on; 0 for none.
     let port: UInt16
     private let process = Process()
     private let pid: pid_t
 
-    /// Starts it, and waits until it says that it is ready.
+    /// Starts it, and waits until it reports that it is ready.
     ///
     /// - Parameters:
     ///   - options: further words of its command line.
@@ -36,7 +36,7 @@ final class RedisServer {
         }
         words +=
             ["--port", "\(port)", "--bind", "127.0.0.1", "--unixsocket", socket, "--dir", directory.path] + options
-        // So none is left for long when this process breaks off.
+        // So that no server is left for long if this process is aborted.
         process.executableURL = URL(filePath: "/usr/bin/timeout")
         process.arguments = ["300"] + words
         let output = Pipe()
@@ -63,7 +63,7 @@ final class RedisServer {
         process.waitUntilExit()
     }
 
-    /// A port of the loopback that nobody listens to.
+    /// A loopback port without a listener.
     static func freePort() throws -> UInt16 {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
@@ -185,7 +185,7 @@ struct Held: @unchecked Sendable {
 }
 
 extension EngineLink.Limits {
-    /// For tests, which run where other things run, too.
+    /// For tests on a busy machine.
     static let patient: EngineLink.Limits = {
         var limits = EngineLink.Limits()
         limits.timeout = 50_000_000_000
@@ -198,7 +198,7 @@ final class Link {
     let held: Held
     private let harness: EngineHarness
     fileprivate var server: RedisServer?
-    /// Gets why it has ended.
+    /// Receives the reason of its end.
     let end = Answer<EngineFailure>()
 
     fileprivate init(_ held: Held, _ harness: EngineHarness) throws {

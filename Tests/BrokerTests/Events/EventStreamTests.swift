@@ -6,7 +6,7 @@ import Testing
 
 @Suite("The stream of events: the log, administrators and subscribers have as much of it as is good for them")
 struct EventStreamTests {
-    /// What a log has had.
+    /// The lines that a log received.
     private final class Lines: Sendable {
         private let all = Mutex<[Journal.Entry]>([])
         func add(_ entry: Journal.Entry) { all.withLock { $0.append(entry) } }

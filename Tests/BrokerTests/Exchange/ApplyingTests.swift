@@ -22,7 +22,7 @@ struct ApplyingTests {
         #expect(refusal?.code == code)
     }
 
-    /// What is on its way to the disk is newer than what the store has, a removal and an expired value, too.
+    /// Messages on their way to the disk are newer than the store, including removals and expired values.
     @Test func aValueOnItsWayHidesTheStores() throws {
         let topic = try topic("a")
         var applying = Applying()
@@ -42,7 +42,7 @@ struct ApplyingTests {
         }
     }
 
-    /// Number and times come from the order: the same again is the same message.
+    /// Number and times come from the order: the same input gives the same message.
     @Test func aMessageIsAFunctionOfDraftAndPlace() throws {
         var draft = try draft("h/a", "x", retained: true)
         draft.timeToLive = 50

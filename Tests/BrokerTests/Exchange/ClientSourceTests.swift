@@ -43,7 +43,7 @@ struct ClientSourceTests {
         let made = sources.source(origin: origin.isEmpty ? nil : origin, agent: agent.isEmpty ? nil : agent)
         let others = [("https://b.test", "c/1"), (origin, agent + "x"), (origin + "x", agent)]
         for other in others { _ = sources.source(origin: other.0, agent: other.1) }
-        // What has taken its place meanwhile is not taken for it.
+        // A source that has taken its place is not mistaken for it.
         let found = sources.recent(origin: origin.utf8Span.span, agent: agent.utf8Span.span)
         #expect(found == nil || found === made)
         _ = sources.source(origin: made?.origin, agent: made?.agent)

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Clients")
 struct ClientTests {
-    /// `echo=false` goes by these numbers: a client with another's number would miss what that one published.
+    /// `echo=false` uses these numbers: a client with another client's number would miss its messages.
     @Test func noTwoClientsOfAnyReactorsHaveOneNumber() throws {
         let store = InMemoryStore()
         let order = try LocalOrder(store: store)

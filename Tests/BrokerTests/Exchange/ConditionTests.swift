@@ -95,7 +95,7 @@ struct ConditionTests {
         try gate.inner.apply([retained("a", "x", seq: 7)], reserving: nil)
         let reads = Mutex(0)
         gate.setOnRead {
-            // Another thread gets at the order meanwhile.
+            // Another thread uses the order meanwhile.
             let answer = Answer<UInt64>()
             DispatchQueue.global().async { answer.put(order.newest) }
             #expect((try? answer.get()) != nil)
@@ -118,7 +118,7 @@ struct ConditionTests {
         settle(thread)
     }
 
-    /// What was looked up is looked up again where the store has committed meanwhile.
+    /// A value is looked up again if the store has committed meanwhile.
     @Test func believesNothingThatWasReadBeforeACommit() throws {
         let (order, thread) = try make()
         let theirs = try topic("a")
@@ -242,7 +242,7 @@ struct ConditionTests {
         #expect(try publish(order, "a", String(repeating: "x", count: 3000)).value == 1)
         #expect(try publish(order, "b", String(repeating: "x", count: 3000)).error?.code == .unavailable)
         #expect(try text(order, "b") == nil)
-        // What is not retained needs no store, and the numbers have no hole.
+        // Messages that are not retained need no store, and the numbers have no hole.
         #expect(order.sequence([try draft("c")], from: 0)[0].value?.seq == 2)
         settle(thread)
         #expect(try publish(order, "d", "x").error?.code == .unavailable, "the store is closed")

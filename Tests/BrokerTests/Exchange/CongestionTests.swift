@@ -15,7 +15,7 @@ struct CongestionTests {
     }
 
     private static let size = 65_536
-    /// So many fill the mailbox.
+    /// This many fill the mailbox.
     private static let count = Inbox.maximumUndelivered / size
 
     @Test(arguments: Way.allCases)
@@ -29,7 +29,7 @@ struct CongestionTests {
         if way == .json { _ = try stub.receive() }
         for number in 1...Self.count { try publish(stub, way, UInt64(number), harness) }
         #expect(try isPaused(harness, link))
-        // What ends other pauses does not end this one.
+        // The end of other pauses does not end this one.
         try harness.run { _ in link.stream?.resumeReading() }
         #expect(try isPaused(harness, link))
         #expect(harness.published().count == Self.count)
@@ -95,7 +95,7 @@ struct CongestionTests {
         try harness.run { _ in }
     }
 
-    /// Publishers that come and go cannot be paused, so there is an end to what is taken from them.
+    /// Publishers that connect and disconnect cannot be paused, so what is accepted from them is limited.
     @Test func refusesWhatPausingDoesNotHoldBack() throws {
         let order = try LocalOrder(store: InMemoryStore())
         let mailbox = Mailbox<ShardEvent>(wakeup: {})
@@ -141,7 +141,8 @@ struct CongestionTests {
         #expect(order.sequencer.isCongested(by: 1))
     }
 
-    /// A busy reactor looks once a turn whether it may read its publishers again: by then an idle one has filled the room.
+    /// A busy reactor looks once a turn whether it may read its publishers again: by then an idle one has filled the
+    /// room.
     @Test func keepsAShareForEachReactor() throws {
         let order = try LocalOrder(store: InMemoryStore())
         let mailbox = Mailbox<ShardEvent>(wakeup: {})

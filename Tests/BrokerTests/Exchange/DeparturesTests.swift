@@ -4,7 +4,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-/// What clients that have left subscribed to is removed over several turns, so that nobody waits for all of it.
+/// The subscriptions of departed clients are removed over several turns, so that no other client waits for all of it.
 @Suite("Departures: many subscriptions are removed some each turn")
 struct DeparturesTests {
     private static let count = 2 * Departures.most + 500
@@ -28,7 +28,7 @@ struct DeparturesTests {
         #expect(subscribed == Self.count)
     }
 
-    /// What is left of them at the end of each turn.
+    /// The remaining subscriptions at the end of each turn.
     private final class Turns {
         var counts: [Int] = []
         /// Called at the beginning of each turn until it returns `false`.

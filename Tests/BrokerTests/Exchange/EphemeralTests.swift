@@ -53,7 +53,7 @@ struct EphemeralTests {
         #expect(try harness.sequencer.value(of: topic("who/ann")) == nil)
     }
 
-    /// The client that publishes it last has it, and with a grace nobody sees it go.
+    /// The value belongs to its last publisher, and with a grace no subscriber sees a removal.
     @Test func isTakenOverWithinItsGrace() throws {
         let harness = try ExchangeHarness(order: [0, 1])
         let (follower, first) = (try watcher(harness, "#"), try harness.connectJSON(on: 1))
@@ -87,7 +87,7 @@ struct EphemeralTests {
         // A value on disk takes its place, and does not go with the connection.
         _ = try harness.publish([draft("b", "disk", retained: true)])
         #expect(harness.sequencer.ephemerals.count == 0)
-        // Anybody's removal is one, and needs no disk.
+        // A removal by any client counts, and needs no disk.
         #expect(try set(member, "c", "x").op == "ok")
         #expect(try harness.publish([draft("c", "", retained: true)])[0].value?.isStored == false)
         member.leave()
@@ -128,7 +128,7 @@ struct EphemeralTests {
         #expect(try set(member, "d", "x").code == "limit-exceeded")
         #expect(try set(member, "a", "again").op == "ok")
         #expect(try set(member, "a", String(repeating: "x", count: 900)).code == "limit-exceeded")
-        // What another has removed, or the client itself in another way, counts no longer.
+        // A lease ends if another client, or the client itself, removes the value.
         _ = try harness.publish([draft("b", "", retained: true)])
         try member.ask(#"{"op":"publish","id":8,"topic":"c","data":"","retain":true}"#, id: 8)
         #expect(try set(member, "d", "x").op == "ok" && set(member, "e", "x").op == "ok")
@@ -155,7 +155,7 @@ struct EphemeralTests {
         #expect(last.topic == "a/1" && last.data == "bye")
     }
 
-    /// Its changes are not in the history, and a client that comes back gets them all the same, or a gap.
+    /// Its changes are not in the history, but a resuming client gets them nevertheless, or a gap.
     @Test func comesToThoseThatReturn() throws {
         var settings = Settings()
         settings.history = [Settings.History(filter: "#", messages: 100_000)]
@@ -187,7 +187,7 @@ struct EphemeralTests {
         #expect(seen.filter { $0.op == "message" }.map(\.data) == ["kept 2"])
     }
 
-    /// After the end of a process nobody knows what was there: that is said, and only where a rule keeps such topics.
+    /// After the end of a process the values are unknown: a gap says so, but only if a rule keeps such topics.
     @Test(arguments: [true, false])
     func theNextStartSaysThatItDoesNotKnow(isKept: Bool) throws {
         let directory = TestDirectory()

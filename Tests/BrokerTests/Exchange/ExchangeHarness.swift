@@ -6,7 +6,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-/// What did not come within the time a test waits.
+/// The error of a test that waited in vain.
 struct NothingCame: Error {}
 
 /// One value that another thread hands over.
@@ -27,12 +27,12 @@ final class Answer<Value: Sendable>: Sendable {
     }
 }
 
-/// A broker's exchange without listeners: shards on threads of their own, a sequencer, a store and its thread.
+/// A broker's exchange without listeners: shards on their own threads, a sequencer, a store and its thread.
 final class ExchangeHarness {
     let store: any MessageStore
     let sequencer: Sequencer
     let counters: [ShardCounters]
-    /// Gets every message beside the shards: the truth to compare with.
+    /// Receives every message besides the shards, for comparison.
     let log = Mailbox<ShardEvent>(wakeup: {})
     private let inbox: Inbox
     private let storeThread: StoreThread
@@ -75,7 +75,7 @@ final class ExchangeHarness {
             let shard = Shard(
                 reactor: reactor, sequencer: sequencer, order: chosen, store: store,
                 settings: settings, counters: counters[index])
-            // Nobody else refers to either from here on.
+            // There are no other references from here on.
             nonisolated(unsafe) let owned = (reactor, shard)
             threads[index] = try startThread(named: "shard-\(index)") { owned.0.run() }
         }
@@ -93,7 +93,7 @@ final class ExchangeHarness {
         for thread in threads.values { thread.join() }
     }
 
-    /// Takes over other settings on every shard, and other rules, as a reload does.
+    /// Applies other settings and rules on every shard, as a reload does.
     func reload(_ settings: Settings) throws {
         sequencer.adopt(HistoryRules(settings))
         for index in remotes.indices { try run(on: index) { $0.adopt(settings.patient) } }
@@ -105,7 +105,7 @@ final class ExchangeHarness {
         threads.removeValue(forKey: index)?.join()
     }
 
-    /// Waits until `condition` holds on a shard, which looks each millisecond: only for what reports nothing itself.
+    /// Waits until `condition` holds on a shard, polling each millisecond: only for states that are not reported.
     func wait(on index: Int = 0, until condition: @escaping @Sendable (Shard) -> Bool) throws {
         let answer = Answer<Bool>()
         @Sendable func look(_ reactor: Reactor) {
@@ -204,7 +204,8 @@ final class ExchangeHarness {
 }
 
 extension Settings {
-    /// The same for tests, whose clients may not read for long where many tests run: no PING comes, and no backlog is too old.
+    /// The same for tests, whose clients may not read for long where many tests run: no PING comes, and no backlog is
+    /// too old.
     var patient: Settings {
         var settings = self
         settings.keepalive.interval = nil

@@ -125,7 +125,7 @@ struct FanOutTests {
         #expect(try harness.run { $0.everybody.isEmpty && $0.directory.tree.count == 0 })
     }
 
-    /// Too much comes while a snapshot waits: the session ends, and leaves nothing behind that would go to others.
+    /// Too much arrives while a snapshot waits: the session ends, and leaves nothing that could reach others.
     @Test func aClientThatIsClosedWhileItSubscribesLeavesNoSubscription() throws {
         var settings = Settings()
         settings.limits.pending = 10_000

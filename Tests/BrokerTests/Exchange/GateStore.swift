@@ -71,10 +71,10 @@ final class GateStore: MessageStore {
         if wakes { permission.signal() }
     }
 
-    /// Every commit from now on; `nil`: they succeed again.
+    /// The error of every commit from now on; `nil` if they succeed again.
     func fail(with error: StorageError?) { state.withLock { $0.failure = error } }
 
-    /// Readers are told to ask again, as while a file is opened again.
+    /// Readers must retry, as while a file is reopened.
     func setBusy(_ isBusy: Bool) { state.withLock { $0.isBusy = isBusy } }
 
     /// Whether there are views at all from now on.

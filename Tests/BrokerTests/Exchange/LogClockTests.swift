@@ -19,7 +19,7 @@ struct LogClockTests {
         // It gains a millisecond each second.
         for second: Int64 in 0..<600 { offset = clock.offset(second * 999, at: second * 1000) }
         #expect(offset >= -599 && offset <= -599 + 120)
-        // One that was jumped ahead stands still until the others have come so far, and so does the log.
+        // A clock that jumped ahead stands still until the others have caught up, and so does the log.
         let ahead = clock.offset(4_200_000, at: 600_000)
         #expect(ahead == 3_600_000)
         for second: Int64 in 1...300 { offset = clock.offset(4_200_000, at: 600_000 + second * 1000) }

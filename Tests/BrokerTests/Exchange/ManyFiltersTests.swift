@@ -49,7 +49,7 @@ struct ManyFiltersTests {
         }
     }
 
-    /// What follows a dropped message without another one between them is one gap with it, as many as are dropped.
+    /// Consecutive dropped messages are one gap, however many there are.
     @Test func oneGapOfManyMessages() throws {
         let set = SubscriptionSet()
         _ = set.setBehind(at: 0)
@@ -68,7 +68,7 @@ struct ManyFiltersTests {
         }
     }
 
-    /// A subscription that must have every message forbids that one is dropped, wherever it is found.
+    /// A subscription that needs every message prevents a drop, wherever it is found.
     @Test func oneThatClosesForbidsADrop() throws {
         let set = SubscriptionSet()
         _ = set.setBehind(at: 0)

@@ -85,7 +85,7 @@ struct MessageObjectTests {
         #expect(isJSON)
     }
 
-    /// Also where it has the topic, or the time, of those before it.
+    /// Also if it has the topic or the time of earlier messages.
     @Test(arguments: [true, false])
     func isTheSameAfterOthers(hasOperation: Bool) throws {
         let names = ["a/b", "plant/5/line/3/\"temperature\"", "plant/5/line/4/temperature"].map { String($0) }

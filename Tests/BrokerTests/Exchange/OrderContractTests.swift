@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-/// The orders that there are.
+/// All orders.
 enum OrderKind: CaseIterable {
     case local
     case delayed
@@ -16,7 +16,7 @@ extension ExchangeHarness {
     }
 }
 
-/// What every order keeps, seen from the shards.
+/// The contract of every order, as the shards see it.
 @Suite("Contract of Order")
 struct OrderContractTests {
     /// The results of each draft, published in turns of three by two shards that go on without waiting.
@@ -70,7 +70,7 @@ struct OrderContractTests {
         }
     }
 
-    /// A publisher that is answered subscribes at once: what came before is delivered first, and once.
+    /// A publisher subscribes right after its answer: earlier messages are delivered first, and once.
     @Test(arguments: OrderKind.allCases)
     func anAnswerMaySubscribe(kind: OrderKind) throws {
         let harness = try ExchangeHarness(order: [0, 1], kind: kind)

@@ -4,7 +4,7 @@ import Synchronization
 @testable import WSTransport
 
 extension LocalOrder {
-    /// The results of drafts: the number, and whether the store was given the message.
+    /// The results of drafts: the number, and whether the message was passed to the store.
     func sequence(_ drafts: [Draft], from shard: Int) -> [Result<(seq: UInt64, isQueued: Bool), Refusal>] {
         var results: [Result<(seq: UInt64, isQueued: Bool), Refusal>] = []
         give(drafts, from: shard, isInTurn: true) { batch in
@@ -43,9 +43,9 @@ extension LocalOrder {
     }
 }
 
-/// An order that answers some turns later, as a log that several brokers share does.
+/// An order that answers some turns later, like a log that several brokers share.
 ///
-/// What is handed over waits for one to three turns of the shard's reactor, and then goes to the order within.
+/// Drafts wait for one to three turns of the shard's reactor, and then go to the inner order.
 final class DelayedOrder: Order {
     /// What a log has of a draft.
     private struct Proposal: Sendable {

@@ -75,7 +75,7 @@ struct OwedModel {
         for life in lives { checkAll(life) }
     }
 
-    /// What was asked for and told, to be read by people.
+    /// The transcript of commands and answers, for people.
     var story: String {
         var lines = ["--- \(complaints)"]
         for (index, notice) in transcript.notices.enumerated() {
@@ -200,7 +200,8 @@ struct OwedModel {
             return complaints.append("was not subscribed")
         }
         complain("is allowed", unless: isDenied(filter, since: lives[place].changes))
-        // What was due to it is not sent any more, nor a gap that would have ended after the last message that it has had.
+        // What was due to it is not sent any more, nor a gap that would have ended after the last message that it has
+        // had.
         let begin = lives[place].answer
         let had = transcript.notices[begin..<index].filter { notice in
             notice.op == "message" && notice.retained != true
@@ -343,7 +344,7 @@ struct OwedModel {
                 complaints.append("\(message.seq) to \(message.topic) is lost for \(life.filter), without a gap")
                 continue
             }
-            // Nothing may be missing of what is always kept.
+            // No message that is always kept may be missing.
             if isStrict, message.topic.name.hasPrefix("k/"), seen[message.seq] == nil {
                 complaints.append("\(message.seq) to \(message.topic) was kept and is lost for \(life.filter)")
             }

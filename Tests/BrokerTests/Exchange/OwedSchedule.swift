@@ -7,7 +7,7 @@ import Testing
 enum Seeds {
     static let parts = 0..<40
 
-    /// Whether what was sent and told is shown where something is wrong: `BROKER_STORY`.
+    /// Whether a failure shows the transcript: `BROKER_STORY`.
     static let isLoud = getenv("BROKER_STORY") != nil
 
     private static func number(_ name: String) -> Int? { getenv(name).flatMap { Int(String(cString: $0)) } }
@@ -108,7 +108,7 @@ struct OwedSchedule {
         shards = 1 + seed % 3
         settings.history = Self.rules[0]
         settings.limits.pending = 8192
-        // Now and then there is no room for what was replaced.
+        // Sometimes there is no room for replaced values.
         isTight = seed % 5 == 0
         settings.limits.subscriptionsPerClient = isTight ? 14 : 1000
         harness = try ExchangeHarness(gate, order: Array(0..<shards), settings: settings, isDelayed: isDelayed)
@@ -131,7 +131,7 @@ struct OwedSchedule {
         gate.setBusy(false)
         gate.fail(with: nil)
         gate.open()
-        // Every command is carried out before the last message is published.
+        // Every command is executed before the last message is published.
         for stub in stubs.indices { try finish(stub) { $0.op == "pong" } }
         let results = try harness.publish([draft(Self.fence, "fence")])
         let last = try #require(results[0].value?.seq)

@@ -9,7 +9,7 @@ struct QuotaTests {
         MonotonicTime(nanoseconds: 1_000_000_000_000 + milliseconds * 1_000_000)
     }
 
-    /// How many of so many tries take one.
+    /// How many of this many attempts succeed.
     private func taken(_ tries: Int, from allowance: borrowing Allowance, _ rate: Rate, _ now: MonotonicTime) -> Int {
         var count = 0
         for _ in 0..<tries where allowance.take(1, of: rate, now: now) { count += 1 }
@@ -61,7 +61,7 @@ struct QuotaTests {
         var rules = Quotas.Rules()
         rules.address.connections = 2
         let (first, same, other) = (try peer("2001:db8::1"), try peer("2001:db8::2"), try peer("192.0.2.1"))
-        /// The limit that a connection reaches; `nil`: none.
+        /// The limit that a connection reaches; `nil` if none.
         func enter(_ peer: SocketAddress) -> String? {
             quotas.address(peer, rules).flatMap { quotas.admit($0, rules, now: time(0))?.limit }
         }
@@ -166,7 +166,7 @@ struct QuotaTests {
         #expect(table.account(of: 1).connections.load(ordering: .relaxed) == 1)
     }
 
-    /// With all accounts in use, one more key has one, too, at a bounded cost: nobody is without limits.
+    /// With all accounts in use, one more key also gets one, at a bounded cost: no client is without limits.
     @Test func aTableThatIsInUseHasRoomForMore() throws {
         let capacity = 10_000
         var table = AccountTable<Int>(capacity: capacity)
@@ -206,7 +206,7 @@ struct QuotaTests {
         #expect(members[0].room(for: 5, rules) == nil && quotas.excess(ofUser: "alice", rules) == nil)
     }
 
-    /// A rule's limits take the place of any user's; of several, each is the most generous that is stated.
+    /// The limits of a rule replace those of `per_user`; of several rules, the most generous limit counts.
     @Test func aRuleHasLimitsOfItsOwn() throws {
         func rule(_ role: String, _ change: (inout RuleLimits) -> Void) -> AccessRule {
             var rule = AccessRule()

@@ -9,7 +9,7 @@ struct RateLimitTests {
         MonotonicTime(nanoseconds: 1_000_000_000 + milliseconds * 1_000_000)
     }
 
-    /// How many of `count` are taken at that time.
+    /// How many of `count` are accepted at that time.
     private func take(_ count: Int, _ limit: inout RateLimit, of rate: Int = 10, at milliseconds: Int64) -> Int {
         (0..<count).filter { _ in limit.take(perSecond: rate, now: time(milliseconds)) }.count
     }

@@ -5,7 +5,7 @@ import Testing
 
 /// What happens when the store reserves no further numbers.
 ///
-/// In processes of their own, since a trap ends them.
+/// In separate processes, because a trap ends them.
 @Suite("Sequencer: when no more numbers are reserved")
 struct ReservationTests {
     @Test func refusesWhenTheBlockIsUsedUp() async {

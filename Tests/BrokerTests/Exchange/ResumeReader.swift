@@ -2,20 +2,20 @@ import Testing
 
 @testable import Broker
 
-/// A subscriber that reads slowly, is cut off, and comes back to where it was.
+/// A subscriber that reads slowly, is cut off, and resumes.
 final class ResumeReader {
     let filter: TopicFilter
     let slow: SlowPolicy
     /// Whether it gets what it publishes.
     let hearsItself: Bool
-    /// What it knows for good, in the order it came: all of a connection up to the marker, and everything after it.
+    /// The messages that it has for certain, in the order of arrival: those up to the marker, and everything after it.
     private(set) var known: [Notice] = []
     /// What came on this connection before the marker.
     private var begun: [Notice] = []
     private var isLive = false
     /// Whether it has not just unsubscribed.
     private var isSubscribed = false
-    /// What is wrong on the face of it.
+    /// Errors that are visible at once.
     private var offences: [String] = []
     /// The connections it has had, by the numbers of their clients, and which brought each message.
     private var clients: Set<UInt64> = []
@@ -176,7 +176,7 @@ final class ResumeReader {
         }
     }
 
-    /// What is not as it should be, given everything that was published up to the last message it waited for.
+    /// The errors, given everything that was published up to the last message it waited for.
     func complaints(_ log: [Message], isKept: (Topic) -> Bool) -> [String] {
         var complaints = offences
         var seen: [UInt64: Notice] = [:]

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Broker
 
-/// Random publishing, committing, reading, leaving and coming back, against a plain model of what each reader must know.
+/// Random publishing, committing, reading, leaving and resuming, against a plain model of what each reader must have.
 @Suite("Resume: everything once and in order across interruptions, what is missing is announced")
 struct ResumeTests {
     private static let filters: [(name: String, fence: String)] = [

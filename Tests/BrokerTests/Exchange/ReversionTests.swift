@@ -68,7 +68,7 @@ struct ReversionTests {
         #expect(harness.counters[0].reversions.current == 0)
     }
 
-    /// What was refused is not tried again, and what waits is bounded.
+    /// Refused messages are not retried, and waiting ones are bounded.
     @Test func manyTopicsAtOnce() throws {
         let gate = GateStore()
         let harness = try ExchangeHarness(gate, order: [0, 1])

@@ -62,7 +62,7 @@ struct RevocationTests {
         #expect(harness.counters[0].delivered.current == 20)
     }
 
-    /// However many there are, others wait for a turn's part of them only.
+    /// However many there are, other clients wait for one turn's part of them only.
     @Test(arguments: [(0, 19), (Int64.max, 0)])
     func aTurnReviewsForItsTimeOnly(time: Int64, left: Int) throws {
         let harness = try ExchangeHarness()
@@ -78,7 +78,7 @@ struct RevocationTests {
         for stub in stubs { #expect(try next(stub).op == "revoked") }
     }
 
-    /// Bans, kicks and ended logins: a turn ends its part of the clients, and the others get nothing meanwhile.
+    /// Bans, kicks and ended logins: a turn ends its part of the clients, and the remaining ones get nothing meanwhile.
     @Test(arguments: [true, false])
     func clientsEndInPieces(byBan: Bool) throws {
         var rule = Settings.Access.Rule()
@@ -171,7 +171,7 @@ struct RevocationTests {
         let stub = try harness.connectJSON()
         let first = try #require(try harness.publish([draft("b", "first")]).first?.value?.seq)
         _ = try harness.publish([draft("a/1", "old"), draft("b", "kept"), draft("a/2", "old")])
-        // What is kept is on disk, and not in memory any more.
+        // The history is on disk, and no longer in memory.
         _ = try harness.publish([draft("c", "stored", retained: true)])
         gate.setBusy(true)
         try stub.ask(#"{"op":"subscribe","id":1,"filter":["a/#","b"],"since":\#(first)}"#, id: 1)
@@ -220,7 +220,7 @@ struct RevocationTests {
         #expect(try publish(1, "a") == nil && publish(2, "a") == nil)
         try harness.reload(settings(publish: ["b/+"], subscribe: ["b/1"]))
         #expect(try publish(3, "a") == "forbidden" && publish(4, "b/1") == nil && publish(5, "b/2") == nil)
-        // What comes of a condition tells about a value that may not be read.
+        // The outcome of a condition reveals a value that may not be read.
         #expect(try publish(6, "b/2", #","retain":true,"ifSeq":7"#) == "forbidden")
         #expect(try publish(7, "b/1", #","retain":true,"ifSeq":7"#) == "conflict")
         try harness.reload(settings(publish: []))
@@ -229,7 +229,7 @@ struct RevocationTests {
         #expect(try publish(9, "a") == nil)
     }
 
-    /// A client has what it had where a reload changes something else, or gives more.
+    /// A client keeps its rights if a reload changes something else, or adds rights.
     @Test func othersAreLeftAlone() throws {
         let harness = try ExchangeHarness(settings: settings(subscribe: ["a/#"]))
         let stub = try harness.connectJSON()

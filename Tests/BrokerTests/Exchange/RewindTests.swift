@@ -3,7 +3,8 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-/// Random publishing on two reactors while clients ask for the last messages, and a plain model of what each must get.
+/// Random publishing on two reactors while clients request the last messages, against a plain model of what each must
+/// get.
 @Suite(
     "Rewind: values, what was asked of the history in order, the marker, then everything after",
     .timeLimit(.minutes(10))
@@ -115,7 +116,7 @@ struct RewindTests {
         for message in before where message.isRetained { values[message.topic] = message.isRemoval ? nil : message }
         let shown = Set(beginning.filter { $0.retained == true }.compactMap(\.seq))
         let due = values.values.filter { !wanted.contains($0.seq) }
-        // What was replaced while it was read comes live instead.
+        // A value that was replaced during the read arrives live instead.
         let mayLack = due.filter { value in log.contains { $0.isRetained && $0.topic == value.topic && $0.seq > seq } }
         #expect(shown.isSubset(of: due.map(\.seq)), comment)
         #expect(Set(due.map(\.seq)).subtracting(shown).isSubset(of: mayLack.map(\.seq)), comment)

@@ -35,7 +35,7 @@ struct SeamModel {
     private var last: UInt64 = 0
     /// The answers to publications with a key, by topic and key.
     private var keyed: [String: UInt64] = [:]
-    /// What is not as it should be.
+    /// The errors.
     private(set) var complaints: [String] = []
 
     init(log: [Message], _ transcript: SeamSchedule.Transcript) {
@@ -169,7 +169,7 @@ struct SeamModel {
             }
             complain("not found", unless: notice.code == "not-found" && (active[name] == nil || isEnding))
         case .publish(let name, _, _, .some, _, _):
-            // What comes of a condition tells about a value that may not be read.
+            // The outcome of a condition reveals a value that may not be read.
             guard let filter = try? TopicFilter(name) else { return }
             let isDenied = rights(at: sent(notice)).contains { !$0(filter) }
             complain("refused without a reason", unless: notice.code == "forbidden" && isDenied)
@@ -251,7 +251,7 @@ struct SeamModel {
                     "not the value as of the position", unless: found.seq == message.seq && found.tells(message))
                 complain("shown after its end", unless: !message.isExpired(at: pending.time))
             } else {
-                // What was replaced while the snapshot was read comes live instead.
+                // A value that was replaced while the snapshot was read arrives live instead.
                 let isReplaced = log.contains { $0.isRetained && $0.topic == topic && $0.seq > pending.seq }
                 complain(
                     "the value \(message.seq) of \(topic) is missing",

@@ -80,7 +80,7 @@ struct SeamSchedule {
         for stub in stubs.indices { try subscribe(stub, Self.fence, wantsSnapshot: false) }
         for _ in 0..<steps { try step() }
         gate.open()
-        // Every command is carried out before the last message is published.
+        // Every command is executed before the last message is published.
         for stub in stubs.indices { try finish(stub) { $0.op == "pong" } }
         try publish(0, Self.fence, isRetained: false)
         for stub in stubs.indices { try finish(stub) { $0.topic == Self.fence } }
@@ -116,13 +116,13 @@ struct SeamSchedule {
         }
     }
 
-    /// Other rights for everybody, as by a reload.
+    /// Other rights for all clients, as by a reload.
     private mutating func changeRights() throws {
         let names = (Self.rights.randomElement(using: &random) ?? []) + [Self.fence]
         settings.access.anonymous.subscribe = names
         let begun = moment
         for shard in harness.remotes.indices {
-            // Few are looked at in one turn.
+            // Few are reviewed in one turn.
             try harness.run(on: shard) { [settings] shard in
                 shard.reviewTime = 0
                 shard.adopt(settings.patient)
@@ -135,7 +135,7 @@ struct SeamSchedule {
 
     private mutating func chance(_ count: Int, of all: Int) -> Bool { Int.random(in: 0..<all, using: &random) < count }
 
-    /// Everybody sets or removes the same value where it is still what it was a moment ago, or is not there.
+    /// All clients set or remove the same value, on the condition that it is unchanged or absent.
     private mutating func contend() throws {
         let topic = choose(Self.topics)
         let current = try harness.sequencer.value(of: Topic(unchecked: topic))?.seq

@@ -103,7 +103,7 @@ struct SeamTests {
         #expect(shown.map(\.retained) == [nil, nil, nil, true, nil], "shown as retained, so not live as well")
     }
 
-    /// A replaced subscription is due everything up to the one in its place.
+    /// A replaced subscription gets everything up to the one that replaces it.
     @Test func replacingASubscriptionLosesNothing() throws {
         let harness = try ExchangeHarness()
         let stub = try harness.connectJSON()

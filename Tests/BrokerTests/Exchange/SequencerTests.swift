@@ -116,7 +116,7 @@ struct SequencerTests {
     @Test func reservesAheadBeforeTheBlockIsUsedUp() throws {
         let harness = try ExchangeHarness()
         let first = harness.store.reservedSeq
-        // 2²³ and a little; handed over without payloads, and without anybody to deliver to.
+        // 2²³ and a little; submitted without payloads and without subscribers.
         let many = Array(repeating: try draft("a"), count: 1 << 18)
         let order = try LocalOrder(store: harness.store)
         let thread = StoreThread(store: harness.store, maximumQueuedBytes: 1 << 20, onSettled: { _ in })

@@ -29,7 +29,7 @@ struct ShardGroupTests {
         #expect(try ask(harness) == ["1", "2"])
     }
 
-    /// Another shard may be busy: only the one is asked that the client is on.
+    /// Another shard may be busy: only the client's shard is asked.
     @Test func findsAClientByItsNameOnItsOwnShard() throws {
         let harness = try ExchangeHarness(order: [0, 1, 2])
         let stub = try harness.connectJSON(on: 1)
@@ -56,7 +56,7 @@ struct ShardGroupTests {
         }
     }
 
-    /// An administrator is told what the others know, and which one is busy.
+    /// An administrator gets the data of the others, and the number of the busy one.
     @Test func aBusyShardIsNotWaitedForLong() throws {
         let harness = try ExchangeHarness(order: [0, 1, 2])
         let group = ShardGroup(harness.remotes)

@@ -34,7 +34,7 @@ struct SnapshotTests {
         #expect(try pieces(snapshot, store).flatMap { $0 } == ["a", "b"])
     }
 
-    /// A poll, which is shown nothing live, is shown what has replaced a value.
+    /// A poll, which gets no live messages, gets the message that replaced a value.
     @Test func showsWhatIsNewerWhereNothingComesLive() throws {
         let store = InMemoryStore()
         try store.apply([message("a", 1, seq: 5), message("b", 1, seq: 7)], reserving: nil)
@@ -117,7 +117,7 @@ struct SnapshotTests {
         #expect(pieces.allSatisfy { $0.count <= 4 } && pieces.joined().count == 50)
     }
 
-    /// Otherwise a slow disk would have readers closed for being slow.
+    /// Otherwise a slow disk would cause readers to be closed as slow.
     @Test func aPieceOfTheOverlayIsAboutAsLargeAsAsked() throws {
         let overlay = try (1...50).map { try message("v/\($0)", 1000, seq: UInt64($0)) }
         let snapshot = Snapshot(filter: try filter("#"), seq: 50, overlay: overlay)

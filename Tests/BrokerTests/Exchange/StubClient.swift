@@ -4,7 +4,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-/// What the broker tells a JSON client, as far as tests look at it.
+/// The broker's objects for a JSON client, as far as the tests need them.
 struct Notice: Decodable, Equatable {
     var op: String?
     var client: String?
@@ -52,7 +52,7 @@ final class StubClient {
     private let descriptor: Int32
     /// Lives as long as its stubs.
     private let harness: ExchangeHarness
-    /// The number of its client, once it was welcomed.
+    /// The number of its client, after the welcome.
     var client: UInt64 = 0
     private var bytes: [UInt8] = []
     private var start = 0
@@ -81,7 +81,7 @@ final class StubClient {
         try write(FrameEncoder.frame(opcode, Array(text.utf8), maskingKey: MaskingKey(1, 2, 3, 4)))
     }
 
-    /// The next bytes; `nil`: the broker has closed.
+    /// The next bytes; `nil` if the broker has closed.
     private func more() throws -> Bool {
         var space = [UInt8](repeating: 0, count: 65536)
         let count = recv(descriptor, &space, space.count, 0)
@@ -91,7 +91,7 @@ final class StubClient {
         return count > 0
     }
 
-    /// The next `count` bytes; `nil`: the broker has closed before.
+    /// The next `count` bytes; `nil` if the broker has closed before.
     func read(_ count: Int) throws -> [UInt8]? {
         while bytes.count - start < count {
             guard try more() else { return nil }
@@ -120,7 +120,7 @@ final class StubClient {
         return String(decoding: line, as: UTF8.self)
     }
 
-    /// The next frame, which must be whole and not masked; `nil`: the broker has closed.
+    /// The next frame, which must be whole and not masked; `nil` if the broker has closed.
     func frame() throws -> Frame? {
         guard let head = try read(2) else { return nil }
         try #require(head[0] & 0xF0 == 0x80 && head[1] & 0x80 == 0)
@@ -134,7 +134,7 @@ final class StubClient {
         return Frame(opcode: head[0] & 0x0F, payload: payload)
     }
 
-    /// The frames that are here already; `nil` at their end: the broker has closed.
+    /// The frames that have arrived; they end with `nil` if the broker has closed.
     ///
     /// - Parameter maximum: the most bytes to take from the socket.
     func whatIsHere(_ maximum: Int) -> [Frame?] {
@@ -148,7 +148,7 @@ final class StubClient {
         return frames
     }
 
-    /// How long the whole frame at the begin of what was read is; `nil`: it is not whole.
+    /// The length of the frame at the beginning of the buffer; `nil` if it is incomplete.
     private func bufferedFrameLength() -> Int? {
         guard bytes.count - start >= 2 else { return nil }
         var length = Int(bytes[start + 1])
@@ -158,7 +158,7 @@ final class StubClient {
         return bytes.count - start >= 2 + more + length ? 2 + more + length : nil
     }
 
-    /// Leaves without a word.
+    /// Disconnects without a CLOSE.
     func leave() { shutdown(descriptor, Int32(SHUT_RDWR)) }
 
     /// The next message from the broker to a JSON client.
@@ -168,7 +168,7 @@ final class StubClient {
         return try JSONDecoder().decode(Notice.self, from: Data(frame.payload))
     }
 
-    /// The next message that `isWanted` says yes to; `nil`: the broker has closed.
+    /// The next message that `isWanted` accepts; `nil` if the broker has closed.
     func next(_ isWanted: (Notice) -> Bool) throws -> Notice? {
         while let frame = try frame(), frame.opcode == 1 {
             let notice = try Notice(json: frame.payload)
@@ -177,7 +177,7 @@ final class StubClient {
         return nil
     }
 
-    /// Sends a command and returns what comes up to its answer, which has the same `id`.
+    /// Sends a command and returns everything up to its answer, which has the same `id`.
     @discardableResult
     func ask(_ command: String, id: Int) throws -> [Notice] {
         try send(command)

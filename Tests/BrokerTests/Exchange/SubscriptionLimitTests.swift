@@ -18,7 +18,7 @@ struct SubscriptionLimitTests {
         #expect(try subscribe(stubs[1], #"["a","b"]"#) == "limit-exceeded")
         #expect(try subscribe(stubs[1], #""a""#) == nil)
         #expect(try subscribe(stubs[1], #""b""#) == "limit-exceeded")
-        // What is there can be replaced.
+        // Existing subscriptions can be replaced.
         #expect(try subscribe(stubs[1], #""a""#) == nil)
         try stubs[0].ask(#"{"op":"unsubscribe","id":2,"filter":"b"}"#, id: 2)
         #expect(try subscribe(stubs[1], #""b""#) == nil)
@@ -28,7 +28,7 @@ struct SubscriptionLimitTests {
         #expect(try subscribe(stubs[1], #"["c","d"]"#) == nil)
     }
 
-    /// A reload changes what can be asked for, and nothing that was given.
+    /// A reload changes what can be requested, not what was granted.
     @Test func aLoweredLimitLeavesWhatIsThere() throws {
         let harness = try ExchangeHarness()
         let stub = try harness.connectJSON()

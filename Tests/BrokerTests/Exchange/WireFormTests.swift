@@ -14,7 +14,7 @@ private final class BareForm: WireForm {
     }
 }
 
-/// A client of that format, which says nothing.
+/// A client of that format, which sends nothing.
 private final class BareSession: Session, StreamDriver {
     let (client, subscriptions, shard): (Client, SubscriptionSet, Shard)
     let connection: StreamConnection?

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Broker
 
-/// The error that reading `bytes` as one value ends in; `nil` where they are one.
+/// The error of reading `bytes` as one value; `nil` if there is none.
 private func error(of bytes: [UInt8], maximumDepth: Int = JSONScanner.maximumDepth) -> JSONError? {
     do throws(JSONError) {
         _ = try JSONValue(parsing: bytes.span, maximumDepth: maximumDepth)

@@ -22,7 +22,7 @@ enum JSONVectors {
         #""\u005C\u0022""#, "\"exactly8\"", "\"sevench\"", "\"ninechars\"",
     ]
 
-    /// What is no JSON, and the first offset at which that shows.
+    /// Texts that are not JSON, and the first offset at which that shows.
     static let invalid: [(String, JSONError.Reason, Int)] = [
         ("", .unexpectedEnd, 0),
         (" ", .unexpectedEnd, 1),

@@ -105,7 +105,7 @@ struct JSONWriterTests {
         #expect(text { $0.base64(bytes.span) } == "\"\(Data(bytes).base64EncodedString())\"")
     }
 
-    /// What is written reads back, whatever the strings hold.
+    /// Written objects read back the same, whatever the strings contain.
     @Test(arguments: 0..<200)
     func readsBack(seed: Int) throws {
         var schedule = TopicSchedule(seed: seed)

@@ -22,7 +22,7 @@ struct PackedTests {
         }
     }
 
-    /// JSON, and what the format's table says of it.
+    /// JSON, and its bytes by the format's table.
     @Test(arguments: [
         ("null", "c0"), ("true", "c3"), ("false", "c2"), ("0", "00"), ("127", "7f"), ("128", "cc80"), ("255", "ccff"),
         ("256", "cd0100"), ("65535", "cdffff"), ("65536", "ce00010000"), ("4294967296", "cf0000000100000000"),
@@ -99,7 +99,7 @@ struct PackedTests {
         #expect(throws: PackedError.self) { try PackedReader.json(of: nested(1_000_000).span) }
     }
 
-    /// What is read and written again is the same, whatever it is.
+    /// Anything that is read and written again stays the same.
     @Test(arguments: 0..<50)
     func whatIsReadIsWhatWasWritten(seed: Int) throws {
         var random = SeededGenerator(seed: seed)
@@ -197,7 +197,7 @@ struct PackedTests {
             try send(#"{"op":"ping","id":"end \#(number)"}"#)
             repeat { told.append(try receive()) } while told.last?["id"] as? String != "end \(number)"
         }
-        // What the store answers, and that nobody has replied, comes when it comes.
+        // Answers of the store, and errors about missing replies, arrive in any order.
         func has(_ id: Int, _ count: Int) -> Bool { told.filter { $0["id"] as? Int == id }.count == count }
         while !(has(7, 1) && has(8, 1) && has(11, 1) && has(18, 2)) { told.append(try receive()) }
         try send(#"{"op":"ping","id":"end"}"#)
@@ -208,7 +208,7 @@ struct PackedTests {
     @Test func isToldTheSame() throws {
         let (json, packed) = (try Self.told(false), try Self.told(true))
         #expect(json.count == packed.count)
-        // Answers of the store come when they come.
+        // Answers of the store arrive in any order.
         func sorted(_ notices: [NSDictionary]) throws -> [String] {
             try notices.map {
                 String(decoding: try JSONSerialization.data(withJSONObject: $0, options: .sortedKeys), as: UTF8.self)

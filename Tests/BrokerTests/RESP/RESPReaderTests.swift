@@ -2,7 +2,7 @@ import Testing
 
 @testable import Broker
 
-/// What came of some bytes: the values, and the mistake that ended them.
+/// The result of some bytes: the values, and the mistake that ended them.
 private struct Reading: Equatable {
     var values: [RESPValue] = []
     var mistake: String?
@@ -88,7 +88,7 @@ struct RESPReaderTests {
         #expect(Reading(("+before\r\n" + text).utf8.map { [$0] }) == whole, "byte by byte")
     }
 
-    /// A length is no reason to take memory, and what comes is counted.
+    /// An announced length allocates no memory, and received bytes are counted.
     @Test func believesNoLength() {
         var limits = RESPReader.Limits()
         (limits.maximumSize, limits.maximumDepth, limits.maximumLine) = (1000, 3, 20)

@@ -28,7 +28,7 @@ struct DamagedStoreTests {
         return try Data(contentsOf: directory.file)
     }
 
-    /// Opens a store with this file, uses it in every way, and says whether the file was moved aside.
+    /// Opens a store with this file, uses it in every way, and returns whether the file was moved aside.
     private func whyMovedAside(_ file: Data) throws -> String? {
         let directory = TestDirectory()
         try FileManager.default.createDirectory(atPath: directory.path, withIntermediateDirectories: true)
@@ -40,7 +40,7 @@ struct DamagedStoreTests {
             #expect(try Data(contentsOf: URL(fileURLWithPath: movedAside)) == file)
             #expect(try store.statistics().values == 0)
         }
-        // Whatever the file held, nothing here may end the process.
+        // Whatever the file contains, nothing here may end the process.
         _ = try? matches(store, "#", visiting: 10)
         _ = try? matches(store, "t/+/x")
         for index in 0..<300 { _ = try? value(store, "t/\(index)") }
@@ -63,7 +63,7 @@ struct DamagedStoreTests {
         for size in [1, 15, 16, 151, 152, 4095, 4096, 4097, 4247, 8191, 8192, 8193, 12_288, 20_480, file.count / 2] {
             #expect(try whyMovedAside(file.prefix(size)) != nil, "\(size) bytes")
         }
-        // A file may be sound without its end, as the last pages may be free; but not without all of it.
+        // A file may be sound without its end, because the last pages may be free, but not without all of it.
         var size = file.count - 1
         var isMoved = false
         while !isMoved, size > 8192 {

@@ -158,7 +158,7 @@ struct HistoryContractTests {
             })
     }
 
-    /// What the system's clock said when a message came has no say in how long it is kept.
+    /// The system's clock at the arrival of a message does not influence how long it is kept.
     @Test(arguments: Conformer.allCases)
     func ageIsCountedFromWhenItWasKept(conformer: Conformer) throws {
         let made = try conformer.make()

@@ -124,7 +124,7 @@ struct LMDBStoreTests {
             let stored = try fill(store, valueLength: valueLength, perTransaction: perTransaction)
             try #require(stored >= 1)
             #expect(try store.statistics().values == stored)
-            // What has to go on when nothing fits:
+            // What must continue when nothing fits:
             try store.reserve(seqsUpTo: store.reservedSeq + 1)
             try store.probe()
             for index in 0..<stored { try store.apply([retained("fill/\(index)", "")], reserving: nil) }
@@ -158,7 +158,7 @@ struct LMDBStoreTests {
         }
         try store.apply((0..<300).map { try retained("new/\($0)", "\($0)", time: 100) }, reserving: nil)
         #expect(try matches(store, "#", now: 100).count == 300)
-        // What had to go is announced all the same, once.
+        // Values that were removed are announced nevertheless, once.
         #expect(store.nextExpiry == .min)
         let gone = try store.expired(by: 100, atMost: 1)
         #expect(gone.count == 300 && gone.allSatisfy(\.isGone) && Set(gone.map(\.topic)).count == 300)

@@ -19,7 +19,7 @@ struct NumberStoreContractTests {
         #expect(store.reservedSeq == 2000)
     }
 
-    /// The next start goes on after the last number, or after all that were reserved where that is not known.
+    /// The next start continues after the last number, or after all reserved ones if that is not known.
     @Test(arguments: Conformer.allCases)
     func isSealedAtTheLastNumber(conformer: Conformer) throws {
         let made = try conformer.make()

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Broker
 
-/// What is on users' disks is read by every later version, so the bytes are written out here.
+/// Every later version must read the data on users' disks, so the bytes are written out here.
 @Suite("Records of the store: the bytes on disk")
 struct RecordTests {
     private let message = Message(
@@ -102,7 +102,7 @@ struct RecordTests {
             time: 2)
     }
 
-    /// What is in a record with this block of properties; `nil`: it is none.
+    /// The properties in a record with this block; `nil` if it is not valid.
     private func read(_ block: [UInt8]) -> PropertyBlock.Values? {
         PropertyBlock.read(([0xEE] + block + [0xEE]).span, 1..<1 + block.count)
     }

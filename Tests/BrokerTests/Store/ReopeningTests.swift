@@ -35,7 +35,7 @@ struct ReopeningTests {
         #expect(try store.statistics().values == 100)
     }
 
-    /// However many read, the file is opened again; readers at that moment are told to ask again, and do not wait.
+    /// However many readers there are, the file is reopened; readers at that moment must retry, and do not wait.
     @Test func readersCannotStarveIt() throws {
         let directory = TestDirectory()
         let store = try directory.open()
@@ -49,7 +49,7 @@ struct ReopeningTests {
                 while !stop.isSet {
                     do {
                         if try matches(store, "t/+").count != 500 { failures.add() }
-                        // A view that is let go of in the middle.
+                        // A view that is released in the middle.
                         _ = try store.view().scan(filter("t/#"), after: nil, visiting: .max, now: 0) { _ in true }
                     } catch {
                         if (error as? StorageError)?.isBusy != true { failures.add() }

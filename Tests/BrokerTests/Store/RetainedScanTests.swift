@@ -19,7 +19,7 @@ struct RetainedScanTests {
         "+/x/c", "+//c", "b/#", "+/+/+/+", "+/c",
     ]
 
-    /// What a scan finds, in the store's order: that of the topics with `/` before all else.
+    /// The results of a scan, in the store's order: that of the topics with `/` before all other bytes.
     private static func expected(_ topics: [String], _ name: String) throws -> [String] {
         try expected(topics.map { try topic($0) }, name)
             .sorted { sortKey($0).lexicographicallyPrecedes(sortKey($1)) }
@@ -79,7 +79,7 @@ struct RetainedScanTests {
         }
     }
 
-    /// What a scan skips it does not look at: with 2,000 topics below each `a/N`, a handful of keys are.
+    /// A scan does not read skipped keys: with 2,000 topics below each `a/N` it reads a handful.
     @Test func skipsWhatCannotMatch() throws {
         let made = try Conformer.lmdb.make()
         var messages: [Message] = []

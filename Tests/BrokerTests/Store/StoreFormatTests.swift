@@ -36,7 +36,7 @@ struct StoreFormatTests {
 
     private func zeros(_ count: Int) -> [UInt8] { Array(repeating: 0, count: count) }
 
-    /// What is there is not changed, and nothing is made beside it.
+    /// Existing files are not changed, and no others are created.
     @Test func aNewerStoreIsNotTouched() throws {
         let directory = TestDirectory()
         try makeStore(in: directory)
@@ -56,7 +56,8 @@ struct StoreFormatTests {
         #expect(!FileManager.default.fileExists(atPath: target.path))
     }
 
-    /// Whatever bytes a file holds, looking at them ends nothing and finds no newer version in what is damaged.
+    /// Whatever bytes a file contains, checking them never ends the process, and damage is not mistaken for a newer
+    /// version.
     @Test(arguments: 0..<200)
     func isNotFoundInWhatIsNoStore(seed: Int) throws {
         var random = SeededGenerator(seed: seed)

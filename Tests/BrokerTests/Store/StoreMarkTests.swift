@@ -9,7 +9,7 @@ struct StoreMarkTests {
         try LMDBStore.open(directory: directory.path, maximumSize: 16 << 20)
     }
 
-    /// Opens a store, lets `use` use it, and lets it go without closing it in order, as a kill does.
+    /// Opens a store, lets `use` use it, and drops it without closing it, as a kill does.
     private func live(_ directory: TestDirectory, _ use: (LMDBStore) throws -> Void = { _ in }) throws -> Bool {
         let store = try open(directory).store
         try use(store)
@@ -93,7 +93,7 @@ struct StoreMarkTests {
         #expect(try open(directory).store.checkNanoseconds != nil)
     }
 
-    /// A mark that is damaged, of another boot, or missing stands for nothing.
+    /// A mark that is damaged, of another boot, or missing does not count.
     @Test func aMarkOfAnotherBootCountsOnlyAfterAnOrderlyEnd() throws {
         for (wasClosed, needsCheck) in [(true, false), (false, true)] {
             let directory = TestDirectory()

@@ -30,7 +30,7 @@ struct TestStore {
 
 /// A directory with a unique name, which is removed with this value.
 ///
-/// In memory where there is room: it is looked at what is written, not at how long a disk takes to sync, for which the
+/// In memory if there is room: the tests check what is written, not how long a disk takes to sync, for which the
 /// other tests would have to wait.
 final class TestDirectory: Sendable {
     private static let parent: String = {
@@ -77,7 +77,7 @@ func value(_ store: any RetainedStore, _ name: String, now: Int64 = 1000) throws
     try store.value(of: topic(name), now: now).map { String(decoding: $0.payload, as: UTF8.self) }
 }
 
-/// The topics that match, by as many scans as it takes.
+/// The topics that match, with as many scans as necessary.
 func matches(
     _ store: any RetainedStore, _ name: String, visiting maximum: Int = .max, now: Int64 = 1000
 ) throws -> [String] {

@@ -6,7 +6,7 @@ import WSTransport
 
 @testable import Broker
 
-/// What a store thread said became of its messages.
+/// The results that a store thread reported for its messages.
 final class Settled: Sendable {
     private let settlements = Mutex<[StoreThread.Settlement]>([])
     /// Signalled by each settlement.

@@ -33,7 +33,7 @@ struct ViewTests {
         var views = try (0..<3).map { _ in try store.view() }
         #expect(throws: StorageError.self) { try store.view() }
         #expect(try store.statistics().views == 3)
-        // Others read all the same.
+        // Others can read nevertheless.
         #expect(try value(store, "a") == "1")
         #expect(try matches(store, "#").count == 1)
         views.removeLast()
@@ -57,7 +57,7 @@ struct ViewTests {
         #expect(try names(view) == ["a", "b"], "it shows the values as they are")
     }
 
-    /// However many readers come, none of which goes on: the file does not grow without end.
+    /// However many readers begin and do not continue, the file does not grow without bound.
     @Test func endsThemByWhatTheyKeep() throws {
         let directory = TestDirectory()
         let store = try directory.open(maximumSize: 1 << 30)
@@ -72,7 +72,7 @@ struct ViewTests {
         #expect(statistics.fileBytes < statistics.usedBytes + 3 * LMDBStore.maximumViewGrowth)
     }
 
-    /// What was freed and is still in a view is no reason to call a store full.
+    /// Freed pages that a view still uses do not make the store count as full.
     @Test(arguments: [nil, Int.max])
     func endsThemWhereTheStoreWouldBeFull(viewGrowth: Int?) throws {
         let directory = TestDirectory()

@@ -62,8 +62,8 @@ struct EndsMemoTests {
         }
     }
 
-    /// As it is seen from outside: a client that subscribes after a topic has become known gets the next message, and one that
-    /// has ended its subscription does not.
+    /// As seen from outside: a client that subscribes after a topic has become known gets the next message, and one
+    /// that has ended its subscription does not.
     @Test func doNotHideChanges() throws {
         let stub = try ExchangeHarness().connectJSON()
         var id = 0

@@ -49,7 +49,7 @@ struct TopicFilterTests {
         #expect(throws: error) { try TopicFilter(bytes: Array(name.utf8).span) }
     }
 
-    /// The specification's own examples, and those of the clients' folklore.
+    /// The specification's own examples, and common ones of other clients.
     static let matching: [(String, String)] = [
         ("sport/tennis/player1/#", "sport/tennis/player1"),
         ("sport/tennis/player1/#", "sport/tennis/player1/ranking"),

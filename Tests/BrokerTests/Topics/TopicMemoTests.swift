@@ -17,7 +17,7 @@ struct TopicMemoTests {
         #expect(memo.topic(named: other.utf8Span.span) == nil)
     }
 
-    /// `String` takes both for equal.
+    /// `String` treats both as equal.
     @Test func areNotFoundByCanonicalEquivalence() throws {
         let memo = TopicMemo()
         memo.keep(try topic("\u{E9}"))

@@ -2,12 +2,12 @@ import Foundation
 import Synchronization
 import WSTransport
 
-/// An HTTP server that gives each connection an answer that was made before, without reading what is asked.
+/// An HTTP server that sends a prepared answer on each connection, without reading the request.
 final class CannedServer: Sendable {
     struct Trouble: Error {}
 
     let port: UInt16
-    /// How many connections there have been.
+    /// The number of connections so far.
     let asked = Mutex(0)
     private let answer: Mutex<[UInt8]?>
 
@@ -54,13 +54,13 @@ final class CannedServer: Sendable {
                 sent += count
             }
             shutdown(connection, Int32(SHUT_WR))
-            // Until the client has read it: an early close would take it back.
+            // Until the client has read it, because an early close would discard it.
             while read(connection, &request, request.count) > 0 {}
             close(connection)
         }
     }
 
-    /// Answers otherwise from now on.
+    /// Sends another answer from now on.
     func answer(_ bytes: [UInt8]) { answer.withLock { $0 = bytes } }
 
     func url() throws -> WebSocketURL { try WebSocketURL(parsing: "http://127.0.0.1:\(port)/keys?p=1") }
@@ -70,7 +70,7 @@ final class CannedServer: Sendable {
     }
 }
 
-/// A port that accepts nobody, and has no place left for those who wait.
+/// A port that accepts no connection, and whose queue is full.
 final class FullPort {
     let port: UInt16
     private var sockets: [Int32] = []

@@ -85,7 +85,7 @@ struct JWTAttackTests {
             return "\(right[0]).\(TokenSmith.part(TokenSmith.claims(["sub": "\"admin\""]))).\(right[2])"
         },
         Attack("by a key of the same kind that is nobody's", "signature") { smith in
-            // The message is another one, as the key has signed it.
+            // The message differs from the one that the key has signed.
             let one = try smith.token().split(separator: ".")
             let other = try smith.token(TokenSmith.claims(["x": "1"])).split(separator: ".")
             return "\(one[0]).\(one[1]).\(other[2])"
@@ -197,7 +197,7 @@ struct JWTAttackTests {
         #expect(check.judge(try attack.make(smith), now: TokenSmith.now).word == attack.verdict)
     }
 
-    /// Only what the issuer has signed is no guess: guesses are limited by `limits.authentication_failures`.
+    /// Only tokens that the issuer has signed do not count as guesses, which `limits.authentication_failures` limits.
     @Test func whatIsRejectedBeforeTheSignatureIsAGuess() {
         let unsigned: Set<JWTRejection> = [
             .size, .form, .header, .algorithm, .type, .extension_, .payload, .issuer, .key, .keysMissing, .signature,
@@ -205,7 +205,7 @@ struct JWTAttackTests {
         #expect(Set(JWTRejection.allCases.filter { !$0.isOfIssuer }) == unsigned)
     }
 
-    /// The secret of an issuer with a secret is of no use with the keys of another, and the other way round.
+    /// The secret of one issuer does not work with the keys of another, and vice versa.
     @Test func secretsAndKeysStayApart() throws {
         let smith = try TokenSmith()
         let check = JWTCheck([JWTCheck.Judge(TokenSmith.issuer, keys: try JWTKeySet(secret: TokenSmith.secret))])

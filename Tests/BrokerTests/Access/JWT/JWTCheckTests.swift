@@ -56,7 +56,7 @@ struct JWTCheckTests {
         #expect(known.expires == TokenSmith.now + 600 + 30)
         #expect(known.claims["sub"] == ["alice"] && known.claims["exp"] == nil)
         #expect(try principal(TokenSmith.claims(["aud": #"["other","broker"]"#])).user == "alice")
-        // Not a name that rules with {user} are for; it authenticates.
+        // Rules with {user} do not apply to this name, but it authenticates.
         #expect(try principal(TokenSmith.claims(["sub": ##""a/#""##])).user == "a/#")
         var issuer = TokenSmith.issuer
         issuer.userClaim = "profile.mail"
@@ -81,7 +81,7 @@ struct JWTCheckTests {
         #expect(try principal(TokenSmith.claims(["role": #"["sensor",1]"#]), issuer).roles == [])
     }
 
-    /// A user that may choose one of the two would choose the other by it.
+    /// A user that can choose one of the two could choose the other with it.
     @Test func takesNoClaimThatStandsAtTwoPlaces() throws {
         let known = try principal(TokenSmith.claims(["a": #"{"b":"x"}"#, "a.b": "\"y\""]))
         #expect(known.claims["a.b"] == nil)

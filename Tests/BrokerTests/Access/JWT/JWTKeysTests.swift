@@ -8,7 +8,7 @@ import WSTransport
 
 @Suite("JSON Web Tokens: keys at an address, and tokens that are remembered")
 struct JWTKeysTests {
-    /// What `JWTKeys` reports, waited for.
+    /// Waits for the reports of `JWTKeys`.
     private final class Reports: Sendable {
         private let news = Mutex<[JWTKeysNews]>([])
         private let semaphore = DispatchSemaphore(value: 0)
@@ -34,7 +34,7 @@ struct JWTKeysTests {
         return #"{"keys":[\#(keys.joined(separator: ","))]}"#
     }
 
-    /// The outcome of a token, waited for.
+    /// Waits for the outcome of a token.
     private func outcome(_ authority: JWTAuthority, _ token: String) throws -> Result<Principal, AuthenticationFailure>
     {
         switch authority.authenticate(token, isRevoked: { _ in false }) {
@@ -136,10 +136,10 @@ struct JWTKeysTests {
         }
     }
 
-    /// An address that does not answer has its part of the time, and the next one has the rest.
+    /// A silent address gets its part of the time, and the next one the rest.
     @Test func goesToTheNextAddressInTime() throws {
         let server = try CannedServer(CannedServer.ok("x"))
-        // Nobody accepts there, and the queue is full.
+        // No connection is accepted there, and the queue is full.
         let full = try FullPort()
         let addresses = [full.port, server.port].compactMap { SocketAddress(host: "127.0.0.1", port: $0) }
         let deadline = MonotonicTime.now.advanced(byNanoseconds: 12_000_000_000)
@@ -159,7 +159,7 @@ struct JWTKeysTests {
         #expect(waited >= JWTKeys.clientPatience && waited < JWTKeys.patience)
     }
 
-    /// Too many at once are no guesses, and come back.
+    /// Too many tokens at once are not guesses, and are retried.
     @Test func thoseThatAreTooManyAreTold() throws {
         let smith = try TokenSmith()
         let keys = try keys(CannedServer(nil), Reports())
@@ -170,7 +170,7 @@ struct JWTKeysTests {
         #expect(throws: failure) { try outcome(authority(keys), try smith.token()).get() }
     }
 
-    /// Its key may be a new one: it is not said to be wrong, and is nobody's guess.
+    /// Its key may be new: the token is not rejected as wrong, and does not count as a guess.
     @Test func aTokenWhoseKeyCannotBeFetchedIsNotCalledWrong() throws {
         let smith = try TokenSmith()
         let (server, reports) = (try CannedServer(CannedServer.ok(try Self.json(smith, ["p256"]))), Reports())
@@ -188,7 +188,7 @@ struct JWTKeysTests {
         #expect(authority.figures.outcomes == [nil: 1, .keysMissing: 2])
     }
 
-    /// A login server ought to change the name with the key, and some give none.
+    /// A login server should change the name with the key, but some use no names.
     @Test(arguments: [#""kid":"p256","#, ""])
     func aChangedKeyOfTheSameNameIsFetchedAtOnce(name: String) throws {
         let smith = try TokenSmith()
@@ -205,13 +205,13 @@ struct JWTKeysTests {
         let header = #"{\#(name)"alg":"ES256"}"#
         server.answer(set(try smith.members("p256")))
         #expect(try outcome(authority, try smith.token(header: header)).get().user == "alice")
-        // Others that are wrong do not make it ask again at once.
+        // Other wrong tokens do not cause another fetch at once.
         let forged = String(try smith.token(header: header).dropLast(8)) + "AAAAAAAA"
         #expect(throws: AuthenticationFailure.wrong) { try outcome(authority, forged).get() }
         #expect(server.asked.withLock { $0 } == 2)
     }
 
-    /// One attempt that fails must not leave the keys to become too old.
+    /// A single failed attempt must not let the keys become too old.
     @Test(arguments: [
         (600, false, 90, 540_000), (600, false, 110, 660_000), (600, true, 110, 30_000), (86_400, true, 90, 30_000),
         (86_400, false, 90, 77_760_000), (86_400, false, 110, 85_800_000), (30, true, 90, 27_000),
@@ -220,7 +220,7 @@ struct JWTKeysTests {
         #expect(JWTKeys.delay(.seconds(refresh), afterFailure: hasFailed, percent) == milliseconds)
     }
 
-    /// Another `refresh` is the same place: what was good there stays, also if it cannot be fetched now.
+    /// Another `refresh` is the same source: its keys stay, even if they cannot be fetched now.
     @Test func keysStayWhenTheirAddressIsAskedAtOtherTimes() throws {
         let smith = try TokenSmith()
         let (server, reports) = (try CannedServer(CannedServer.ok(try Self.json(smith, ["p256"]))), Reports())
@@ -237,7 +237,7 @@ struct JWTKeysTests {
         #expect(new.fetched == old.fetched)
     }
 
-    /// What its owner says of a key counts for tokens that are remembered, too.
+    /// Changed terms of a key also apply to remembered tokens.
     @Test func aKeyThatIsForSomethingElseBelievesNoTokenFromBefore() throws {
         let smith = try TokenSmith()
         let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).json")
@@ -270,7 +270,7 @@ struct JWTKeysTests {
         #expect(throws: trouble) { try JWTKeys("login", .file(path: file.path)) { _ in } }
     }
 
-    /// Whatever a resolver takes `localhost` for.
+    /// Whatever address a resolver returns for `localhost`.
     @Test func asksOtherMachinesByTLSOnly() throws {
         let url = try WebSocketURL(parsing: "http://192.0.2.1/keys")
         #expect {
@@ -294,7 +294,7 @@ struct JWTKeysTests {
         #expect(source(nil).mark == source(nil, 61).mark && source(composed).mark != source(decomposed).mark)
     }
 
-    /// A reload that changes only how a name is spelled changes whose tokens are believed.
+    /// A reload that changes only the Unicode spelling of a name changes whose tokens are accepted.
     @Test func anIssuerIsAnotherByItsBytes() throws {
         var settings = Settings()
         settings.access.users = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).jsonl").path
@@ -313,7 +313,7 @@ struct JWTKeysTests {
 
     private final class Waiter: Sendable {}
 
-    /// Those that wait are told, and nothing keeps them afterwards.
+    /// Waiting callers are answered, and nothing holds them afterwards.
     @Test func thoseThatWaitAreLetGoWhenItEnds() throws {
         let keys = try keys(CannedServer(nil), Reports())
         let told = Atomic(0)
@@ -328,7 +328,7 @@ struct JWTKeysTests {
         #expect(gone == nil && told.load(ordering: .relaxed) == 1)
     }
 
-    /// What a key has signed ends with it; a set that is as it was changes nothing.
+    /// Tokens end with the key that signed them; an unchanged set has no effect.
     @Test func aKeyThatIsTakenOutVouchesForNobody() throws {
         let smith = try TokenSmith()
         let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).json")
@@ -359,7 +359,7 @@ struct JWTKeysTests {
         #expect(keys.losses == 1 && !has(old) && has(new))
     }
 
-    /// Keys of an address that fails stay for a day.
+    /// Keys stay for a day while their URL fails.
     @Test(arguments: [(JWTKeys.staleAfter, true), (JWTKeys.staleAfter + 1, false)])
     func keysStayForADay(age: Int64, areThere: Bool) throws {
         let (smith, reports) = (try TokenSmith(), Reports())
@@ -379,7 +379,7 @@ struct JWTKeysTests {
         let authority = authority(keys)
         _ = try reports.next()
         #expect(try outcome(authority, try smith.token()).get().user == "alice")
-        // The keys are changed, and a token by a new one comes.
+        // The keys change, and a token signed by a new one arrives.
         server.answer(CannedServer.ok(try Self.json(smith, ["ed25519"])))
         #expect(try outcome(authority, try smith.token(by: "ed25519")).get().user == "alice")
         // Tokens that the old keys verified are forgotten, and the address is not asked again so soon.

@@ -5,7 +5,7 @@ import WSTransport
 
 @testable import Broker
 
-/// Makes tokens, right ones and forged ones, and the key sets to judge them by.
+/// Makes tokens, valid and forged ones, and the key sets to check them with.
 struct TokenSmith {
     /// The time of all tests, in Unix seconds.
     static let now: Int64 = 1_800_000_000
@@ -71,7 +71,7 @@ struct TokenSmith {
         return issuer
     }()
 
-    /// The claims of a token that is right, and more; a name that is given again takes the place of the first.
+    /// The claims of a valid token, and more; a name that is given again replaces the first.
     static func claims(_ more: KeyValuePairs<String, String?> = [:]) -> String {
         var members: [(String, String)] = [
             ("iss", "\"login\""), ("aud", "\"broker\""), ("sub", "\"alice\""), ("iat", "\(now - 60)"),
