@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("Whether the reactors take their turns")
+@Suite("Heartbeat: whether the reactors take their turns")
 struct HeartbeatTests {
     @Test func oneThatIsHeldUpIsMissed() throws {
         let group = try ReactorGroup(count: 2)

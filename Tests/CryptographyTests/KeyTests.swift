@@ -4,7 +4,7 @@ import WSTransport
 
 @testable import Cryptography
 
-@Suite("Keys: what is taken, and what is not")
+@Suite("Keys: which are accepted, and which are not")
 struct KeyTests {
     struct FileCase: Decodable, Sendable, CustomTestStringConvertible {
         var testDescription: String { name }

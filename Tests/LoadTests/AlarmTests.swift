@@ -2,7 +2,7 @@ import Testing
 
 @testable import Load
 
-@Suite("When a turn comes back at the latest")
+@Suite("The latest return of a turn")
 struct AlarmTests {
     /// A waiter for a second, and then for less, is woken in time for the first message of an open loop.
     @Test func isSetWhereNoneComesAsSoon() {

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Load
 
-@Suite("What a load says and reads")
+@Suite("The messages of a load")
 struct LoadDialectTests {
     private static func payloads(_ dialect: any LoadDialect, _ text: String) -> [String] {
         var found: [String] = []

@@ -1,6 +1,6 @@
 import Testing
 
-@Suite("deploy: what its files name is there")
+@Suite("deploy: everything that its files name exists")
 struct DeployTests {
     static let dockerfile = "deploy/Dockerfile"
     static let unit = "deploy/brokerd.service"

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Broker
 
-@Suite("What stands for a value in a rule's filter")
+@Suite("Placeholders in the filters of rules")
 struct FilterTemplateTests {
     /// A template, a user, a claim `x`, and the filters that come of it.
     static let rows: [(String, String?, [String], [String])] = [

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Broker
 
-@Suite("What rules give and take away")
+@Suite("What rules allow and deny")
 struct GrantTests {
     /// A grant of one rule.
     private func grant(

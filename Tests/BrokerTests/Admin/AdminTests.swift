@@ -4,7 +4,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("The administrator's questions and answers")
+@Suite("The administrator's requests and answers")
 struct AdminTests {
     @Test func countsOfSeveralShardsAddUp() throws {
         func merged(_ answers: [[(String, Int)]]) throws -> [FilterCount] {

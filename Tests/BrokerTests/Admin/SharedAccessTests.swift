@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("What the brokers of a cluster share of users, tokens and bans")
+@Suite("Users, tokens and bans that the brokers of a cluster share")
 struct SharedAccessTests {
     private let bans = Bans()
 

@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("DigestComparison: brokers that read one log come to the same")
+@Suite("DigestComparison: brokers that read one log have the same state")
 struct DigestComparisonTests {
     private func place(_ seq: UInt64, term: UInt64 = 1) -> LogPosition { LogPosition(term: term, seq: seq) }
 

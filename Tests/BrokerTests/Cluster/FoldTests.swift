@@ -56,7 +56,7 @@ private struct LogMaker {
     var total: UInt64 { sent.values.reduce(0, +) }
 }
 
-@Suite("Fold: what of the log counts")
+@Suite("Fold: which records of the log count")
 struct FoldTests {
     /// What counted, in order: sender and number, with the first of its numbers and its time.
     private struct Taken: Equatable {

@@ -69,7 +69,7 @@ private final class Replica {
     }
 }
 
-@Suite("LogOrder: a broker that starts again")
+@Suite("LogOrder: a broker that restarts")
 struct LogRestartTests {
     /// A publisher whose messages use all that the order decides about.
     private struct Publisher {

@@ -4,7 +4,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("Questions between the brokers of a cluster")
+@Suite("Requests between the brokers of a cluster")
 struct NodeCallsTests {
     /// Brokers whose letters arrive at once, or never.
     private final class Post: Sendable {

@@ -183,7 +183,7 @@ struct RedisLogTests {
     }
 }
 
-@Suite("LogRing and LogWindow: what is kept of the log")
+@Suite("LogRing and LogWindow: how much of the log is kept")
 struct LogRingTests {
     private func entry(_ seq: UInt64, size: Int = 100) -> LogRing.Entry {
         LogRing.Entry(place: LogPosition(term: 1, seq: seq), fields: [[UInt8](repeating: 0, count: size - 80)])

@@ -4,7 +4,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("The stream of events: the log, administrators and subscribers have as much of it as is good for them")
+@Suite("The stream of events: bounded for the log, for administrators and for subscribers")
 struct EventStreamTests {
     /// The lines that a log received.
     private final class Lines: Sendable {

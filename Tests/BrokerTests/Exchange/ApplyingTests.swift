@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 
 /// Conditions and expiry, decided without an order, a store and a clock.
-@Suite("Applying: what comes of a draft at one point of the order")
+@Suite("Applying: the outcome of a draft at one point of the order")
 struct ApplyingTests {
     /// The number of the value, as `check` gets it; `nil`: there is none.
     @Test(

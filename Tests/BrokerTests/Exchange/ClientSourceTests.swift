@@ -2,7 +2,7 @@ import Testing
 
 @testable import Broker
 
-@Suite("ClientSources: where clients come from, kept once")
+@Suite("ClientSources: origins and user agents of clients, each kept once")
 struct ClientSourceTests {
     @Test func thoseThatSayTheSameShareOne() {
         var sources = ClientSources()

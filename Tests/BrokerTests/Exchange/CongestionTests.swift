@@ -5,7 +5,7 @@ import Testing
 @testable import WSTransport
 
 /// The reactor that cannot keep up is the harness's own mailbox, which ``ExchangeHarness/published()`` empties.
-@Suite("Congestion: every way in waits for reactors that cannot keep up")
+@Suite("Congestion: every endpoint waits for reactors that cannot keep up")
 struct CongestionTests {
     enum Way: CaseIterable { case http, topic, json, admin }
 

@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("§1: who follows a topic learns of a removal and of an expiry", .timeLimit(.minutes(10)))
+@Suite("§1: followers of a topic learn of a removal and of an expiry", .timeLimit(.minutes(10)))
 struct ExpiryTests {
     private func subscribed(_ harness: ExchangeHarness, _ filter: String) throws -> StubClient {
         let stub = try harness.connectJSON(on: 0)

@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("What is counted")
+@Suite("The counters")
 struct MeterTests {
     @Test func aHistogramCountsUpToEachBound() {
         let histogram = Histogram(bounds: [1, 10, 100])

@@ -4,7 +4,7 @@ import Testing
 
 /// Two features meeting: clients that are behind change their policies, resume, end filters that overlap, while rules
 /// are changed and the store is full.
-@Suite("What is owed: each message once and in order, or a gap, whatever is changed meanwhile")
+@Suite("What is due: each message once and in order, or a gap, whatever is changed meanwhile")
 struct OwedTests {
     @Test(arguments: Seeds.parts)
     func holdsUnderAnySchedule(part: Int) throws {

@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("Quotas: what one address and one user may use up")
+@Suite("Quotas: how much one address and one user may use")
 struct QuotaTests {
     private func time(_ milliseconds: Int64) -> MonotonicTime {
         MonotonicTime(nanoseconds: 1_000_000_000_000 + milliseconds * 1_000_000)

@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("A value that the store refuses: subscribers are shown what stayed")
+@Suite("A value that the store refuses: subscribers get the one that stayed")
 struct ReversionTests {
     /// What a stub is shown, up to the message with this payload.
     private func shown(_ stub: StubClient, upTo last: String) throws -> [String] {

@@ -5,7 +5,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("Sequencer: one order for everybody")
+@Suite("Sequencer: one order for all subscribers")
 struct SequencerTests {
     private final class Woken: Sendable {
         let numbers = Mutex<[Int]>([])

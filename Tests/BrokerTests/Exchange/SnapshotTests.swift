@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("Snapshots: in pieces, and without what is not theirs")
+@Suite("Snapshots: in pieces, and without foreign values")
 struct SnapshotTests {
     private func message(_ name: String, _ count: Int, seq: UInt64, expiry: Int64 = 0) throws -> Message {
         Message(

@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("A client's part of a turn")
+@Suite("A client's share of a turn")
 struct TurnShareTests {
     /// How many commands `slot` gets through in the turn that begins at `time`.
     private func count(_ share: inout TurnShare, _ slot: UInt32, _ time: Int64) -> Int {

@@ -26,7 +26,7 @@ private struct Reading: Equatable {
     }
 }
 
-@Suite("RESPReader: what a server of Redis's protocol says")
+@Suite("RESPReader: values from a server of Redis's protocol")
 struct RESPReaderTests {
     /// The examples of the protocol's page, and the edges of each kind.
     static let vectors: [(String, [RESPValue])] = [

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Broker
 
-@Suite("LMDB store: what stays, and how it recovers")
+@Suite("LMDB store: what is kept, and how it recovers")
 struct LMDBStoreTests {
     @Test func keepsAllOverReopening() throws {
         let directory = TestDirectory()

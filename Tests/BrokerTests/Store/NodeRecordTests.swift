@@ -3,7 +3,7 @@ import Testing
 
 @testable import Broker
 
-@Suite("NodeRecord: which broker of a cluster a directory is")
+@Suite("NodeRecord: the broker of a cluster that a directory belongs to")
 struct NodeRecordTests {
     @Test func countsStartsAndKeepsItsNumber() throws {
         let directory = TestDirectory()

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Broker
 
-@Suite("The topics that were published to last")
+@Suite("The last topics that were published to")
 struct TopicMemoTests {
     @Test(arguments: [
         "a", "a/b", "plant/5/line/3/temperature", "é/日本語", String(repeating: "a", count: 128),

@@ -1,7 +1,7 @@
 import Testing
 import WSTransport
 
-@Suite("RFC 9110 §15.4: a client that is pointed elsewhere", .timeLimit(.minutes(10)))
+@Suite("RFC 9110 §15.4: redirects of a client", .timeLimit(.minutes(10)))
 struct ClientRedirectTests {
     private let log = RequestLog()
 

@@ -3,7 +3,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("Broadcast, and what a server's observer is told", .timeLimit(.minutes(10)))
+@Suite("Broadcast, and the reports to a server's observer", .timeLimit(.minutes(10)))
 struct BroadcastTests {
     /// A room in which everybody hears what anybody says.
     private static func room(_ options: UpgradeOptions = .patient, _ room: Broadcast) throws -> EchoServer {

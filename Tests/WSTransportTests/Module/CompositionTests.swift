@@ -2,7 +2,7 @@ import Synchronization
 import Testing
 import WSTransport
 
-@Suite("Handler, Chain and Routing: which handler goes on with a message")
+@Suite("Handler, Chain and Routing: which handler continues with a message")
 struct CompositionTests {
     private final class Log: Sendable {
         private let lines = Mutex<[String]>([])

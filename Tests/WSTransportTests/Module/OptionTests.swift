@@ -2,7 +2,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("ws: options and URLs that have no sense are refused, and where closures run", .timeLimit(.minutes(10)))
+@Suite("ws: invalid options and URLs are refused, and where closures run", .timeLimit(.minutes(10)))
 struct OptionTests {
     // MARK: What is thrown
 

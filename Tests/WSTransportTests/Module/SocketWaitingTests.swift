@@ -2,7 +2,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("ws.Socket: messages wait to be taken, senders wait for room", .timeLimit(.minutes(10)))
+@Suite("ws.Socket: messages wait to be read, senders wait for room", .timeLimit(.minutes(10)))
 struct SocketWaitingTests {
     private static let count = 201
 

@@ -3,7 +3,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("ws.Socket: every message is taken once, and answered before the end", .timeLimit(.minutes(10)))
+@Suite("ws.Socket: every message is read once, and answered before the end", .timeLimit(.minutes(10)))
 struct TakingTests {
     /// A handshake's connection, and the frames that follow.
     private static func peer(_ harness: EchoServer, _ path: String) throws -> WebSocketPeer {

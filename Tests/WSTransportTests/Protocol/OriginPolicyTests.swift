@@ -2,7 +2,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("RFC 6454, RFC 6455 §10.2: which pages a server lets in")
+@Suite("RFC 6454, RFC 6455 §10.2: which pages a server accepts")
 struct OriginPolicyTests {
     @Test(arguments: [
         ("https://a.com", "a.com", true), ("http://a.com:81", "A.com:80", true), ("http://b.com", "a.com", false),

@@ -2,7 +2,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("What a socket did not take yet")
+@Suite("The unsent bytes of a socket")
 struct BacklogTests {
     /// A chunk of the arena with these bytes, as a turn makes it.
     private static func chunk(_ bytes: [UInt8]) -> FrameChunk {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("What connections hold in memory, as it is counted")
+@Suite("The counted memory of connections")
 struct HeldBytesTests {
     /// A driver takes nothing of what came, and the connection ends.
     @Test func countsWhatADriverHasNotTaken() throws {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("How much memory there is")
+@Suite("The memory of the machine")
 struct MachineMemoryTests {
     /// What the groups of `cgroup`, the file of that name, allow where these files are.
     private func limit(_ cgroup: String, _ files: [String: String]) throws -> Int? {

@@ -2,7 +2,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("What a turn has for each connection")
+@Suite("The output of a turn for each connection")
 struct OutboundTableTests {
     private static func segment(_ chunk: UInt32, _ offset: UInt32, _ count: UInt32) -> Segment {
         Segment(chunk: chunk, offset: offset, count: count)

@@ -5,7 +5,7 @@ import Testing
 @testable import WSTransport
 
 /// What holds of connections that are readable at once, whichever way they are read.
-@Suite("Many that are readable at once")
+@Suite("Many connections that are readable at once")
 struct ReceiveRingTests {
     /// Keeps a reactor in a turn until it is let go: what comes meanwhile is found by one wait.
     private struct Hold {

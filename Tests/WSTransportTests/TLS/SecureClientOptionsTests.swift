@@ -2,7 +2,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("wss: which servers a client accepts, and what it shows", .timeLimit(.minutes(10)))
+@Suite("wss: which servers a client accepts, and what it presents", .timeLimit(.minutes(10)))
 struct SecureClientOptionsTests {
     private static func trusting() throws -> ClientOptions {
         var options = ClientOptions()

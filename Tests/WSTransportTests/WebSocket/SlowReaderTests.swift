@@ -3,7 +3,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("RFC 6455 §7.4.1: peers that do not take what they are sent")
+@Suite("RFC 6455 §7.4.1: peers that do not read")
 struct SlowReaderTests {
     /// Each is another one, so that what is cut or left out is found.
     private static func message(_ number: Int, _ count: Int) -> [UInt8] {

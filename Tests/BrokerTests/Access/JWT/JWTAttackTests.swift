@@ -4,7 +4,7 @@ import WSTransport
 
 @testable import Broker
 
-@Suite("JSON Web Tokens: what must not be believed")
+@Suite("JSON Web Tokens: tokens that must be refused")
 struct JWTAttackTests {
     struct Attack: Sendable, CustomTestStringConvertible {
         let name: String

@@ -6,7 +6,7 @@ import WSTransport
 
 @testable import Broker
 
-@Suite("JSON Web Tokens: keys at an address, and tokens that are remembered")
+@Suite("JSON Web Tokens: keys at a URL, and remembered tokens")
 struct JWTKeysTests {
     /// Waits for the reports of `JWTKeys`.
     private final class Reports: Sendable {
