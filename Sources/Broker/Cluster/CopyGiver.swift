@@ -1,8 +1,8 @@
 internal import WSTransport
 
-/// Gives one other broker a copy of this one's store, by way of the engine.
+/// Gives another broker a copy of this broker's store, through the engine.
 ///
-/// Runs on its reactor's thread; what the disk does is done by another.
+/// Runs on its reactor's thread; another thread waits for the disk.
 final class CopyGiver {
     let request: String
     private let place: CopyPlace
@@ -10,20 +10,20 @@ final class CopyGiver {
     private let ask: CopyQuestion
     private let reactor: Reactor
     private let onEnd: (CopyGiver) -> Void
-    /// Its name in the hash: this broker, and which of its copies.
+    /// Its name in the hash: the broker and the number of the copy.
     private let name: String
 
     private var file: (any CopyToGive)?
-    /// `nil`: it is still being made.
+    /// The size of the copy; `nil` while it is being made.
     private var size: Int?
     private var digest = LogDigest()
-    /// The next piece to be sent, and how many have been taken out.
+    /// The next piece to send, and how many were taken out.
     private var (next, taken) = (0, 0)
     private var isReading = false
     private var progress: MonotonicTime
     private(set) var isOver = false
 
-    /// Begins, unless another broker has.
+    /// Begins, unless another broker has begun.
     init(
         _ request: String, at place: CopyPlace, from node: UInt64, _ copies: StoreCopies, on reactor: Reactor,
         _ ask: @escaping CopyQuestion, onEnd: @escaping (CopyGiver) -> Void
@@ -64,7 +64,7 @@ final class CopyGiver {
         if !isTaken { giveUp() }
     }
 
-    /// The copy is in its file; `nil`: it could not be made.
+    /// The copy is in its file; `nil` if it could not be made.
     private func made(_ size: Int?, for request: String) {
         guard request == self.request, !isOver else { return }
         guard let size else { return giveUp() }
@@ -117,7 +117,7 @@ final class CopyGiver {
         if !isTaken { giveUp() }
     }
 
-    /// The next pieces are there to be sent; `nil`: they could not be read.
+    /// The next pieces can be sent; `nil` if they could not be read.
     private func hasRead(_ pieces: [[UInt8]]?, for request: String) {
         guard request == self.request, !isOver, let size, let count else { return }
         guard let pieces else { return giveUp() }
@@ -131,7 +131,7 @@ final class CopyGiver {
         ask(RESPCommand(words)) { [weak self] answer in
             guard let self, !isOver else { return }
             isReading = false
-            // What came of it is not known: the other asks again.
+            // The outcome is not known; the other broker asks again.
             guard case .success = answer else { return end() }
             next = last
         }

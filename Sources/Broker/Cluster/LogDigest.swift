@@ -1,6 +1,6 @@
-/// A number that tells bytes, and what was done with them, from others.
+/// A number that distinguishes bytes, and what was done with them, from others.
 ///
-/// It finds damage and nodes that have come to differ; it is no protection against people who try.
+/// It detects damage and brokers whose states differ; it does not protect against forgery.
 package struct LogDigest: Equatable, Sendable {
     package private(set) var value: UInt64
 
@@ -12,7 +12,7 @@ package struct LogDigest: Equatable, Sendable {
         value ^= value >> 29
     }
 
-    /// Adds bytes, eight at a time, and how many they are.
+    /// Adds bytes, eight at a time, and their number.
     package mutating func add(_ bytes: Span<UInt8>) {
         var offset = 0
         while bytes.count - offset >= 8 {

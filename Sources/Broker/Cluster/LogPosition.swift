@@ -1,7 +1,7 @@
-/// Where a record lies in the log that several brokers share: the term, and the number of its last message.
+/// The position of a record in the shared log: the term, and the number of its last message.
 ///
-/// A term begins whenever another process of the engine takes records, so the same number in another term names another
-/// record.
+/// A term begins whenever another process of the engine accepts records, so the same number in another term names
+/// another record.
 package struct LogPosition: Hashable, Comparable, Sendable, CustomStringConvertible {
     package let term: UInt64
     package let seq: UInt64
@@ -11,7 +11,7 @@ package struct LogPosition: Hashable, Comparable, Sendable, CustomStringConverti
 
     package init(term: UInt64, seq: UInt64) { (self.term, self.seq) = (term, seq) }
 
-    /// The position that `text` spells, as the engine has it: `TERM-SEQ`; `nil`: it spells none.
+    /// Parses a position in the form of the engine, `TERM-SEQ`; `nil` if the text is not one.
     package init?(_ text: String) {
         let parts = text.utf8.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
         guard parts.count == 2, let term = Self.number(parts[0]), let seq = Self.number(parts[1]) else { return nil }
@@ -19,7 +19,7 @@ package struct LogPosition: Hashable, Comparable, Sendable, CustomStringConverti
     }
 
     private static func number(_ digits: Substring.UTF8View) -> UInt64? {
-        // No sign, which `UInt64` would take.
+        // No sign, which `UInt64` would accept.
         guard digits.first != UInt8(ascii: "+") else { return nil }
         return UInt64(Substring(digits))
     }

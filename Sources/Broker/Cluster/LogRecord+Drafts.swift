@@ -1,4 +1,4 @@
-/// What a message's flags say, besides its kind.
+/// The flags of a message, besides its kind.
 private enum Flag {
     static let kinds: UInt8 = 3
     static let isRetained: UInt8 = 1 << 2
@@ -9,7 +9,7 @@ private enum Flag {
     static let hasKey: UInt8 = 1 << 7
 }
 
-/// How a condition begins.
+/// The first byte of a condition.
 private enum ConditionCode {
     static let none: UInt8 = 0
     static let matches: UInt8 = 1
@@ -21,14 +21,14 @@ private enum ConditionCode {
     static let ended: UInt8 = 7
 }
 
-/// What a lease's flags say, besides the kind of its farewell, which is 0 where there is none.
+/// The flags of a lease, besides the kind of its farewell, which is 0 if there is none.
 private enum LeaseFlag {
     static let kinds: UInt8 = 3
     static let hasContentType: UInt8 = 1 << 2
 }
 
 extension Array<UInt8> {
-    /// Appends what every broker needs of a draft: all but its connection, and what its publisher waits for.
+    /// Appends the parts of a draft that every broker needs: all except its connection and its completion.
     mutating func append(_ draft: borrowing Draft) {
         var flags = draft.kind.rawValue
         if draft.isRetained { flags |= Flag.isRetained }
@@ -123,7 +123,7 @@ struct LogReader: ~Escapable {
         return number
     }
 
-    /// In the shortest form, so that there is one record for one content.
+    /// Reads a number in its shortest form, so that each content has only one record.
     private mutating func varint() throws(LogRecord.Mistake) -> UInt64 {
         var (number, shift): (UInt64, UInt64) = (0, 0)
         while true {
@@ -135,7 +135,7 @@ struct LogReader: ~Escapable {
         }
     }
 
-    /// How many bytes or items follow; each takes a byte at least, so more than are left are refused at once.
+    /// The number of bytes or items that follow; each takes at least a byte, so a number above the rest is refused.
     mutating func count() throws(LogRecord.Mistake) -> Int {
         let count = try varint()
         guard count <= UInt64(bytes.count - offset) else { throw mistake("more than it has") }
@@ -206,7 +206,7 @@ struct LogReader: ~Escapable {
         }
     }
 
-    /// - Parameter isWithinLease: whether it is what the publisher of an ephemeral value asks of the one before.
+    /// - Parameter isWithinLease: whether it is the condition of an ephemeral value on the previous value.
     private mutating func condition(isWithinLease: Bool = false) throws(LogRecord.Mistake) -> Draft.Condition {
         switch try byte() {
         case ConditionCode.none: return .none

@@ -1,5 +1,5 @@
-// A record is what one broker appends to the log at once. Numbers are big-endian, lengths and small numbers varints of seven
-// bits a byte, the lowest first:
+// A record is what one broker appends to the log in one step. Numbers are big-endian, lengths and small numbers varints
+// of seven bits a byte, the lowest first:
 //
 //     0   version, 1          10  incarnation     34  the position that the sender has folded, and its digest there
 //     1   kind                18  attempt             (term 8, seq 8, digest 8)
@@ -14,48 +14,48 @@
 //         properties          bit 0: reply topic, bit 1: correlation; each with its length; the number of headers, and for each
 //                             the lengths of name and value and both
 //         time to live        in milliseconds
-//         condition           what it asks (below), then what belongs to that
+//         condition           its kind (below), then its arguments
 //         key                 length and name, length and owner
 //         payload             length, bytes
 //
 //     the digest of all that, 8 bytes: of the messages first, so that a changed head does not cost their length
 //
-// A reader that does not know the version stops and says so; it never skips a record.
+// A reader that does not know the version stops and reports it; it never skips a record.
 
-/// What a broker appends to the log at once: what its shards have published, in order.
+/// A record that a broker appends to the log: the publications of its shards, in order.
 struct LogRecord {
     /// The format that is written, and the only one that is read.
     static let version: UInt8 = 1
     fileprivate static let headLength = 58
 
-    /// What a record is for.
+    /// The purpose of a record.
     enum Kind: UInt8, Sendable {
         /// It has messages.
         case batch = 1
-        /// It has none, and shows that the log works.
+        /// It has no messages, and shows that the log works.
         case canary = 2
     }
 
-    /// The sender of a record, and which of its own it is.
+    /// The sender of a record, and the record's number among the sender's.
     struct Head: Equatable, Sendable {
-        /// The sender: random, made with its data directory.
+        /// The sender: random, created with its data directory.
         var node: UInt64
-        /// Counted up at each start of the sender, and whenever it gives records up.
+        /// Incremented at each start of the sender, and whenever it abandons records.
         var incarnation: UInt64
-        /// Counted up at each of the sender's connections: only a hole in the present one has to be filled.
+        /// Incremented with each connection of the sender: only a hole in the present one must be filled.
         var attempt: UInt64 = 0
-        /// Of this incarnation, from 1 without holes.
+        /// The number within the incarnation, from 1 without holes.
         var number: UInt64
         /// How far the sender has folded the log, and its digest there, which all others compare with theirs.
         var folded = LogPosition.start
         var digest: UInt64 = 0
     }
 
-    /// Why bytes are no record.
+    /// Why bytes are not a record.
     enum Mistake: Error, Equatable, Sendable {
-        /// A later broker's.
+        /// The version of a newer broker.
         case version(UInt8)
-        /// Not what was written.
+        /// The digest does not match.
         case damaged
         /// What is wrong, as a phrase, and where.
         case malformed(String, offset: Int)
@@ -63,10 +63,10 @@ struct LogRecord {
 
     let kind: Kind
     let head: Head
-    /// The messages that have no numbers yet.
+    /// The messages, without numbers.
     let drafts: [Draft]
 
-    /// How many numbers a record of so many messages takes.
+    /// How many numbers a record of this many messages takes.
     static func numbers(of messages: Int) -> Int { max(1, messages) }
 
     /// The record of `drafts`; without any, a canary.
@@ -106,7 +106,7 @@ struct LogRecord {
 }
 
 extension LogRecord {
-    /// Kind and head of a record, of which nothing else is looked at; `nil`: it has none.
+    /// The kind and head of a record, without checking the rest; `nil` if it has none.
     static func peek(_ bytes: Span<UInt8>) -> (kind: Kind, head: Head)? {
         guard bytes.count >= headLength, bytes[0] == version, let kind = Kind(rawValue: bytes[1]) else { return nil }
         var reader = LogReader(bytes, from: 2)
@@ -125,9 +125,9 @@ extension LogReader {
     }
 }
 
-/// A record whose head is not known yet: it is each time it is sent.
+/// A record without its head, which is added each time it is sent.
 struct UnsentRecord: Sendable {
-    /// What comes after the head.
+    /// The bytes after the head.
     private let content: [UInt8]
     private let digest: LogDigest
     /// How many messages it has.

@@ -1,14 +1,14 @@
 internal import WSTransport
 
-/// The last entries of the log that this broker has read, up to a size, to be put back into an engine that lacks them.
+/// The last entries of the log that this broker has read, up to a size, to restore them to an engine that lacks them.
 struct LogRing {
-    /// An entry as the engine has it.
+    /// An entry in the engine's form.
     struct Entry {
         let place: LogPosition
         /// Names and values, in turn.
         let fields: [[UInt8]]
 
-        /// Its size, about, in bytes.
+        /// Its approximate size, in bytes.
         var size: Int { fields.reduce(64) { $0 + $1.count + 16 } }
     }
 
@@ -25,7 +25,7 @@ struct LogRing {
         while size > capacity, let oldest = entries.popFirst() { size -= oldest.size }
     }
 
-    /// Those after a position, in order, until there are so many or they have that size; at least one, if there is one.
+    /// The entries after a position, in order, up to a number and a size; at least one, if there is one.
     func entries(after place: LogPosition, atMost count: Int, size limit: Int) -> [Entry] {
         var found: [Entry] = []
         var size = 0
@@ -39,13 +39,13 @@ struct LogRing {
     }
 }
 
-/// How much of the log there is, by the entries that this broker has read: where it may be cut off.
+/// The extent of the log, by the entries that this broker has read, to find where it may be cut.
 struct LogWindow {
     private struct Mark {
         let place: LogPosition
-        /// The size of all entries before, in bytes.
+        /// The size of all earlier entries, in bytes.
         let size: Int
-        /// Of the log, in Unix milliseconds.
+        /// The time of the log, in Unix milliseconds.
         let time: Int64
     }
 
@@ -56,14 +56,14 @@ struct LogWindow {
     private var time: Int64 = 0
     private var last: Mark?
 
-    /// How far two marks are from one another: so many bytes, or milliseconds.
+    /// The distance between two marks, in bytes or milliseconds.
     private static let pace = (bytes: 64 << 10, time: Int64(10_000))
-    /// How many times as much is kept for a broker that has not read it.
+    /// How many times as much is kept for a broker that has not read the log.
     private static let patience = 4
 
     init(keptBytes: Int, keptAge: Int64) { (self.keptBytes, self.keptAge) = (max(keptBytes, Self.pace.bytes), keptAge) }
 
-    /// - Parameter time: when the engine took it, in Unix milliseconds; `nil`: not known.
+    /// - Parameter time: when the engine accepted it, in Unix milliseconds; `nil` if that is not known.
     mutating func add(_ place: LogPosition, size bytes: Int, time: Int64?) {
         self.time = max(self.time, time ?? 0)
         if last.map({ size - $0.size >= Self.pace.bytes || self.time - $0.time >= Self.pace.time }) ?? true {
@@ -75,9 +75,9 @@ struct LogWindow {
         }
     }
 
-    /// Before where the log is not needed any more; `nil`: all of it is.
+    /// The position before which the log is no longer needed; `nil` if all of it is needed.
     ///
-    /// - Parameter slowest: up to where all brokers have read it.
+    /// - Parameter slowest: the position up to which all brokers have read it.
     mutating func cut(slowest: LogPosition) -> LogPosition? {
         var cut: LogPosition?
         while let next = marks[1] {

@@ -1,15 +1,15 @@
-/// What one broker of a cluster says to another: a question, or its answer.
+/// A message from one broker of a cluster to another: a request, or its answer.
 ///
-/// Version (1 byte), kind, the number of the question and the sender (8 bytes each, big-endian), then the content.
+/// Version (1 byte), kind, the number of the request and the sender (8 bytes each, big-endian), then the content.
 struct NodeLetter: Equatable, Sendable {
-    /// What a letter is.
+    /// The kind of a letter.
     enum Kind: UInt8, Sendable {
         case question = 1
         case answer = 2
     }
 
     let kind: Kind
-    /// Of the question, unique among its sender's.
+    /// The number of the request, unique for its sender.
     let number: UInt64
     let sender: UInt64
     let content: [UInt8]
@@ -21,7 +21,7 @@ struct NodeLetter: Equatable, Sendable {
         (self.kind, self.number, self.sender, self.content) = (kind, number, sender, content)
     }
 
-    /// `nil`: it is none, or a later version's.
+    /// Parses a letter; `nil` if the bytes are not one, or if it has a later version.
     init?(_ bytes: [UInt8]) {
         guard bytes.count >= Self.headLength, bytes[0] == Self.version, let kind = Kind(rawValue: bytes[1]) else {
             return nil

@@ -1,9 +1,9 @@
 internal import WSTransport
 
-/// The letters of a broker, by the engine: a short stream for each broker, which that one reads and empties.
+/// The letters between brokers, through the engine: a short stream for each broker, which that one reads and empties.
 ///
-/// A letter is lost where the engine is, and nobody counts on it: who asks says who has not answered in time. Runs on its
-/// reactor's thread.
+/// Letters are lost if the engine is, and no broker relies on them: the sender reports which brokers have not answered.
+/// Runs on its reactor's thread.
 final class RedisPost {
     private let options: RedisLog.Options
     private let keys: EngineFunctions.Keys
@@ -13,7 +13,7 @@ final class RedisPost {
     /// The last entry that was read.
     private var place = "0-0"
 
-    /// How many letters wait for a broker at most, about.
+    /// The approximate maximum number of letters that wait for a broker.
     private static let maximumWaiting: UInt64 = 256
     /// How many are read at once, and how long the server waits for one, in milliseconds.
     private static let (batch, block): (UInt64, UInt64) = (4, 300)
@@ -39,7 +39,7 @@ final class RedisPost {
         (route, link) = (nil, nil)
     }
 
-    /// The command that sends a letter; `nil`: it is too large.
+    /// The command that sends a letter; `nil` if it is too large.
     func command(sending letter: NodeLetter, to node: UInt64) -> RESPCommand? {
         guard letter.content.count <= Self.maximumSize else { return nil }
         return [
@@ -50,7 +50,7 @@ final class RedisPost {
 
     private func opened(_ link: EngineLink) {
         self.link = link
-        // What was for an earlier process, or came before a failover, nobody waits for.
+        // No caller waits for letters to an earlier process, or from before a failover.
         place = "0-0"
         link.ask(["DEL", .text(keys.post(of: options.node))]) { _ in }
         read()

@@ -1,16 +1,16 @@
 internal import WSTransport
 
-/// Reads the log by a link to the engine, from where the order is.
+/// Reads the log over a link to the engine, from the order's position on.
 ///
 /// Runs on its reactor's thread.
 final class RedisTail {
-    /// What it reports.
+    /// An event of the tail.
     enum Event {
         /// Records of the log were applied.
         case read
-        /// The server does not do what it should; another link is needed.
+        /// The server misbehaves; another link is needed.
         case failed(EngineFailure)
-        /// The log cannot be followed any longer.
+        /// The log can no longer be followed.
         case lost(LogTrouble)
     }
 
@@ -21,29 +21,30 @@ final class RedisTail {
     private let report: (Event) -> Void
     private(set) var ring: LogRing
     private(set) var window: LogWindow
-    /// The brokers whose records came, and what these said.
+    /// The brokers whose records arrived, with their reports.
     private(set) var members: [UInt64: RedisLog.Member] = [:]
     private(set) var counts = (entries: UInt64(0), bytes: UInt64(0))
-    /// Gets when a canary of this broker has come back.
+    /// Called when a canary of this broker has come back.
     var onCanary: (() -> Void)?
 
     private var link: EngineLink?
     private var isRunning = false
-    /// Whether the link has an answer to give.
+    /// Whether an answer of the link is outstanding.
     private var isAsking = false
-    /// How many entries it asks for, so that one answer stays small.
+    /// How many entries it requests, so that one answer stays small.
     private var batch = RedisTail.largestBatch
-    /// The last term that is known to have begun, and where the one before ended: a replica may still show what came after.
+    /// The last term that is known to have begun, and the end of the previous one: a replica may still have later
+    /// entries.
     private var begun: (term: UInt64, closed: LogPosition)?
 
     private static let largestBatch = 512
-    /// The size of an answer that it wants at most, in bytes.
+    /// The maximum wanted size of an answer, in bytes.
     private static let wantedSize = 8 << 20
     /// How long the server waits for entries, in milliseconds.
     ///
-    /// The route asks on the same link what its role is, and its answer must not take long.
+    /// The route asks for the server's role on the same link, and that answer must not take long.
     private static let block: UInt64 = 300
-    /// How long it waits where what it has read is not stored fast enough, in nanoseconds.
+    /// How long it pauses if the store cannot keep up, in nanoseconds.
     private static let pause: Int64 = 5_000_000
     /// How many brokers are remembered.
     private static let maximumMembers = 1024
@@ -58,7 +59,7 @@ final class RedisTail {
         window = LogWindow(keptBytes: options.keptBytes, keptAge: options.keptAge)
     }
 
-    /// Where it reads; `nil`: there is no link.
+    /// The server that it reads from; `nil` without a link.
     var endpoint: Endpoint? { link?.endpoint }
 
     func opened(_ link: EngineLink) {
@@ -75,13 +76,13 @@ final class RedisTail {
     /// Nothing more is applied until ``go(term:closed:)``.
     func hold() { isRunning = false }
 
-    /// Reads: the engine takes records for `term` now, which began after `closed`.
+    /// Begins to apply: the engine accepts records for `term` now, which began after `closed`.
     func go(term: UInt64, closed: LogPosition) {
         (begun, isRunning) = ((term, closed), true)
         read()
     }
 
-    /// Before where the log is not needed any more, by all brokers that are there; `nil`: all of it is.
+    /// The position before which no living broker needs the log any more; `nil` if all of it is needed.
     func cut(slowest: LogPosition) -> LogPosition? { window.cut(slowest: slowest) }
 
     func forget(_ node: UInt64) { members[node] = nil }
@@ -111,10 +112,10 @@ final class RedisTail {
     private func answered(_ answer: EngineLink.Answer) {
         switch answer {
         case .failure(.refused(let error)): report(.failed(.refused(error)))
-        // The link has ended, and its route says so.
+        // The link has ended, which its route reports.
         case .failure: break
         case .success(let value):
-            // What came before the brokers have agreed is read again afterwards.
+            // Entries from before the agreement of the brokers are read again afterwards.
             guard isRunning else { return }
             do throws(LogTrouble) {
                 try take(value)
@@ -127,7 +128,7 @@ final class RedisTail {
     }
 
     private func take(_ value: RESPValue) throws(LogTrouble) {
-        // One stream: its key, and its entries.
+        // One stream: its key and its entries.
         guard let answered = value.elements?.first?.elements?.last?.elements, !answered.isEmpty else { return }
         var entries: [LogEntry] = []
         var raw: [LogRing.Entry] = []

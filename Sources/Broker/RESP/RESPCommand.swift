@@ -1,4 +1,4 @@
-/// A command for a server of Redis's protocol, as the bytes that are sent: an array of strings.
+/// A command for a server of Redis's protocol, encoded as an array of strings.
 package struct RESPCommand: Equatable, Sendable {
     /// One word of a command.
     package enum Word: Sendable, ExpressibleByStringLiteral {

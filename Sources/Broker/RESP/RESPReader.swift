@@ -1,16 +1,16 @@
-// https://redis.io/docs/latest/develop/reference/protocol-spec: each value is a line, whose first byte says what it is. The
-// line of bytes has their length, and that of a container the number of its elements, which follow.
+// https://redis.io/docs/latest/develop/reference/protocol-spec: each value is a line, whose first byte is its kind. The
+// line of a string has its length, and that of a container the number of its elements, which follow.
 
 /// Reads what a server of Redis's protocol sends: bytes in, values out.
 ///
-/// Each byte is looked at once, however the bytes are cut. No length is believed: memory is taken for what has come, and one
-/// value with all that is in it stays below a limit. After a mistake it reads nothing more.
+/// Each byte is read once, however the bytes are cut. No length is trusted: memory is allocated for received bytes
+/// only, and one value with all its contents stays below a limit. After a mistake it reads nothing more.
 package struct RESPReader {
-    /// What one value may be.
+    /// The limits of one value.
     package struct Limits: Sendable {
-        /// The memory of all of it, about, in bytes.
+        /// The approximate memory of the whole value, in bytes.
         package var maximumSize = 64 << 20
-        /// How many containers may be within one another.
+        /// How deeply containers may be nested.
         package var maximumDepth = 16
         /// The longest line, in bytes: words, errors and numbers.
         package var maximumLine = 64 << 10
@@ -20,14 +20,14 @@ package struct RESPReader {
 
     private enum Container { case array, map, push, attribute }
 
-    /// A container that is not complete.
+    /// An incomplete container.
     private struct Frame {
         let container: Container
         var left: Int
         var values: [RESPValue] = []
     }
 
-    /// Bytes that are not complete, with the line end that follows them.
+    /// An incomplete string, with the line end that follows it.
     private struct Bulk {
         enum Meaning { case bytes, error, verbatim }
 
@@ -40,18 +40,18 @@ package struct RESPReader {
     private var line: [UInt8] = []
     private var bulk: Bulk?
     private var stack: [Frame] = []
-    /// What the present value has taken of ``Limits/maximumSize``.
+    /// How much of ``Limits/maximumSize`` the present value has used.
     private var size = 0
     private var mistake: RESPMistake?
 
-    /// What a value takes besides its bytes.
+    /// The memory of a value in addition to its bytes.
     private static let overhead = 32
 
     package init(limits: Limits = Limits()) { self.limits = limits }
 
-    /// The next whole value; `nil`: all bytes are taken, and more are needed.
+    /// The next whole value; `nil` if all bytes were read, and more are needed.
     ///
-    /// - Parameter offset: where to go on; it moves past the bytes that were taken.
+    /// - Parameter offset: where to continue; it is advanced past the bytes that were read.
     package mutating func next(_ bytes: Span<UInt8>, _ offset: inout Int) throws(RESPMistake) -> RESPValue? {
         if let mistake { throw mistake }
         do throws(RESPMistake) {
@@ -63,7 +63,7 @@ package struct RESPReader {
         }
     }
 
-    /// The memory that an incomplete value takes, about, in bytes.
+    /// The approximate memory of an incomplete value, in bytes.
     package var heldBytes: Int { size + line.capacity }
 
     private mutating func value(_ bytes: Span<UInt8>, _ offset: inout Int) throws(RESPMistake) -> RESPValue? {
@@ -104,7 +104,7 @@ package struct RESPReader {
 
     // MARK: Parts
 
-    /// Takes the rest of a line; whether it is complete.
+    /// Reads the rest of a line; returns whether it is complete.
     private mutating func takeLine(_ bytes: Span<UInt8>, _ offset: inout Int) throws(RESPMistake) -> Bool {
         while offset < bytes.count {
             let byte = bytes[offset]
@@ -124,7 +124,7 @@ package struct RESPReader {
         return false
     }
 
-    /// Takes bytes and their line end; `nil`: more are needed.
+    /// Reads a string and its line end; `nil` if more bytes are needed.
     private mutating func takeBulk(_ bytes: Span<UInt8>, _ offset: inout Int) throws(RESPMistake) -> RESPValue? {
         guard var taken = bulk.take() else { return nil }
         let part = bytes.extracting(offset..<offset + min(taken.left, bytes.count - offset))
@@ -150,7 +150,7 @@ package struct RESPReader {
         }
     }
 
-    /// Begins the value of a whole line; returns it if that is all, or empty.
+    /// Begins the value of a whole line; returns it if it is complete, or an empty container.
     private mutating func begin() throws(RESPMistake) -> RESPValue? {
         guard let first = line.first else { throw RESPMistake("an empty line") }
         try take(Self.overhead + line.count)
@@ -196,7 +196,7 @@ package struct RESPReader {
             guard line[0] == UInt8(ascii: "*") else { throw RESPMistake("a negative length") }
             return .null
         }
-        // So many elements cannot be, whatever they are; below it they are counted as they come.
+        // So many elements cannot fit, whatever they are; fewer are counted as they arrive.
         guard length <= (limits.maximumSize - size) / Self.overhead / count else { throw tooLarge }
         if length == 0 {
             switch container {
@@ -226,12 +226,12 @@ package struct RESPReader {
     private var rest: String { String(decoding: line.dropFirst(), as: UTF8.self) }
 
     private func number() throws(RESPMistake) -> Int64 {
-        // `Int64` takes what the protocol has: a sign, or none, and digits.
+        // `Int64` accepts what the protocol has: an optional sign, and digits.
         guard line.count <= 64, let number = Int64(rest) else { throw RESPMistake("a number that is none") }
         return number
     }
 
-    /// The length that the line has; `nil`: -1, which is RESP2's null.
+    /// The length in the line; `nil` for -1, which is RESP2's null.
     private func length() throws(RESPMistake) -> Int? {
         let number = try number()
         guard number >= -1, number <= Int64(limits.maximumSize) else {
@@ -247,7 +247,7 @@ package struct RESPReader {
         case "-inf": return -.infinity
         case "nan": return .nan
         default:
-            // Of what Swift reads, only decimal.
+            // Only decimal numbers, of those that Swift reads.
             let isDecimal = text.utf8.allSatisfy {
                 UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || "+-.eE".utf8.contains($0)
             }

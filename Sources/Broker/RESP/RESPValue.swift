@@ -1,4 +1,4 @@
-/// What a server of Redis's protocol says: one value of RESP2 or RESP3.
+/// A value from a server of Redis's protocol, RESP2 or RESP3.
 package indirect enum RESPValue: Equatable, Sendable {
     /// A word such as `OK`.
     case simple(String)
@@ -9,16 +9,16 @@ package indirect enum RESPValue: Equatable, Sendable {
     case null
     /// An array, or a set of RESP3.
     case array([RESPValue])
-    /// Keys and values in turn, as RESP2 has them in an array.
+    /// Alternating keys and values, which are an array in RESP2.
     case map([RESPValue])
     case boolean(Bool)
     case double(Double)
     /// An integer beyond 64 bits, in decimal.
     case bigNumber(String)
-    /// What comes without having been asked for, between two answers.
+    /// An unsolicited message between two answers.
     case push([RESPValue])
 
-    /// The elements of an array, or the keys and values of a map; `nil`: it is neither.
+    /// The elements of an array, or the keys and values of a map; `nil` for other values.
     package var elements: [RESPValue]? {
         switch self {
         case .array(let elements), .map(let elements): elements
@@ -26,7 +26,7 @@ package indirect enum RESPValue: Equatable, Sendable {
         }
     }
 
-    /// The text of a word, of bytes that are UTF-8, or of an integer; `nil`: it has none.
+    /// The text of a word, of bytes that are UTF-8, or of an integer; `nil` if it has none.
     package var text: String? {
         switch self {
         case .simple(let text): text
@@ -36,7 +36,7 @@ package indirect enum RESPValue: Equatable, Sendable {
         }
     }
 
-    /// The integer, or the one that the bytes spell; `nil`: it is none.
+    /// The integer, or the one that the bytes spell; `nil` for other values.
     package var integer: Int64? {
         switch self {
         case .integer(let number): number
@@ -57,9 +57,9 @@ package struct RESPError: Error, Equatable, Sendable, CustomStringConvertible {
     package var code: Substring { description.prefix { $0 != " " } }
 }
 
-/// Why bytes are no answers of a server.
+/// Why bytes are not answers of a server.
 ///
-/// The connection is of no use after it: where the next answer begins is not known.
+/// The connection is useless afterwards, because the start of the next answer is not known.
 package struct RESPMistake: Error, Equatable, Sendable, CustomStringConvertible {
     /// What is wrong, as a phrase.
     package let description: String

@@ -13,7 +13,7 @@ struct HTTPBodyReader {
     private var maximum = 0
     private var then: ([UInt8]) -> Void = { _ in }
 
-    /// How much of it has been read, in bytes of memory.
+    /// The memory that it takes, in bytes.
     var heldBytes: Int { content.capacity }
 
     /// Prepares for a body; `then` receives it.
@@ -49,7 +49,7 @@ struct HTTPBodyReader {
         if chunked != nil { return unsafe readChunks(bytes, &offset) }
         let count = min(remaining, bytes.count - offset)
         let part = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
-        // Most bodies come whole.
+        // Most bodies arrive whole.
         if content.isEmpty { content = unsafe Array(part) } else { unsafe content.append(contentsOf: part) }
         offset += count
         remaining -= count

@@ -1,14 +1,14 @@
-/// What was found about a request before anything else was done with it.
+/// The result of inspecting a request before it is processed.
 package struct Inspection {
     /// Fields that are added to any answer.
     package var fields: HeaderFields
-    /// Why it is refused; `nil`: it is not.
+    /// Why it is refused; `nil` if it is not.
     package var refusal: HTTPRefusal? { unwanted?.refusal }
-    /// Why its handler must refuse it, in its own way; `nil`: no reason.
+    /// Why its handler must refuse it, in its own way; `nil` if there is no reason.
     package var objection: HTTPRefusal? { unwanted?.objection }
-    /// The client that a proxy speaks for; `nil`: the peer of the connection.
+    /// The client that a proxy speaks for; `nil` for the peer of the connection.
     package var client: SocketAddress?
-    /// What is said against it; `nil`: nothing.
+    /// The objections to it; `nil` if there are none.
     let unwanted: Unwanted?
 
     /// An object, because hardly any request has one, and all would copy it.
@@ -39,11 +39,11 @@ package struct HTTPSettings {
     package var maximumHead = 16 * 1024
     /// The maximum of unsent bytes of one connection.
     package var maximumUnsent = 1024 * 1024
-    /// How long the oldest unsent byte of a stream may wait; `nil`: no limit.
+    /// How long the oldest unsent byte of a stream may wait; `nil` for no limit.
     package var maximumUnsentAge: Int64? = 30_000_000_000
     /// Stripped from every path; begins with `/`, or empty.
     package var pathPrefix = ""
-    /// How often a stream shows that it is alive, and how long its peer's TCP may then take to answer; `nil`: never.
+    /// The interval of a stream's heartbeat, and how long its peer's TCP may then take to respond; `nil` for none.
     package var heartbeatInterval: Int64?
     package var heartbeatTimeout: Int64 = 10_000_000_000
     /// When the kernel begins to probe the peer of a stream, and when it gives up, in seconds.
@@ -59,9 +59,9 @@ package struct HTTPSettings {
     }
     /// Lines that are added to every answer, each with its CRLF.
     package var standardFields: [UInt8] = []
-    /// Inspects each request before anything else; `nil`: no inspection.
+    /// Inspects each request before anything else; `nil` for no inspection.
     ///
-    /// Of a head that cannot be read it gets the readable part, only for the fields of the answer.
+    /// For an unreadable head it gets the readable part, only for the fields of the answer.
     package var inspect: ((_ fields: HeaderFields, _ host: String?, _ stream: StreamConnection) -> Inspection?)?
     /// The limits on connections, and TLS; a refusal answers the first request.
     package var entrance = Entrance<HTTPRefusal>()
@@ -69,18 +69,18 @@ package struct HTTPSettings {
     package var isAlwaysAnswered: (HTTPRequestHead) -> Bool = { _ in false }
     /// Called with errors that handlers threw, except refusals; they are answered with 500.
     var report: (@Sendable (any Error, ServerRequest) -> Void)?
-    /// Told of each refusal, and of what was refused: `nil` if it could not be read.
+    /// Called with each refusal, and with the request, which is `nil` if it could not be read.
     package var refused: ((HTTPRefusal, IncomingRequest?, SocketAddress?) -> Void)?
 
     package init() {}
 }
 
-/// Settings that many connections have in common, as a copy for each would cost as much as a request.
+/// Settings that many connections share, because a copy for each would cost as much as a request.
 ///
 /// Runs on the reactor's thread.
 final class SharedHTTPSettings {
-    // Each request looks at them many times, and each look would be checked for a change that is under way: none is
-    // made within a request.
+    // Each request reads them many times; without the checks of exclusive access a read is cheap. They do not change
+    // within a request.
     @exclusivity(unchecked) private var current: HTTPSettings
     var values: HTTPSettings {
         _read { yield unsafe current }
@@ -90,7 +90,7 @@ final class SharedHTTPSettings {
     init(_ values: HTTPSettings) { unsafe current = values }
 }
 
-/// What makes the settings of a listener's connections, and those that they have now.
+/// Makes the settings of a listener's connections, and holds the present ones.
 private final class HTTPSettingsSource {
     private let revision: (() -> Int)?
     private let make: () -> HTTPSettings
@@ -103,18 +103,18 @@ private final class HTTPSettingsSource {
         self.make = make
     }
 
-    /// The settings of a connection that comes now.
+    /// The settings of a new connection.
     var current: SharedHTTPSettings {
         guard let revision = revision?() else { return SharedHTTPSettings(made) }
         if let known, known.revision == revision { return known.settings }
         let shared = known?.settings ?? SharedHTTPSettings(made)
-        // Those that are connected have others from now on, too.
+        // Open connections have the new settings from now on, too.
         if known != nil { shared.values = made }
         known = (revision, shared)
         return shared
     }
 
-    /// Gives the connections that are open other settings, if these have changed.
+    /// Gives open connections new settings, if these have changed.
     func refresh() { if known != nil { _ = current } }
 
     private var made: HTTPSettings {
@@ -138,10 +138,10 @@ package final class HTTPListener {
     ///
     /// - Parameters:
     ///   - descriptor: a listening socket; several reactors may each have one on the same port.
-    ///   - isShared: other reactors listen on the same socket, with descriptors of their own.
-    ///   - revision: says by another number that the settings are others, as after a reload; `nil`: each connection has
-    ///     its own for as long as it lasts.
-    ///   - settings: makes them.
+    ///   - isShared: whether other reactors listen on the same socket, with their own descriptors.
+    ///   - revision: returns another number when the settings have changed, as after a reload; `nil` if each connection
+    ///     keeps its own settings.
+    ///   - settings: makes the settings.
     package init(
         on reactor: Reactor, listening descriptor: consuming FileDescriptor, isShared: Bool = false,
         handler: any ExchangeHandler, revision: (() -> Int)? = nil, settings: @escaping () -> HTTPSettings
@@ -159,7 +159,7 @@ package final class HTTPListener {
         }
     }
 
-    /// Of a connection that is refused.
+    /// The settings of a refused connection.
     private static func impatient(_ settings: SharedHTTPSettings) -> SharedHTTPSettings {
         var values = settings.values
         values.headTimeout = min(values.headTimeout, refusedPatience)
@@ -177,7 +177,7 @@ package final class HTTPListener {
         return Array((head + text).utf8)
     }()
 
-    /// Gives the connections that are open other settings, if these have changed.
+    /// Gives open connections new settings, if these have changed.
     func takeOverSettings() { source.refresh() }
 
     /// Stops accepting; open connections continue.
@@ -187,10 +187,10 @@ package final class HTTPListener {
 /// The field line `Date` of the current second, for all answers of one listener.
 final class HTTPDateLine {
     private var second = Int64.min
-    // Not checked for overlapping changes, which each answer would pay: nothing is called while it changes.
+    // Without the checks of exclusive access, which would cost each answer: nothing is called while it changes.
     @exclusivity(unchecked) private var line: [UInt8] = []
 
-    /// It, with its CRLF.
+    /// The line, with its CRLF.
     var current: [UInt8] {
         let now = WallClock.unixMilliseconds / 1000
         if now != second {

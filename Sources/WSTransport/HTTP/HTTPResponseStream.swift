@@ -4,7 +4,7 @@
 public final class HTTPResponseStream: Sendable {
     private let link: ReactorLink
 
-    /// Takes over `stream`; its reactor's thread.
+    /// Wraps `stream`; called on its reactor's thread.
     init(_ stream: HTTPStream) {
         link = ReactorLink(remote: stream.stream.reactor.remote)
         let writer = StreamWriter(stream, link: link)

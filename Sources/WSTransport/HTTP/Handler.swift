@@ -10,7 +10,7 @@ public protocol Handler: Sendable {
 
 /// A handler with options, which are checked when its server starts.
 protocol CheckedHandler: Handler {
-    /// An option without sense; `nil`: all is well.
+    /// An invalid option, described; `nil` if all are valid.
     var problem: String? { get }
 }
 
@@ -29,8 +29,8 @@ public struct FunctionHandler: Handler {
         self.body = body
     }
 
-    /// Creates a handler from a function for messages of one type, such as ``ServerRequest``; messages of other types are
-    /// an error.
+    /// Creates a handler from a function for messages of one type, such as ``ServerRequest``; messages of other types
+    /// are an error.
     public init<Message: HandlerMessage>(_ body: @escaping @Sendable (Message) async throws -> Void) {
         self.body = { message in
             guard let message = message as? Message else {

@@ -2,13 +2,13 @@ internal import Synchronization
 
 /// A route's pattern, ready to be matched with paths.
 ///
-/// Three kinds: a path as it is, optionally with a `*` at its end; a path with parameters; a regular expression.
+/// Three kinds: a literal path, optionally with a `*` at its end; a path with parameters; a regular expression.
 struct RoutePattern: Sendable {
     /// The result of a match.
     struct Match: Equatable {
-        /// What the routes below match.
+        /// The text that the routes below match.
         var value = ""
-        /// The values of the groups, in order; `nil`: the value is the only one.
+        /// The values of the groups, in order; `nil` if the value is the only one.
         var groups: [String]? = []
 
         var params: [String] { groups ?? [value] }
@@ -89,7 +89,7 @@ struct RoutePattern: Sendable {
         let (bytes, head) = (path.utf8Span.span, prefix.utf8Span.span)
         guard bytes.count >= head.count else { return nil }
         for index in head.indices where bytes[index] != head[index] { return nil }
-        // What follows a whole text is one, too.
+        // The rest after a whole text is valid UTF-8, too.
         return unsafe String(copying: UTF8Span(unchecked: bytes.extracting(head.count...)))
     }
 

@@ -8,17 +8,17 @@
 /// Without a match the status is 404; for a path that exists with other methods it is 405. `GET` routes also answer
 /// `HEAD`.
 public struct Routing: DirectHandler, CheckedHandler, ExpressibleByDictionaryLiteral {
-    // An object, because a copy of all this is not needed to look at it.
+    // An object, so that reading it does not copy it.
     private final class Route: Sendable {
         let pattern: RoutePattern
-        /// Empty: any.
+        /// The methods; empty for any.
         let methods: [String]
-        /// In small letters; `*.` at its beginning means all names below; `nil`: any.
+        /// The host in lower case; `*.` at its beginning means all subdomains; `nil` for any.
         let host: String?
         let target: any Handler
         /// Handles a request by the target, if that needs no task.
         ///
-        /// A function, because a look at a handler of any type would copy it.
+        /// A function, because reading a handler of any type would copy it.
         let handle: (@Sendable (HTTPExchange) -> Void)?
 
         init(_ pattern: RoutePattern, _ methods: [String], host: String?, _ target: any Handler) {
@@ -33,7 +33,7 @@ public struct Routing: DirectHandler, CheckedHandler, ExpressibleByDictionaryLit
             }
         }
 
-        /// - Parameter method: empty: the message has none.
+        /// - Parameter method: empty if the message has none.
         func takes(_ method: String) -> Bool { methods.isEmpty || method.isEmpty || methods.contains(method) }
 
         func match(_ path: String, host asked: () -> String?) -> RoutePattern.Match? {
@@ -113,7 +113,7 @@ public struct Routing: DirectHandler, CheckedHandler, ExpressibleByDictionaryLit
         routes.append(Route(pattern, methods, host: host?.lowercased(), target))
     }
 
-    /// Adds a route to a path exactly as it is written, or to everything below where its last part is `*`.
+    /// Adds a route to a literal path, or to everything below it if its last part is `*`.
     package mutating func add(_ methods: [String], exactly path: String, _ target: any DirectHandler) {
         add(methods, RoutePattern(exactly: path), nil, target)
     }
@@ -137,7 +137,7 @@ public struct Routing: DirectHandler, CheckedHandler, ExpressibleByDictionaryLit
         case nothing
     }
 
-    /// - Parameter method: empty: the message has none, and any route matches.
+    /// - Parameter method: empty if the message has none; then any route matches.
     private func find(_ path: String, method: String, host: () -> String?) -> Found {
         let method = method == "HEAD" ? "GET" : method
         for route in routes where route.takes(method) {

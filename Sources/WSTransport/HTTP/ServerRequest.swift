@@ -9,13 +9,13 @@ public final class ServerRequest: HandlerMessage {
         var params: [String]
         var lastError = ""
         var isEnded = false
-        /// `nil`: nobody has asked for it.
+        /// The response; `nil` until it is used.
         var response: ServerResponse?
     }
 
     private let incoming: IncomingRequest
     private let state: Mutex<State>
-    /// `nil`: it is already answered, such as the request for a WebSocket.
+    /// `nil` if it is already answered, such as the request for a WebSocket.
     private let link: ReactorLink?
     /// The answer, sent when the handlers are done.
     public var response: ServerResponse {
@@ -34,7 +34,7 @@ public final class ServerRequest: HandlerMessage {
         self.link = link
     }
 
-    // MARK: What was asked
+    // MARK: The request
 
     /// The method, usually in capital letters: `GET`.
     public var method: String { incoming.method }
@@ -75,7 +75,7 @@ public final class ServerRequest: HandlerMessage {
     /// The client's address, as `address:port`; empty if the system does not say.
     public var remoteAddress: String { incoming.peer?.description ?? "" }
 
-    // MARK: What handlers leave with it
+    // MARK: Data of handlers
 
     /// The path that ``Routing`` matches; a matching route leaves the rest of it here.
     public var value: String {
@@ -95,7 +95,7 @@ public final class ServerRequest: HandlerMessage {
         set { state.withLock { $0.lastError = newValue } }
     }
 
-    /// Marks it as finished: a ``Chain`` stops before its next handler.
+    /// Marks the request as finished: a ``Chain`` stops before its next handler.
     public func end() { state.withLock { $0.isEnded = true } }
 
     /// Whether it, or its ``response``, was marked as finished.
@@ -199,7 +199,7 @@ extension HTTPExchange {
             await HandlerTasks.$isInside.withValue(true) { await request.answered(by: handler, report) }
             tasks?.leave()
         }
-        // Once it is answered, the handler may do what it likes; before, nothing it does is of use any more.
+        // Once it is answered, the handler may continue; before, its work has become useless.
         onEnd { [unowned self] in if !isAnswered { task.cancel() } }
     }
 }
@@ -213,10 +213,10 @@ extension ServerRequest {
         } catch let refusal as HTTPRefusal {
             finish(refusal)
         } catch WS.Error.endOfStream {
-            // The client has gone, or has its answer: nothing is left to say, and it is nobody's fault.
+            // The client has gone, or has its answer: there is nothing to report, and no fault of the handler.
             finish(HTTPRefusal(status: 400, message: "The request broke off."))
         } catch is CancellationError where Task.isCancelled {
-            // The same, seen by something else that the handler waited for.
+            // The same, reported by another wait of the handler.
             finish(HTTPRefusal(status: 400, message: "The request broke off."))
         } catch {
             lastError = "\(error)"
@@ -234,13 +234,13 @@ package final class HandlerTasks: Sendable {
     @TaskLocal static var isInside = false
     private let state = Mutex(0)
 
-    /// None.
+    /// Creates an empty count.
     package init() {}
 
     func enter() { state.withLock { $0 += 1 } }
 
     func leave() { state.withLock { $0 -= 1 } }
 
-    /// How many there are, without the caller's own.
+    /// The number of tasks, without the caller's own.
     package var others: Int { state.withLock { $0 } - (Self.isInside ? 1 : 0) }
 }

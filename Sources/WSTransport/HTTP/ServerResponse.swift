@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// The response to an ``ServerRequest``, which its handlers fill in.
+/// The response to a ``ServerRequest``, which its handlers fill in.
 ///
 /// Sent when the handlers have finished. Any thread.
 public final class ServerResponse: Sendable {
