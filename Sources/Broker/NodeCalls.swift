@@ -1,13 +1,13 @@
 internal import Synchronization
 internal import WSTransport
 
-/// Questions of administrators that one broker of a cluster asks others, and their answers.
+/// Requests of administrators that one broker of a cluster sends to others, and their answers.
 ///
 /// Any thread.
 final class NodeCalls: Sendable {
     /// Sends a letter to a broker.
     typealias Send = @Sendable (NodeLetter, _ node: UInt64) -> Void
-    /// Answers a question of a broker, once, now or later.
+    /// Answers a request of a broker, once, now or later.
     typealias Respond =
         @Sendable (
             _ question: [UInt8], _ sender: UInt64, _ answer: @escaping @Sendable ([UInt8]) -> Void
@@ -21,19 +21,19 @@ final class NodeCalls: Sendable {
 
     private struct State {
         var calls: [UInt64: Call] = [:]
-        /// Where it begins is any number, so that answers to an earlier process are nobody's.
+        /// Begins with a random number, so that answers to an earlier process match no request.
         var last = UInt64.random(in: 0..<1 << 62)
         var send: Send = { _, _ in }
         var respond: Respond = { _, _, _ in }
-        /// How many questions of others are being answered.
+        /// How many requests of others are being answered.
         var underWay = 0
     }
 
     private let state = Mutex(State())
     private let node: UInt64
-    /// How many questions of others are answered at a time; further ones are not.
+    /// How many requests of others are answered at a time; further ones are ignored.
     private static let maximumUnderWay = 64
-    /// How many questions to others may be open.
+    /// How many requests to others may be open.
     private static let maximumCalls = 256
 
     init(node: UInt64) { self.node = node }
@@ -41,9 +41,9 @@ final class NodeCalls: Sendable {
     func begin(_ send: @escaping Send) { state.withLock { $0.send = send } }
     func serve(_ respond: @escaping Respond) { state.withLock { $0.respond = respond } }
 
-    /// Asks others; `then` gets what they have answered, when all have, or ``giveUp(_:)`` is called.
+    /// Sends a request to others; `then` gets the answers when all have arrived, or after ``giveUp(_:)``.
     ///
-    /// - Returns: the number of the question; `nil`: too many are open.
+    /// - Returns: the number of the request; `nil` if too many are open.
     func ask(
         _ nodes: [UInt64], _ question: [UInt8], _ then: @escaping @Sendable ([UInt64: [UInt8]]) -> Void
     ) -> UInt64? {
@@ -58,13 +58,13 @@ final class NodeCalls: Sendable {
         return number
     }
 
-    /// Waits no longer for the answers to a question.
+    /// Stops waiting for the answers to a request.
     func giveUp(_ number: UInt64) {
         guard let call = state.withLock({ $0.calls.removeValue(forKey: number) }) else { return }
         call.then(call.answers)
     }
 
-    /// Takes a letter of another broker.
+    /// Handles a letter from another broker.
     func take(_ letter: NodeLetter) {
         switch letter.kind {
         case .question:

@@ -1,37 +1,37 @@
-/// What takes the records of several brokers, and gives them one order.
+/// An engine that accepts the records of several brokers, and puts them in one order.
 ///
 /// Any thread.
 package protocol LogEngine: AnyObject, Sendable {
-    /// Appends a record that takes so many numbers; never waits, and keeps the order of the calls.
+    /// Appends a record that takes this many numbers; never waits, and keeps the order of the calls.
     ///
-    /// It says nothing: what it has taken comes back by the tail, and what it has not is sent again.
+    /// It reports nothing: accepted records come back through the tail, and others are sent again.
     ///
-    /// - Parameter term: in which alone it may be taken.
+    /// - Parameter term: the only term in which the record may be accepted.
     func append(_ record: [UInt8], numbers: Int, term: UInt64)
 }
 
 /// An entry of the log, as the tail brings it.
 package enum LogEntry: Sendable {
-    /// A record, which the engine took at `time`, in Unix milliseconds.
+    /// A record, which the engine accepted at `time`, in Unix milliseconds.
     case record([UInt8], at: LogPosition, time: Int64)
     /// A term begins after `closed`, in the state that `epoch` names.
     case term(at: LogPosition, closed: LogPosition, epoch: UInt64)
 }
 
-/// Why a broker cannot follow the log any longer as it is.
+/// Why a broker can no longer follow the log.
 package enum LogTrouble: Error, Equatable, Sendable, CustomStringConvertible {
-    /// What it cannot read; another broker may be newer.
+    /// An entry cannot be read; another broker may be newer.
     case unreadable(LogPosition)
-    /// Entries between its position and the log's are not there.
+    /// Entries between its position and the beginning of the log are missing.
     case missing(after: LogPosition)
-    /// It has shown what is in no log.
+    /// It has delivered messages that are in no log.
     case undone(after: LogPosition)
-    /// The log is that of another state.
+    /// The log belongs to another state.
     case foreign(epoch: UInt64)
-    /// Another process has appended as this broker.
+    /// Another process has appended with the identity of this broker.
     case displaced(LogPosition)
 
-    /// Whether a copy of another broker's store is all that is needed.
+    /// Whether a copy of another broker's store solves the problem.
     package var isCuredByCopy: Bool {
         switch self {
         case .missing, .undone: true

@@ -3,47 +3,47 @@ package import WSTransport
 
 /// The log of several brokers in Redis or Valkey: appends at its primary, reads at a replica.
 ///
-/// It has a thread of its own, with two links, and never stops trying. Each failure of the engine is told the order
-/// (``LogOrder/disengage()``, then ``LogOrder/giveUp()``) and the status. Any thread.
+/// It has its own thread, with two links, and never stops trying. Each failure of the engine is reported to the order
+/// (``LogOrder/disengage()``, then ``LogOrder/giveUp()``) and in the status. Any thread.
 package final class RedisLog: LogEngine {
-    /// Where the engine is, and how it is used.
+    /// The engine's addresses, and how it is used.
     package struct Options: Sendable {
         /// The cluster's name: all keys are `broker:{NAME}:…`.
         package var cluster: String
-        /// Which of the brokers this is; the same as the order's.
+        /// The number of this broker; the same as the order's.
         package var node: UInt64
         package var place: EngineRoute.Place
         package var access: EngineLink.Access
         package var limits = EngineLink.Limits()
-        /// Where it reads.
+        /// The role of the server that it reads from.
         ///
-        /// At the primary what is acknowledged is in one process of the engine only.
+        /// With the primary, acknowledged messages are in one process of the engine only.
         package var readsAt = EngineRoute.Role.replica
         /// Whether an engine that keeps nothing on disk is refused.
         package var needsPersistence = true
-        /// How long what is published waits for the engine before it is refused, in nanoseconds.
+        /// How long publications wait for the engine before they are refused, in nanoseconds.
         package var patience: Int64 = 5_000_000_000
         /// How long the brokers wait for one another before a term begins, in nanoseconds.
         package var grace: Int64 = 1_500_000_000
-        /// How long a broker that says nothing counts as there, in nanoseconds.
+        /// How long a silent broker counts as alive, in nanoseconds.
         package var absence: Int64 = 5_000_000_000
-        /// The size of the last entries that are kept to be put back, in bytes.
+        /// The size of the last entries that are kept to be restored, in bytes.
         package var ring = 64 << 20
         /// How much of the log the engine keeps, in bytes.
         package var keptBytes = 1 << 30
-        /// How long it keeps an entry at most, in milliseconds.
+        /// The maximum age of an entry, in milliseconds.
         package var keptAge: Int64 = 3_600_000
-        /// What others are told of this broker, each second, as a short text.
+        /// The facts about this broker for the others, each second, as a short text.
         package var facts: @Sendable () -> String = { "{}" }
-        /// Gets letters of other brokers; on the log's thread.
+        /// Receives letters of other brokers; on the log's thread.
         var onLetter: @Sendable (NodeLetter) -> Void = { _ in }
-        /// Gets the status whenever its state changes; on the log's thread.
+        /// Receives the status whenever its state changes; on the log's thread.
         package var onChange: @Sendable (Status) -> Void = { _ in }
-        /// Gets the time of each record that is applied, in Unix milliseconds; on the log's thread.
+        /// Receives the time of each applied record, in Unix milliseconds; on the log's thread.
         package var onTime: @Sendable (Int64) -> Void = { _ in }
-        /// Whether entries are to wait, because what they lead to is not stored fast enough; asked before each read.
+        /// Whether reading must pause, because the store cannot keep up; asked before each read.
         package var isCongested: @Sendable () -> Bool = { false }
-        /// How stores are copied from one broker to another; `nil`: they are not.
+        /// How stores are copied from one broker to another; `nil` if they are not copied.
         package var copies: StoreCopies?
 
         package init(cluster: String, node: UInt64, place: EngineRoute.Place, access: EngineLink.Access = .init()) {
@@ -70,7 +70,7 @@ package final class RedisLog: LogEngine {
 
     package init(_ options: Options) { self.options = options }
 
-    /// How it is now.
+    /// The present status.
     package var status: Status { current.withLock { $0 } }
 
     /// Begins to follow the log from the order's position; once.
@@ -88,7 +88,7 @@ package final class RedisLog: LogEngine {
         }
     }
 
-    /// Ends its links and its thread, and waits for that; the order gets nothing more from it.
+    /// Ends its links and its thread, and waits for their end; it reports nothing more to the order.
     package func stop() {
         let (remote, thread) = link.withLock { ($0.remote.take(), $0.thread.take()) }
         remote?.run { reactor in
@@ -124,7 +124,7 @@ package final class RedisLog: LogEngine {
         link.withLock { $0.remote }?.run { $0[RedisSession.self]?.send(letter, to: node) }
     }
 
-    /// Has the engine forget another broker, which does not come back.
+    /// Makes the engine forget another broker, which will not come back.
     package func forget(_ node: UInt64) {
         link.withLock { $0.remote }?.run { $0[RedisSession.self]?.forget(node) }
     }
@@ -136,58 +136,60 @@ package final class RedisLog: LogEngine {
 }
 
 extension RedisLog {
-    /// How the log is, as of a moment.
+    /// The status of the log at one moment.
     package struct Status: Sendable {
-        /// What it is about.
+        /// What the log is doing.
         package enum State: Equatable, Sendable {
             /// It has not begun, or has ended.
             case stopped
-            /// The engine cannot be used; ``Status/failure`` says why, and it goes on trying.
+            /// The engine cannot be used; ``Status/failure`` says why, and it keeps trying.
             case away
-            /// The brokers agree on how far they have read; then a term begins.
+            /// The brokers are agreeing on how far they have read; then a term begins.
             case arming
-            /// Publications wait, or are refused, until this broker has read what the engine has.
+            /// Publications wait, or are refused, until this broker has read everything that the engine has.
             case catchingUp
             /// Everything works.
             case active
-            /// For good: this broker cannot follow the log any longer as it is.
+            /// This broker can no longer follow the log; permanent.
             case lost(LogTrouble)
         }
 
         package var state = State.stopped
         /// When that began.
         package var since = MonotonicTime.now
-        /// Why it is away, or was last, as a sentence or a phrase; `nil`: it never was.
+        /// Why it is away, or was last away, as a sentence or a phrase; `nil` if it never was.
         package var failure: String?
-        /// The term that the engine takes records for; 0: none is known.
+        /// The term that the engine accepts records for; 0 if none is known.
         package var term: UInt64 = 0
-        /// Up to where the log is applied here.
+        /// The position up to which the log is applied here.
         package var position = LogPosition.start
-        /// The engine's last position as far as is known here.
+        /// The last position of the engine, as far as it is known here.
         package var top = LogPosition.start
-        /// Where it appends, and that server's version; `nil`: it has no link.
+        /// The server that it appends to, and that server's version; `nil` without a link.
         package var primary: Endpoint?
         package var version: String?
-        /// Where it reads; `nil`: it has no link.
+        /// The server that it reads from; `nil` without a link.
         package var replica: Endpoint?
-        /// How long the last canary took from the append until it came back, in nanoseconds; `nil`: none has come back.
+        /// How long the last canary took from the append until it came back, in nanoseconds; `nil` if none has come
+        /// back.
         package var lag: Int64?
-        /// When a canary last came back; `nil`: none has.
+        /// When a canary last came back; `nil` if none has.
         package var heard: MonotonicTime?
         /// The brokers that the engine knows of, with this one.
         package var members: [Member] = []
-        /// How far the copy is that is to take the place of the store; `nil`: none is needed.
+        /// The progress of the copy that will replace the store; `nil` if none is needed.
         package var copy: CopyProgress?
         package var counts = Counts()
 
         package init() {}
     }
 
-    /// How far a copy of another broker's store is, with which this one is to begin again.
+    /// The progress of a copy of another broker's store, with which this broker will restart.
     package enum CopyProgress: Equatable, Sendable {
-        /// No broker gives one yet; why the last attempt came to nothing, if there was one.
+        /// No broker provides one yet; the value is the error of the last attempt, if there was one.
         case waiting(String?)
-        /// Another gives one: its number, how much has come of it, and how large it is, in bytes; 0: not known yet.
+        /// Another broker provides one: its number, the received bytes, and the size in bytes, or 0 if that is not
+        /// known yet.
         case coming(from: UInt64, have: Int, size: Int)
         /// It is on disk.
         case complete
@@ -196,31 +198,31 @@ extension RedisLog {
     /// One of the brokers.
     package struct Member: Equatable, Sendable {
         package var node: UInt64
-        /// What it says of itself.
+        /// Its report about itself.
         package var facts: String
-        /// When a record of it last came; `nil`: none has, since this broker began.
+        /// When its last record arrived; `nil` if none has since this broker's start.
         package var heard: MonotonicTime?
-        /// How far it has read the log, by its last record.
+        /// How far it has read the log, according to its last record.
         package var position = LogPosition.start
     }
 
-    /// What has happened since the start.
+    /// Counts since the start.
     package struct Counts: Equatable, Sendable {
-        /// Records that were sent, with those that were sent again, and the bytes of them.
+        /// Sent records, including repeated ones, and their bytes.
         package var appends: UInt64 = 0
         package var appendedBytes: UInt64 = 0
-        /// Entries that were read, and the bytes of them.
+        /// Entries that were read, and their bytes.
         package var entries: UInt64 = 0
         package var readBytes: UInt64 = 0
         /// How often the engine was lost.
         package var failures: UInt64 = 0
-        /// How many terms this broker has met.
+        /// How many terms this broker has seen.
         package var terms: UInt64 = 0
-        /// Entries that this broker has put back.
+        /// Entries that this broker has restored.
         package var restored: UInt64 = 0
-        /// How often what waited was refused, for want of an engine.
+        /// How often waiting publications were refused, because there was no engine.
         package var surrenders: UInt64 = 0
-        /// How often this broker has begun to give another a copy of its store.
+        /// How often this broker has begun to give another broker a copy of its store.
         package var copies: UInt64 = 0
     }
 }

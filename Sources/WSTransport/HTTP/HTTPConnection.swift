@@ -31,20 +31,22 @@ package final class HTTPConnection: StreamDriver {
     }
     private var httpStream: HTTPStream?
     private var framing = BodyFraming.none
-    // Not checked for overlapping changes, which each request would pay: what it calls does not know the connection.
+    // Without the checks of exclusive access, which would cost each request: the code that it calls does not know the
+    // connection.
     @exclusivity(unchecked) private var body = HTTPBodyReader()
     /// What handlers keep from one request to the next.
     var kept: AnyObject?
     private var keepsAlive = true
     private var isHead = false
-    /// For a client of HTTP/1.0 the connection goes on only if the answer says so.
+    /// Whether the client speaks HTTP/1.0, for which the connection continues only if the answer says so.
     private var isOld = false
     private var sentFirstByte = false
-    /// Since when it waits for another request; `nil`: for its first.
+    /// Since when it waits for another request; `nil` before the first.
     private var idleSince: MonotonicTime?
-    /// The deadline that is set, if it is one for the next request: each answer would only move it a little.
+    /// The present deadline, if it is one for the next request: each answer would only move it a little.
     private var idleDeadline: MonotonicTime?
-    /// How long a body may take of which nothing has been read, in nanoseconds; 0: that is set, or there is none.
+    /// The time limit for a body of which nothing has been read, in nanoseconds; 0 if it is set already, or there is
+    /// none.
     private var bodyTime: Int64 = 0
     /// Bytes answered since the connection was last known to accept them.
     private var answeredBytes = 0
@@ -66,7 +68,7 @@ package final class HTTPConnection: StreamDriver {
         waitForHead(settings.values.headTimeout)
     }
 
-    /// The same with settings of its own.
+    /// Creates a connection with its own settings.
     convenience init(
         stream: StreamConnection, settings: HTTPSettings, handler: any ExchangeHandler, refusal: HTTPRefusal?
     ) {
@@ -82,7 +84,7 @@ package final class HTTPConnection: StreamDriver {
         stream.setDeadline(deadline)
     }
 
-    /// Has the next request come in time; ``deadlinePassed()`` finds out if there is more.
+    /// Sets the deadline of the next request; ``deadlinePassed()`` checks whether it was extended.
     private func waitForRequest() {
         let now = stream.reactor.now
         idleSince = now
@@ -132,7 +134,7 @@ package final class HTTPConnection: StreamDriver {
             let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...])
             guard let (head, count) = try unsafe HTTPHeadParser.parse(rest, maximumHeadSize: settings.maximumHead)
             else {
-                // Most heads come whole, and need no deadline.
+                // Most heads arrive whole, and need no deadline.
                 if isFirst { waitForHead(settings.headTimeout) }
                 return false
             }
@@ -212,7 +214,7 @@ package final class HTTPConnection: StreamDriver {
         return rest.isEmpty ? "/" : rest.utf8.first == UInt8(ascii: "/") ? rest : nil
     }
 
-    /// Waits for ``resume(_:)``; `false`: the request has been answered.
+    /// Waits for ``resume(_:)``; returns `false` if the request was answered.
     func suspend(_ exchange: HTTPExchange) -> Bool {
         guard phase == .answering, exchange === self.exchange else { return false }
         phase = .admitting
@@ -220,7 +222,7 @@ package final class HTTPConnection: StreamDriver {
         return true
     }
 
-    /// The handler goes on; `false`: the request has been answered meanwhile.
+    /// The handler continues; returns `false` if the request was answered meanwhile.
     func resume(_ exchange: HTTPExchange) -> Bool {
         guard phase == .admitting, exchange === self.exchange else { return false }
         phase = .answering
@@ -244,7 +246,7 @@ package final class HTTPConnection: StreamDriver {
         phase = .body
         // A body has as much time as a head, and a second more for each 16 KiB.
         bodyTime = settings.headTimeout.addingReportingOverflow(Int64(maximum / 16_384) * 1_000_000_000).partialValue
-        // Most bodies come with their heads, and are read at once.
+        // Most bodies arrive with their heads, and are read at once.
         if !stream.isHandling { waitForBody() }
         stream.resumeReading()
     }
@@ -307,9 +309,9 @@ package final class HTTPConnection: StreamDriver {
         next()
     }
 
-    /// Sends the head of an answer, and its body; returns how many bytes these are.
+    /// Sends the head of an answer, and its body; returns their size in bytes.
     ///
-    /// - Parameter length: of the body, in bytes; `nil`: it is not told.
+    /// - Parameter length: the length of the body, in bytes; `nil` if it is not sent.
     private func sendHead(
         _ status: Int, _ fields: HeaderFields, _ extraFields: HeaderFields, _ lines: [UInt8], length: Int?,
         body: [UInt8]
@@ -417,8 +419,8 @@ package final class HTTPConnection: StreamDriver {
         case .head, .body, .done: stream.finish()
         case .admitting, .answering: keepsAlive = false  // Half-closed: the peer still wants its answer.
         case .streaming:
-            // A client that has closed its half still wants an answer that ends by itself; nobody would notice the end
-            // of the others.
+            // A client that has closed its half still wants an answer that ends by itself; it could not notice the end
+            // of other answers.
             if httpStream?.isFinite ?? false { keepsAlive = false } else { stream.reset() }
         }
     }
@@ -438,12 +440,12 @@ package final class HTTPConnection: StreamDriver {
             stream.reactor.counters.requestTimeouts.add(1)
             let message = "The credentials could not be checked in time."
             fail(HTTPRefusal(status: 503, code: "unavailable", message: message), exchange?.extraFields ?? [:])
-        // That of the head or of the body, which has come since, or that of a stream.
+        // The deadline of a head or a body that has arrived since, or that of a stream.
         case .answering, .streaming, .done: checkStream()
         }
     }
 
-    /// Closes a follower that takes nothing for too long, or whose TCP does not answer.
+    /// Closes a follower that reads nothing for too long, or whose TCP does not respond.
     private func checkStream() {
         guard phase == .streaming, let httpStream else { return }
         if let limit = settings.maximumUnsentAge, stream.unsentAge >= limit { return overflowed() }

@@ -24,15 +24,15 @@ package final class HTTPExchange {
         get { added }
         set { added = newValue }
     }
-    /// Why its handler must refuse it; `nil`: no reason.
+    /// Why its handler must refuse it; `nil` if there is no reason.
     package var objection: HTTPRefusal? { unwanted?.objection }
-    // Where other modules may change a stored property, each look at it is checked for a change that is under way.
+    // If other modules could change these stored properties, each access would be checked for exclusivity.
     private var rest: String
-    /// `nil`: ``value`` is the only one.
+    /// The groups; `nil` if ``value`` is the only one.
     private var groups: [String]? = []
     private var added: HeaderFields
     private let unwanted: Inspection.Unwanted?
-    /// `nil` when it is done with the exchange, or gone.
+    /// The connection; `nil` when it is done with the exchange, or gone.
     private(set) var connection: HTTPConnection?
     private(set) var isAnswered = false
     /// Its number, if a task refers to it.
@@ -40,7 +40,7 @@ package final class HTTPExchange {
     /// Called when the connection is done with it.
     private var endings: [() -> Void] = []
 
-    /// - Parameter found: what was found out about the request before; `nil`: nothing.
+    /// - Parameter found: the result of the inspection; `nil` if there was none.
     init(request: IncomingRequest, connection: HTTPConnection, _ found: Inspection?) {
         self.request = request
         self.connection = connection
@@ -49,16 +49,16 @@ package final class HTTPExchange {
         unwanted = found?.unwanted
     }
 
-    /// Takes over what a route has matched.
+    /// Adopts the match of a route.
     func arrive(at match: RoutePattern.Match) { (rest, groups) = (match.value, match.groups) }
 
     /// The reactor on which it runs; `nil` when the connection is done with it, or has gone.
     package var reactor: Reactor? { connection?.stream.reactor }
 
-    /// The stream by which the request came; `nil` when the connection is done with it, or has gone.
+    /// The stream on which the request arrived; `nil` when the connection is done with it, or has gone.
     package var stream: StreamConnection? { connection?.stream }
 
-    /// Told of what handlers throw; `nil`: nothing is, or the connection is done with the exchange.
+    /// Called with errors of handlers; `nil` if they are not reported, or the connection is done with the exchange.
     var report: (@Sendable (any Error, ServerRequest) -> Void)? { connection?.settings.report }
 
     /// A handle for tasks, valid until the connection is done with the exchange; `nil` if it already is.
@@ -84,7 +84,8 @@ package final class HTTPExchange {
         for body in bodies { body() }
     }
 
-    /// The object that handlers keep with the connection from one request to the next; `nil`: none of this class.
+    /// The object that handlers keep with the connection from one request to the next; `nil` if there is none of this
+    /// class.
     ///
     /// There is one at a time, and it is released when the connection becomes a WebSocket.
     package subscript<Object: AnyObject>(_ type: Object.Type) -> Object? {
@@ -102,10 +103,11 @@ package final class HTTPExchange {
         connection?.readBody(for: self, maximum: maximum, then)
     }
 
-    /// Keeps the request until it is known whether it is let in; the connection is not read on, and has the time of a head.
+    /// Holds the request until its admission is decided; the connection is not read meanwhile, and has the time of a
+    /// head.
     ///
-    /// - Parameter then: runs on the reactor; not at all where the time is over or the connection has gone before.
-    /// - Returns: what is called once with the outcome, on any thread; `nil`: the connection has gone.
+    /// - Parameter then: runs on the reactor, unless the time is over or the connection has gone before.
+    /// - Returns: a closure to call once with the outcome, on any thread; `nil` if the connection has gone.
     package func suspend<Outcome: Sendable>(
         _ then: @escaping @Sendable (HTTPExchange, Outcome) -> Void
     ) -> (@Sendable (Outcome) -> Void)? {
@@ -153,24 +155,24 @@ package final class HTTPExchange {
     }
 }
 
-/// An answer that continues: in chunks (RFC 9112 §7.1), or, by HTTP/1.0, until the connection ends.
+/// An answer of unknown length: in chunks (RFC 9112 §7.1) or, with HTTP/1.0, until the connection ends.
 ///
 /// Runs on the connection's reactor.
 package final class HTTPStream {
     package let stream: StreamConnection
     /// Whether the answer has no body at all: the request was `HEAD`.
     package let isBodyless: Bool
-    /// Whether what is sent is framed as chunks.
+    /// Whether the data is framed as chunks.
     package let isChunked: Bool
     /// Whether it ends by itself, so that a client that has closed its half still wants it.
     package var isFinite = false
-    /// Sent now and then while nothing waits, to show that the stream is alive; empty: nothing is sent.
+    /// Sent at intervals while nothing waits, to show that the stream is alive; empty to send nothing.
     package var heartbeat: [UInt8] = [] {
         didSet { connection?.scheduleStream() }
     }
     /// Called once when the connection is gone.
     package var onClosed: (() -> Void)?
-    /// Whether it was given up because the peer gave no sign of life.
+    /// Whether it was abandoned because the peer gave no sign of life.
     package internal(set) var isDead = false
     /// Called when the socket took less than it was given, for the first time since it had taken everything.
     package var onFellBehind: (() -> Void)?
@@ -190,7 +192,7 @@ package final class HTTPStream {
         lastBeat = stream.reactor.now
     }
 
-    /// Sends `bytes`, not empty, as one chunk where there are chunks.
+    /// Sends `bytes`, which are not empty, as one chunk if there are chunks.
     package func send(_ bytes: [UInt8]) {
         guard !isEnded, !isBodyless, !bytes.isEmpty else { return }
         stream.send(isChunked ? Self.chunk(bytes) : bytes)
@@ -201,14 +203,14 @@ package final class HTTPStream {
 
     // MARK: Heartbeat
 
-    /// Takes over how often the heartbeat is sent, from the settings that the connection has now.
+    /// Adopts the interval of the heartbeat from the connection's present settings.
     package func takeOverSettings() { connection?.scheduleStream() }
 
     /// Sends the heartbeat if it is due and nothing waits, and checks what is still on its way.
     ///
     /// Times in nanoseconds.
     ///
-    /// - Parameter limit: how long the peer may take nothing while its TCP answers; `nil`: no limit.
+    /// - Parameter limit: how long the peer may read nothing while its TCP responds; `nil` for no limit.
     /// - Returns: whether the peer is alive, as far as TCP can tell.
     func beat(every interval: Int64, within timeout: Int64, _ limit: Int64?) -> Bool {
         let now = stream.reactor.now
@@ -223,7 +225,7 @@ package final class HTTPStream {
         return true
     }
 
-    /// When ``beat(every:within:_:)`` is to be called again.
+    /// When ``beat(every:within:_:)`` must be called again.
     func nextLook(every interval: Int64, within timeout: Int64) -> MonotonicTime {
         let beat = lastBeat.advanced(byNanoseconds: interval)
         guard let watch = stream.peerWatch else { return beat }

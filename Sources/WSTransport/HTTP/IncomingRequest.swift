@@ -1,6 +1,6 @@
 /// A request's head, with its target parsed.
 ///
-/// An object, because many look at it, and each would copy all of it.
+/// An object, because it has many readers, each of which would copy all of it.
 package final class IncomingRequest: Sendable {
     package let head: HTTPRequestHead
     /// The path below the listener's prefix, as it was sent: percent-encoded, beginning with `/`.
@@ -9,12 +9,12 @@ package final class IncomingRequest: Sendable {
     package let query: [(name: String, value: String)]
     /// The client.
     package let peer: SocketAddress?
-    /// Whether somebody speaks for the client, and perhaps has another address.
+    /// Whether a proxy speaks for the client, perhaps with another address.
     package let isSpokenFor: Bool
 
     /// - Parameters:
-    ///   - stated: the client that a proxy speaks for; `nil`: it speaks for itself.
-    ///   - peer: where the connection comes from.
+    ///   - stated: the client that a proxy speaks for; `nil` if the peer is the client.
+    ///   - peer: the peer of the connection.
     init(
         head: consuming HTTPRequestHead, path: String, query: [(name: String, value: String)], stated: SocketAddress?,
         peer: SocketAddress?
@@ -36,7 +36,7 @@ package final class IncomingRequest: Sendable {
 package struct OutgoingResponse: Sendable {
     package var status: Int
     package var fields: HeaderFields
-    /// More field lines as they are sent, each with its CRLF: of answers that are all alike.
+    /// Further field lines as they are sent, each with its CRLF, for answers that are all alike.
     package var lines: [UInt8] = []
     package var body: [UInt8]
 
@@ -52,20 +52,20 @@ package struct OutgoingResponse: Sendable {
     }
 }
 
-/// Puts the bytes of an answer together, in memory that has room for them.
+/// Assembles the bytes of an answer, in memory that has room for them.
 ///
-/// Each part that is appended to an array costs several times as much.
+/// Appending each part to an array would cost several times as much.
 @safe struct AnswerWriter: ~Copyable {
     private let room: UnsafeMutableRawBufferPointer
     private var count = 0
 
-    /// How much memory an answer takes at most besides its fields, lines and body, in bytes: the status line, its length,
-    /// the date and whether the connection goes on.
+    /// The maximum memory of an answer besides its fields, lines and body, in bytes: the status line, the length, the
+    /// date and the `Connection` field.
     static var frame: Int { 256 }
 
     init(_ room: UnsafeMutableRawBufferPointer) { unsafe self.room = room }
 
-    /// What has been written.
+    /// The written bytes.
     var written: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(rebasing: room[..<count]) }
 
     @inline(__always)
