@@ -8,8 +8,8 @@ let libraries: [Target.Dependency] = [
     .product(name: "Logging", package: "swift-log"),
 ]
 
-/// Programs that use WSTransport as a stranger does: through its public face, from a package of their own; the
-/// snippets of its documentation; and tests of all its libraries, which `make test` runs as they are built for release.
+/// Programs that use WSTransport like any other package: through its public API, from their own package; the
+/// snippets of its documentation; and tests of all its libraries, which `make test` runs in a release build.
 let package = Package(
     name: "examples",
     products: [

@@ -40,7 +40,7 @@ struct KeyTests {
         #expect(try VerificationKey.all(pem: file.public.replacing("\n", with: "\r\n")).count == 1)
     }
 
-    /// With something after a key, another reader may see another one.
+    /// If something follows a key, another reader may see another key.
     @Test(arguments: files.filter { $0.kind != nil })
     func nothingFollowsAKey(_ file: FileCase) throws {
         func longer(_ pem: String) throws -> String {
@@ -177,7 +177,7 @@ struct KeyTests {
         #expect(DER.numbers(ofSignature: der, size: 2) == numbers)
     }
 
-    /// A TLS connection on the same thread would take an old error for its own.
+    /// A TLS connection on the same thread would mistake an old error for its own.
     @Test func leavesNoErrors() throws {
         _ = try? VerificationKey.all(pem: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")
         _ = try? SigningKey(pem: "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")

@@ -81,7 +81,7 @@ struct PasswordHashTests {
         #expect(throws: PasswordHash.FormatError(words), why) { try PasswordHash(parsing: text) }
     }
 
-    /// Where libcrypto has none, it is said when the file is read, and not when a user comes.
+    /// If libcrypto has none, that is reported when the file is read, and not when a user connects.
     @Test func readsArgon2WhereItIs() throws {
         let text = "$argon2id$v=19$m=1024,t=2,p=1$c29tZXNhbHQ$mx2rBTaVR6lH+0YORwyX5Wm2J+3lDTpzNrr6hTzhm50"
         #expect(((try? PasswordHash(parsing: text)) != nil) == Argon2.isAvailable)

@@ -117,9 +117,9 @@ struct SignatureTests {
         let cases: [Case]
     }
 
-    /// Each signature that is `valid` is taken, and no other.
+    /// Each signature that is `valid` is accepted, and no other.
     ///
-    /// Of those that are `acceptable` there: an AlgorithmIdentifier without its NULL is no PKCS #1 signature by RFC 8017; an
+    /// Of the `acceptable` ones: an AlgorithmIdentifier without its NULL is not a PKCS #1 signature by RFC 8017; an
     /// Ed25519 key of small order is refused as a key; one with a part of small order verifies as RFC 8032 §5.1.7 says.
     @Test func agreesWithProjectWycheproof() throws {
         let groups = Vectors.load("wycheproof", as: WycheproofGroup.self)
@@ -127,7 +127,7 @@ struct SignatureTests {
         var refusedKeys = 0
         var differences: [String] = []
         for group in groups {
-            // Secrets of fewer than 32 bytes are refused as keys, and so prove nothing about codes.
+            // Secrets of fewer than 32 bytes are refused as keys, so they prove nothing about codes.
             guard let key = try? group.key.key() else {
                 if group.key.kty == "oct" { continue }
                 refusedKeys += 1
@@ -156,7 +156,7 @@ struct SignatureTests {
         let key: WebKey
     }
 
-    /// Off their curve, of another one, of small order, of the wrong length, or in another encoding.
+    /// Points off their curve, of another curve, of small order, of the wrong length, or in another encoding.
     @Test(arguments: Vectors.load("refused", as: KeyCase.self))
     func takesNoKeyThatIsNone(_ one: KeyCase) {
         #expect(throws: KeyError.self) { try one.key.key() }

@@ -1,7 +1,8 @@
-// A server's answer to a handshake is taken or refused, and what is taken keeps to the offer: RFC 6455 §4.1, RFC 7692 §7.1.
+// A server's answer to a handshake is accepted or refused, and an accepted one fits the offer: RFC 6455 §4.1, RFC 7692
+// §7.1.
 //
-// The first byte chooses what was offered, the second the windows. What follows is the whole answer, or only the values of
-// Sec-WebSocket-Extensions, one a line, in an answer that is right otherwise.
+// The first byte chooses what was offered, the second the windows. What follows is the whole answer, or only the values
+// of Sec-WebSocket-Extensions, one a line, in an answer that is right otherwise.
 
 #if canImport(WSTransport)
     @testable import WSTransport
@@ -21,7 +22,7 @@ private func options(_ choice: UInt8, _ windows: UInt8) -> CompressionOptions? {
     return options
 }
 
-/// What RFC 7692 §7.1 demands of an agreement, whatever the answer said.
+/// The requirements of RFC 7692 §7.1 for an agreement, whatever the answer was.
 private func check(_ agreed: DeflateParameters, _ offered: CompressionOptions) {
     precondition(agreed.serverNoContextTakeover || !offered.serverNoContextTakeover, "less than was asked for")
     precondition(agreed.clientNoContextTakeover || !offered.clientNoContextTakeover, "less than was promised")
@@ -49,7 +50,7 @@ private func check(_ head: HTTPResponseHead, _ offered: CompressionOptions?) {
         guard let offered else { preconditionFailure("an extension nobody offered") }
         check(agreed, offered)
     } else {
-        // Whatever stands in the field is agreed upon or refused, but never overlooked.
+        // The content of the field is agreed upon or refused, but never ignored.
         let values = head.fields.all("Sec-WebSocket-Extensions")
         precondition(values.allSatisfy { $0.utf8.allSatisfy(",\t ".utf8.contains) }, "an extension overlooked")
     }

@@ -1,4 +1,4 @@
-// Any bytes are a body, an error or not yet either, and however they are cut the same: RFC 9112 §7.1.
+// Any bytes are a body, an error, or incomplete, and the same however they are cut: RFC 9112 §7.1.
 //
 // The first byte chooses the size of the pieces.
 

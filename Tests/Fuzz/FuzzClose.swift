@@ -7,7 +7,7 @@
     @testable import WSTransport
 #endif
 
-/// How a machine ended, and what it sends.
+/// How a machine ended, and its output.
 private enum Ending: Equatable {
     case close(CloseCode?, String)
     case failed(CloseCode)
@@ -17,7 +17,7 @@ private func makeMachine(_ role: WebSocketMachine.Role) -> WebSocketMachine {
     WebSocketMachine(role: role, maximumMessageSize: 64) { MaskingKey(1, 2, 3, 4) }
 }
 
-/// Feeds `bytes`; returns how it ended, what it answers, and checks that nothing comes before and after.
+/// Feeds `bytes`; returns how it ended and its answer, and checks that nothing comes before or after.
 private func feed(
     _ machine: inout WebSocketMachine, _ bytes: [UInt8], pieces size: Int
 ) -> (ending: Ending?, answer: [UInt8]) {
@@ -45,7 +45,7 @@ private func feed(
     return (ending, answer)
 }
 
-/// What the RFC says of a body.
+/// The RFC's rule for a body.
 private func expected(of body: [UInt8]) -> Ending {
     guard body.count <= 125, body.count != 1 else { return .failed(.protocolError) }
     guard body.count > 1 else { return .close(nil, "") }
@@ -56,7 +56,7 @@ private func expected(of body: [UInt8]) -> Ending {
     return .close(CloseCode(rawValue: UInt16(number)), reason)
 }
 
-/// A CLOSE of any body, with a message behind it that must not be seen.
+/// A CLOSE with any body, and a message after it that must not be seen.
 private func checkBody(_ body: [UInt8], _ role: WebSocketMachine.Role, isClosing: Bool, pieces: Int) {
     var machine = makeMachine(role)
     let key = role == .server ? MaskingKey(5, 6, 7, 8) : nil
@@ -68,7 +68,7 @@ private func checkBody(_ body: [UInt8], _ role: WebSocketMachine.Role, isClosing
     precondition(answer.isEmpty == isClosing, "two CLOSE of one side, or none")
     precondition(machine.close(.normal) == nil, "closes twice")
     guard !answer.isEmpty else { return }
-    // The answer is one that the other side takes: the same code, or that of the failure.
+    // The other side accepts the answer: the same code, or that of the failure.
     var peer = makeMachine(role == .server ? .client : .server)
     precondition(peer.close(.goingAway) != nil, "cannot close")
     let (heard, nothing) = feed(&peer, answer, pieces: pieces)

@@ -36,7 +36,7 @@ private struct Choice {
     }
 }
 
-/// What came of the bytes: the messages, and the code of a failure after them.
+/// The result of the bytes: the messages, and the code of a failure after them.
 private struct Outcome: Equatable {
     var messages: [[UInt8]] = []
     var failure: CloseCode?

@@ -6,7 +6,7 @@
     @testable import WSTransport
 #endif
 
-/// What a machine reported, with the payloads' bytes wherever they were.
+/// The events of a machine, with the payloads' bytes.
 private enum Outcome: Equatable {
     case message(Opcode, [UInt8])
     case ping([UInt8])

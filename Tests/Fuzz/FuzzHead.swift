@@ -1,4 +1,4 @@
-// Any bytes are a head, an error or not yet either, and more bytes never change an answer: RFC 9112 §2–§6.
+// Any bytes are a head, an error, or incomplete, and more bytes never change an answer: RFC 9112 §2–§6.
 
 #if canImport(WSTransport)
     @testable import WSTransport

@@ -1,12 +1,12 @@
 // fuzz: Sources/Broker/Topics Sources/Broker/JSON
 
-// Any bytes are JSON or an error at a byte of theirs; what is read and written again is the same: RFC 8259.
+// Any bytes are JSON or an error at one of the bytes; values that are read and written again are the same: RFC 8259.
 
 #if canImport(Broker)
     @testable import Broker
 #endif
 
-/// What every way of reading a frame of commands does, and what must hold of each object.
+/// Reads a frame of commands in every way, and checks the rules for each object.
 private func readObjects(_ input: Span<UInt8>) {
     var scanner = JSONScanner(input)
     var last = 0
@@ -30,7 +30,7 @@ private func look(at object: borrowing JSONObject) {
         precondition(object.kind(of: JSONName(name)) == value.kind, "another member of that name")
         let raw = value.copyRawBytes()
         precondition(JSONScanner.validate(raw.span), "a value that is no JSON")
-        // Each typed reader answers, or says what is wrong.
+        // Each typed reader returns a value, or an error.
         _ = try? object.string(JSONName(name))
         _ = try? object.bool(JSONName(name))
         _ = try? object.double(JSONName(name))
@@ -43,7 +43,7 @@ private func look(at object: borrowing JSONObject) {
             checkString(bytes)
         }
         if value.kind == .object {
-            // Duplicates are seen only now.
+            // Duplicates are detected only now.
             do throws(JSONError) { look(at: try value.object()) } catch {
                 precondition(error.offset >= object.offset, "an error before its object")
             }
@@ -93,7 +93,7 @@ func fuzzJSON(_ input: [UInt8]) {
         precondition(isJSON, "deeper is not allowed where shallower is")
     }
     if isJSON { precondition(String(validating: input, as: UTF8.self) != nil, "JSON that is no UTF-8") }
-    // As the payload of bytes, and as text, any input can be told.
+    // Any input can be written as a payload of bytes, and as text.
     var writer = JSONWriter()
     writer.beginArray()
     writer.base64(input.span)

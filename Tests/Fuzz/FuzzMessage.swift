@@ -1,7 +1,7 @@
 // fuzz: Sources/WSTransport
 
-// Any bytes on a stream are a message within its limit or an error, however few come at a time, and what is sent is read
-// again: RFC 6455 §5, RFC 7692 §6.
+// Any bytes on a stream are a message within its limit or an error, however few come at a time, and what is sent is
+// read again: RFC 6455 §5, RFC 7692 §6.
 //
 // The first byte chooses limit and flags, the second how many bytes the stream gives at most.
 
@@ -38,7 +38,7 @@ private final class CutStream: ByteStream {
     func close() async {}
 }
 
-/// What came of the bytes.
+/// The result of the bytes.
 private enum Outcome: Equatable {
     case message(UInt8, [UInt8], masked: Bool, compressed: Bool)
     case error(WS.Error)
@@ -65,7 +65,7 @@ private func outcomes(of bytes: [UInt8], pieces: Int, limit: Int) async -> [Outc
     }
 }
 
-/// What one message writes, another reads, and no byte more.
+/// One message reads exactly the bytes that another has written.
 private func checkRoundTrip(_ body: [UInt8], _ choice: UInt8, pieces: Int) async {
     let isText = choice & 1 != 0 && String(validating: body, as: UTF8.self) != nil
     let sent = WebSocketMessage(
@@ -84,7 +84,7 @@ private func checkRoundTrip(_ body: [UInt8], _ choice: UInt8, pieces: Int) async
     } catch { preconditionFailure("an error of our own: \(error)") }
 }
 
-/// Runs `body` to its end on this thread's time.
+/// Runs `body`, and blocks this thread until it has ended.
 private func wait(for body: @escaping @Sendable () async -> Void) {
     let done = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
     sem_init(done, 0, 0)

@@ -1,7 +1,7 @@
 // fuzz: Sources/WSTransportCoding/MessagePack
 
-// Any bytes are MessagePack, as a second reading of the format says too, or an error; what is read is written in no more
-// bytes, and read again as the same; a type is made of them or refuses them by a DecodingError.
+// Any bytes are MessagePack, as a second reading of the format says too, or an error; what is read is written in no
+// more bytes, and read again as the same; a type is made of them or refuses them by a DecodingError.
 //
 // The first byte is how many arrays and maps may lie within one another.
 
@@ -38,7 +38,7 @@ private indirect enum Shape: Codable {
     case many([Shape])
 }
 
-/// Made of an array, with nil and what is in it looked at by hand.
+/// Decoded from an array by hand, with its nil and its elements.
 private struct ByHand: Codable {
     var items: [Int?] = []
     var last: [String: [Double]] = [:]
@@ -62,7 +62,7 @@ private struct ByHand: Codable {
     }
 }
 
-/// What the format's table says, in another way: whether the bytes are one item within the limit.
+/// The format's table, implemented in another way: whether the bytes are one item within the limit.
 private func isMessagePack(_ bytes: [UInt8], maximumDepth: Int) -> Bool {
     var rest = bytes[...]
     var open: [UInt64] = [1]
@@ -121,7 +121,7 @@ private struct Bench {
     var decoder = MessagePackDecoder()
     var encoder = MessagePackEncoder()
 
-    /// What is decoded goes out and comes in again as it is.
+    /// A decoded value is encoded and decoded again to the same value.
     func look<Value: Codable>(_ type: Value.Type, _ bytes: [UInt8]) -> [UInt8]? {
         let value: Value
         do {
@@ -133,7 +133,7 @@ private struct Bench {
         do {
             let written = try encoder.encode(value)
             let again = try encoder.encode(try decoder.decode(type, from: written))
-            // The order of a dictionary is its own affair.
+            // The order of a dictionary is arbitrary.
             precondition(again.count == written.count, "not what was written")
             return written
         } catch { preconditionFailure("an error of our own: \(error)") }
@@ -153,7 +153,7 @@ func fuzzMessagePack(_ input: [UInt8]) {
         precondition(
             bench.look(MessagePackValue.self, Array(written.dropLast())) == nil, "a part is taken for the whole")
     }
-    // A value of a type may be deeper than what it came of: an empty map may be what is not there.
+    // A value of a type may be deeper than its source: a missing member may become an empty map.
     bench.encoder.maximumDepth = 4 * limit + 8
     bench.decoder.maximumDepth = bench.encoder.maximumDepth
     _ = bench.look(Everything.self, bytes)

@@ -1,4 +1,4 @@
-// Any bytes are a PROXY header, an error or not yet either, and more bytes never change an answer.
+// Any bytes are a PROXY header, an error, or incomplete, and more bytes never change an answer.
 
 #if canImport(WSTransport)
     @testable import WSTransport

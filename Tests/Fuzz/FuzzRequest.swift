@@ -1,8 +1,8 @@
 // A client's handshake is accepted or refused, and whatever is answered to it our own client takes: RFC 6455 §4.2,
 // RFC 7692 §5, §7.1.
 //
-// The first two bytes choose what the server wants, the next two what a client of our own offers. What follows is a whole
-// request, or only the values of Sec-WebSocket-Extensions, one a line, in a request that is right otherwise.
+// The first two bytes choose what the server wants, the next two what a client of our own offers. What follows is a
+// whole request, or only the values of Sec-WebSocket-Extensions, one a line, in a request that is right otherwise.
 
 #if canImport(WSTransport)
     @testable import WSTransport
@@ -45,7 +45,7 @@ private func check(_ agreed: DeflateParameters, _ offers: [NegotiatedExtension],
                 default: parameter.name == "client_no_context_takeover"
                 }
             }
-            // Only a client that knows the parameter can be limited.
+            // Only a client that supports the parameter can be limited.
             && (agreed.clientWindowBits == nil
                 || offer.parameters.contains { $0.name == "client_max_window_bits" })
     }
@@ -64,20 +64,20 @@ private func check(_ head: HTTPRequestHead, _ wanted: CompressionOptions) {
     let agreed = request.deflateParameters(wanted)
     if let agreed { check(agreed, request.extensions, wanted) }
     let head = answer(request, agreed)
-    // A client that offered nothing must not be answered with an extension, and sees it if it is.
+    // A client that offered nothing must not get an extension, and detects one.
     let taken = try? Handshake.checkResponse(head, key: request.key, offered: request.subprotocols)
     precondition((taken == nil) == (agreed != nil), "an answer that is refused, or taken unasked")
     precondition(taken == nil || taken?.subprotocol == request.subprotocols.last, "another subprotocol")
 }
 
-/// Whatever our client offers, whatever our server wants: the answer is one that the client takes.
+/// Whatever our client offers and our server wants, the client accepts the answer.
 private func checkOurselves(_ wanted: CompressionOptions, _ offered: CompressionOptions, _ noise: [UInt8]) {
     let key = Base64.encode(Array((noise + [UInt8](repeating: 7, count: 16)).prefix(16)))
     let bytes = Handshake.request(
         host: "a", path: String(decoding: noise, as: UTF8.self), key: key, subprotocols: ["one", "two"],
         compression: offered)
     guard let head = parse(bytes) else {
-        // The path is the caller's: it may be none.
+        // The caller chooses the path: it may be invalid.
         return
     }
     guard let request = try? Handshake.check(head), let agreed = request.deflateParameters(wanted) else {

@@ -4,8 +4,8 @@
 // Any bytes are a token that is refused for a reason, or one that its key has signed; any bytes are a key set or none:
 // RFC 7515, RFC 7517, RFC 7519.
 //
-// The first byte says what the rest is: 0 a token, 1 a key set, others the claims of a token that is signed with the right
-// secret, after a byte that says where its header ends.
+// The first byte says what the rest is: 0 a token, 1 a key set, others the claims of a token that is signed with the
+// right secret, after a byte that says where its header ends.
 
 import Cryptography
 import WSTransport
@@ -46,7 +46,7 @@ func fuzzToken(_ input: [UInt8]) {
         let token = String(decoding: rest, as: UTF8.self)
         let verdict = judge(token, try? JWTKeySet(secret: secret))
         look(at: verdict, of: token)
-        // Nobody has signed it: what is known without a key is nothing.
+        // It is not signed: without a key nothing is known.
         if case .known = judge(token, nil) { preconditionFailure("believed without a key") }
     case 1:
         guard let set = try? JWTKeySet(json: rest) else { return }

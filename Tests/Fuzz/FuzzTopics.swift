@@ -11,7 +11,7 @@ private struct Entry: TreeEntry {
     let subscription: UInt32
 }
 
-/// Takes the input apart, byte by byte; nothing but zeros at its end.
+/// Reads the input byte by byte; only zeros after its end.
 private struct Orders {
     private let input: UnsafeRawBufferPointer
     private var offset = 0
@@ -33,7 +33,7 @@ private struct Orders {
     }
 }
 
-/// Matching level by level, as the standard words it.
+/// Matching level by level, as in the standard's text.
 private func matches(_ filter: [Substring], _ topic: [Substring]) -> Bool {
     if topic[0].hasPrefix("$"), filter[0] == "+" || filter[0] == "#" { return false }
     for (index, level) in filter.enumerated() {

@@ -1,7 +1,8 @@
 import Foundation
 import Testing
 
-/// The fuzz targets' first inputs, and whatever was once found to break one: each must end as it says of all inputs.
+/// The fuzz targets' first inputs, and all inputs that once broke one: each must end as its target demands of all
+/// inputs.
 @Suite("Fuzz targets: the corpora and the regressions, replayed")
 struct ReplayTests {
     static let targets: [String: @Sendable ([UInt8]) -> Void] = [
@@ -36,7 +37,7 @@ struct ReplayTests {
         }
     }
 
-    /// In a process of its own, for a target traps where something is wrong; it says which input that was.
+    /// Runs in a separate process, because a target traps on a mistake; the process reports which input that was.
     @Test(arguments: targets.keys.sorted())
     func replays(target: String) async {
         await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) { [target] in

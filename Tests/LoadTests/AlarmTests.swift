@@ -12,7 +12,7 @@ struct AlarmTests {
         let same = alarm.set(1000)
         let sooner = alarm.set(10)
         #expect(first && !later && !same && sooner)
-        // The one that was replaced comes all the same, and means nothing.
+        // The replaced alarm goes off nevertheless, without effect.
         alarm.rang(1000)
         let stillSooner = alarm.set(20)
         #expect(!stillSooner)

@@ -18,7 +18,7 @@ struct LoadRunTests {
         var plan = try harness.plan(messages: 300)
         plan.publishers = 30
         plan.burst = 5
-        // More than a record of TLS holds.
+        // More than fits into a TLS record.
         plan.payloadSize = 20_000
         plan.security = try Self.security()
         let report = try await harness.measure(plan).get()
@@ -81,7 +81,7 @@ struct LoadRunTests {
         #expect(report.sent == 1 && report.acknowledged == 0 && report.unacknowledged == 1)
     }
 
-    /// However much there is to send, and however long the server may take.
+    /// Whatever the amount to send, and however slow the server is.
     @Test func keepsNoMoreThanMayWait() async throws {
         let harness = try LoadServer()
         var plan = try harness.plan("/deaf", messages: 100_000)

@@ -3,18 +3,18 @@ import Load
 import Synchronization
 import WSTransport
 
-/// A server of `/echo`, which sends back what it gets, `/silent`, which answers nothing, and `/deaf`, which reads nothing.
+/// A server with `/echo`, which echoes, `/silent`, which answers nothing, and `/deaf`, which reads nothing.
 final class LoadServer: Sendable {
     /// The codes that connections were closed with.
     let closes: AsyncStream<UInt16>
     /// How many messages have come to `/silent`.
     var heard: Int { silent.value }
     private let silent = Counter()
-    /// What handlers wait for that read nothing.
+    /// Handlers that read nothing wait for this.
     private let ends = AsyncStream.makeStream(of: Never.self)
     private let server: HTTPServer
 
-    /// What a certificate is made for.
+    /// The name in a certificate.
     static let name = "load.test"
 
     init(tls: TLSContext? = nil) throws {
@@ -49,7 +49,7 @@ final class LoadServer: Sendable {
         return plan
     }
 
-    /// Measures a plan on a thread of its own, as a run makes its caller wait.
+    /// Measures a plan on a separate thread, because a run makes its caller wait.
     func measure(_ plan: LoadPlan) async -> Result<LoadReport, LoadError> {
         await withCheckedContinuation { continuation in
             Thread.detachNewThread {
@@ -62,13 +62,13 @@ final class LoadServer: Sendable {
         }
     }
 
-    /// Why none of a plan's connections is opened; `nil`: one was.
+    /// Why none of a plan's connections was opened; `nil` if one was.
     func cause(_ plan: LoadPlan) async -> ConnectError? {
         guard case .failure(let error) = await measure(plan) else { return nil }
         return error.opening?.cause
     }
 
-    /// A certificate for ``name`` that has signed itself; made once, by the openssl command.
+    /// A self-signed certificate for ``name``; made once, by the openssl command.
     static let identity: Result<TLSIdentity, any Error> = Result {
         let folder = FileManager.default.temporaryDirectory.appending(path: "load-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

@@ -31,14 +31,14 @@ struct DeadDeclarationTests {
         #expect(find("print(\"/var/lib\")").isEmpty, "a path declares nothing")
     }
 
-    /// What is mentioned nowhere, and why it is there.
+    /// Declarations that are mentioned nowhere, and why they exist.
     static let known = [
-        // What the language and the standard library call by themselves, and the program's entry.
+        // Declarations that the language and the standard library call, and the program's entry.
         "superEncoder", "superDecoder", "nestedContainer", "nestedUnkeyedContainer", "callAsFunction", "Brokerd",
         "customMirror",
         // Made from the texts that are their raw values.
         "organizationalUnit",
-        // Reached by tests alone, which look at what a connection has agreed on or is made of.
+        // Used by tests only, which check a connection's agreement or parts.
         "isResumed", "applicationProtocol",
     ]
 

@@ -1,7 +1,7 @@
-/// Finds what is declared and then mentioned nowhere.
+/// Finds declarations that are mentioned nowhere.
 ///
-/// A rough reading, word by word: a name that several declarations share counts as mentioned only where it occurs more often
-/// than it is declared. So it misses some, and what it finds is dead or is called by something outside.
+/// A rough reading, word by word: a name that several declarations share counts as mentioned only where it occurs more
+/// often than it is declared. So it misses some, and what it finds is dead or is called by something outside.
 enum DeadDeclarations {
     /// One name that nothing mentions, and the file that declares it.
     struct Finding: Hashable, CustomStringConvertible {
@@ -11,11 +11,11 @@ enum DeadDeclarations {
         var description: String { "\(path): \(name)" }
     }
 
-    /// What the declarations of `sources` name that neither they nor `users` mention.
+    /// The names that `sources` declare and that neither they nor `users` mention.
     ///
     /// - Parameters:
-    ///   - sources: paths and texts of what declares.
-    ///   - users: texts of what else may mention it.
+    ///   - sources: the paths and texts of the declaring files.
+    ///   - users: the texts of other files that may mention them.
     static func find(in sources: [(path: String, text: String)], users: [String]) -> [Finding] {
         var mentions: [Substring: Int] = [:]
         var declarations: [Substring: [(path: String, isExported: Bool)]] = [:]
@@ -70,7 +70,7 @@ enum DeadDeclarations {
                 if let first = start { words.append(Substring(line[first..<index])) }
                 start = nil
                 let next = line.index(after: index)
-                // Not that of an address.
+                // Not the slashes of an address.
                 let isComment = byte == UInt8(ascii: "/") && next < line.endIndex && line[next] == byte
                 if isComment, before != UInt8(ascii: ":") { return words }
             }

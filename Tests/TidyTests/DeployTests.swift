@@ -185,13 +185,13 @@ struct DeployTests {
 
     @Test func hasADescriptorForEachConnection() throws {
         let descriptors = try #require(try Self.values("LimitNOFILE").first.flatMap { Int($0) })
-        // Those of all clients stand first; what one address may have has the same name.
+        // The limits of all clients come first; those of one address have the same names.
         let text = try Repository.text(of: "Config/broker.yaml")
         let connections = try #require(text.firstMatch(of: /\n  connections: (\d+)/).flatMap { Int($0.output.1) })
         #expect(descriptors >= connections + 1024)
     }
 
-    /// systemd ignores what it does not know, so a slip of the pen would switch a protection off in silence.
+    /// systemd ignores unknown names, so a typo would silently disable a protection.
     @Test func usesDirectivesThatSystemdHas() throws {
         let known: [Substring: Set<Substring>] = [
             "Unit": ["Description", "Documentation", "After", "Wants"],

@@ -69,7 +69,7 @@ struct LayerTests {
         #expect(named == [], "\(home) goes through the public face: see Tests/TidyTests/Layers.swift")
     }
 
-    /// What is avoided exists.
+    /// The avoided names exist.
     @Test(arguments: Layers.table.keys.sorted())
     func avoidsNothingInVain(folder: String) throws {
         let avoided = Layers.table[folder]?.avoids ?? []

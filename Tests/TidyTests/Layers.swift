@@ -5,11 +5,13 @@ enum Layers {
     struct Layer {
         /// The modules it may import.
         var imports: Set<String> = []
-        /// The folders whose types it may name, besides its own; what these may name it may name, too.
+        /// The folders whose types it may name, besides its own; it may also name the types that these folders may
+        /// name.
         var uses: Set<String> = []
-        /// Single types of folders above or beside it that it names all the same: debts.
+        /// Single types of folders above or beside it that it names nevertheless: debts.
         var borrows: Set<String> = []
-        /// Names that it may not mention although the compiler lets it: what its users could not write either.
+        /// Names that it may not mention although the compiler allows it, because its users could not write them
+        /// either.
         var avoids: Set<String> = []
     }
 

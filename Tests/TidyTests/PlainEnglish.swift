@@ -2,7 +2,7 @@ import Foundation
 
 /// Phrases that make a native reader stop, and what to write instead.
 ///
-/// CONTRIBUTING.md has the glossary; here is what a machine can find of it.
+/// CONTRIBUTING.md has the glossary; here are the phrases that a machine can find.
 enum PlainEnglish {
     struct Rule: Sendable {
         /// A regular expression; `.` does not match line ends.

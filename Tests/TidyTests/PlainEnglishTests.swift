@@ -19,7 +19,7 @@ struct PlainEnglishTests {
 
     @Test(arguments: TidyTests.everything.filter { !exempt.contains($0) })
     func saysItPlainly(path: String) throws {
-        // A value of its own, so that a failure shows the lines and the advice.
+        // A separate value, so that a failure shows the lines and the advice.
         let findings = PlainEnglish.findings(in: try Repository.text(of: path))
         #expect(findings == [])
     }

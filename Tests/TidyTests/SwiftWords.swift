@@ -53,7 +53,7 @@ struct SwiftWords {
 
     /// The names that the file itself declares, nested types and generic parameters too; they hide others.
     ///
-    /// A parameter is taken for what stands in angle brackets behind the name of what is declared.
+    /// A parameter is any name in angle brackets after the name of a declaration.
     static func declaredNames(in text: String) -> Set<Substring> {
         let keywords = [
             "struct ", "class ", "enum ", "actor ", "protocol ", "typealias ", "associatedtype ", "func ", "init<",

@@ -6,7 +6,7 @@ struct TidyTests {
     static let sources = Repository.swiftFiles(in: "Sources")
     static let tests = Repository.swiftFiles(in: "Tests")
 
-    /// Everything that is handed out: code, settings, scripts and prose.
+    /// All files for users: code, settings, scripts and prose.
     static let everything =
         ["Sources", "Tests", "Examples", "Benchmarks", "Config", "deploy", "docs", "tools", ".ci"].flatMap(
             Repository.files)
@@ -31,7 +31,7 @@ struct TidyTests {
         #expect(found == [], "a name that says nothing")
     }
 
-    /// What stands in no source: traps that input can reach, promises that nobody checks, errors that are hidden.
+    /// Forbidden in sources: traps that input can reach, unchecked promises, hidden errors.
     static let banned: [(pattern: String, reason: String)] = [
         (#"\btry!"#, "traps"),
         (#"\bfatalError\("#, "traps"),
@@ -57,8 +57,8 @@ struct TidyTests {
         #expect(found == [], "write package, or nothing")
     }
 
-    /// Tests that are switched off, or wait instead of watching, prove nothing; those that spin take the processor from
-    /// what they wait for.
+    /// Disabled tests, and tests that sleep instead of watching, prove nothing; those that spin take the processor from
+    /// the code that they wait for.
     @Test(arguments: tests + Repository.files(in: "Tests").filter { $0.contains("/test_") && $0.hasSuffix(".py") })
     func neitherSkipsNorSleepsNorSpins(path: String) throws {
         let waste =
@@ -69,12 +69,12 @@ struct TidyTests {
         #expect(found == nil, "\(found.map { text[text.lineRange(for: $0)] } ?? "") skips, sleeps or spins")
     }
 
-    /// Folders of the machine that a file happened to be written on.
+    /// Folders of the machine on which a file was written.
     @Test(arguments: everything)
     func namesNoMachine(path: String) throws {
         let text = try Repository.text(of: path)
         for folder in ["work/", "root/", "tmp/h-", "tmp/brief"] {
-            // Not in the middle of a path: what stands before is no part of a name.
+            // Not in the middle of a path: no character of a name comes before it.
             let found = text.range(of: "(?<![\\w.~)}*-])/\(folder)", options: .regularExpression)
             #expect(found == nil, "\(found.map { text[text.lineRange(for: $0)] } ?? "") names a folder of one machine")
         }

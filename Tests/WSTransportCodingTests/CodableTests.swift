@@ -66,7 +66,7 @@ struct CodableTests {
         try check([Point(x: 1): "a"], "92 82 a178 01 a66c6162656c73 90 a161")
         let digits = Dictionary(uniqueKeysWithValues: (0..<1000).map { ("\($0)", $0) })
         try check(digits)
-        // Keys of the other kind are taken, too: JavaScript has text only, and others do not.
+        // Keys of the other kind are accepted, too: JavaScript has text only, and other languages do not.
         let text = PackVector.bytes("82 a135 01 a2 2d31 02")
         #expect(try MessagePackDecoder().decode([Int: Int].self, from: text) == [5: 1, -1: 2])
         let numbers = PackVector.bytes("82 05 01 cfffffffffffffffff 02")
@@ -218,7 +218,7 @@ struct CodableTests {
         #expect(throws: Refusing.Refusal.self) { try MessagePackDecoder().decode([Refusing].self, from: [0x91, 0xC0]) }
     }
 
-    /// Types that misuse their encoder get an error, and end nothing.
+    /// Types that misuse their encoder get an error, and end no process.
     @Test func refusesWhatIsNoValue() {
         struct Twice: Encodable {
             enum Key: CodingKey { case a }

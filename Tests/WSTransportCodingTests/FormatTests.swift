@@ -61,7 +61,7 @@ struct FormatTests {
             #expect(fault?.text == "At byte 0: the byte c1 begins no item.")
             return
         }
-        // What says that it holds more than these 20 bytes.
+        // An item whose length exceeds these 20 bytes.
         let isLonger = (0xB5...0xBF).contains(byte) || (0x8B...0x8F).contains(byte)
         #expect(((try? MessagePackHeader.read(bytes, at: 0)) == nil) == isLonger)
     }

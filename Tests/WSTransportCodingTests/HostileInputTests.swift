@@ -44,7 +44,7 @@ struct HostileInputTests {
         #expect(error?.context.debugDescription == text)
     }
 
-    /// Lengths that no input has, alone and inside of what is well.
+    /// Lengths that exceed the input, alone and inside valid items.
     @Test(arguments: [
         "dbffffffff", "c6ffffffff", "c9ffffffff01", "ddffffffff", "dfffffffff", "dd00ffffff c0*1000", "dcffff c0*100",
         "deffff c0*100", "df7fffffff c0*100", "c9fffffffe7f 00*100", "db80000000 61*100",
@@ -132,7 +132,7 @@ struct HostileInputTests {
         #expect(error?.context.debugDescription == text)
     }
 
-    /// What is passed over is not decoded, but must be well all the same.
+    /// Skipped items are not decoded, but must be valid nevertheless.
     @Test func checksPartsThatAreNotDecoded() throws {
         struct Little: Decodable { var wanted: Int }
         let well = "82 a178 93 91 91 c4020102 81 a179 de0000 d90161 a677616e746564 07"

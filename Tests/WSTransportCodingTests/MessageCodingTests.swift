@@ -54,7 +54,7 @@ struct MessageCodingTests {
         #expect(message.body == Array(text.utf8))
     }
 
-    /// Foundation's own words are the same for all of these.
+    /// Foundation has the same description for all of these.
     @Test(arguments: [
         ("", "At byte 0: expected a value, found the end."),
         (" {", "At byte 2: expected a name in quotes, found the end."),
@@ -108,7 +108,7 @@ struct MessageCodingTests {
         #expect(message.body == Array("before".utf8))
     }
 
-    /// As deep as may be, on whatever thread: Foundation's limit is as ours.
+    /// As deep as allowed, on any thread: Foundation's limit is the same as ours.
     @Test func depthIsLimited() throws {
         let message = ws.Message(String(repeating: "[", count: 100_000))
         #expect(throws: DecodingError.self) { try message.json(as: MessagePackValue.self) }
@@ -154,7 +154,7 @@ struct MessageCodingTests {
         #expect(try second.json(as: [Note].self) == notes && second.type == ws.TEXT && second.masked == masked)
     }
 
-    /// A server that changes what comes, in the form it came in; bad input costs its sender the connection, with a reason.
+    /// A server that changes each message in its own format; bad input costs its sender the connection, with a reason.
     @Test func travelsBetweenSockets() async throws {
         let server = HTTPServer(
             port: 0,

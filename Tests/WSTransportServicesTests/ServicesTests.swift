@@ -10,7 +10,7 @@ import WSTransportServices
 
 @Suite("WSTransportServices: a service, a log and figures", .timeLimit(.minutes(10)))
 struct ServicesTests {
-    /// What has been written, in order, and who waits for it.
+    /// The written lines, in order, and the callers that wait for them.
     private final class Lines: Sendable {
         private let state = Mutex((lines: [String](), waiters: [(Int, CheckedContinuation<Void, Never>)]()))
 
@@ -26,7 +26,7 @@ struct ServicesTests {
             for waiter in ready { waiter.resume() }
         }
 
-        /// Waits until so many lines are there.
+        /// Waits until there are this many lines.
         func wait(for count: Int) async {
             await withCheckedContinuation { continuation in
                 let isThere = state.withLock { state in
@@ -104,7 +104,7 @@ struct ServicesTests {
         #expect(try metrics.expectMeter("websocket_open").values.last == 0)
     }
 
-    /// A flood of what clients cause is written in part, and the rest is counted.
+    /// Of a flood of lines that clients cause, some are written, and the rest are counted.
     @Test func writesNoMoreThanItIsToldTo() {
         let lines = Lines()
         let observer = LoggingObserver(Self.logger(lines), linesPerSecond: 3)

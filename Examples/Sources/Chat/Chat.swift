@@ -2,11 +2,11 @@ import Dispatch
 import Glibc
 import WSTransport
 
-/// A room in which everybody hears everybody, and which closes in order.
+/// A room in which each client receives all messages, and which closes in order.
 ///
 ///     chat PORT
 ///
-/// `/chat?name=NAME` is a WebSocket. SIGTERM and SIGINT end the server: clients are told that it goes away (1001).
+/// `/chat?name=NAME` is a WebSocket. SIGTERM and SIGINT end the server; its clients get the close code 1001.
 @main
 struct Chat {
     static func main() async throws {
@@ -25,7 +25,8 @@ struct Chat {
                     let name = request.parameter("name") ?? "somebody"
                     room.add(socket)
                     room.send("\(name) is here")
-                    // Whatever ends it: this closure is told of it, and cancelled if it waits for something else.
+                    // Whatever ends the connection, this closure learns of it, and is cancelled if it waits for
+                    // something else.
                     defer { room.send("\(name) has left") }
                     for try await message in socket.messages { room.send("\(name): \(message.data?.text ?? "")") }
                 }
@@ -34,13 +35,13 @@ struct Chat {
         print("listening on port \(server.port)")
         fflush(nil)
         await signals.first()
-        // Waits until everybody has gone, for 5 s at most.
+        // Waits until all clients have gone, for 5 s at most.
         await server.stop(patience: .seconds(5))
         print("stopped, \(room.count) left")
     }
 }
 
-/// Writes what happens to standard error.
+/// Writes events to standard error.
 struct Log: ServerObserver {
     func opened(_ socket: ObservedSocket) { write("\(socket.number) opened by \(socket.remoteAddress)") }
 
@@ -75,6 +76,6 @@ struct Signals {
         }
     }
 
-    /// Waits for the first of them.
+    /// Waits for the first signal.
     func first() async { for await _ in stream { return } }
 }

@@ -1,12 +1,12 @@
 import Glibc
 import WSTransport
 
-/// A server that lets in only those who know the token, and tells the others so.
+/// A server that admits only clients with the token, and refuses others with a reason.
 ///
 ///     door PORT TOKEN
 ///
-/// `/` is a page for everybody; `/room` a WebSocket for those whose `X-Token` is TOKEN, in which everybody hears
-/// everybody.
+/// `/` is a page for everyone; `/room` is a WebSocket for clients whose `X-Token` is TOKEN, in which each client
+/// receives all messages.
 @main
 struct Door {
     static func main() async throws {
@@ -36,7 +36,7 @@ struct Door {
         await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in }
     }
 
-    /// The chain goes on behind it, unless the answer is ended.
+    /// The chain continues after it, unless the answer has ended.
     static func doorman(token: String) -> FunctionHandler {
         FunctionHandler { (request: ServerRequest) in
             guard request.firstHeader("X-Token") != token else { return }
@@ -47,7 +47,7 @@ struct Door {
     }
 }
 
-/// The visitors who are present.
+/// The present visitors.
 actor Room {
     private var sockets: [ObjectIdentifier: WebSocket] = [:]
 
@@ -55,7 +55,7 @@ actor Room {
 
     func leave(_ socket: WebSocket) { sockets[ObjectIdentifier(socket)] = nil }
 
-    /// Says it to everybody; who does not keep up is closed by the server.
+    /// Sends a message to all visitors; the server closes a client that does not keep up.
     func say(_ text: String) {
         for socket in sockets.values {
             do throws(WS.Error) { try socket.send(text) } catch { leave(socket) }

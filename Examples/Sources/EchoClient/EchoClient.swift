@@ -1,12 +1,13 @@
 import Glibc
 import WSTransport
 
-/// Connects to a WebSocket server and sends back what comes, until the server closes.
+/// Connects to a WebSocket server and echoes each message until the server closes.
 ///
 ///     echo-client URL [--ca-file FILE] [--no-compression]
 ///     echo-client URL --suite [--ca-file FILE]
 ///
-/// With `--suite` it plays the client that the Autobahn test suite tests: one connection for each of the suite's cases.
+/// With `--suite` it acts as the client that the Autobahn test suite tests: one connection for each of the suite's
+/// cases.
 @main
 struct EchoClient {
     static func main() async {
@@ -14,7 +15,7 @@ struct EchoClient {
         var url: String?
         var isSuite = false
         var options = ConnectOptions()
-        // Each side may refer to what it has sent before: that is smaller, and costs a window of memory.
+        // Each side may refer to earlier messages: output is smaller, and a window of memory is needed.
         var compression = CompressionOptions()
         compression.serverNoContextTakeover = false
         compression.clientNoContextTakeover = false
@@ -48,7 +49,7 @@ struct EchoClient {
         }
     }
 
-    /// One connection, up to its end.
+    /// Runs one connection until its end.
     @discardableResult
     static func echo(_ url: String, _ options: ConnectOptions) async throws -> WebSocket.EventInfo {
         let socket = try await WS.open(url, options: options)
@@ -61,12 +62,12 @@ struct EchoClient {
                 }
             }
         } catch {
-            // How it ended says more than the error of the call that was waiting.
+            // The reason of the end is more specific than the error of the waiting call.
         }
         return try await socket.closed()
     }
 
-    /// The suite says how many cases there are, plays each on a connection of its own, then writes its reports.
+    /// The suite reports how many cases there are, runs each on a separate connection, and then writes its reports.
     static func playSuite(_ url: String, _ options: ConnectOptions) async throws {
         let asking = try await WS.open("\(url)/getCaseCount", options: options)
         let answer = try await asking.receive()

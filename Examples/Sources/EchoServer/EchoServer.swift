@@ -1,12 +1,12 @@
 import Glibc
 import WSTransport
 
-/// A server whose WebSockets send back what comes.
+/// A server whose WebSockets echo each message.
 ///
 ///     echo-server [PORT] [CERTIFICATE KEY | --parts]
 ///
-/// Port 0, the default, is one that the system chooses; with a certificate and its key it speaks TLS. With `--parts` no message is
-/// ever whole in memory.
+/// With port 0, the default, the system chooses one; with a certificate and its key it speaks TLS. With `--parts` no
+/// message is ever whole in memory.
 @main
 struct EchoServer {
     static func main() async throws {
@@ -42,7 +42,7 @@ struct EchoServer {
         await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in }
     }
 
-    /// Sends each part while the next one comes.
+    /// Sends each part while the next one arrives.
     static func echoInParts(_ socket: WebSocket) async throws {
         while let message = try await socket.receiveInParts() {
             try await socket.sendInParts(message.type) { writer in

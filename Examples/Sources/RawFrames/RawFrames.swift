@@ -1,11 +1,11 @@
 import Glibc
 import WSTransport
 
-/// Speaks WebSocket by hand: the handshake, then one message after the other on the raw stream.
+/// Speaks WebSocket by hand: the handshake, then one message after another on the raw stream.
 ///
 ///     raw-frames URL TEXT…
 ///
-/// Prints what comes back, PINGs and their answers too.
+/// Prints each received message, including PINGs and their answers.
 @main
 struct RawFrames {
     static func main() async throws {

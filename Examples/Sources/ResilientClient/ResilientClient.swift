@@ -1,11 +1,11 @@
 import Glibc
 import WSTransport
 
-/// A client that prints what comes, and comes back when the connection is lost.
+/// A client that prints each message, and reconnects after the connection is lost.
 ///
 ///     resilient-client URL [COUNT]
 ///
-/// It ends after COUNT messages, or when the server refuses it for good.
+/// It ends after COUNT messages, or when the server refuses it permanently.
 @main
 struct ResilientClient {
     static func main() async throws {
@@ -19,7 +19,7 @@ struct ResilientClient {
         do {
             try await ws.keepOpen(arguments[1], backoff: Backoff(first: .milliseconds(100), longest: .seconds(5))) {
                 options, _ in
-                // Where a server can resume: what came last.
+                // The number of received messages, after which a server can resume.
                 options.headers.set("X-Seen", "\(count)")
             } _: { socket, attempt in
                 say("connected by attempt \(attempt), round trip \(try await socket.ping())")
@@ -35,7 +35,7 @@ struct ResilientClient {
         }
     }
 
-    /// At once, also into a pipe.
+    /// Prints at once, even into a pipe.
     static func say(_ line: String) {
         print(line)
         fflush(nil)

@@ -1,6 +1,6 @@
 import WSTransport
 
-/// What the documentation's snippets speak of and do not declare.
+/// The declarations that the documentation's snippets use and do not contain.
 struct Order: Codable {
     let item: String
     let count: Int
@@ -10,7 +10,7 @@ struct Receipt: Codable {
     let number: Int
 }
 
-/// Whether a session's cookie is one that was given out.
+/// Whether a session's cookie was issued by this server.
 func isKnown(_ session: String?) async -> Bool { session == "known" }
 
 /// A server's closure.

@@ -6,7 +6,7 @@ import WSTransportCoding
 import WSTransportServices
 import WSTransportTesting
 
-/// The libraries as another package uses them: their public face alone, optimised.
+/// The libraries as another package uses them: only their public API, optimised.
 @Suite("The libraries, from another package", .timeLimit(.minutes(5)))
 struct LibraryTests {
     private struct Order: Codable, Equatable, Sendable {
@@ -14,7 +14,7 @@ struct LibraryTests {
         var count = 2
     }
 
-    /// A server with all that the tests ask for.
+    /// A server with all paths that the tests use.
     private static func serve(
         compression: CompressionOptions? = nil, observer: (any ServerObserver)? = nil, _ room: Broadcast = Broadcast()
     ) throws -> HTTPServer {
@@ -152,7 +152,7 @@ struct LibraryTests {
         #expect(server.port == 0)
     }
 
-    /// A server's closure, without a server.
+    /// The closure of a server, without the server.
     private static func shout(_ socket: WebSocket) async throws {
         for try await message in socket.messages { try await socket.send((message.data?.text ?? "").uppercased()) }
     }
@@ -178,7 +178,7 @@ struct LibraryTests {
         }
     }
 
-    /// A peer that does what no client of this library does.
+    /// A peer that breaks the protocol in a way that no client of this library can.
     @Test func playsAPeerThatBreaksTheProtocol() async throws {
         let (socket, peer) = try await ws.socketAndPeer(server: UpgradeOptions(maxPayload: 100))
         try await ws.Message("in order").sendTo(peer)

@@ -32,7 +32,7 @@ struct ClientCompressionTests {
         #expect(await client.end() == CloseEvent(code: .normal, reason: "", wasClean: true))
     }
 
-    /// Either side may know nothing of it.
+    /// Either side may lack the extension.
     @Test(arguments: [true, false])
     func goesOnWithoutWhereOnlyOneSideHasIt(server has: Bool) async throws {
         let server = try LoopbackServer.webSockets(compression: has ? CompressionOptions() : nil)
@@ -67,7 +67,7 @@ struct ClientCompressionTests {
         }
     }
 
-    /// What is inflated counts, on the side of the client as well.
+    /// The inflated size counts, for the client as well.
     @Test func endsAServerThatSendsTooMuch() async throws {
         let server = try LoopbackServer.webSockets(compression: CompressionOptions())
         var options = ClientOptions()

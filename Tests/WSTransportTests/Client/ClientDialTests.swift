@@ -9,7 +9,7 @@ struct ClientDialTests {
         try #require(SocketAddress(host: host, port: port))
     }
 
-    /// The peer that was reached, or why none was, and how many sockets are left.
+    /// The peer that was reached, or the error, and how many sockets are left.
     private static func dial(
         _ addresses: [SocketAddress], delay: Int64, timeout: Int64 = 60_000_000_000
     ) async throws -> (Result<SocketAddress?, ConnectError>, openCount: Int) {
@@ -41,7 +41,7 @@ struct ClientDialTests {
         let server = try LoopbackServer.webSockets()
         let gone = try LoopbackServer.webSockets().port
         let addresses = [try Self.address("127.0.0.1", gone), try Self.address("127.0.0.1", server.port)]
-        // The delay is so long that only the refusal can have led on.
+        // The delay is so long that only the refusal can have started the next attempt.
         let (result, open) = try await Self.dial(addresses, delay: 60_000_000_000)
         #expect(result == .success(addresses[1]))
         #expect(open == 1)

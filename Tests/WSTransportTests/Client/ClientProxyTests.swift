@@ -18,7 +18,7 @@ struct ClientProxyTests {
     @Test func goesThrough() async throws {
         let server = try LoopbackServer.webSockets()
         let proxy = try TestProxy.server(log: log)
-        // The proxy looks the name up, not the client.
+        // The proxy resolves the name, not the client.
         let url = try WebSocketURL(parsing: "ws://no-such-host.invalid:\(server.port)/")
         let client = try await WS.connect(url, options: Self.options(proxy))
         try await client.send("through")
@@ -41,7 +41,7 @@ struct ClientProxyTests {
         let bytes = [UInt8](repeating: 7, count: 100_000)
         try await client.send(bytes)
         #expect(try await client.receive()?.bytes == bytes)
-        // It is the server that is verified, by its own name.
+        // The server is verified, by its own name.
         #expect(
             try await Self.error("wss://other.invalid:\(server.port)/", options)
                 == .insecure(.untrusted("hostname mismatch")))
@@ -116,7 +116,7 @@ struct ClientProxyTests {
     }
 }
 
-/// Says the same to everybody, whatever they ask.
+/// Gives each request the same answer.
 private final class Parrot: StreamDriver {
     private let stream: StreamConnection
     private let words: String

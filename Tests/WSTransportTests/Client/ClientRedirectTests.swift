@@ -5,7 +5,7 @@ import WSTransport
 struct ClientRedirectTests {
     private let log = RequestLog()
 
-    /// Opens at `/there`, and answers everything else by `answer`.
+    /// Opens a WebSocket at `/there`, and answers other requests with `answer`.
     private func server(
         tls: TLSContext? = nil, _ answer: @escaping (HTTPRequestHead) -> [UInt8] = { _ in [] }
     ) throws -> LoopbackServer {
@@ -76,7 +76,7 @@ struct ClientRedirectTests {
         let url = try WebSocketURL(parsing: "ws://me:pw@127.0.0.1:\(server.port)/start")
         _ = try await WS.connect(url, options: options)
         #expect(log.values(of: "Authorization") == ["Basic bWU6cHc=", isElsewhere ? nil : "Basic bWU6cHc="])
-        // The jar's are those of the host, whatever its port (RFC 6265 §8.5).
+        // The jar's cookies belong to the host, whatever its port (RFC 6265 §8.5).
         let kept = isElsewhere ? "jar=3" : "field=1; given=2; jar=3"
         #expect(log.values(of: "Cookie") == ["field=1; given=2", kept])
         #expect(log.values(of: "X-Mine") == ["yes", "yes"])
@@ -97,7 +97,7 @@ struct ClientRedirectTests {
         options.tls = try .client(TestAuthority.shared.get().trust)
         #expect(await Self.error(secure.endpoint, options) == .invalidRedirect("it leads out of TLS"))
         #expect(log.all.count == 1)
-        // The other way is fine.
+        // The other direction is allowed.
         let first = try server { _ in TestAnswer.redirect(301, to: "https://127.0.0.1:\(secure.port)/there") }
         let client = try await WS.connect(first.endpoint, path: "/", options: options)
         #expect(try await client.receive()?.text == "open")

@@ -1,6 +1,6 @@
 import WSTransport
 
-/// A message as a value, to be compared.
+/// A message as a value that can be compared.
 struct ReceivedMessage: Equatable {
     let opcode: Opcode
     let bytes: [UInt8]
@@ -31,7 +31,7 @@ extension WS {
         try await open(WebSocketURL(endpoint: endpoint, path: path), client: options)
     }
 
-    /// Why a client does not connect; `nil`: it does.
+    /// Why a client does not connect; `nil` if it does.
     static func failure(to url: WebSocketURL, _ options: ClientOptions) async -> ConnectError? {
         do throws(ConnectError) {
             _ = try await connect(url, options: options)

@@ -1,6 +1,6 @@
 import WSTransport
 
-/// A server of its own thread for the client to talk to; ends with this value.
+/// A server on its own thread for the client to talk to; it ends with this value.
 final class LoopbackServer: Sendable {
     let port: UInt16
     private let isSecure: Bool
@@ -9,13 +9,13 @@ final class LoopbackServer: Sendable {
 
     struct NoAddress: Error {}
 
-    /// What the reactor keeps.
+    /// The objects that the reactor keeps.
     private final class Served {
         let object: AnyObject
         init(object: AnyObject) { self.object = object }
     }
 
-    /// Serves with `configure`, which is run before the thread starts and returns what is to be kept.
+    /// Serves with `configure`, which runs before the thread starts and returns the objects to keep.
     private init(tls: TLSContext? = nil, _ configure: (Reactor, consuming FileDescriptor) throws -> AnyObject) throws {
         guard let address = SocketAddress(host: "127.0.0.1", port: 0) else { throw NoAddress() }
         let descriptor = try Socket.listening(on: address, sharesPort: false)
@@ -37,7 +37,7 @@ final class LoopbackServer: Sendable {
 
     var endpoint: Endpoint { .internet(host: "127.0.0.1", port: port, isSecure: isSecure) }
 
-    /// A server of WebSockets that take orders (``OrderedSession``) at `/`, and refuses what asks for `/closed`.
+    /// A server of WebSockets that take orders (``OrderedSession``) at `/`, which refuses requests for `/closed`.
     static func webSockets(tls: TLSContext? = nil, compression: CompressionOptions? = nil) throws -> LoopbackServer {
         try LoopbackServer(tls: tls) { reactor, descriptor in
             var routing = Routing()
@@ -73,16 +73,16 @@ final class LoopbackServer: Sendable {
         }
     }
 
-    /// A server that answers each request's head with what `answer` makes of it; `nil`: never.
+    /// A server that answers each request's head with the result of `answer`; it sends nothing for `nil`.
     ///
-    /// - Parameter finishes: whether that is the end, so that its patience with the client runs out, too.
+    /// - Parameter finishes: whether the answer is its last output, so that its time limit for the client begins.
     static func answering(
         tls: TLSContext? = nil, finishes: Bool = true, _ answer: @escaping (HTTPRequestHead) -> [UInt8]?
     ) throws -> LoopbackServer {
         try driving(tls: tls) { RawDriver(stream: $0, finishes: finishes, answer: answer) }
     }
 
-    /// A server whose connections have a driver that `makeDriver` makes.
+    /// A server whose connections have drivers from `makeDriver`.
     static func driving(
         tls: TLSContext? = nil, _ makeDriver: @escaping (StreamConnection) -> any StreamDriver
     ) throws -> LoopbackServer {
@@ -95,12 +95,12 @@ final class LoopbackServer: Sendable {
     }
 }
 
-/// What the sessions of a server share.
+/// The state that the sessions of a server share.
 private final class Harness {
-    /// The socket that came first.
+    /// The first socket.
     weak var first: WebSocketConnection?
     var openCount = 0
-    /// The socket that is told when it is the only one.
+    /// The socket that is notified when it is the only one.
     weak var waitsToBeAlone: WebSocketConnection?
 
     func tellWhoIsAlone() {
@@ -110,7 +110,7 @@ private final class Harness {
     }
 }
 
-/// Does what text messages tell it; echoes all others.
+/// Obeys text messages; echoes all others.
 private final class OrderedSession: WebSocketSession {
     private let socket: WebSocketConnection
     private let origin: String?
@@ -144,7 +144,7 @@ private final class OrderedSession: WebSocketSession {
         }
     }
 
-    /// Sends messages, of which number n is of n's last byte, over and over.
+    /// Sends messages repeatedly; message number n consists of n's last byte.
     private func flood(_ socket: WebSocketConnection, _ count: Int, _ size: Int) {
         for number in 0..<count {
             socket.send(.binary, [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: size))
@@ -159,7 +159,7 @@ private final class OrderedSession: WebSocketSession {
     }
 }
 
-/// Answers with bytes as they are.
+/// Answers with raw bytes.
 private final class RawDriver: StreamDriver {
     private let stream: StreamConnection
     private let finishes: Bool

@@ -1,7 +1,7 @@
 import Synchronization
 import WSTransport
 
-/// The heads of the requests that a test's servers were sent.
+/// The heads of the requests that a test's servers received.
 final class RequestLog: Sendable {
     private let heads = Mutex<[HTTPRequestHead]>([])
     private let notes = EchoServer.Notes()
@@ -13,14 +13,14 @@ final class RequestLog: Sendable {
 
     var all: [HTTPRequestHead] { heads.withLock { $0 } }
 
-    /// Waits until so many requests have come.
+    /// Waits until this many requests have arrived.
     func wait(for count: Int) async { await notes.wait(for: count) }
 
-    /// What each request had in the field of that name.
+    /// The value of a field in each request.
     func values(of name: String) -> [String?] { all.map { $0.fields.first(name) } }
 }
 
-/// Answers that servers of the tests give.
+/// The answers of the tests' servers.
 enum TestAnswer {
     /// The opening of a WebSocket, with further field lines.
     static func opening(_ head: HTTPRequestHead, _ lines: String...) -> [UInt8] {

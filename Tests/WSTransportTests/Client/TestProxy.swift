@@ -4,7 +4,7 @@ import WSTransport
 enum TestProxy {
     /// A proxy that leads every host to this machine; with `authorization`, only for clients that send exactly that.
     ///
-    /// `greeting` is what it says right behind its own answer, which no proxy may.
+    /// It sends `greeting` right after its own answer, which no proxy may do.
     static func server(
         authorization: String? = nil, log: RequestLog, greeting: String = ""
     ) throws -> LoopbackServer {
@@ -90,7 +90,7 @@ private final class TunnelEnd: StreamDriver {
 
     func drained() {
         if !isConnected {
-            // A proxy may say more than it has to.
+            // A proxy may send more than it must.
             client.send(Array("HTTP/1.1 200 Connection established\r\nVia: 1.1 test\r\n\r\n\(greeting)".utf8))
         }
         isConnected = true

@@ -79,7 +79,7 @@ struct WebSocketClientTests {
         return try await client.receive().flatMap { Int($0.text) }
     }
 
-    /// The server has to wait while the client does not read, and nothing is lost.
+    /// The server must wait while the client does not read, and nothing is lost.
     @Test func holdsOnlySoMuch() async throws {
         let server = try LoopbackServer.webSockets()
         var options = ClientOptions()
@@ -136,7 +136,7 @@ struct WebSocketClientTests {
         #expect(left?.protocol.isEmpty == true)
         #expect(try await Self.ask(other, "count") == 2)
         left = nil
-        // The time limit of the suite ends this where it stays open.
+        // If it stays open, the time limit of the suite ends this.
         #expect(try await Self.ask(other, "when-alone") == 1)
     }
 

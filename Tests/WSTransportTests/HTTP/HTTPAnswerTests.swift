@@ -47,7 +47,7 @@ struct HTTPAnswerTests {
         #expect(try peer.readAnswer().body == "GET 3 ")
     }
 
-    /// A client may say that it will send nothing more, and still wants all its answers.
+    /// A client may announce that it will send nothing more, and still wants all its answers.
     @Test func answersEverythingToAPeerThatHasHalfClosed() throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()

@@ -70,7 +70,7 @@ struct HTTPBodyTests {
         "Content-Length: 9223372036854775807\r\n\r\nabc",
         "Transfer-Encoding: chunked\r\n\r\n3e8\r\n" + String(repeating: "a", count: 1000) + "\r\n1\r\na",
         "Transfer-Encoding: chunked\r\n\r\n7fffffffffffffff\r\n" + String(repeating: "a", count: 1001),
-        // What is announced is enough.
+        // The announced length is enough.
         "Transfer-Encoding: chunked\r\n\r\n3e9\r\n",
         "Transfer-Encoding: chunked\r\n\r\n3e8\r\n" + String(repeating: "a", count: 1000) + "\r\n1\r\n",
     ])

@@ -2,17 +2,17 @@ import Foundation
 
 @testable import WSTransport
 
-/// A client of the test's own: sends text and reads answers.
+/// The test's own client: sends text and reads answers.
 final class HTTPPeer {
     struct Answer: Equatable {
         var status: Int
         var fields: HeaderFields
         var body: String
-        /// The chunks of the body, where it came in chunks.
+        /// The chunks of the body, if it came in chunks.
         var chunks: [String] = []
     }
 
-    /// Not an answer of HTTP.
+    /// The bytes are not an HTTP answer.
     struct Malformed: Error { let what: String }
 
     let socket: SocketPeer
@@ -78,14 +78,14 @@ final class HTTPPeer {
         return String(decoding: buffer.prefix(count), as: UTF8.self)
     }
 
-    /// What comes until the end of the stream.
+    /// Everything until the end of the stream.
     func readToEnd() throws -> String {
         defer { buffer = [] }
         return String(decoding: buffer + (try socket.readToEnd()), as: UTF8.self)
     }
 }
 
-/// HTTP connections on a reactor of their own, over pairs of sockets.
+/// HTTP connections on their own reactor, over pairs of sockets.
 struct HTTPHarness {
     let reactor: ReactorThread
     private let settings: @Sendable (inout HTTPSettings) -> Void
@@ -119,7 +119,7 @@ struct HTTPHarness {
         return HTTPPeer(peer)
     }
 
-    /// Does what handlers of `/later` and the like have put off.
+    /// Runs the tasks that handlers of `/later` and similar paths have put off.
     func doPending() throws {
         try reactor.run { _, stage in
             let tasks = stage.pending
@@ -128,7 +128,7 @@ struct HTTPHarness {
         }
     }
 
-    /// Waits until so many tasks are put off.
+    /// Waits until this many tasks are put off.
     func waitForPending(_ count: Int = 1) throws {
         try reactor.wait { try reactor.run { _, stage in stage.pending.count } >= count }
     }

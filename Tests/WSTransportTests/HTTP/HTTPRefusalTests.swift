@@ -27,7 +27,7 @@ struct HTTPRefusalTests {
         #expect(harness.reactor.counters.badRequests.current == 1 && harness.reactor.counters.requests.current == 0)
     }
 
-    /// What two readers could cut into requests in two ways.
+    /// Bytes that two readers could split into requests in two ways.
     @Test(arguments: [
         "Content-Length: 3\r\nContent-Length: 4\r\n\r\n", "Content-Length: 3, 4\r\n\r\n",
         "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", "Content-Length: +3\r\n\r\n",

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("RFC 9112 §7.1: answers of unknown length")
 struct HTTPStreamTests {
-    /// A harness whose `/` begins a stream that the test goes on with.
+    /// A harness whose `/` begins a stream that the test continues.
     private final class Streams {
         var all: [HTTPStream] = []
     }
@@ -68,7 +68,7 @@ struct HTTPStreamTests {
         #expect(log.count(of: "closed") == 0)
     }
 
-    /// What a client asks for while it is sent a stream is answered after it.
+    /// A request that a client sends during a stream is answered after it.
     @Test(arguments: [true, false])
     func answersWhatCameDuringTheStream(isTogether: Bool) throws {
         let log = EventLog()
@@ -129,7 +129,7 @@ struct HTTPStreamTests {
         #expect(try peer.readAnswer().body == "GET after ")
     }
 
-    /// HTTP/1.0 has no chunks: the end of the connection is that of the answer, whatever the client would like.
+    /// HTTP/1.0 has no chunks: the answer ends with the connection, whatever the client requested.
     @Test(arguments: ["", "Connection: keep-alive\r\n"])
     func endsWithTheConnectionForTheOldVersion(fields: String) throws {
         let log = EventLog()
@@ -168,7 +168,7 @@ struct HTTPStreamTests {
         #expect(try peer.readToEnd() == "")
     }
 
-    /// A client that has closed its half gets to its end what has one.
+    /// A client that has closed its half gets answers with an end completely.
     @Test func answersAHalfClosedClientInFull() throws {
         let log = EventLog()
         let harness = try Self.harness(log: log)

@@ -59,7 +59,7 @@ struct HTTPTimeoutTests {
         let slow = try harness.connect(start: "GET /later/x HTTP/1.1\r\nHost: h\r\n\r\n")
         let quick = try harness.connect()
         try harness.waitForPending()
-        // The other one's timeouts pass, and then the handler answers.
+        // The timeouts of the other connection pass, and then the handler answers.
         #expect(try quick.readToEnd() == "")
         try harness.doPending()
         #expect(try slow.readAnswer().body == "later x")

@@ -2,15 +2,15 @@ import Testing
 
 @testable import WSTransport
 
-/// What a client sends, and the answers it gets.
+/// A client's bytes, and the answers that it gets.
 struct RequestVector: Decodable, Sendable, CustomTestStringConvertible {
     let name: String
     let bytes: String
-    /// Of the answers, in their order.
+    /// The statuses of the answers, in their order.
     let statuses: [Int]
-    /// Whether the server closes behind the last one.
+    /// Whether the server closes after the last one.
     let ends: Bool
-    /// Which answers have no body, whatever they say.
+    /// Which answers have no body, whatever their fields say.
     let heads: [Int]?
 
     var testDescription: String { name }
@@ -75,7 +75,7 @@ struct HTTPVectorTests {
         #expect(try Self.answers(to: single, of: vector, in: harness) == expected, "byte by byte")
     }
 
-    /// What a client of HTTP/1.0 has to be told to know that it may go on.
+    /// An HTTP/1.0 client must be told that the connection stays open.
     @Test func saysThatAnOldConnectionStays() throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
@@ -114,7 +114,7 @@ struct HTTPVectorTests {
 }
 
 extension Reactor {
-    /// What all connections have unsent, in bytes.
+    /// The unsent bytes of all connections.
     fileprivate var unsentOfAll: Int {
         (0..<64).compactMap { connection(in: $0)?.unsentBytes }.reduce(0, +)
     }

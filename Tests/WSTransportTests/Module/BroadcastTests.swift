@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Broadcast, and the reports to a server's observer", .timeLimit(.minutes(10)))
 struct BroadcastTests {
-    /// A room in which everybody hears what anybody says.
+    /// A room in which every client receives each message.
     private static func room(_ options: UpgradeOptions = .patient, _ room: Broadcast) throws -> EchoServer {
         try EchoServer { routing, log in
             routing.append(

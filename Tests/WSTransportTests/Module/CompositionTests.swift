@@ -67,7 +67,7 @@ struct CompositionTests {
         await #expect(throws: WS.Error.self) { try await invoke(ws.upgrade(.patient) { _ in }, Self.message("")) }
     }
 
-    /// One outermost group is the value; those in it, or itself, are the parameters.
+    /// The single outermost group is the value; the groups within it, or the group itself, are the parameters.
     @Test(arguments: [
         ("a", "a|"), ("c", "c|"),
         ("params/123.a456.html", "params|123.a456.html|123|a456"), ("params0/999.html", "params0|"),

@@ -2,12 +2,12 @@ import Synchronization
 import Testing
 import WSTransport
 
-/// A server of the public module on a port of its own, with what its handlers have noted.
+/// A server of the public module on its own port, with the notes of its handlers.
 final class EchoServer: Sendable {
     let server: HTTPServer
     let log = Notes()
 
-    /// What handlers and listeners note, in order.
+    /// The notes of handlers and listeners, in order.
     final class Notes: Sendable {
         private let state = Mutex((lines: [String](), waiters: [(Int, CheckedContinuation<Void, Never>)]()))
 
@@ -23,7 +23,7 @@ final class EchoServer: Sendable {
             for waiter in ready { waiter.resume() }
         }
 
-        /// Waits until so many lines are there.
+        /// Waits until there are this many lines.
         func wait(for count: Int) async {
             await withCheckedContinuation { continuation in
                 let isThere = state.withLock { state in
@@ -35,7 +35,7 @@ final class EchoServer: Sendable {
         }
     }
 
-    /// A server with `/ws`, which echoes, and with what `more` adds.
+    /// A server with `/ws`, which echoes, and with the routes of `more`.
     init(
         options: UpgradeOptions = UpgradeOptions.patient, server values: HTTPServer.Options = HTTPServer.Options(),
         _ more: (inout Routing, Notes) -> Void = { _, _ in }
@@ -69,7 +69,7 @@ final class EchoServer: Sendable {
         continuation.finish()
     }
 
-    /// Sends a raw request and returns the first line and the rest of what comes until the end.
+    /// Sends a raw request and returns the first line of the answer and the rest until the end.
     static func ask(_ port: UInt16, _ request: String) async throws -> String {
         let stream = try await RawClient.connect(port: port)
         try await stream.write(Array(request.utf8))
@@ -90,7 +90,7 @@ final class EchoServer: Sendable {
         + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 }
 
-/// A TCP connection for tests, with a thread of its own for each call that waits.
+/// A TCP connection for tests, with a separate thread for each waiting call.
 enum RawClient {
     /// Connects to a port of this machine.
     static func connect(port: UInt16) async throws -> any ByteStream {
@@ -100,14 +100,15 @@ enum RawClient {
 }
 
 extension UpgradeOptions {
-    /// For a test's server: no PING of its own comes between the messages where a test waits for long beside many others.
+    /// For a test's server: no PING of its own comes between the messages where a test waits for long beside many
+    /// others.
     static var patient: UpgradeOptions {
         var options = UpgradeOptions()
         options.keepAlive = nil
         options.maximumUnsentAge = nil
         // A client's task may come late to what its server's CLOSE waits for.
         options.closeTimeout = .seconds(600)
-        // Many tests block Swift's threads, as they read from sockets of their own.
+        // Many tests block Swift's threads, because they read from their own sockets.
         options.executor = .reactor
         return options
     }

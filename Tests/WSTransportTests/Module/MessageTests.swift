@@ -69,7 +69,7 @@ struct MessageTests {
         #expect(stream.read(nil) == [0x81, 0x01, 0x78], "no byte of the next message is taken")
     }
 
-    /// What comes byte by byte is the same.
+    /// Bytes that arrive one by one have the same result.
     @Test(arguments: vectors.filter { $0.bytes.count < 100 })
     func readsWhateverTheCuts(vector: Vector) async throws {
         let message = WebSocketMessage()
@@ -146,7 +146,7 @@ struct MessageTests {
                 try await WebSocketMessage(maxSize: 5).readFrom(MemoryStream(Self.bytes(hexadecimal)))
             }
         }
-        // A kilobyte of zeros, compressed, is bounded by what it amounts to.
+        // A kilobyte of compressed zeros is limited by its inflated size.
         let stream = MemoryStream()
         let zeros = WebSocketMessage(compress: true)
         zeros.body = [UInt8](repeating: 0, count: 1024)

@@ -72,7 +72,7 @@ struct OptionTests {
         #expect(throws: HTTPServer.StartError(description: "ws.upgrade: " + problem)) { try server.start() }
     }
 
-    /// A reader of a socket that was never open is told why.
+    /// A reader of a socket that was never open gets the reason.
     @Test func tellsReadersWhyItWasNeverOpen() async throws {
         let harness = try EchoServer()
         let socket = WebSocket(harness.url + "/nothing", options: .patient)
@@ -101,7 +101,7 @@ struct OptionTests {
         #expect(harness.log.all == Array(repeating: "\(executor == .reactor)", count: 2))
     }
 
-    /// A server that only sends answers a CLOSE, also where its client has said something that nobody reads.
+    /// A server that only sends answers a CLOSE, even if its client has sent a message that it never reads.
     @Test(arguments: ["/member", "/producer"])
     func closesWithAClientToWhichNobodyListens(path: String) async throws {
         let room = Broadcast()

@@ -13,7 +13,7 @@ struct PartTests {
         }
     }
 
-    /// What the two sides of a run agree on.
+    /// The parameters that the two sides of a run share.
     private struct Plan {
         let seed: Int
         let room = Broadcast()
@@ -55,7 +55,7 @@ struct PartTests {
         }
     }
 
-    /// Sends all, by all means, also while others are under way, and closes.
+    /// Sends all messages in all ways, also while others are under way, and closes.
     private static func send(_ plan: Plan, _ socket: WebSocket) async throws {
         var random = plan.random(-1)
         plan.room.add(socket)
@@ -68,7 +68,7 @@ struct PartTests {
                 case 0:
                     try await socket.sendInParts(plan.type(first)) { writer in
                         try await Self.write(plan, first, to: writer)
-                        // Taken at once, and sent after it.
+                        // Accepted at once, and sent after it.
                         try socket.core.post(plan.type(second), plan.body(second))
                         try socket.core.post(.ping, [])
                     }
@@ -101,7 +101,7 @@ struct PartTests {
         try socket.close(4000)
     }
 
-    /// Takes all, whole, in parts and the first part only; the numbers of the messages, and what was wrong.
+    /// Reads all messages: whole, in parts, or the first part only; returns their numbers, and the mistakes.
     private static func take(_ plan: Plan, _ socket: WebSocket) async -> (numbers: [Int], faults: [String]) {
         var random = plan.random(-2)
         var (numbers, faults): ([Int], [String]) = ([], [])
@@ -181,7 +181,7 @@ struct PartTests {
 
     // MARK: Memory
 
-    /// 64 MiB, of which neither side ever has more than its limits, also where they come as a few KiB.
+    /// 64 MiB, of which neither side ever holds more than its limits, even if they arrive as a few KiB.
     @Test(arguments: [false, true])
     func keepsNeitherSideWhole(isCompressed: Bool) async throws {
         let size = 64 << 20
@@ -217,7 +217,7 @@ struct PartTests {
         await harness.log.wait(for: 1)
         let (held, total) = most.withLock { $0 }
         #expect(total == size)
-        // What is held, and one more part: what a read brings, or what a piece of it is inflated to.
+        // The held bytes and one more part: the bytes of a read, or the inflated size of a piece of it.
         #expect(held <= 1 << 20 + 1 << 20 + 65_536)
     }
 
@@ -278,7 +278,7 @@ struct PartTests {
         struct Failed: Error {}
         let harness = try Self.readingHarness()
         let socket = try await ws.open(harness.url + "/read", options: .patient)
-        // Nothing is sent yet: the socket goes on.
+        // Nothing has been sent yet: the socket continues.
         await #expect(throws: Failed.self) {
             try await socket.sendInParts { writer in
                 try await writer.write("begun")
@@ -306,7 +306,7 @@ struct PartTests {
         await #expect(throws: WS.Error.invalidState(.closed)) { try await socket.sendInParts { _ in } }
     }
 
-    /// What cancels a writer and a reader, and what they leave.
+    /// Cancels a writer and a reader, and checks the state that they leave.
     @Test func cancelsWritersAndReaders() async throws {
         let harness = try Self.readingHarness()
         var options = ConnectOptions.patient
@@ -335,7 +335,7 @@ struct PartTests {
         #expect(harness.log.all == ["first 4", "rest none"])
     }
 
-    /// Sockets that do not hand messages over in parts give them whole.
+    /// Sockets that do not deliver messages in parts deliver them whole.
     @Test func readsWholeMessagesAsParts() async throws {
         let harness = try EchoServer()
         let socket = try await ws.open(harness.url + "/ws", options: .patient)

@@ -61,7 +61,7 @@ struct ServerTests {
 
     // MARK: Chains
 
-    /// A token in a header opens the way; without it the client sees 403 and no open.
+    /// A token in a header admits the client; without it the client gets 403 and no open event.
     @Test func letsAChainRefuse() async throws {
         let harness = try EchoServer { routing, log in
             let door = FunctionHandler { (request: ServerRequest) in
@@ -109,7 +109,7 @@ struct ServerTests {
         _ = try await ws.open(harness.url + "/ws?token=t", options: asked)
     }
 
-    /// A token for one use is not used up by what is no handshake.
+    /// A request that is not a handshake does not use up a one-time token.
     @Test func authorizesNothingButHandshakes() async throws {
         let asked = EchoServer.Notes()
         var options = UpgradeOptions.patient

@@ -5,7 +5,7 @@ import Testing
 
 /// RFC 6455 §7.1.4: a connection is closed when TCP is, not when the closing handshake is done.
 ///
-/// A program that ends as soon as it hears of the end would else take its own CLOSE with it.
+/// Otherwise a program that exits at that event would lose its own CLOSE.
 @Suite("ws.Socket: the end comes after the last byte", .timeLimit(.minutes(10)))
 struct SocketEndTests {
     @Test func aServersSocketEndsWithItsConnection() async throws {
@@ -30,7 +30,7 @@ struct SocketEndTests {
         #expect(harness.log.all == ["the client has all", "close 4000 true CLOSED"])
     }
 
-    /// What failed before anybody listened is told in its order, whichever is listened for first.
+    /// Failures from before the first listener are reported in order, whichever event gets a listener first.
     @Test(arguments: ["http:/x", "ws://127.0.0.1:1/"])
     func tellsTheErrorBeforeTheEnd(url: String) async throws {
         for isLate in [false, true] {
@@ -38,7 +38,7 @@ struct SocketEndTests {
             let log = EchoServer.Notes()
             if isLate {
                 _ = try await socket.closed()
-                // Two threads may tell events at a time; what the other one took had no listener yet.
+                // Two threads may report events at a time; the event that the other one took had no listener yet.
                 await socket.core.tellAll(of: socket)
                 #expect(socket.core.state.withLock { $0.unheard.count } == 2)
             }
@@ -58,7 +58,7 @@ struct SocketEndTests {
         #expect(log.all == ["close 1006"])
     }
 
-    /// The moment after the error, for which there was no listener yet, and before the end is told.
+    /// The moment after the error, which had no listener yet, and before the report of the end.
     @Test func tellsOfAnErrorHeardLateBeforeTheEnd() {
         var state = SocketCore.State(readyState: .closed, subprotocol: "")
         state.unheard[.error] = .error(.protocolError, "")
@@ -69,7 +69,7 @@ struct SocketEndTests {
         #expect(order == [.error, .close])
     }
 
-    /// An answer waits in the reactor's mailbox while the violation that came after the message is taken up.
+    /// An answer waits in the reactor's mailbox while the violation after the message is handled.
     @Test func answersWhatCameBeforeAViolationBeforeItFails() throws {
         let reactor = try ReactorThread()
         let (peer, other) = SocketPeer.pair()
@@ -108,7 +108,7 @@ struct SocketEndTests {
     }
 }
 
-/// Opens, answers the first message by CLOSE, and ends TCP once that is answered and it has said so.
+/// Opens, answers the first message with a CLOSE, and ends TCP after it has reported the answer to that.
 private final class ClosingServer: StreamDriver {
     private let stream: StreamConnection
     private let answered: () -> Void

@@ -127,7 +127,7 @@ struct SocketTests {
         #expect(harness.log.all == ["server \(code) remote true"])
     }
 
-    /// A peer that goes away in order (1001) is no error.
+    /// A peer that goes away in order (1001) is not an error.
     @Test func takesAServersGoodbyeForNoError() async throws {
         let harness = try EchoServer()
         let socket = try await ws.open(harness.url + "/ws", options: .patient)
@@ -203,7 +203,7 @@ struct SocketTests {
         #expect(log.all == (0..<1000).map(String.init))
     }
 
-    /// The limit is one message's, not all of them together.
+    /// The limit applies to each message, not to all together.
     @Test func takesMoreThanItsLimitInManyMessages() async throws {
         let harness = try EchoServer { routing, _ in
             routing.append(
@@ -222,7 +222,7 @@ struct SocketTests {
         #expect(count == 1025)
     }
 
-    /// A client that does not read: an immediate send is refused or closes it, and an awaited one waits.
+    /// If a client does not read, an immediate send is refused or closes the connection, and an awaited one waits.
     @Test(arguments: [UpgradeOptions.SlowReaders.close, .refuse])
     func boundsWhatIsUnsent(policy: UpgradeOptions.SlowReaders) async throws {
         var options = UpgradeOptions.patient
@@ -302,7 +302,7 @@ struct SocketTests {
             ])
     }
 
-    /// What comes before there is a listener is not lost, and a slow listener makes the peer wait.
+    /// Messages from before the first listener are not lost, and a slow listener makes the peer wait.
     @Test func waitsForItsListeners() async throws {
         var options = UpgradeOptions.patient
         options.maximumHeld = 1000
@@ -326,7 +326,7 @@ struct SocketTests {
 
     // MARK: Life
 
-    /// Says when it is released.
+    /// Reports its release.
     private final class Trace: Sendable {
         private let log: EchoServer.Notes
         init(_ log: EchoServer.Notes) { self.log = log }

@@ -6,7 +6,7 @@ import Testing
 struct SocketWaitingTests {
     private static let count = 201
 
-    /// A server that answers a message by so many at once, and then a PING.
+    /// A server that answers a message with this many at once, and then a PING.
     private static func harness() throws -> EchoServer {
         try EchoServer { routing, _ in
             routing.append(
@@ -20,13 +20,13 @@ struct SocketWaitingTests {
         }
     }
 
-    /// A client that listens for everything but messages, and has been told of what came after them.
+    /// A client that listens for everything except messages, and has received the events after them.
     private static func deaf(_ harness: EchoServer) async throws -> WebSocket {
         let (socket, log) = (try await ws.open(harness.url + "/burst", options: .patient), EchoServer.Notes())
         socket.onerror = { _ in log.add("error") }
         socket.onclose = { _ in log.add("close") }
         socket.on(.ping) { _ in log.add("ping") }
-        // Only now: a PING that nobody listens for is not kept.
+        // Only now: a PING without a listener is not kept.
         try await socket.send("go")
         await log.wait(for: 1)
         #expect(log.all == ["ping"])
@@ -47,7 +47,7 @@ struct SocketWaitingTests {
         for number in 0..<Self.count { #expect(try await socket.receive()?.data?.text == "\(number)") }
     }
 
-    /// A server's socket, whose closure does something else before it reads.
+    /// A server's socket with a closure that does something else before it reads.
     @Test func keepsMessagesOfAServersSocketUntilItIsRead() async throws {
         let harness = try EchoServer { routing, log in
             routing.append(
@@ -68,7 +68,7 @@ struct SocketWaitingTests {
         #expect(harness.log.all == ["ping", "0", "1", "2", "3", "4"])
     }
 
-    /// Whom a listener that was told once leaves, the next one gets, or a reader.
+    /// After a listener for one message, the next listener or a reader gets the next message.
     @Test func keepsWhatAListenerThatIsGoneHasLeft() async throws {
         let harness = try Self.harness()
         let (socket, log) = (try await ws.open(harness.url + "/burst", options: .patient), EchoServer.Notes())
@@ -80,7 +80,7 @@ struct SocketWaitingTests {
         for number in 1..<Self.count { #expect(try await socket.receive()?.data?.text == "\(number)") }
     }
 
-    /// Many tasks to a peer that reads only now and then: what is taken is the mark and a message, never more.
+    /// Many tasks send to a peer that rarely reads: the socket accepts up to the mark and one message, never more.
     @Test func takesNothingBeforeThereIsRoom() async throws {
         let (tasks, size) = (100, 256 * 1024)
         let harness = try EchoServer { routing, log in
@@ -130,7 +130,7 @@ struct SocketWaitingTests {
         }
     }
 
-    /// A client with more unsent than any kernel takes.
+    /// A client with more unsent bytes than any kernel accepts.
     private static func stuck(_ harness: EchoServer) async throws -> WebSocket {
         var options = ConnectOptions.patient
         options.maximumUnsent = 64 << 20
@@ -163,7 +163,7 @@ struct SocketWaitingTests {
         await #expect(throws: WS.Error.self) { try await sender.value }
     }
 
-    /// Back-pressure is no death: a server that rests for many times the time-out is not left.
+    /// Back-pressure does not count as death: a client stays with a server that pauses for many times the time-out.
     @Test func keepsAServerThatRests() async throws {
         var held = UpgradeOptions.patient
         held.maximumHeld = 1000

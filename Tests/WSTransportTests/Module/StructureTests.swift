@@ -20,7 +20,7 @@ struct StructureTests {
         }
     }
 
-    /// What a task throws that is cancelled while it waits.
+    /// The error of a task that is cancelled while it waits.
     private static func cancelled(_ body: @escaping @Sendable () async throws -> Void) async -> (any Error)? {
         let task = Task.immediate { try await body() }
         task.cancel()
@@ -58,17 +58,17 @@ struct StructureTests {
         socket.unref()
         let stream = try await ws.connect(harness.url + "/deaf", options: .patient)
         #expect(await Self.cancelled { _ = try await stream.read() } is CancellationError)
-        // More than any kernel takes, of a message that nobody reads.
+        // A message that is never read, larger than any kernel accepts.
         let first = WebSocketPeer.bytes(.binary, [UInt8](repeating: 0, count: 2000))
         let message = WebSocketPeer.bytes(.binary, [UInt8](repeating: 0, count: 32 << 20))
         let write = Task.immediate { try await stream.write(first + message) }
-        // The bytes may be gone with the write, and then there is nothing to flush.
+        // The write may already have sent all bytes, and then there is nothing to flush.
         #expect(await Self.cancelled { try await stream.flush() } is CancellationError)
         write.cancel()
         await #expect(throws: CancellationError.self) { try await write.value }
     }
 
-    /// A server that accepts connections and says nothing.
+    /// A server that accepts connections and sends nothing.
     @Test func cancelsTheWayToAServer() async throws {
         let silent = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { Glibc.close(silent) }
@@ -106,7 +106,7 @@ struct StructureTests {
         #expect(harness.log.all == ["closure \(isReactor)", "child \(isReactor)", "listener \(isReactor)"])
     }
 
-    /// What a closure throws is reported, and its peer's end is not.
+    /// An error that a closure throws is reported, and the end of its peer is not.
     @Test func reportsWhatAClosureThrows() async throws {
         struct Failed: Error {}
         let errors = EchoServer.Notes()
@@ -130,7 +130,7 @@ struct StructureTests {
         #expect(errors.all == ["/throws: Failed"])
     }
 
-    /// A closure that only produces: nothing tells it of the end but its cancellation.
+    /// A closure that only sends learns of the end only by its cancellation.
     private static func producingHarness() throws -> EchoServer {
         try EchoServer { routing, log in
             routing.append(
@@ -161,7 +161,7 @@ struct StructureTests {
         #expect(try await socket.closed().code == .goingAway)
     }
 
-    /// A closure that is being cancelled may still take what came before the end, once each.
+    /// A cancelled closure may still read the messages from before the end, each once.
     @Test func givesACancelledClosureWhatCameBefore() async throws {
         let harness = try EchoServer { routing, log in
             routing.append(

@@ -18,7 +18,7 @@ struct TakingTests {
         WebSocketPeer.bytes(.text, Array("ask".utf8))
         + FrameEncoder.closeFrame(4000, reason: "bye", maskingKey: FrameKeys.any)
 
-    /// Closures that answer, each in its way, some time after the CLOSE is there.
+    /// Closures that answer, each in its way, some time after the CLOSE has arrived.
     private static func answeringHarness() throws -> EchoServer {
         var options = UpgradeOptions.patient
         options.closeTimeout = .seconds(600)
@@ -37,7 +37,7 @@ struct TakingTests {
                     await log.wait(for: 1)
                     for try await _ in socket.messages { try await socket.send("answer") }
                 })
-            // It answers, and goes on sending: a CLOSE does not wait for what nothing will end but that.
+            // It answers, and continues to send: a CLOSE does not wait for sending that only the CLOSE can end.
             routing.append(
                 "/stream",
                 ws.upgrade(options) { (socket: WebSocket) async throws in
@@ -53,14 +53,14 @@ struct TakingTests {
         let harness = try Self.answeringHarness()
         let peer = try Self.peer(harness, path)
         try peer.socket.send(Self.askAndClose)
-        // The answer to a PING before: the CLOSE has been read.
+        // The answer to an earlier PING: the CLOSE has been read.
         harness.log.add("go on")
         #expect(try peer.readFrame() == WebSocketPeer.Frame(.text, Array("answer".utf8)))
         #expect(try peer.readFrame() == .close(4000, "bye"))
         #expect(try peer.readFrame() == nil)
     }
 
-    /// The same for a client, whose server says something and closes.
+    /// The same for a client whose server sends a message and closes.
     @Test func answersAServerBeforeTheClose() async throws {
         let harness = try EchoServer { routing, log in
             routing.append(
@@ -80,7 +80,7 @@ struct TakingTests {
         #expect(harness.log.all == ["4001 closed"])
     }
 
-    /// A client that has read what it waited for, and does nothing since, does not hold the end back.
+    /// A client that has read its message and does nothing more does not delay the end.
     @Test func endsWithAClientThatReadsNoMore() async throws {
         let harness = try EchoServer { routing, log in
             routing.append(
@@ -101,7 +101,7 @@ struct TakingTests {
         #expect(harness.log.all == ["4002 closed"])
     }
 
-    /// A message that nobody will read does not keep a peer that has closed waiting for `closeTimeout`.
+    /// With a message that is never read, a peer that has closed does not wait for `closeTimeout`.
     @Test func answersACloseWhileAClosureOnlyWaitsForTheEnd() async throws {
         var patient = UpgradeOptions.patient
         patient.closeTimeout = .seconds(600)
@@ -166,7 +166,7 @@ struct TakingTests {
                 })
         }
         let peer = try Self.peer(harness, "/read")
-        // A frame of a client without a mask.
+        // A client's frame without a mask.
         try peer.socket.send([0x81, 1, 97])
         await harness.log.wait(for: 2)
         #expect(
@@ -240,7 +240,7 @@ struct TakingTests {
 
     private static let count = 60
 
-    /// Sends numbers, now at once and now waiting, and closes.
+    /// Sends numbers, some at once and some by waiting, and closes.
     private static func send(_ socket: WebSocket, seed: Int) async throws {
         var random = Random(state: UInt64(seed) &+ 1)
         for number in 0..<count {
@@ -258,9 +258,9 @@ struct TakingTests {
         try socket.close(Bool.random(using: &random) ? 1000 : 4000)
     }
 
-    /// Takes what comes by listeners that come and go, by readers and by waits that are cancelled, until the end.
+    /// Reads messages by listeners that come and go, by readers and by cancelled waits, until the end.
     ///
-    /// Returns what listeners were given, and what readers were.
+    /// Returns the messages of the listeners, and those of the readers.
     private static func take(_ socket: WebSocket, seed: Int) async -> [[Int]] {
         var random = Random(state: UInt64(seed) &+ 1_000_003)
         let taken = Mutex<[[Int]]>([[], []])
@@ -291,7 +291,7 @@ struct TakingTests {
             }
         }
         socket.removeAllListeners()
-        // A listener that is under way has its message already.
+        // A running listener already has its message.
         do { while let message = try await socket.receive() { note(message, true) } } catch {}
         return taken.withLock { $0 }
     }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import WSTransport
 
-/// A body in chunks, and what it holds; no body where it is refused.
+/// A body in chunks, and its content; no content if it is refused.
 struct ChunkedVector: Decodable, Sendable, CustomTestStringConvertible {
     let name: String
     let bytes: String
@@ -17,7 +17,7 @@ struct ChunkedVector: Decodable, Sendable, CustomTestStringConvertible {
 struct ChunkedDecoderTests {
     static let vectors: [ChunkedVector] = Vectors.load("chunked")
 
-    /// The body in `pieces`, and how many bytes were left; `nil` where it is not complete.
+    /// The body in `pieces`, and how many bytes were left; `nil` if it is not complete.
     private func decode(_ pieces: [[UInt8]]) throws -> (body: String, rest: Int)? {
         var decoder = ChunkedDecoder()
         var body: [UInt8] = []

@@ -19,7 +19,7 @@ struct DeflateNegotiationTests {
 
     private static let lenient = options(server: false, client: false)
 
-    /// What a server with the defaults answers to the lines of the field; `nil`: it declines.
+    /// The answer of a server with the defaults to the lines of the field; `nil` if it declines.
     @Test(
         arguments: [
             ([], nil),
@@ -36,7 +36,7 @@ struct DeflateNegotiationTests {
             (["permessage-deflate ;\tserver_max_window_bits = 10"], both + "; server_max_window_bits=10"),
             (["permessage-deflate; server_no_context_takeover"], both),
             (["permessage-deflate; client_no_context_takeover; server_no_context_takeover"], both),
-            // What zlib cannot do, what is out of range, what is written wrongly.
+            // Parameters that zlib cannot honour, that are out of range, or malformed.
             (["permessage-deflate; server_max_window_bits=8"], nil),
             (["permessage-deflate; server_max_window_bits=7"], nil),
             (["permessage-deflate; server_max_window_bits=16"], nil),
@@ -71,7 +71,7 @@ struct DeflateNegotiationTests {
         #expect(DeflateParameters.accept(offers, CompressionOptions())?.fieldValue == answer)
     }
 
-    /// What a server with other options answers.
+    /// The answer of a server with other options.
     @Test(
         arguments: [
             (lenient, "permessage-deflate", "permessage-deflate"),
@@ -120,7 +120,7 @@ struct DeflateNegotiationTests {
         #expect(DeflateParameters.offer(options) == offer)
     }
 
-    /// What a client makes of an answer; `nil`: it fails the connection.
+    /// The client's agreement after an answer; `nil` if it fails the connection.
     @Test(
         arguments: [
             (lenient, "permessage-deflate", "permessage-deflate"),

@@ -2,7 +2,7 @@ import Testing
 
 @testable import WSTransport
 
-/// Frames of a connection with permessage-deflate and the events they amount to.
+/// Frames of a connection with permessage-deflate and the resulting events.
 struct DeflateVector: Decodable, Sendable, CustomTestStringConvertible {
     let name: String
     let frames: [String]

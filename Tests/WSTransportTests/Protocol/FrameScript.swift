@@ -5,7 +5,7 @@
 /// `81 48656c6c6f` is a first byte and a payload, `82/8 2a*10` one with its length in 8 bytes, and `82=17` only the
 /// header before 17 bytes.
 struct FrameScript {
-    /// Whom the frames are for: a server's peer masks them.
+    /// The role of the receiver: a server's peer masks its frames.
     let receiver: WebSocketMachine.Role
 
     static let key = MaskingKey(0x37, 0xFA, 0x21, 0x3D)
@@ -37,7 +37,7 @@ struct FrameScript {
     }
 }
 
-/// What a machine reported, with the payloads' bytes wherever they were.
+/// The events of a machine, with the payloads' bytes.
 enum Outcome: Equatable {
     case message(Opcode, [UInt8])
     case ping([UInt8])
@@ -67,7 +67,7 @@ enum Outcome: Equatable {
         }
     }
 
-    /// The same, but for the CLOSE frame of a failure.
+    /// The same, except for the CLOSE frame of a failure.
     var withoutFrame: Outcome {
         if case .failed(let code, _) = self { .failed(code, frame: []) } else { self }
     }
@@ -85,7 +85,7 @@ extension WebSocketMachine {
         ) { FrameScript.key }
     }
 
-    /// Feeds one input and reports all that came of it.
+    /// Feeds one input and returns all resulting events.
     mutating func receive(_ input: [UInt8]) -> [Outcome] {
         var input = input
         var outcomes: [Outcome] = []

@@ -2,7 +2,7 @@ import Testing
 
 @testable import WSTransport
 
-/// Frames and the events they amount to.
+/// Frames and the resulting events.
 struct FrameVector: Decodable, Sendable, CustomTestStringConvertible {
     let name: String
     let frames: [String]

@@ -2,15 +2,15 @@ import Testing
 
 @testable import WSTransport
 
-/// A request's head, and what it says or why it is refused.
+/// A request's head, and its content or why it is refused.
 struct HeadVector: Decodable, Sendable, CustomTestStringConvertible {
     let name: String
     let head: String
     /// Method, path, query (`-` for none) and version, one space between.
     let line: String?
-    /// `Name=value`, where it is looked at.
+    /// `Name=value`, if it is checked.
     let fields: [String]?
-    /// Whom it asks, where it is looked at.
+    /// The host, if it is checked.
     let host: String?
     let error: String?
 
@@ -21,7 +21,7 @@ struct HeadVector: Decodable, Sendable, CustomTestStringConvertible {
 struct HTTPHeadParserTests {
     static let vectors: [HeadVector] = Vectors.load("heads")
 
-    /// What came of a head, in the words of the vectors.
+    /// The result for a head, in the words of the vectors.
     private func read(_ bytes: [UInt8], maximumHeadSize: Int = 4096) -> String? {
         do {
             let parsed = try bytes.withUnsafeBytes { try HTTPHeadParser.parse($0, maximumHeadSize: maximumHeadSize) }
@@ -47,7 +47,7 @@ struct HTTPHeadParserTests {
         #expect(try head(vector.head).fields.map { "\($0.name)=\($0.value)" } == fields)
     }
 
-    /// Heads are looked at 64 bytes at a time, and names 16.
+    /// Heads are scanned 64 bytes at a time, and names 16.
     @Test(arguments: 0..<140)
     func findsWhatStandsAnywhere(length: Int) throws {
         let (name, value) = ("X-" + String(repeating: "n", count: length), String(repeating: "v", count: length))
@@ -67,7 +67,7 @@ struct HTTPHeadParserTests {
         }
     }
 
-    /// Lines that are like most are read together; one that is not, and those after it, one by one.
+    /// Usual lines are read together; an unusual one, and those after it, are read one by one.
     @Test(arguments: 0...3, ["X:\tv", "X: v \t", "X:v", "X:  v", "X_y: v", "X: é", "X:", "X: "])
     func readsUnusualLinesLikeOthers(place: Int, line: String) throws {
         var lines = ["hOST: h", "Content-Type: text/plain", "Cookie: a=b"]
@@ -125,7 +125,7 @@ struct HTTPHeadParserTests {
         #expect(read(Array("GET / HTTP/1.1\r\n".utf8), maximumHeadSize: 16) == "headTooLarge")
     }
 
-    /// A head that is refused, or not whole, and what can be read of its fields.
+    /// A refused or incomplete head, and the readable part of its fields.
     @Test(arguments: [
         ("GET / HTTP/9.9\r\nA: 1\r\nbad\r\nB\t: 2\r\nC:  3 \r\nD: 4", ["A=1", "C=3"]), ("GET /aaaa", []), ("", []),
         ("GET / HTTP/1.1\nA: 1\n\nB: 2\r\n", ["A=1"]), ("A: 1\r\n: 2\r\nB: \u{1}\r\nC:\r\n\r\n", ["C="]),

@@ -16,7 +16,7 @@ struct HTTPWordTests {
         (.webSocketVersion, "Sec-WebSocket-Version"),
     ]
 
-    /// Only so many places are remembered.
+    /// Only a limited number of places is remembered.
     @Test(arguments: [0, 1, 253, 254, 255, 256, 300])
     func isFoundAfterAnyNumberOfOthers(count: Int) {
         var fields = HeaderFields()
@@ -47,7 +47,7 @@ struct HTTPWordTests {
         #expect(!HeaderFields().has(word))
     }
 
-    /// Nothing that differs at one place is it, nor is a part of it or something longer.
+    /// A text that differs at one place is not equal, nor is a part of the word or a longer text.
     @Test(arguments: words)
     func isNothingElse(word: HTTPWord, text: String) {
         let bytes = Array(text.utf8)

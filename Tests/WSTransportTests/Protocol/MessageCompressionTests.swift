@@ -4,7 +4,7 @@ import Testing
 
 @Suite("RFC 7692 §7.2.1: what one side compresses the other reads")
 struct MessageCompressionTests {
-    /// Both ends of a connection with the same agreement, each with a pool of its own.
+    /// Both ends of a connection with the same agreement, each with its own pool.
     private struct Ends: ~Copyable {
         let sender: MessageCompression
         var receiver: WebSocketMachine
@@ -81,7 +81,7 @@ struct MessageCompressionTests {
         bytes.map { $0.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined() }
     }
 
-    /// What zlib makes of it is what the RFC shows, the second time with a reference to the first.
+    /// The output of zlib is that of the RFC, the second time with a reference to the first.
     @Test func makesTheExamplesOfTheRFC() {
         let compression = Self.compression()
         let hello = Array("Hello".utf8)
@@ -89,7 +89,7 @@ struct MessageCompressionTests {
         #expect(Self.hexadecimal(hello.withUnsafeBytes { compression.deflate($0) }) == "f200110000")
     }
 
-    /// RFC 7692 §7.2.3.6: zlib gives nothing for a second flush in a row.
+    /// RFC 7692 §7.2.3.6: zlib has no output for a second flush in a row.
     @Test func sendsEmptyMessagesAsAZero() {
         let compression = Self.compression()
         let empty: [UInt8] = []
@@ -132,7 +132,7 @@ struct MessageCompressionTests {
         #expect(Self.compression(parameters).sharedWindowBits == 11)
     }
 
-    /// A window that is agreed upon is kept: a repetition further back than it reaches costs its full length.
+    /// The agreed window is kept: a repetition beyond it costs its full length.
     @Test(arguments: 9...14)
     func keepsToItsWindow(bits: Int) throws {
         var random = SplitMix(seed: 2)

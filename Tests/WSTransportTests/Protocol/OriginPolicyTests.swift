@@ -19,7 +19,7 @@ struct OriginPolicyTests {
         ("https://c.com", false),
     ])
     func aListHasOriginsPatternsAndNull(origin: String, isAllowed: Bool) {
-        // The last two are no origins, and admit no page.
+        // The last two are not origins, and admit no page.
         let policy = OriginPolicy.list(["https://a.com", "https://*.b.com:8443", "null", "any", "same-host"])
         #expect(policy.allows(origin, host: "c.com") == isAllowed)
     }
@@ -35,7 +35,7 @@ struct OriginPolicyTests {
         #expect(policy.allows("HTTP://A", host: "B:80") && !policy.allows("http://a", host: "B:80"))
     }
 
-    /// Credentials go to pages of one origin that a rule names, and to the server's own.
+    /// Credentials are for pages of one origin that a rule names, and for the server's own.
     @Test(arguments: [
         (["any"], "https://a.com", false, false), (["https://a.com"], "https://a.com", true, true),
         (["https://*.com"], "https://a.com", false, false), (["any", "https://a.com"], "https://a.com", true, true),

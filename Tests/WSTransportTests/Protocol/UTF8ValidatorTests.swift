@@ -2,8 +2,8 @@ import Testing
 
 @testable import WSTransport
 
-/// Bytes and the number of the first one that no valid text begins with; 0 for valid text, one more than the bytes
-/// where only the end is missing.
+/// Bytes and the number of the first one that makes the text invalid; 0 for valid text, one more than the bytes
+/// if only the end is missing.
 struct UTF8Vector: Decodable, Sendable, CustomTestStringConvertible {
     let name: String
     let bytes: String

@@ -25,7 +25,7 @@ struct BacklogTests {
             switch Int.random(in: 0..<5, using: &random) {
             case 0, 1:
                 let bytes = random.bytes(.random(in: 1...20_000, using: &random))
-                // The smaller it is beside its chunk, the sooner it is copied.
+                // The smaller it is compared with its chunk, the sooner it is copied.
                 let offset = Int.random(in: 0..<bytes.count, using: &random)
                 let count = Int.random(in: 1...bytes.count - offset, using: &random)
                 var sent = 0
@@ -128,7 +128,7 @@ struct BacklogTests {
         #expect(try peer.readToEnd() == bytes[sent..<end] + [0xFF])
     }
 
-    /// What is kept begins in the middle of a frame, and a second cut must not take it for a head.
+    /// The kept bytes begin in the middle of a frame, and a second cut must not mistake them for a head.
     @Test func keepsTheSameRestWhenItIsCutAgain() {
         let frame = FrameEncoder.frame(.binary, [UInt8](repeating: 0x81, count: 50))
         var backlog = Backlog()
@@ -153,7 +153,7 @@ extension FileDescriptor {
         return try result.get()
     }
 
-    /// Sends `bytes` though the socket takes few at a time: what fills it is read.
+    /// Sends `bytes` although the socket accepts few at a time: a reader empties it.
     fileprivate borrowing func sendAll(
         _ bytes: ArraySlice<UInt8>, reading peer: SocketPeer, into received: inout [UInt8]
     ) throws {

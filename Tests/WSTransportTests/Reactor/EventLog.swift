@@ -1,8 +1,8 @@
 import Foundation
 
-/// What was reported on one thread, for another to wait for.
+/// The reports of one thread, for which another waits.
 final class EventLog: Sendable {
-    /// What was waited for did not come in time.
+    /// The awaited event did not come in time.
     struct Missing: Error {
         let expected: String
         let seen: [String]

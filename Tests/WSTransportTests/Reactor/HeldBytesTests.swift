@@ -5,7 +5,7 @@ import Testing
 
 @Suite("The counted memory of connections")
 struct HeldBytesTests {
-    /// A driver takes nothing of what came, and the connection ends.
+    /// A driver reads nothing of its input, and the connection ends.
     @Test func countsWhatADriverHasNotTaken() throws {
         let reactor = try ReactorThread()
         let peer = try reactor.adopt { $0.onReceived = { _, _ in 0 } }
@@ -18,7 +18,7 @@ struct HeldBytesTests {
         try reactor.wait { reactor.counters.heldBytes.current == 0 }
     }
 
-    /// The memory counts, not the readers: what several have not taken of one frame is there once.
+    /// The memory counts, not the readers: the unread bytes of a frame count once for several readers.
     @Test func countsWhatSeveralHaveNotTakenOnce() throws {
         let reactor = try ReactorThread()
         let logs = (0..<5).map { _ in EventLog() }
@@ -38,7 +38,7 @@ struct HeldBytesTests {
         try reactor.wait { reactor.counters.heldBytes.current == 0 }
     }
 
-    /// Of a large chunk a reader has not taken a small part: it is copied, and only the copy is held.
+    /// A reader has a small part of a large chunk unread: it is copied, and only the copy is held.
     @Test func countsACopyOfASmallPart() throws {
         let reactor = try ReactorThread()
         let (slow, other) = (EventLog(), EventLog())

@@ -152,7 +152,7 @@ struct ListenerTests {
         #expect(throws: Errno.notASocket) { try sockets.adopt(FileDescriptor(adopting: file), as: 0) }
     }
 
-    /// What the variables say, and the names of the sockets from descriptor 3 on.
+    /// The values of the variables, and the names of the sockets from descriptor 3 on.
     @Test(
         arguments: [
             ("7", "2", "web:local", ["web", "local"]), ("7", "2", nil, ["unknown", "unknown"]),
@@ -200,7 +200,7 @@ struct ListenerTests {
         #expect(!FileManager.default.fileExists(atPath: path))
     }
 
-    /// What has the path of a socket that is to be, and is none: a file, a link to a socket, a folder.
+    /// Things at the path of a new socket that are not sockets: a file, a link to a socket, a folder.
     @Test(arguments: ["file", "link", "folder"])
     func leavesWhatIsNoSocket(kind: String) throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
@@ -237,7 +237,7 @@ struct ListenerTests {
         _ = consume second
     }
 
-    /// The kernel's choice among those that wait is no accident: each gets its turn.
+    /// The kernel chooses fairly among the waiting ones: each gets its turn.
     @Test func reactorsShareTheSocketOfAPath() throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
         defer { try? FileManager.default.removeItem(atPath: path) }
@@ -256,7 +256,7 @@ struct ListenerTests {
         }
     }
 
-    /// `::` stands for both families unless it is told otherwise; a peer has the same name by either.
+    /// `::` stands for both families unless configured otherwise; a peer has the same name by either.
     @Test(arguments: [false, true])
     func listensOnBothFamilies(isIPv6Only: Bool) throws {
         let reactor = try ReactorThread()

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("The memory of the machine")
 struct MachineMemoryTests {
-    /// What the groups of `cgroup`, the file of that name, allow where these files are.
+    /// The limit of the groups in `cgroup`, the file of that name, with these files.
     private func limit(_ cgroup: String, _ files: [String: String]) throws -> Int? {
         let root = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         defer { try? FileManager.default.removeItem(at: root) }

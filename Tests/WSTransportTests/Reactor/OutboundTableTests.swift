@@ -70,7 +70,7 @@ struct OutboundTableTests {
         #expect(cursor.offer(Self.segment(1, 7, 2), to: 0) == .known)
         table.setFlags(.held, of: 1)
         #expect(cursor.offer(Self.segment(0, 0, 5), to: 1) == .refused)
-        // What is for a held connection itself goes on as before, and is there when it is held no longer.
+        // Output for the held connection itself continues as before, and is sent when it is released.
         #expect(cursor.append(Self.segment(0, 0, 5), to: 1) && cursor.append(Self.segment(0, 5, 1), to: 1))
         table.clearFlags(.held, of: 1)
         #expect(cursor.offer(Self.segment(0, 6, 1), to: 1) == .taken)

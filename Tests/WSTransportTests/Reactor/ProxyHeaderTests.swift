@@ -23,7 +23,7 @@ struct ProxyHeaderTests {
     struct Vector: Sendable, CustomTestStringConvertible {
         let name: String
         let bytes: [UInt8]
-        /// `nil`: the address of the socket stays.
+        /// `nil` if the address of the socket stays.
         let source: String?
         var testDescription: String { name }
     }

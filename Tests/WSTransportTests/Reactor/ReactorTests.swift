@@ -94,12 +94,12 @@ struct ReactorTests {
         thread.join()
         #expect(try peer.readToEnd() == [])
         #expect(log.all == ["closed"] && counters.connections.current == 0)
-        // These are not taken any more, and do no harm.
+        // These are no longer accepted, and do no harm.
         remote.run { $0.stop() }
         remote.wake()
     }
 
-    /// What a reactor holds refers to it as a rule.
+    /// Objects that a reactor holds usually refer to it.
     @Test func holdsNothingWhenItHasEnded() throws {
         final class Tenant {
             let reactor: Reactor

@@ -3,24 +3,24 @@ import Synchronization
 
 @testable import WSTransport
 
-/// A reactor that runs on a thread of its own until this value ends.
+/// A reactor that runs on its own thread until this value ends.
 final class ReactorThread: Sendable {
     let remote: Remote
     let counters = ReactorCounters()
-    /// What ``run(_:)`` waits for.
+    /// The result that ``run(_:)`` waits for.
     private final class Outcome<Value: Sendable>: Sendable {
         let value = Mutex<Value?>(nil)
         let done = DispatchSemaphore(value: 0)
     }
-    /// The reactor did not answer in time, or what was waited for did not come.
+    /// The reactor did not answer in time, or the awaited event did not come.
     struct Stuck: Error {}
 
-    /// How long a test waits, in seconds: much longer than anything takes where many tests run on a slow machine.
+    /// How long a test waits, in seconds: much longer than anything takes even if many tests run on a slow machine.
     static let patience = 60.0
 
     private let thread: ThreadHandle
 
-    /// By io_uring, where the kernel has it, also what is for one connection only.
+    /// Sends through io_uring, if the kernel has it, even the output of a single connection.
     init(backend: ReactorBackend = .auto) throws {
         remote = try Remote()
         let reactor = try Reactor(index: 0, counters: counters, remote: remote, backend: backend)
@@ -56,7 +56,7 @@ final class ReactorThread: Sendable {
     /// Lets several turns pass.
     func turns(_ count: Int = 5) throws { for _ in 0..<count { try run { _, _ in } } }
 
-    /// Lets turns pass until `condition` holds, one a millisecond: only for what reports nothing itself.
+    /// Lets turns pass until `condition` holds, one a millisecond: only for conditions that no event reports.
     func wait(until condition: () throws -> Bool) throws {
         let limit = MonotonicTime.now.advanced(byNanoseconds: Int64(Self.patience * 1e9))
         while try !condition() {
@@ -84,18 +84,18 @@ final class ReactorThread: Sendable {
     }
 }
 
-/// What lives on the reactor's thread.
+/// The state that belongs to the reactor's thread.
 final class Stage {
     var drivers: [TestDriver] = []
     var kept: [AnyObject] = []
     var pending: [() -> Void] = []
 }
 
-/// A driver that logs its calls and does what the test says.
+/// A driver that logs its calls and follows the test's orders.
 final class TestDriver: StreamDriver {
     let stream: StreamConnection
     let log: EventLog
-    /// How many of these bytes are taken; they are logged.
+    /// Logs the bytes, and returns how many are consumed.
     var onReceived: (TestDriver, [UInt8]) -> Int = { $1.count }
     var onEnd: (TestDriver) -> Void = { _ in }
     var onClosed: (TestDriver) -> Void = { _ in }

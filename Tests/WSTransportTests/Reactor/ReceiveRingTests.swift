@@ -4,10 +4,10 @@ import Testing
 
 @testable import WSTransport
 
-/// What holds of connections that are readable at once, whichever way they are read.
+/// The rules for connections that are readable at once, however they are read.
 @Suite("Many connections that are readable at once")
 struct ReceiveRingTests {
-    /// Keeps a reactor in a turn until it is let go: what comes meanwhile is found by one wait.
+    /// Keeps a reactor in a turn until it is released: one wait finds everything that arrives meanwhile.
     private struct Hold {
         private let release = DispatchSemaphore(value: 0)
 
@@ -23,7 +23,7 @@ struct ReceiveRingTests {
         func end() { release.signal() }
     }
 
-    /// Connections whose first bytes the reactor has looked at, each with its log.
+    /// Connections whose first bytes the reactor has read, each with its log.
     private static func adopt(_ count: Int, by reactor: ReactorThread) throws -> [(peer: SocketPeer, log: EventLog)] {
         try (0..<count).map { _ in
             let log = EventLog()
@@ -80,7 +80,7 @@ struct ReceiveRingTests {
                     }
                 }
                 #expect(found["end"] == [] && found["nothing"] == nil)
-                // An error is told once; then the connection has ended.
+                // An error is reported once; then the connection has ended.
                 #expect(found["error"] == (round == 0 ? nil : []))
                 #expect(found["bytes"] == (round == 0 ? Array("bytes".utf8) : nil))
                 #expect(found["more"] == (round == 0 ? Array(long.prefix(ReceiveRing.room)) : Array(long.suffix(100))))
@@ -111,7 +111,7 @@ struct ReceiveRingTests {
         }
     }
 
-    /// Sizes about a ring's room for one, and many times that; some say nothing for a while, some end.
+    /// Sizes near a ring's buffer, and many times that; some are silent for a while, some end.
     @Test(arguments: SendRingTests.backends)
     func handsOverWhatEachHasSent(backend: ReactorBackend) throws {
         let reactor = try ReactorThread(backend: backend)
@@ -188,7 +188,7 @@ struct ReceiveRingTests {
         #expect(texts.joined() == "firstnow 2, later!")
     }
 
-    /// What a driver leaves, for want of its rest, is in front of what follows.
+    /// Input that a driver leaves because it is incomplete comes before the following input.
     @Test(arguments: SendRingTests.backends)
     func joinsTheHalvesOfMessages(backend: ReactorBackend) throws {
         let reactor = try ReactorThread(backend: backend)
@@ -209,7 +209,7 @@ struct ReceiveRingTests {
         }
     }
 
-    /// The thread that used a ring first is the only one that may: another one goes on without it, and nothing is lost.
+    /// Only the thread that used a ring first may use it: another one continues without it, and nothing is lost.
     @Test(arguments: SendRingTests.backends.filter { $0 == .ioUring })
     func goesOnWithoutARingThatIsRefused(backend: ReactorBackend) throws {
         let reactor = try Reactor(index: 0, counters: ReactorCounters(), remote: try Remote(), backend: backend)

@@ -4,10 +4,10 @@ import Testing
 
 @testable import WSTransport
 
-/// What holds of a ring, where the kernel has one; where it has none, that this is said.
+/// The rules for a ring, if the kernel has one; otherwise, that its absence is reported.
 @Suite("Sends by io_uring")
 struct SendRingTests {
-    /// The back ends that there are here.
+    /// The back ends of this machine.
     static let backends: [ReactorBackend] = {
         if case .success = SendRing.availability { [.epoll, .ioUring] } else { [.epoll] }
     }()
@@ -105,14 +105,14 @@ struct SendRingTests {
         #expect(left[3] != nil && left.count > 150)
     }
 
-    /// Those with little room get more than a socket of 4,096 bytes takes.
+    /// Sockets with little room get more than a socket of 4,096 bytes accepts.
     private static func text(_ slot: UInt32) -> [UInt8] {
         Array(repeating: UInt8(truncatingIfNeeded: slot), count: slot % 7 == 3 ? 50_000 : 100 + Int(slot % 50))
     }
 
     private static func parts(_ segment: Segment) -> [UInt32] { [segment.chunk, segment.offset, segment.count] }
 
-    /// What a reactor does with the dirty, but for what it tells their connections.
+    /// The work of a reactor for dirty connections, without the reports to them.
     private static func sendAll(
         _ table: inout OutboundTable, _ ring: consuming SendRing?, _ chunks: ContiguousArray<FrameChunk>
     ) -> [OutboundTable.Remainder] {
@@ -163,7 +163,7 @@ struct SendRingTests {
         #expect(reactor.counters.rings.current == (backend == .epoll ? 0 : 1))
     }
 
-    /// The thread that used it first is the only one that may: another one goes on without it, and nothing is lost.
+    /// Only the thread that used it first may use it: another one continues without it, and nothing is lost.
     @Test(arguments: backends.filter { $0 == .ioUring })
     func goesOnWithoutARingThatIsRefused(backend: ReactorBackend) throws {
         let counters = ReactorCounters()

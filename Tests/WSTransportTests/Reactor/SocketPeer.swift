@@ -3,7 +3,7 @@ import Synchronization
 
 @testable import WSTransport
 
-/// The test's end of a connection: blocking calls that give up at last.
+/// The test's end of a connection: blocking calls with a time limit.
 final class SocketPeer: Sendable {
     /// Nothing came, or could be sent, in time; or the connection broke.
     struct Failed: Error, Equatable { let code: Int32 }
@@ -25,7 +25,7 @@ final class SocketPeer: Sendable {
         self.init(adopting: raw)
     }
 
-    /// A pair: the test's end, and the other one, which does not block and takes few bytes where that is asked for.
+    /// A pair: the test's end, and the other one, which does not block and, if requested, has small buffers.
     static func pair(sendBytes: Int32? = nil) -> (peer: SocketPeer, other: Int32) {
         var ends: [Int32] = [-1, -1]
         socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends)
@@ -62,7 +62,7 @@ final class SocketPeer: Sendable {
         }
     }
 
-    /// What one call reads; empty at the end of the stream.
+    /// The bytes of one read; empty at the end of the stream.
     func readSome(atMost limit: Int = 65_536) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: limit)
         let count = recv(raw, &bytes, limit, 0)

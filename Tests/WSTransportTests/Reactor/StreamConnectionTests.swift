@@ -68,7 +68,7 @@ struct StreamConnectionTests {
         let reactor = try ReactorThread()
         let log = EventLog()
         let peer = try reactor.adopt(log: log, sendBytes: 8192) { $0.stream.maximumUnsent = 100_000 }
-        // One that is within the limit, and a large one more while that waits.
+        // One within the limit, and another large one while that waits.
         for number: UInt8 in [1, 2] {
             try reactor.run { _, stage in stage.drivers[0].stream.send([UInt8](repeating: number, count: 90_000)) }
             try log.wait(for: "behind")
@@ -84,7 +84,7 @@ struct StreamConnectionTests {
         let reactor = try ReactorThread()
         let log = EventLog()
         let peer = try reactor.adopt(log: log) { driver in
-            // Takes whole words of four only.
+            // Consumes only whole words of four bytes.
             driver.onReceived = { $1.count / 4 * 4 }
         }
         try peer.send("abcdef")
@@ -148,7 +148,7 @@ struct StreamConnectionTests {
         try second.wait(for: "received late")
     }
 
-    /// As with requests of HTTP that are sent one after the other: each waits for the answer to the one before.
+    /// Like pipelined HTTP requests: each waits for the answer to the previous one.
     @Test(arguments: [ReactorBackend.epoll, .auto])
     func readsNothingWhileWhatCameBeforeWaits(backend: ReactorBackend) throws {
         let reactor = try ReactorThread(backend: backend)
@@ -168,7 +168,7 @@ struct StreamConnectionTests {
         #expect(seen.largest <= 64 * 1024, "no more than one reading at a time")
     }
 
-    /// Each has to end before it is read on, in whatever order they do.
+    /// Each must end before its connection is read again, in any order.
     @Test func readsOnWhenTheLastReasonToPauseHasGone() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
@@ -215,7 +215,7 @@ struct StreamConnectionTests {
     }
 }
 
-/// How much a driver was given at most, and has taken in all.
+/// The largest input of a driver, and how much it has consumed in all.
 private final class Seen: Sendable {
     private let counts = Mutex((largest: 0, taken: 0))
 

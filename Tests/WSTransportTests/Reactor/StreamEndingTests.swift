@@ -18,13 +18,13 @@ struct StreamEndingTests {
         #expect(log.count(of: "closed") == 0)
         let received = try peer.readToEnd()
         #expect(received.count == 600_000 && received.last == 29)
-        // It waits for the peer's own end, and takes nothing any more.
+        // It waits for the peer's own end, and accepts nothing more.
         try peer.send("late")
         try reactor.turns()
         #expect(log.count(of: "closed") == 0)
         peer.close()
         try log.wait(for: "closed")
-        // The figure follows at the end of that turn.
+        // The figure is updated at the end of that turn.
         try reactor.turns()
         #expect(log.count(of: "closed") == 1 && log.all.last == "closed")
         #expect(log.all.allSatisfy { !$0.hasPrefix("received") } && reactor.counters.connections.current == 0)
@@ -94,7 +94,7 @@ struct StreamEndingTests {
         #expect(log.count(of: "end") == 1)
     }
 
-    /// What was received before the end is handed over before it, though it waits.
+    /// Input from before the end is delivered before the end, although it waits.
     @Test func tellsTheEndAfterWhatCameBefore() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
@@ -114,7 +114,7 @@ struct StreamEndingTests {
         #expect(log.all == ["received ab", "received cd", "received ef", "end"])
     }
 
-    /// A driver may say a last word to others while its own connection is disposed of.
+    /// A driver may send to other connections while its own is being disposed of.
     @Test func sendsToOthersFromTheEndOfOne() throws {
         let reactor = try ReactorThread()
         let log = EventLog()

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("One deadline for each connection")
 struct TimerWheelTests {
-    /// Against a model that looks at every deadline.
+    /// Against a model that checks every deadline.
     @Test(arguments: 0..<300)
     func firesNeverEarlyAndAtMostATickLate(seed: Int) {
         var random = SplitMix(schedule: seed)

@@ -53,7 +53,7 @@ struct WorkerPoolTests {
         try log.wait(for: "late", times: 50)
     }
 
-    /// A thread that rests must not hold what the work has held.
+    /// An idle thread must not retain the objects of its work.
     @Test func letsGoWhatIsDone() throws {
         final class Load: Sendable {
             let log: EventLog
@@ -62,7 +62,7 @@ struct WorkerPoolTests {
         }
         let pool = WorkerPool(name: "pool-gone", maximumThreads: 1, maximumWaiting: 10)
         let log = EventLog()
-        // Nothing of the work is here when this returns.
+        // Nothing of the work is left here when this returns.
         func begin() -> Bool { pool.run { [load = Load(log)] in load.log.add("worked") } }
         for times in 1...3 {
             #expect(begin())

@@ -28,7 +28,7 @@ struct SecureClientOptionsTests {
         #expect(try await Self.error("wss://localhost:\(server.port)", options) == nil)
     }
 
-    /// A name that was given for one server is no name of another.
+    /// The name that was given for one server does not apply to another.
     @Test func takesTheGivenNameForTheFirstServerOnly() async throws {
         let other = try TestAuthority.shared.get().sign("other-name-2", "DNS:other.example")
         let last = try LoopbackServer.webSockets(tls: .server(other))
@@ -81,7 +81,7 @@ struct SecureClientOptionsTests {
         }
         let options = try Self.trusting()
         for _ in 0..<3 {
-            // What was said behind the handshake has come, and with it the ticket.
+            // The data after the handshake has arrived, and with it the ticket.
             let client = try await WS.connect(
                 WebSocketURL(parsing: "wss://localhost:\(server.port)"), options: options)
             #expect(try await client.receive()?.text == "open")
@@ -93,7 +93,7 @@ struct SecureClientOptionsTests {
     }
 }
 
-/// Opens a WebSocket for everybody, and notes how its TLS came about.
+/// Opens a WebSocket for every client, and notes how its TLS session was established.
 private final class Greeter: StreamDriver {
     private let stream: StreamConnection
     private let log: EventLog

@@ -25,7 +25,7 @@ struct SecureClientTests {
         #expect(await client.end() == CloseEvent(code: .normal, reason: "", wasClean: true))
     }
 
-    /// 40 MB are more than any socket's buffers: the server has to wait, and nothing is lost or out of order.
+    /// 40 MB are more than any socket's buffers: the server must wait, and nothing is lost or out of order.
     @Test func letsTheServerWait() async throws {
         let server = try Self.server()
         var options = try Self.options()
@@ -38,13 +38,13 @@ struct SecureClientTests {
         }
     }
 
-    /// A reader that takes nothing is told so by a CLOSE behind what was on its way, whatever was dropped.
+    /// A client that reads nothing gets a CLOSE after the data on its way, whatever was dropped.
     @Test func dropsForASlowReaderAndStillSaysWhy() async throws {
         let server = try Self.server()
         var options = try Self.options()
         options.maximumHeld = 1
         let client = try await WS.connect(server.endpoint, path: "/", options: options)
-        // One turn's 100 MB are beyond what the server may have unsent, 64 MiB, once it looks: at the next turn's.
+        // One turn's 100 MB exceed the server's limit of unsent bytes, 64 MiB, when it is checked: in the next turn.
         let other = try await WS.connect(server.endpoint, path: "/", options: Self.options())
         for _ in 0..<2 {
             try await other.send("flood-first 2000 50000")
@@ -83,7 +83,7 @@ struct SecureClientTests {
         let endpoint = Endpoint.internet(host: "127.0.0.1", port: plain.port, isSecure: true)
         var options = try Self.options()
         options.handshakeTimeout = 200_000_000
-        // A hello is no request, so this server says nothing at all.
+        // A ClientHello is not a request, so this server sends nothing.
         #expect(await Self.error(endpoint, options) == .timedOut)
     }
 

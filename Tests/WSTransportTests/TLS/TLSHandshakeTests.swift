@@ -5,7 +5,7 @@ import Testing
 
 @Suite("TLS handshakes, which are with a pool of threads", .timeLimit(.minutes(10)))
 struct TLSHandshakeTests {
-    /// A client's end of a connection to a listener, with a handshake in its own hands.
+    /// A client's end of a connection to a listener, which performs its handshake itself.
     private final class Client {
         let socket: Int32
         let session: TLSSession
@@ -54,7 +54,7 @@ struct TLSHandshakeTests {
         }
     }
 
-    /// Echoes, and notes what becomes of its connection.
+    /// Echoes, and notes the events of its connection.
     private final class Echo: StreamDriver {
         private let stream: StreamConnection
         private let log: EventLog
@@ -121,7 +121,7 @@ struct TLSHandshakeTests {
         try log.wait(for: "whole")
     }
 
-    /// A client that leaves in the middle leaves nothing, and harms no other client.
+    /// A client that disconnects in the middle leaves nothing behind, and harms no other client.
     @Test(arguments: 0..<4)
     func survivesClientsThatLeave(way: Int) throws {
         let log = EventLog()
@@ -138,7 +138,7 @@ struct TLSHandshakeTests {
             case 2: shutdown(client.socket, Int32(SHUT_WR))
             default: break
             }
-            // With 3 it is the server that gives up.
+            // With 3 the server gives up.
             if way >= 2 { clients.append(client) }
         }
         if way == 3 { for client in clients { while client.receive() != nil {} } }
@@ -151,7 +151,7 @@ struct TLSHandshakeTests {
         try log.wait(for: "still there")
     }
 
-    /// A server that ends has its sessions with the pool at that very moment.
+    /// A server ends while its sessions are in the pool.
     @Test(arguments: 0..<20)
     func endsWhileHandsAreShaken(number: Int) throws {
         var server: LoopbackServer? = try Self.server(EventLog())

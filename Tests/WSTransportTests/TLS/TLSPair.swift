@@ -1,16 +1,16 @@
 import WSTransport
 
-/// A client's and a server's session, and the wire between them.
+/// The sessions of a client and a server, and the wire between them.
 final class TLSPair {
     let client: TLSSession
     let server: TLSSession
-    /// What either has received as plaintext.
+    /// The plaintext that each has received.
     private(set) var atClient: [UInt8] = []
     private(set) var atServer: [UInt8] = []
-    /// What has been put on the wire in either direction, in bytes.
+    /// The bytes on the wire in each direction.
     private(set) var sentToServer = 0
     private(set) var sentToClient = 0
-    /// How a flight is cut, of which the first byte has that number in its direction.
+    /// How a flight is cut; its first byte has that number in its direction.
     var cut: (_ first: Int, _ flight: [UInt8]) -> [ArraySlice<UInt8>] = { [$1[...]] }
     private var toServer: [UInt8] = []
     private var toClient: [UInt8] = []
@@ -31,7 +31,7 @@ final class TLSPair {
         self.server = serverEnd
     }
 
-    /// Shakes hands, as far as that goes.
+    /// Performs the handshake as far as possible.
     @discardableResult
     func shakeHands() -> TLSPair {
         client.start()
@@ -40,7 +40,7 @@ final class TLSPair {
         return self
     }
 
-    /// Carries bytes to and fro until there are no more.
+    /// Transfers bytes in both directions until there are no more.
     func settle() {
         while !toServer.isEmpty || !toClient.isEmpty {
             let flights = (toServer, toClient)
@@ -78,7 +78,7 @@ final class TLSPair {
         toClient += Self.output(of: server)
     }
 
-    /// Changes a byte of what is on its way to the server.
+    /// Changes a byte on its way to the server.
     func damage(at offset: Int) { toServer[offset] ^= 1 }
 
     /// Gives a session bytes, and returns its plaintext.
@@ -86,7 +86,7 @@ final class TLSPair {
         bytes.withUnsafeBytes { Array(session.receive($0)) }
     }
 
-    /// What a session's last verb has put out.
+    /// The output of a session's last verb.
     static func output(of session: TLSSession) -> [UInt8] {
         defer { session.pipe.clearOutput() }
         return session.pipe.withOutput { Array($0) }

@@ -23,7 +23,7 @@ struct TLSSessionTests {
         #expect(pair.atClient == bytes.reversed())
     }
 
-    /// The wire may cut anywhere; the rest of the handshake comes with the cut's other half.
+    /// The wire may cut anywhere; the rest of the handshake comes with the other half.
     @Test func shakesHandsHoweverItIsCut() throws {
         let whole = try TLSPair().shakeHands()
         let counts = [whole.sentToServer, whole.sentToClient]
@@ -123,7 +123,7 @@ struct TLSSessionTests {
         let ticket = try #require(first.client.ticket)
         let second = try TLSPair(client: client, server: server, ticket: ticket).shakeHands()
         #expect(second.server.isResumed && second.client.isResumed && second.server.isEstablished)
-        // Another context has other keys: the ticket is of no use, and the handshake is a full one.
+        // Another context has other keys: the ticket is useless, and the handshake is a full one.
         let third = try TLSPair(client: client, ticket: ticket).shakeHands()
         #expect(!third.server.isResumed && third.server.isEstablished)
     }

@@ -21,7 +21,7 @@ struct TLSTrustTests {
         #expect(pair.server.failure == .refusedByPeer("sslv3 alert bad certificate"))
     }
 
-    /// RFC 9525 §6.3 and §6.4: a `*` stands for a whole first level, and a common name is no name of a server.
+    /// RFC 9525 §6.3 and §6.4: a `*` stands for a whole first level, and a common name is not a server's name.
     @Test(arguments: [
         ("a.example", nil, "a.example"), ("b.example", "IP:127.0.0.1", "b.example"),
         ("partial", "DNS:l*.login.example", "left.login.example"),
@@ -35,7 +35,7 @@ struct TLSTrustTests {
         #expect(pair.client.failure == .untrusted("hostname mismatch") && !pair.client.isEstablished)
     }
 
-    /// Of the same name as the right one, but with another key.
+    /// An authority with the same name as the right one, but another key.
     @Test func refusesAnUnknownAuthority() throws {
         let other = try TestAuthority()
         let pair = try TLSPair(client: .client(other.trust)).shakeHands()
@@ -67,7 +67,7 @@ struct TLSTrustTests {
         let server = try Self.demanding()
         let pair = try TLSPair(client: client, server: server).shakeHands()
         #expect(pair.server.isEstablished)
-        // A resumed session would bring a certificate that nobody has looked at since.
+        // A resumed session would have a certificate that has not been checked since.
         #expect(pair.client.ticket == nil)
     }
 
@@ -99,7 +99,7 @@ struct TLSTrustTests {
         for host in ["localhost", "first.example", "a.second.example", "127.0.0.1"] {
             #expect(try TLSPair(server: server, host: host).shakeHands().client.isEstablished, "\(host)")
         }
-        // No certificate has that name: the first one is shown, and does not have it either.
+        // No certificate has that name: the first one is presented, and does not match either.
         let pair = try TLSPair(server: server, host: "third.example").shakeHands()
         #expect(pair.client.failure == .untrusted("hostname mismatch"))
     }
@@ -176,7 +176,7 @@ struct TLSTrustTests {
         let pair = try TLSPair(server: server)
         #expect(TLSPair.feed(pair.server, Self.hello12[...]).isEmpty)
         #expect(pair.server.failure == .failed("unsupported protocol"))
-        // With the default it is not the version that is wrong with it: it offers no cipher.
+        // With the default, its version is not the problem: it offers no cipher.
         let lenient = try TLSPair().server
         #expect(TLSPair.feed(lenient, Self.hello12[...]).isEmpty)
         #expect(lenient.failure == .failed("no shared cipher"))

@@ -1,13 +1,13 @@
 import Foundation
 import WSTransport
 
-/// A certificate authority made for one test run by the openssl command, and what it has signed.
+/// A certificate authority made for one test run by the openssl command, and its certificates.
 final class TestAuthority: Sendable {
     private let directory: URL
 
     struct CommandFailed: Error { let arguments: [String] }
 
-    /// The one that clients of the tests accept.
+    /// The authority that clients of the tests accept.
     static let shared: Result<TestAuthority, any Error> = Result {
         // Nothing releases a static value at the end.
         atexit { (try? TestAuthority.shared.get())?.remove() }

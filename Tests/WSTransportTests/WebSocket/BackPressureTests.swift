@@ -7,7 +7,7 @@ import Testing
 struct BackPressureTests {
     private static let bulk = [UInt8](repeating: 7, count: 60_000)
 
-    /// Reads frames until a PONG, and says how many messages came before it.
+    /// Reads frames until a PONG, and returns how many messages came before it.
     private static func messagesBeforePong(_ peer: WebSocketPeer, _ expected: [UInt8]) throws -> Int {
         var count = 0
         while let frame = try peer.readFrame() {
@@ -27,7 +27,7 @@ struct BackPressureTests {
         try harness.on { socket in for _ in 0..<100 { socket.send(.binary, Self.bulk) } }
         try peer.send(.ping, [1])
         try peer.send(.ping, [2])
-        // Both have been seen when the message behind them has.
+        // Both have been seen when the message after them has.
         try peer.send(.text, [65])
         try harness.reactor.wait { harness.reactor.counters.messagesReceived.current == 1 }
         let count = try Self.messagesBeforePong(peer, [2])
@@ -63,7 +63,7 @@ struct BackPressureTests {
         #expect(opcodes.count { $0 == .binary } == 50, "a CLOSE waits its turn")
     }
 
-    /// A flood of PINGs from a peer that reads nothing costs no more than what is on its way.
+    /// A flood of PINGs from a peer that reads nothing costs only the bytes on their way.
     @Test(arguments: [0, 125])
     func holdsLittleForAFloodOfPings(size: Int) throws {
         let harness = try WebSocketHarness { $0.maximumUnsent = 400_000 }
@@ -74,12 +74,12 @@ struct BackPressureTests {
         try peer.send(.text, [65])
         try harness.reactor.wait { harness.reactor.counters.messagesReceived.current == 1 }
         let most = try harness.on { $0.bufferedAmount }
-        // One read's answers, until the socket is found to take no more, and the newest.
+        // One read's answers, until the socket accepts no more, and the newest answer.
         #expect(most <= 64 * 1024 + 200)
         #expect(harness.reactor.counters.slowReaders.current == 0)
     }
 
-    /// Echoes of what comes in one read may be far more than was read, and are waited for one by one.
+    /// The echoes of one read may be far larger than its input, and are sent one by one.
     @Test func stopsInTheMiddleOfARead() throws {
         let harness = try WebSocketHarness { $0.maximumUnsent = 200_000 }
         let peer = try harness.open(sendBytes: 4096) { session in
@@ -98,7 +98,7 @@ struct BackPressureTests {
         #expect(harness.reactor.counters.messagesReceived.current == 300)
     }
 
-    /// Where the socket takes it all, there is no end of a backlog to go on at.
+    /// If the socket accepts everything, no backlog ends, so nothing else resumes reading.
     @Test func goesOnWhereEverythingIsTakenAtOnce() throws {
         let harness = try WebSocketHarness { $0.maximumUnsent = 20_000 }
         let peer = try harness.open(sendBytes: 4 << 20) { session in
@@ -143,7 +143,7 @@ struct BackPressureTests {
         #expect(try harness.on { $0.bufferedAmount } == 0)
     }
 
-    /// One KiB on the wire is a MiB to inflate, and other connections wait meanwhile.
+    /// One KiB on the wire inflates to a MiB, while other connections wait.
     @Test func inflatesInATurnWhatATurnIsFor() throws {
         let size = DeflatePool.inflatedPerTurn / 4
         let deflated = try #require(
@@ -151,7 +151,7 @@ struct BackPressureTests {
         var frame: [UInt8] = []
         FrameEncoder.appendFrame(.binary, deflated, isCompressed: true, maskingKey: FrameKeys.any, to: &frame)
         let pairs = (0..<10).map { _ in SocketPeer.pair() }
-        // Each has two messages there when the reactor looks first.
+        // Each has two waiting messages at the reactor's first read.
         for (peer, _) in pairs { try peer.send(frame + frame) }
         let (log, others) = (EventLog(), pairs.map(\.other))
         let reactor = try ReactorThread()

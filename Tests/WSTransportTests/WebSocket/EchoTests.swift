@@ -59,7 +59,7 @@ struct EchoTests {
     @Test func sendsTheMessagesOfATurnAtOnce() throws {
         let harness = try WebSocketHarness()
         let peer = try harness.open()
-        // What it was opened with is counted a moment after it was sent.
+        // The bytes of the opening are counted a moment after they were sent.
         try harness.reactor.turns(1)
         let before = harness.reactor.counters.sends.current
         try harness.on { socket in for number in 0..<100 { socket.send(.text, Array("\(number)".utf8)) } }
@@ -80,7 +80,7 @@ struct EchoTests {
         #expect(harness.reactor.counters.protocolErrors.current == 1)
     }
 
-    /// A flood of messages whose echoes are not read must not fill the memory: reading pauses, and goes on afterwards.
+    /// A flood of messages whose echoes are not read must not fill the memory: reading pauses, and resumes afterwards.
     @Test func pausesWhileThePeerDoesNotReadItsEchoes() throws {
         let harness = try WebSocketHarness { options in
             options.maximumUnsent = 1 << 20

@@ -38,7 +38,7 @@ struct KeepaliveTests {
         #expect(harness.reactor.counters.evicted.current == 1 && harness.reactor.counters.webSockets.current == 0)
     }
 
-    /// An answer to each PING, but never a PONG: even a part of a frame is life.
+    /// An answer to each PING, but never a PONG: even a part of a frame is a sign of life.
     @Test func takesAnyByteForLife() throws {
         let harness = try Self.harness()
         let peer = try harness.open()
@@ -64,11 +64,11 @@ struct KeepaliveTests {
             longest = max(longest, now.nanoseconds(since: last))
             last = now
         }
-        // On a machine that let this thread rest for so long, the peer was silent indeed.
+        // If the machine suspended this thread for so long, the peer really was silent.
         #expect(harness.reactor.counters.pingsSent.current == 0 || longest >= 2_000_000_000)
     }
 
-    /// As a body has its time, so has a message, however often something of it comes; and what came of it is given back.
+    /// Like a body, a message has a time limit, however often a part of it arrives; its parts are released afterwards.
     @Test(arguments: [nil, 100_000_000])
     func endsAMessageThatIsNotCompleteInTime(pingInterval: Int64?) throws {
         let harness = try WebSocketHarness { options in
@@ -78,7 +78,7 @@ struct KeepaliveTests {
         }
         let peer = try harness.open()
         let counters = harness.reactor.counters
-        // Complete ones have as much time as there is between them.
+        // Between complete messages there is no limit.
         for _ in 0..<2 { try peer.send(.text, [65]) }
         let long = WebSocketPeer.bytes(.text, [UInt8](repeating: 65, count: 1_000_000))
         try peer.socket.send(Array(long.prefix(50_000)))

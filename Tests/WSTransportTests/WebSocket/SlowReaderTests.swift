@@ -5,7 +5,7 @@ import Testing
 
 @Suite("RFC 6455 §7.4.1: peers that do not read")
 struct SlowReaderTests {
-    /// Each is another one, so that what is cut or left out is found.
+    /// Each is different, so that a cut or missing one is found.
     private static func message(_ number: Int, _ count: Int) -> [UInt8] {
         Array("\(number):".utf8) + [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: count)
     }
@@ -38,7 +38,7 @@ struct SlowReaderTests {
             try harness.on { socket in
                 for number in 0..<count { socket.send(.binary, Self.message(number, size)) }
             }
-            // A peer that has kept up is not blamed for what one turn brings, but for what follows.
+            // A peer that has kept up is not closed because of one turn's output, but because of later output.
             try harness.on { $0.send(.binary, Self.message(count, size)) }
         } else {
             var number = 0
@@ -93,7 +93,7 @@ struct SlowReaderTests {
         withExtendedLifetime(peer) {}
     }
 
-    /// Many sockets answer in the turn in which their peers are given up; each of them gets whole frames.
+    /// Many sockets answer in the turn in which their peers are closed; each of them gets whole frames.
     @Test func endsManyInOneTurn() async {
         await #expect(processExitsWith: .success) {
             let harness = try WebSocketHarness()

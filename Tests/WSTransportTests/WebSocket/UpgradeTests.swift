@@ -88,7 +88,7 @@ struct UpgradeTests {
         try harness.log.wait(for: "closed 1008  clean")
     }
 
-    /// The opener is told of the end, whenever that comes.
+    /// The opener is notified of the end, whenever that comes.
     @Test func tellsOfAnEndFromItsOpening() throws {
         let harness = try WebSocketHarness()
         let peer = try harness.connect { $0.socket.terminate() }

@@ -18,7 +18,7 @@ final class WebSocketPeer {
         }
     }
 
-    /// The server sent something that is no frame of a server.
+    /// The server sent bytes that are not a server's frame.
     struct Malformed: Error { let bytes: [UInt8] }
 
     let socket: SocketPeer
@@ -28,7 +28,7 @@ final class WebSocketPeer {
 
     init(_ socket: SocketPeer) { self.socket = socket }
 
-    /// Goes on after the answer to the handshake.
+    /// Continues after the answer to the handshake.
     init(after peer: HTTPPeer) {
         socket = peer.socket
         buffer = peer.buffer
@@ -80,7 +80,7 @@ enum FrameKeys {
     static let any = MaskingKey(0x12, 0x34, 0x56, 0x78)
 }
 
-/// WebSockets on a reactor of their own, over pairs of sockets.
+/// WebSockets on their own reactor, over pairs of sockets.
 struct WebSocketHarness {
     let reactor: ReactorThread
     let log: EventLog
@@ -101,7 +101,7 @@ struct WebSocketHarness {
         "GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
-    /// A connection that has asked for nothing yet.
+    /// A connection that has sent no request yet.
     func connect(
         sendBytes: Int32? = nil, _ configure: @escaping @Sendable (LoggingSession) -> Void = { _ in }
     ) throws -> HTTPPeer {
@@ -143,7 +143,7 @@ struct WebSocketHarness {
         return WebSocketPeer(after: peer)
     }
 
-    /// Does something with the newest session's socket.
+    /// Calls `body` with the newest session's socket.
     @discardableResult
     func on<Value: Sendable>(_ body: @escaping @Sendable (WebSocketConnection) -> Value) throws -> Value {
         let value = try reactor.run { _, stage in (stage.kept.last as? LoggingSession).map { body($0.socket) } }
@@ -152,7 +152,7 @@ struct WebSocketHarness {
     }
 }
 
-/// Echoes every message, or does what the test says, and logs the end.
+/// Echoes every message, or follows the test's orders, and logs the end.
 final class LoggingSession: WebSocketSession {
     let socket: WebSocketConnection
     private let log: EventLog
