@@ -1,9 +1,9 @@
-// The pages of administration. What they show and do, the broker allows this person; otherwise they say so.
+// The pages of administration. They show and do what the broker allows this user, and report refusals.
 import { age, ask, button, bytes, clean, element, fact, foreign, plot, refill } from "./page-kit.js";
 
 const second = 1000, remembered = 900, listed = 200;
 
-/** Does something now and each second while the page is in sight; ends with the page. */
+/** Calls a function now and each second while the page is visible; ends with the page. */
 function everySecond(place, work) {
   let isOver = false, timer;
   const again = async () => {
@@ -33,7 +33,7 @@ function table(columns, rows, more) {
       element("td", { className: columns[at][1] === "number" ? "number" : "" }, cell instanceof Node ? cell : foreign(cell ?? ""))))))));
 }
 
-// Clients, and those that are slow
+// Clients, and the slow ones
 
 function clientPage(place, console_, { order, where, title }) {
   let sort = order, user = "", trace;
@@ -65,7 +65,7 @@ function clientPage(place, console_, { order, where, title }) {
       element("h2", { textContent: "Its connection" }), eventTable(events));
     details.scrollIntoView({ block: "nearest" });
   };
-  // Each decision about its messages, as it is made.
+  // Each decision about its messages, live.
   const follow = (client, from) => {
     const number = Math.floor(Math.random() * 2 ** 32), lines = [], place = element("div", { textContent: "Nothing has happened yet." });
     from.replaceWith(place);
@@ -118,7 +118,7 @@ function slow(place, console_) {
   return { leave: () => (page.leave(), watch.leave()) };
 }
 
-// Overview: what is remembered goes with the page
+// Overview: its data is forgotten with the page
 
 const history = [];
 let before;

@@ -1,4 +1,4 @@
-// What all pages of the console use.
+// Functions that all pages of the console use.
 
 /** An element; strings among the children become text, never markup. */
 export function element(name, properties, ...children) {
@@ -9,17 +9,17 @@ export function element(name, properties, ...children) {
 
 export const $ = (id) => document.getElementById(id);
 
-/** Foreign text, with what cannot be seen written out. */
+/** Foreign text, with invisible characters written out. */
 export const clean = (text) =>
   text.replace(/(?![\n\t])[\p{Cc}\p{Cf}]/gu, (letter) => `\\u{${letter.codePointAt(0).toString(16)}}`);
 
-/** Foreign text that does not turn round what stands beside it. */
+/** Foreign text that does not change the direction of the text beside it. */
 export const foreign = (text) => element("bdi", { textContent: clean(String(text)) });
 
 /** A name and its value, for a list of them. */
 export const fact = ([name, value]) => element("div", {}, element("dt", { textContent: name }), element("dd", {}, foreign(value)));
 
-/** Shows something else in a place that nobody is at with the keyboard. */
+/** Replaces the content of a place, unless it has the keyboard's focus. */
 export const refill = (place, ...made) => place.matches(":focus-within") || place.replaceChildren(...made);
 
 export const button = (text, onclick, more) => element("button", { type: "button", textContent: text, onclick, ...more });
@@ -145,7 +145,7 @@ export function plot(canvas, values) {
   pen.fillText(String(least), 2, height - 2);
 }
 
-/** Asks in a dialog; the result is of the form that was sent, or undefined. */
+/** Asks in a dialog; the result is that of the submitted form, or undefined. */
 export function ask(title, fields, action = "OK") {
   const dialog = $("dialog");
   const form = element("form", { method: "dialog" }, element("h2", { id: "title", textContent: title }), ...fields,
@@ -154,7 +154,7 @@ export function ask(title, fields, action = "OK") {
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
-    // The end of a dialog before is told late, perhaps when this one is open.
+    // The end of an earlier dialog is reported late, perhaps when this one is open.
     dialog.onclose = () => dialog.open || resolve(dialog.returnValue === "yes" ? Object.fromEntries(new FormData(form)) : undefined);
   });
 }

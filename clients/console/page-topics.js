@@ -1,4 +1,4 @@
-// The page of topics: a tree that stays fast, what there is to know of one topic, and publishing.
+// The page of topics: a tree that stays fast, the details of one topic, and publishing.
 import { $, age, ask, base64, button, bytes, clean, difference, dump, element, fact, foreign, payload, plot, pretty } from "./page-kit.js";
 
 const rowHeight = 26, openAtFirst = 300, logged = 100, plotted = 300, shown = 2000;
@@ -49,7 +49,7 @@ export class Topics {
       this.#ticks++;
       for (const { node } of this.#rows) {
         if (!node) continue;
-        // Of a row that was not in sight a second ago nothing is known.
+        // A row that was not visible a second ago has no rate.
         node.rate = node.ticked === this.#ticks - 1 ? node.count - node.counted : 0;
         [node.ticked, node.counted] = [this.#ticks, node.count];
       }
@@ -80,7 +80,7 @@ export class Topics {
 
   take(message) {
     if (this.#isPaused) {
-      // The newest are enough: what is skipped was skipped by the person who looks.
+      // The newest are enough: a user could not read the skipped ones.
       if (this.#waiting.push(message) > 20000) this.#waiting.splice(0, 10000);
       return;
     }
@@ -116,7 +116,7 @@ export class Topics {
     return node;
   }
 
-  // Drawing: only the rows in sight exist.
+  // Drawing: only the visible rows exist.
 
   #due() {
     if (this.#isDue) return;
@@ -141,7 +141,7 @@ export class Topics {
     this.#flat = flat;
     this.#isStale = false;
     $("rows").style.height = `${flat.length * rowHeight}px`;
-    // A tree without anything in it is none.
+    // An empty tree is not a tree for assistive technology.
     $("tree").role = flat.length ? "tree" : "group";
   }
 
@@ -158,7 +158,7 @@ export class Topics {
       if (node) this.#fill(row, node, first + at, now);
     });
     if (this.#drawn === this.#selected) return;
-    // What changes by itself is shown five times a second; what the person does, at once.
+    // Messages are shown five times a second; the user's actions, at once.
     if (this.#drawn === undefined || performance.now() - this.#inspected > 200) this.#inspect();
     else setTimeout(() => this.#due(), 200);
   }
@@ -264,7 +264,7 @@ export class Topics {
     const actions = element("p", { className: "actions" },
       button("Edit", () => this.edit(), { disabled: isBytes }), button("Delete", () => this.#remove()), below,
       ...["curl", "brokerctl", "JS"].map((as) => button(`Copy ${as}`, (event) => this.#copy(as, event.target), { disabled: message.removed })));
-    // What is typed or chosen meanwhile stays.
+    // Input and choices made meanwhile stay.
     const focused = inspector.contains(document.activeElement) ? [...inspector.querySelectorAll("button")].indexOf(document.activeElement) : -1;
     const numbers = log.map(({ data }) => (typeof data === "number" ? data : typeof data === "string" && data.trim() ? Number(data) : NaN)).filter(Number.isFinite).reverse();
     const canvas = numbers.length > 1 && element("canvas", { role: "img", ariaLabel: `${numbers.length} numbers, the last ${numbers.at(-1)}` });
@@ -288,7 +288,7 @@ export class Topics {
     return element("pre", { textContent: clean(this.#view === "auto" && isJSON && !isBytes ? pretty(text) : text) });
   }
 
-  /** Changes a retained value, if it is still the one that was shown. */
+  /** Changes a retained value, if it is still the displayed one. */
   async edit() {
     const node = this.#selected, base = node?.message;
     if (!base || base.data instanceof Uint8Array) return;
@@ -318,7 +318,7 @@ export class Topics {
     else this.console.refused(answer);
   }
 
-  /** As an administrator, who is told how many there are first. */
+  /** Removes values as an administrator, after showing how many there are. */
   async #removeBelow(topic) {
     const filter = `${topic}/#`, remove = (dryRun) => this.console.admin("retained.delete", { filter, dryRun });
     try {
@@ -335,7 +335,7 @@ export class Topics {
     const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
     const { data } = message, isText = typeof data === "string", isBytes = data instanceof Uint8Array, retain = this.#selected.isRetained || undefined;
     const type = message.type ?? (isBytes ? "application/octet-stream" : isText ? undefined : "application/json");
-    // By a pipe: what others have published is neither an option nor the name of a file.
+    // Through a pipe, so that a published payload is neither an option nor a file's name.
     const source = isBytes ? `echo ${base64(data)} | base64 -d` : `printf %s ${quoted(payload(message))}`;
     const option = (name, value) => (value ? ` ${name} ${quoted(value)}` : "");
     const written = isText ? JSON.stringify(data) : isBytes ? `Uint8Array.from(atob("${base64(data)}"), (letter) => letter.charCodeAt())` : payload(message);
@@ -348,7 +348,7 @@ export class Topics {
       from.textContent = word;
       setTimeout(() => (from.textContent = `Copy ${as}`), 1500);
     };
-    // Pages that came by plain HTTP may not use the clipboard.
+    // Pages that were loaded over plain HTTP may not use the clipboard.
     if (navigator.clipboard) navigator.clipboard.writeText(text).then(() => done("Copied"), () => done("Not allowed"));
     else ask(`As ${as}`, [element("textarea", { rows: 4, readOnly: true, value: text, ariaLabel: as })], "Close");
   }

@@ -1,4 +1,4 @@
-// The console: what the person may do, it may do. It reads and publishes over /ws, and administers over /admin.
+// The console has the rights of its user. It reads and publishes over /ws, and administers over /admin.
 import { connect } from "./client.js";
 import { pages } from "./page-admin.js";
 import { Topics } from "./page-topics.js";
@@ -45,11 +45,11 @@ const console_ = {
     broker.publish(topic, data, { ...options, key: true }).then(done, ({ code, message }) => this.say(`${code}: ${message}`, true))
       .finally(() => count(-1));
   },
-  /** Asks the broker as an administrator. */
+  /** Sends the broker a request of an administrator. */
   admin: (verb, members) => admin(verb, members),
 };
 
-// What waits to be sent
+// Waiting messages
 
 let waiting = 0;
 function count(change) {
@@ -62,7 +62,7 @@ function state(text, isTrouble) {
   $("state").className = isTrouble ? "trouble" : "";
 }
 
-// The connection, as the person who has logged in
+// The connection, as the logged-in user
 
 let token = sessionStorage.getItem("token"), broker, subscription, filter = null;
 const topics = new Topics(console_);
@@ -82,7 +82,7 @@ function start() {
   subscribe($("subscribe").filter.value);
 }
 
-// The old filter goes on until the new one is accepted.
+// The old filter stays until the new one is accepted.
 function subscribe(next) {
   const old = subscription;
   const one = broker.subscribe(next, (message) => {
@@ -196,7 +196,7 @@ function show() {
     else link.removeAttribute("aria-current");
   }
   if (isTopics) return;
-  // An answer that comes after its page is gone changes nothing that is seen.
+  // An answer that arrives after its page has gone changes nothing visible.
   const place = element("div");
   $("other").replaceChildren(place);
   page = pages[name]?.(place, console_);

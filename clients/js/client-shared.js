@@ -1,7 +1,7 @@
-// One connection for all tabs of a site: the client's API over a shared worker. Where there is none, each tab has its own.
+// One connection for all tabs of a site: the client's API over a shared worker. Without shared workers, each tab has its own.
 import { connect as connectAlone } from "./client.js";
 
-/** Connects like `connect` of client.js; `url` is that of the broker, or absent for the one that this file came from. */
+/** Connects like `connect` of client.js, to the broker at `url`, or to the one that served this file. */
 export function connect(url, options) {
   if (typeof url !== "string" && !(url instanceof URL)) [url, options] = [new URL(".", import.meta.url), url];
   if (!globalThis.SharedWorker || !navigator.locks) return connectAlone(url, options);
@@ -9,7 +9,7 @@ export function connect(url, options) {
   return connectAlone(url, { ...options, WebSocket: PortSocket.bind(undefined, name) });
 }
 
-// What looks to the client like a WebSocket, and leads to the worker.
+// A port to the worker, with the interface of a WebSocket.
 function PortSocket(name) {
   const { port } = new SharedWorker(import.meta.url, { type: "module", name });
   const lock = `broker ${Math.random()}`;
@@ -28,14 +28,14 @@ function PortSocket(name) {
   };
 }
 
-// The worker: towards each tab it speaks as a broker does.
+// The worker, which acts as a broker for each tab.
 if (globalThis.SharedWorkerGlobalScope && globalThis instanceof SharedWorkerGlobalScope) {
   const [url, hasToken] = JSON.parse(self.name);
   const tabs = new Set();
   let token, isAsked, broker;
   const everyone = (object) => tabs.forEach((tab) => tab.say(object));
   const welcome = (tab) => tab.say({ op: "welcome", client: broker.client, epoch: broker.epoch, keepalive: 25 });
-  // The tabs are asked for their token; the first that comes is as good as any.
+  // All tabs are asked for their token; the first answer is used.
   const ask = () =>
     new Promise((resolve) => {
       isAsked = (found) => ((token = undefined), resolve(found));

@@ -1,4 +1,4 @@
-// The JavaScript client of Broker: for pages, workers, Node.js and Deno. docs/clients.md says how it is used.
+// The JavaScript client of Broker: for pages, workers, Node.js and Deno. docs/clients.md explains its use.
 
 export class BrokerError extends Error {
   name = "BrokerError";
@@ -8,7 +8,7 @@ export class BrokerError extends Error {
   }
 }
 
-/** Connects to the broker that this file came from, or to another. */
+/** Connects to the broker that served this file, or to another one. */
 export const connect = (url, options) =>
   typeof url === "string" || url?.href ? new Broker(url, options) : new Broker(new URL(".", import.meta.url), url);
 
@@ -49,20 +49,20 @@ class Broker extends EventTarget {
   #options;
   #url;
   #socket;
-  // One at a time: for the next try, for a sign of life, for the next question for one.
+  // One at a time: for the next attempt, for a sign of life, or for the next request for one.
   #timer;
   #ending = new AbortController();
   #tries = 0;
   #opened = Infinity;
   #isRefused = false;
   #id = 0;
-  // Where the connection is in the broker's order.
+  // The connection's position in the broker's order.
   #seq = 0;
-  // What has no answer yet, by id, in order.
+  // The commands without an answer, by id, in order.
   #asked = new Map();
   #length = 0;
   #subscriptions = new Set();
-  // Filters that were asked for, and are not live yet.
+  // Requested filters that are not live yet.
   #busy = new Set();
   #presences = new Set();
 
@@ -126,7 +126,7 @@ class Broker extends EventTarget {
     Object.assign(this, { client, epoch, status: "open" });
     this.#opened = Date.now();
     const waiting = [...this.#asked.values()];
-    // First, so that what is published now is received, too.
+    // First, so that messages published now are received, too.
     this.#subscribe();
     for (const entry of waiting) this.#tell(entry);
     for (const show of this.#presences) show();
@@ -176,7 +176,7 @@ class Broker extends EventTarget {
     this.close();
   }
 
-  // What the broker says
+  // Messages of the broker
 
   #take(object) {
     const { op, id, seq, filter, code, message } = object, entry = this.#asked.get(id);
@@ -198,14 +198,14 @@ class Broker extends EventTarget {
       this.#subscribe();
     } else if (op === "expiring") this.#authenticate().catch(report);
     else if (op === "restored") {
-      // Of client-shared.js: the connection that is shared was away.
+      // From client-shared.js: the shared connection was lost.
       for (const one of this.#subscriptions) if (one.options.fresh && one.state === "live") one.state = "idle";
       for (const show of this.#presences) show();
       this.#subscribe();
     } else if (!entry || (op === "ok" && entry.reply)) return;
     else if (op !== "error") this.#settle(id).resolve(decode(object));
     else if (entry.key && !entry.reply && later.includes(code) && mayRepeat(entry)) {
-      // Not taken, and safe to send again.
+      // Not accepted, and safe to send again.
       setTimeout(() => this.#asked.has(id) && this.status === "open" && this.#tell(entry), 1000);
     } else this.#settle(id).reject(new BrokerError(code, message));
   }
@@ -225,7 +225,7 @@ class Broker extends EventTarget {
     return new Promise((resolve, reject) => this.#put(command, { ...more, resolve, reject }));
   }
 
-  // The answer is taken at once, before what comes after it.
+  // The answer is handled at once, before the messages after it.
   #put(command, entry) {
     const id = ++this.#id, { queueBytes = 8 << 20 } = this.#options, { signal, keeps, reject } = entry;
     entry.text = JSON.stringify({ ...command, id });
@@ -244,7 +244,7 @@ class Broker extends EventTarget {
 
   // Publishing
 
-  /** Publishes; the promise is for the broker's answer. With `key` it is sent again after a loss, and taken once. */
+  /** Publishes, and promises the broker's answer. With `key` the message is sent again after a lost connection, and accepted once. */
   async publish(topic, data, { signal, ...options } = {}) {
     signal?.throwIfAborted();
     if (options.key === true) options.key = `${Math.random()} ${Math.random()}`;
@@ -262,7 +262,7 @@ class Broker extends EventTarget {
     return this.publish(replyTo, data, { correlation, ...options });
   }
 
-  /** A value that is there as long as this connection is, or comes back. */
+  /** Publishes a value that exists while this client is connected; it is restored after a reconnection. */
   presence(topic, data, options) {
     const publish = (data, options) => this.status === "open" && this.publish(topic, data, options).catch(report);
     const show = () => publish(data, { ephemeral: true, ...options });
@@ -275,7 +275,7 @@ class Broker extends EventTarget {
 
   // Subscribing
 
-  /** Calls back with each message; without a function it is an async iterable. */
+  /** Calls `callback` with each message; without a callback the result is an async iterable. */
   subscribe(filter, callback, options) {
     if (typeof callback !== "function") [callback, options] = [undefined, callback];
     const one = new Subscription(filter, callback, options);
@@ -293,7 +293,7 @@ class Broker extends EventTarget {
   /** A Map of the retained values, kept up to date; `changed` is called with it and with the message. */
   values(filter, changed, options) {
     const map = new Map();
-    // What is there after a snapshot, while it comes.
+    // The values of a snapshot, while it arrives.
     let next;
     const take = (message) => {
       const { topic, data, removed, retained, retain } = message;
@@ -313,8 +313,8 @@ class Broker extends EventTarget {
     return Object.assign(map, { ready: one.ready, close: () => one.close() });
   }
 
-  // Asks for what is not there yet, one kind after the other: those of one filter share a subscription, and those that go on
-  // go together, because what has come for one filter does not come again for another.
+  // Requests idle subscriptions, one kind after another: those of one filter share a subscription, and resuming ones are
+  // sent together, because a message that has arrived for one filter does not arrive again for another.
   #subscribe() {
     if (this.status !== "open" || this.#busy.size) return;
     const kind = ({ filter, resumes, isAlone, epoch, seq, options: { since, slow, echo, snapshot } }) =>
@@ -328,7 +328,7 @@ class Broker extends EventTarget {
         if (this.status !== "open") return;
         const isLater = later.includes(code);
         for (const one of all) {
-          // One of several was refused: each is tried alone.
+          // One of several was refused: each is requested alone.
           one.isAlone = true;
           if (!isLater && this.#busy.size === 1) one.close(new BrokerError(code, message));
         }
@@ -343,7 +343,7 @@ class Broker extends EventTarget {
   }
 }
 
-// It is idle, begun (the snapshot comes), live.
+// Its states: idle, begun (the snapshot arrives), live.
 class Subscription {
   state = "idle";
   seq = 0;
@@ -360,7 +360,7 @@ class Subscription {
 
   begun(seq, epoch) {
     this.state = "begun";
-    // Of another store, or one that went back, nothing is known.
+    // The position is useless for another store, or for one that was set back.
     if (this.epoch !== epoch || seq < this.seq) this.seq = 0;
     this.epoch = epoch;
     if (!this.resumes && this.options.since === undefined) this.seq = seq;
@@ -378,7 +378,7 @@ class Subscription {
 
   lost(seq) {
     if (this.state === "live") this.seq = Math.max(this.seq, seq);
-    // A history that had begun goes on where it was.
+    // An interrupted history resumes at its position.
     else if (this.state === "begun" && this.options.since !== undefined && this.seq) this.resumes = true;
     this.state = "idle";
   }

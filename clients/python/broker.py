@@ -10,7 +10,7 @@
 
     asyncio.run(main())
 
-docs/clients.md says more; the JavaScript client has the same verbs.
+See docs/clients.md; the JavaScript client has the same verbs.
 """
 
 import asyncio
@@ -70,7 +70,7 @@ Gap.__doc__ = "Messages after `since` and up to `seq` were not received and will
 def connect(url, *, token=None, queue=10_000, queue_bytes=16 << 20, onstatus=None, **options):
     """A client of the broker at `url`. It connects in the background, and again whenever the connection is lost.
 
-    `token` is a token, {"user": …, "password": …}, or a function or coroutine function that gets one. `onstatus` is called
+    `token` is a token, {"user": …, "password": …}, or a function or coroutine function that returns one. `onstatus` is called
     with "connecting", "open", "waiting" or "closed", and the reason. Other options are for `websockets.connect`.
     """
     return Client(url, token, queue, queue_bytes, onstatus, options)
@@ -101,7 +101,7 @@ def _matches(levels, topic):
 
 
 class _Request:
-    """What waits for an answer."""
+    """A command that waits for an answer."""
 
     def __init__(self, text, keeps, key, reply, then):
         self.text, self.keeps, self.key, self.reply, self.then = text, keeps, key, reply, then
@@ -109,14 +109,14 @@ class _Request:
         self.answer = None if then else asyncio.get_running_loop().create_future()
 
     def settle(self, value):
-        # At once, before what comes after the answer.
+        # At once, before the messages after the answer.
         if self.then:
             return self.then(value)
         if self.answer.done():
             return
         if isinstance(value, Exception):
             self.answer.set_exception(value)
-            # Nobody may be waiting for it any more.
+            # The caller may have stopped waiting for it.
             self.answer.exception()
         else:
             self.answer.set_result(value)
@@ -132,11 +132,11 @@ class Client:
         self._socket = None
         self._asked, self._id, self._seq = {}, 0, 0
         self._listeners, self._busy, self._presences = [], set(), []
-        # Why this end has ended the connection, if it has.
+        # Why this client has ended the connection, if it has.
         self._failure = None
         self._refused, self._retry = False, None
         self._outbox = asyncio.Queue()
-        # Asked of the event loop once, so that a call of `publish` needs no turn of its own.
+        # Looked up once, so that a call of `publish` stays cheap.
         self._loop = asyncio.get_running_loop()
         self._tasks = {self._loop.create_task(self._run())}
 
@@ -186,7 +186,7 @@ class Client:
             await asyncio.sleep(delay)
 
     async def _serve(self, socket):
-        """Until the connection ends; returns the code and the reason."""
+        """Runs until the connection ends; returns the code and the reason."""
         self._socket, self._failure = socket, None
         self._outbox = asyncio.Queue()
         writer = self._loop.create_task(self._write(socket, self._outbox))
@@ -218,7 +218,7 @@ class Client:
         try:
             if self._token is not None:
                 await self._authenticate(socket)
-        except Exception as error:  # whatever a function that gets tokens raises
+        except Exception as error:  # any error of the application's token function
             is_refused = getattr(error, "code", None) in ("unauthenticated", "forbidden")
             if socket is self._socket:
                 self._failure = (4401 if is_refused else 1006, str(error))
@@ -230,7 +230,7 @@ class Client:
             self._seq = 0
         self.name, self.epoch, self.status = welcome["client"], welcome["epoch"], "open"
         waiting = list(self._asked.values())
-        # First, so that what is published now is received, too.
+        # First, so that messages published now are received, too.
         self._subscribe()
         for request in waiting:
             self._tell(request)
@@ -268,7 +268,7 @@ class Client:
         self._say("closed", code, reason)
 
     async def close(self):
-        """Ends the connection; what has no answer yet fails with "closed"."""
+        """Ends the connection; commands without an answer fail with "closed"."""
         if self.status == "closed":
             return
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
@@ -277,7 +277,7 @@ class Client:
         self._end(1000, "closed by the application")
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    # What the broker says
+    # Messages of the broker
 
     def _take(self, members):
         op, number = members["op"], members.get("id")
@@ -318,7 +318,7 @@ class Client:
         elif op == "error":
             is_safe = request.key and not request.reply and time.time() - (request.sent or 0) < KEY_WINDOW
             if is_safe and members["code"] in LATER:
-                # Not taken, and safe to send again.
+                # Not accepted, and safe to send again.
                 self._loop.call_later(1, self._again, number)
             else:
                 self._settle(number, BrokerError(members["code"], members["message"]))
@@ -370,8 +370,8 @@ class Client:
         """Publishes; an awaitable for {"seq": …, "stored": …}. Waits while there is no connection.
 
         Options are those of the protocol: retain, ttl, ack, type, ifSeq, key, headers, replyTo, correlation, ephemeral,
-        grace, farewell. With `key` (True: a random one) it is sent again after a loss, and taken once; without one it
-        fails with "unknown" if the connection is lost before the answer.
+        grace, farewell. With `key` (True for a random one) the message is sent again after a lost connection, and accepted once;
+        without a key it fails with "unknown" if the connection is lost before the answer.
         """
         if options.get("key") is True:
             options["key"] = secrets.token_urlsafe(16)
@@ -393,7 +393,7 @@ class Client:
         return self.publish(message.replyTo, data, **options)
 
     def presence(self, topic, data, **options):
-        """A value that is there as long as this connection is, or comes back."""
+        """Publishes a value that exists while this client is connected; it is restored after a reconnection."""
         presence = Presence(self, topic, data, options)
         self._presences.append(presence)
         presence._show()
@@ -402,10 +402,10 @@ class Client:
     # Subscribing
 
     def subscribe(self, filter_, callback=None, *, ongap=None, onerror=None, queue=1000, **options):
-        """Calls back with each message; without a function the result is an async iterable.
+        """Calls `callback` with each message; without a callback the result is an async iterable.
 
-        Options are those of the protocol: since, snapshot, echo, slow. Of an iterable that is read too slowly the oldest
-        messages go when more than `queue` wait, and `ongap` is called.
+        Options are those of the protocol: since, snapshot, echo, slow. If an iterable is read too slowly, the oldest
+        messages beyond `queue` are dropped, and `ongap` is called.
         """
         listener = Subscription(self, filter_, callback, ongap, onerror, queue, options)
         if self.status == "closed":
@@ -420,7 +420,7 @@ class Client:
         return Values(self, filter_, changed, options)
 
     def _subscribe(self):
-        """Asks for what is not there yet. Listeners of one filter share a subscription: they wait for each other's snapshot."""
+        """Requests idle subscriptions. Listeners of one filter share a subscription: they wait for each other's snapshot."""
         if self.status != "open":
             return
         taken = {}
@@ -428,7 +428,7 @@ class Client:
             if one._state != "idle" or one.filter in self._busy:
                 continue
             first = taken.setdefault(one.filter, [one])
-            # Those that go on go together, from the earliest position.
+            # Resuming ones are sent together, from the earliest position.
             if first[0] is not one and one._resumes and first[0]._resumes and first[0]._epoch == one._epoch:
                 first.append(one)
         groups = {}
@@ -454,7 +454,7 @@ class Client:
             return
         self._busy.difference_update(filters)
         for one in those:
-            # Of several filters one was refused: each is asked for by itself.
+            # One of several filters was refused: each is requested alone.
             one._alone, one._state = True, "idle"
             if answer.code not in LATER and len(filters) == 1:
                 one._end(answer)
@@ -469,13 +469,13 @@ class Client:
 
 
 class Subscription:
-    """Messages of one filter, for a callback or as an async iterable; `await ready` for the end of what it begins with."""
+    """Messages of one filter, for a callback or as an async iterable; `await ready` until its first values have arrived."""
 
     def __init__(self, client, filter_, callback, ongap, onerror, queue, options, fresh=False):
         self.filter, self.error = filter_, None
         self._client, self._callback, self._ongap, self._onerror, self._options = client, callback, ongap, onerror, options
         self._levels, self._fresh = filter_.split("/"), fresh
-        # idle, asked, begun (the snapshot comes), live
+        # idle, asked, begun (the snapshot arrives), live
         self._state, self._seq, self._epoch, self._resumes, self._alone = "idle", 0, 0, False, False
         self._floor, self._seen = 0, {}
         self._maximum, self._waiting, self._dropped = queue, collections.deque(), None
@@ -507,7 +507,7 @@ class Subscription:
         finally:
             self.close()
 
-    # Its life
+    # Its states
 
     def _ask(self, epoch):
         self._state = "asked"
@@ -518,13 +518,13 @@ class Subscription:
         self._began()
 
     def _began(self):
-        """For those that begin again each time."""
+        """For subclasses that start over each time."""
 
     def _begun(self, seq):
         if self._state == "asked":
             self._state = "begun"
         if seq < self._seq:
-            # Of a store that went back nothing is known.
+            # The position is useless for a store that was set back.
             self._seq = self._floor = 0
         if not self._resumes and "since" not in self._options:
             self._seq = seq
@@ -541,7 +541,7 @@ class Subscription:
         if self._state == "live":
             self._seq = max(self._seq, seq)
         elif self._state == "begun" and "since" in self._options and self._seq:
-            # A history that had begun goes on where it was.
+            # An interrupted history resumes at its position.
             self._resumes = True
         self._state, self._epoch = "idle", epoch
 
@@ -599,7 +599,7 @@ class Subscription:
 
 
 class Values(dict):
-    """The retained values of a filter, by topic; `await ready` for those that were there. Made by `Client.values`."""
+    """The retained values of a filter, by topic; `await ready` until the present ones have arrived. Made by `Client.values`."""
 
     def __init__(self, client, filter_, changed, options):
         super().__init__()
@@ -663,10 +663,10 @@ class Presence:
 
 
 def _call(function, *arguments):
-    """What a callback raises must not stop the others."""
+    """Calls a callback, whose errors must not stop the others."""
     if function is None:
         return
     try:
         function(*arguments)
-    except Exception:  # the application's own fault, told in its log
+    except Exception:  # an error of the application, reported in its log
         log.exception("in a callback of the broker's client")
