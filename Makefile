@@ -1,4 +1,4 @@
-# Every word a contributor needs. `make help` lists them.
+# All targets for contributors. `make help` lists them.
 # `make run` and `make test` work on a bare Debian 12 machine with a Swift 6.3 toolchain: they install what is missing.
 
 SWIFT ?= swift
@@ -9,7 +9,7 @@ JOBS ?= 2
 ARGS ?=
 # Seconds each fuzz target runs.
 SECONDS ?= 30
-# How often `make crash` kills a broker, and as often again with unsynced writes lost.
+# How often `make crash` kills a broker, and then as often with unsynced writes lost.
 CYCLES ?= 1000
 # How many schedules of faults `make chaos` runs.
 RUNS ?= 20
@@ -45,7 +45,7 @@ build: ## Build brokerd and brokerctl, optimised, with the Swift runtime in them
 	$(SWIFT) build -c release --static-swift-stdlib -j $(JOBS) --product brokerd
 	$(SWIFT) build -c release --static-swift-stdlib -j $(JOBS) --product brokerctl
 
-install: ## Install what `make build` has built: programs, manual page, completions, systemd unit, and a configuration where there is none
+install: ## Install the results of `make build`: programs, manual page, completions, systemd unit, and a configuration unless there is one
 	@test -x $(RELEASE)/brokerd -a -x $(RELEASE)/brokerctl || { echo "run \`make build\` first"; exit 1; }
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)/etc/broker
 	install $(RELEASE)/brokerd $(RELEASE)/brokerctl $(DESTDIR)$(PREFIX)/bin/
@@ -60,10 +60,10 @@ install: ## Install what `make build` has built: programs, manual page, completi
 	install -m 0644 deploy/broker.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/broker.conf
 	test -e $(DESTDIR)/etc/broker/broker.yaml || install -m 0644 deploy/broker.yaml $(DESTDIR)/etc/broker/broker.yaml
 
-deb: ## Pack what `make build` has built as a Debian package, in .build/deb
+deb: ## Pack the results of `make build` as a Debian package, in .build/deb
 	tools/deb.sh
 
-libraries: ## Build and test the libraries as those who depend on them do: optimised, from another package
+libraries: ## Build and test the libraries as their users do: optimised, from another package
 	$(SWIFT) build -c release --build-tests -j $(JOBS) $(EXAMPLES)
 	$(SWIFT) test -c release --skip-build $(EXAMPLES)
 
@@ -78,13 +78,13 @@ examples: ## Build the example programs, which the tests of the real processes u
 test-process: ## Run the tests of the real processes (after `make build examples`)
 	$(PYTHON) -m pytest Tests/Process $(PYTEST)
 
-test-conformance: ## Play the cases of RFC 6455 and RFC 7692, both roles (after `make build examples`)
+test-conformance: ## Run the cases of RFC 6455 and RFC 7692 in both roles (after `make build examples`)
 	$(PYTHON) -m pytest Tests/Conformance $(PYTEST)
 
-conformance: test-dependencies build examples ## Run the Autobahn test suite, which you bring: WSTEST=/path/to/wstest
+conformance: test-dependencies build examples ## Run your copy of the Autobahn test suite: WSTEST=/path/to/wstest
 	$(PYTHON) Tests/Conformance/autobahn.py --wstest "$(WSTEST)"
 
-bench-counted: ## Count instructions and allocations, and hold them against Benchmarks/thresholds.tsv
+bench-counted: ## Count instructions and allocations, and compare them with Benchmarks/thresholds.tsv
 	$(SWIFT) build -c release -j $(JOBS) $(BENCHMARKS) --product counted
 	$(PYTHON) Benchmarks/counted.py
 
@@ -118,7 +118,7 @@ web: ## Make the Swift tables of the files that the broker serves to browsers
 docs: dependencies ## Make the documentation of the libraries, in .build/docs, and compare their public declarations with docs/api
 	SWIFT="$(SWIFT)" JOBS=$(JOBS) tools/docs.sh
 
-api: dependencies ## Write docs/api again, from the public declarations of the libraries
+api: dependencies ## Rewrite docs/api from the public declarations of the libraries
 	SWIFT="$(SWIFT)" JOBS=$(JOBS) tools/docs.sh --update
 
 fuzz: dependencies ## Run each fuzz target for SECONDS (30)
@@ -132,18 +132,18 @@ crash: test-dependencies build ## Kill a broker CYCLES times (1000), and cut its
 	$(PYTHON) Tests/Process/crash_rig.py --cycles $(CYCLES)
 	$(PYTHON) Tests/Process/crash_rig.py --cycles $(CYCLES) --power
 
-chaos: test-dependencies build ## Have Redis and three brokers fail in RUNS (20) seeded ways; nothing acknowledged may be lost
+chaos: test-dependencies build ## Make Redis and three brokers fail in RUNS (20) seeded ways; nothing acknowledged may be lost
 	$(SWIFT) build --build-tests -j $(JOBS)
 	BROKER_CHAOS=$(RUNS) $(SWIFT) test --skip-build --filter BrokerTests.FailoverTests
 	$(PYTHON) Tests/Process/chaos_rig.py --runs $(RUNS)
 
-floods: test-dependencies build ## Flood a broker, kind by kind, beside a client that must not notice; prints what each cost
+floods: test-dependencies build ## Flood a broker in several ways next to a client that must not notice, and print the cost of each
 	$(PYTHON) Tests/Process/floods.py
 
 clean: ## Remove everything that was built
 	rm -rf .build
 
-help: ## Show these words
+help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1	/' | awk -F '\t' '{ printf "  make %-17s %s\n", $$1, $$2 }'
 
 dependencies:

@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""Measures what an order of several brokers costs: publications and deliveries a second, latency, the engine's processor time.
+"""Measures the cost of the order of several brokers: publications and deliveries a second, latency, the engine's processor time.
 
     Benchmarks/cluster.py [--messages N] [--samples N]
 
 A primary of Redis with two replicas and three sentinels, and three brokers, all on this machine. Latency is from before the `send`
 of a publication at one broker to the delivery at another, one at a time, and the same at a broker by itself. Then publishers at all
 three brokers publish in bursts, and each broker has a subscriber of all of it. The engine's processor time is that of its processes,
-by /proc, for each message; how many messages an append has had is in the brokers' figures.
-Only sound where nothing else wants the processors; the processor time is, all the same.
+from /proc, for each message; the number of messages of an append comes from the brokers' figures.
+The latencies are valid only on an idle machine; the processor time is valid on a busy one, too.
 """
 import argparse
 import json
@@ -32,13 +32,13 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def seconds_of(process):
-    """The processor time that a process has taken."""
+    """The processor time that a process has used."""
     fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def latencies(publishing, following, samples):
-    """Milliseconds of each message from one broker to another, one after the other, in order of size."""
+    """Milliseconds of each message from one broker to another, one after another, sorted."""
     publisher, follower = publishing.session(), following.session()
     follower.subscribe("latency")
     found = []
@@ -70,7 +70,7 @@ def figures(brokers):
 
 
 def throughput(engine, brokers, burst, messages):
-    """What a load costs in which each publication is a burst of so many messages."""
+    """The cost of a load in which each publication is a burst of this many messages."""
     followers = [
         subprocess.Popen([os.environ["BROKERCTL"], "bench", "sub", "bench", "--url", broker.url(), "--subscribers", "1",
                           "--seconds", "600", "--json"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

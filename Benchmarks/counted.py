@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Counts what the broker's operations cost, and holds the counts against Benchmarks/thresholds.tsv.
+"""Counts the cost of the broker's operations, and compares the counts with Benchmarks/thresholds.tsv.
 
     Benchmarks/counted.py [PREFIX]            count, compare, exit 1 above a threshold
     Benchmarks/counted.py --update [PREFIX]   count and rewrite the thresholds
@@ -18,7 +18,7 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 PROGRAM = HERE.parent / ".build/benchmarks/release/counted"
 THRESHOLDS = HERE / "thresholds.tsv"
-# How far above its threshold a figure may be: a part of it, and so many in any case.
+# How far above its threshold a figure may be: a fraction of it, and this many in any case.
 TOLERANCE, SLACK = 0.03, 2.0
 # How far below it must be for the threshold to be worth lowering.
 IMPROVEMENT = 0.05
@@ -67,9 +67,9 @@ def read_dump(path):
             if line.startswith("fn="):
                 entry = entries.setdefault(names[number], {}) if ALLOCATORS.match(names[number]) else None
         elif line.startswith("totals: "):
-            # Not `summary:`, from which callgrind may have taken what was spent before the figure, too.
+            # Not `summary:`, from which callgrind may have subtracted the cost before the figure, too.
             total = int(line.split()[1])
-        # What follows it is the cost of the call, not of the caller's instructions.
+        # The line after it is the cost of the call, not of the caller's instructions.
         is_call = line.startswith("calls=")
     if figure is None:
         return {}
@@ -102,14 +102,14 @@ def shown(value):
 
 
 def highest(column, limit):
-    """What a figure may be at most."""
+    """The maximum of a figure."""
     # A socket that was full once makes a backlog, so a busy machine adds a few allocations to a thousand.
     slack = SLACK if column == "instructions" else 16 if column == "bytes" else 0.25
     return limit * (1 + TOLERANCE) + slack
 
 
 def count_again(figures, thresholds):
-    """Counts again what is above its threshold, and keeps the lower: a kernel that was busy may have cut one turn in two."""
+    """Counts figures above their thresholds again, and keeps the lower count: a busy kernel may have split one turn in two."""
     for name, values in figures.items():
         limits = thresholds.get(name, {})
         if any(column in limits and value > highest(column, limits[column]) for column, value in values.items()):
@@ -118,7 +118,7 @@ def count_again(figures, thresholds):
 
 
 def compare(figures, thresholds):
-    """Prints every figure; returns what is wrong, and what has become better."""
+    """Prints every figure; returns those that are too high, and those that have improved."""
     worse, better = [], []
     print(f"{'figure':44}{'instructions':>14}{'threshold':>12}{'allocations':>13}{'threshold':>12}{'bytes':>9}{'threshold':>11}")
     for name in sorted(figures):

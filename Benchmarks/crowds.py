@@ -1,14 +1,14 @@
 #!/usr/bin/python3
-"""Measures what many clients at once cost a broker, which the comparison of Benchmarks/peers.py leaves out.
+"""Measures the cost of many simultaneous clients, which the comparison of Benchmarks/peers.py leaves out.
 
     Benchmarks/crowds.py [--rounds N] [--only NAME,…]
 
 connections  19,000 subscribers of one process: memory, and a broadcast to all of them, checked by content, order and number
-storm        15,000 clients connect at once, each to a topic of its own with a retained value, while others get live messages
-dead         10,000 clients are stopped, so that nothing of theirs comes any more, and have to be evicted
-compressed   a broadcast of 1 KiB to 1,000, compressed once for all, beside the same one as it is
-tls          4,000 clients over TLS beside as many without, in turn: memory, the opening, a broadcast
-rules        100 rules, of which a reload takes one away from 10,000 sessions: until all have been told, beside another client
+storm        15,000 clients connect at once, each to its own topic with a retained value, while others get live messages
+dead         10,000 clients are stopped, so that they send nothing more, and must be evicted
+compressed   a broadcast of 1 KiB to 1,000, compressed once for all, and the same one uncompressed
+tls          4,000 clients over TLS and as many without, in turn: memory, the opening, a broadcast
+rules        100 rules, of which a reload removes one from 10,000 sessions: the time until all are notified, and the wait of another client
 """
 import argparse
 import base64
@@ -51,7 +51,7 @@ class Process:
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e6
 
     def settle(self):
-        """Waits until it uses no CPU time any more."""
+        """Waits until it uses no more CPU time."""
         before = -1
         while self.processor() != before:
             before = self.processor()
@@ -67,7 +67,7 @@ class Process:
 
 
 class Broker(Process):
-    """A brokerd with its default configuration but for what is given."""
+    """A brokerd with its default configuration, except for the given settings."""
 
     def __init__(self, configuration="", tls=None):
         self.folder = tempfile.TemporaryDirectory()
@@ -99,7 +99,7 @@ class Broker(Process):
 
 
 def result(process, timeout=300):
-    """What a load has found: {name: number}; the end where it found that something is missing."""
+    """The results of a load: {name: number}; exits if the load found that something is missing."""
     text, _ = process.communicate(timeout=timeout)
     if process.returncode != 0:
         raise SystemExit(f"crowds: {text}")
@@ -172,7 +172,7 @@ def dead(rounds):
 
 
 def bare_dead(rounds):
-    """What the kernel asks for the same: no limits, no timers, no broker."""
+    """The kernel's cost for the same: no limits, no timers, no broker."""
     cost = []
     with tempfile.TemporaryDirectory() as folder:
         program = pathlib.Path(folder, "send_only")
@@ -212,7 +212,7 @@ def compressed(rounds):
 
 
 class Certificate:
-    """One for `localhost` that has signed itself."""
+    """A self-signed certificate for `localhost`."""
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory()
@@ -232,7 +232,7 @@ def tls(rounds):
         for _ in range(rounds):
             for found, arguments in ((plain, {}), (secure, {"ca": certificate.file})):
                 for burst, messages in ((1, 50), (50, 500)):
-                    # A separate broker: memory that one crowd has left must not be reused for the next.
+                    # A separate broker, so that the next crowd does not reuse the memory of the last one.
                     with Broker("reactors: { count: 1 }\n", tls=certificate if arguments else None) as broker:
                         one = broker.measure(subscribers=4000, publishers=1, burst=burst, messages=messages, warmup=2 * burst,
                                              **arguments)

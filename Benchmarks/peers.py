@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""Measures what a delivery costs, side by side: bare C, this broker, uWebSockets, NATS, Mosquitto.
+"""Measures the cost of a delivery, side by side: bare C, this broker, uWebSockets, NATS, Mosquitto.
 
     Benchmarks/peers.py [--rounds N] [--quick | --pairs] [--only NAME,…]
 
-Each server runs alone on its own port; in every round each of them gets the same load in turn, so that what else the machine
-does falls on all of them. The figure is the CPU time of the whole server process (all threads, user and kernel) for each delivered
-message, as /proc says; of the rounds the median and the quartiles are shown, and the ratio of the medians to that of the C program.
+Each server runs alone on its own port; in every round each of them gets the same load in turn, so that other
+load of the machine affects all of them. The figure is the CPU time of the whole server process (all threads, user and kernel) for each delivered
+message, from /proc; the median and the quartiles of the rounds are shown, and the ratio of the medians to that of the C program.
 Every subscriber checks content, order and number of what it gets. `C` has a `send` for each subscriber, `C, io_uring` one call for
-many, as the broker. Servers that are not installed are left out, and said so. `broker` has one reactor, and io_uring where
+many, like the broker. Servers that are not installed are reported and left out. `broker` has one reactor, and io_uring if
 the machine has it; `broker-epoll` is the same with a `send` for each connection, `broker-2` has two reactors.
 """
 import argparse
@@ -80,7 +80,7 @@ def nats_tcp(port):
 
 def mosquitto(port):
     pathlib.Path("mosquitto.conf").write_text(
-        # It does not start with a listener for WebSockets alone.
+        # It does not start with a WebSocket listener only.
         f"listener {free_port()} 127.0.0.1\nlistener {port} 127.0.0.1\nsocket_domain ipv4\nprotocol websockets\n"
         "allow_anonymous true\nset_tcp_nodelay true\n")
     return ["mosquitto", "-c", "mosquitto.conf"]
@@ -93,7 +93,7 @@ def free_port():
 
 
 def socketify_python():
-    """A Python that has socketify; `None`: there is none."""
+    """A Python that has socketify; `None` if there is none."""
     for python in (os.environ.get("SOCKETIFY_PYTHON"), "python3"):
         if python and subprocess.run([python, "-c", "import socketify"], capture_output=True).returncode == 0:
             return python
@@ -144,7 +144,7 @@ def servers(folder, only):
 
 
 def run(server, dialect, **options):
-    """One run: {name: number}; `None` where the server did not deliver everything."""
+    """One run: {name: number}; `None` if the server did not deliver everything."""
     arguments = [f"{name}={value}" for name, value in options.items()]
     answer = subprocess.run(
         [str(LOAD), f"dialect={dialect}", f"port={server.port}", f"process={server.process.pid}", *arguments],
@@ -162,7 +162,7 @@ def quartiles(values):
     return first, median, third
 
 
-# What one publisher sends to one subscriber, and what a hundred send to one each.
+# The loads of one publisher with one subscriber, and of a hundred with one each.
 PAIRS = [
     ("Pipelined, 1 → 1: one publisher, one subscriber, 50 messages of 64 B a turn",
      {"subscribers": 1, "publishers": 1, "burst": 50, "messages": 100_000, "warmup": 500}),
@@ -172,7 +172,7 @@ PAIRS = [
 
 
 def pairs(rounds, folder, all_servers):
-    """The cost of a publication, beside NATS over WebSocket and TCP."""
+    """The cost of a publication, compared with NATS over WebSocket and TCP."""
     by_name = {server.name: server for server in all_servers}
     compared = [(by_name[name], dialect, label) for name, dialect, label in (
         ("NATS", "nats", "NATS, WebSocket"), ("broker", "topic", "broker, topic socket"),
@@ -205,7 +205,7 @@ def pairs(rounds, folder, all_servers):
 
 
 def table(title, rounds, all_servers, options, is_first):
-    """Runs the rounds of one load and prints them as a table; memory only grows, so the first one alone shows it."""
+    """Runs the rounds of one load and prints them as a table; memory only grows, so only the first round shows it."""
     print(f"\n### {title}\n")
     print("| | CPU a delivery, µs: median (quartiles) | × C | p50 ms | p99 ms |" + (" memory a connection |" if is_first else ""))
     print("|---|---|---|---|---|" + ("---|" if is_first else ""))
@@ -228,7 +228,7 @@ def table(title, rounds, all_servers, options, is_first):
 
 
 def others(rounds, all_servers):
-    """The goals that are not of fan-out: fan-in, start. stored.py has those of the disk."""
+    """The goals besides fan-out: fan-in and start. stored.py has those of the disk."""
     by_name = {server.name: server for server in all_servers}
     broker = by_name.get("broker")
     if not broker:
@@ -264,7 +264,7 @@ def others(rounds, all_servers):
 
 
 def receiving(rounds, folder):
-    """What io_uring would save where bytes come in, by a C program that sends each message back."""
+    """The saving of io_uring for incoming bytes, by a C program that echoes each message."""
     program = compiled("echo_only", folder)
     if not has_ring(program):
         return print("peers: no io_uring, so echo_only is left out", file=sys.stderr)

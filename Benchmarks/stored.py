@@ -3,11 +3,11 @@
 
     Benchmarks/stored.py [--rounds N]
 
-All publish a retained value and wait for `"stored":true`; when all have it, all publish the next. In every round come, in turn: the bare disk (a `pwrite` of a page and `fdatasync`,
-and what a commit of LMDB's does, which flushes twice), one publisher, 100 publishers, and 100 whose messages are only routed: what that takes is the processors' part. A second broker does
+All publish a retained value and wait for `"stored":true`; when all have it, all publish the next. Every round has, in turn: the bare disk (a `pwrite` of a page and `fdatasync`,
+and the writes of a commit of LMDB, which flushes twice), one publisher, 100 publishers, and 100 whose messages are only routed: that time is the processors' part. A second broker does
 the same on a disk that is made slow (Peers/slow_disk.c delays its `fdatasync`), where the processors' part is small.
 Latencies are of the load generator, from before the publications' `send` to the answer. They are shown in times of what one publisher waits for: the median, and the p99, since the sync of a disk
-that others use too has a tail of its own. Only sound where nothing else wants the processors or the disk.
+that others use too has a tail of its own. Valid only on an idle machine with an idle disk.
 """
 import argparse
 import os
@@ -22,12 +22,12 @@ import peers
 
 PAGE = 4096
 SYNCS = 500
-# What `fdatasync` takes longer on the slow disk, in microseconds.
+# The additional time of `fdatasync` on the slow disk, in microseconds.
 DELAY = 5000
 
 
 def disk(folder):
-    """Milliseconds of each of many syncs in `folder`: of one page, and of what a commit writes and flushes."""
+    """Milliseconds of each of many syncs in `folder`: of one page, and of the writes and flushes of a commit."""
     path = pathlib.Path(folder, "disk")
     path.write_bytes(bytes(16 * PAGE))
     file, meta = os.open(path, os.O_RDWR), os.open(path, os.O_RDWR | os.O_DSYNC)
@@ -58,7 +58,7 @@ def load(server, dialect, publishers, messages):
 
 
 class Rows:
-    """What the rounds found: {row: {column: [a value of each round]}}."""
+    """The results of the rounds: {row: {column: [a value of each round]}}."""
 
     def __init__(self):
         self.found = {}

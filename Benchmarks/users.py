@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""Measures what a large file of users and tokens costs a broker: how long it takes to load, and the memory of an entry.
+"""Measures the cost of a large file of users and tokens: the time to load it, and the memory of an entry.
 
     Benchmarks/users.py [--users 10000] [--tokens 100000] [--rounds 5]
 
-The broker is started without the file and with it. How long a load takes is the CPU time that the start takes more; the memory is
-that of the process when it listens. Then the file is changed while the broker runs, and it is seen how long it is until that holds.
+The broker is started without the file and with it. The time of a load is the additional CPU time of the start; the memory is
+that of the process when it listens. Then the file is changed while the broker runs, to measure when the change takes effect.
 """
 import argparse
 import base64

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Lists the public declarations of the libraries, and compares them with docs/api.
 
-    tools/api.py FOLDER            compare; exit 1 where they differ
+    tools/api.py FOLDER            compare; exit 1 if they differ
     tools/api.py FOLDER --update   write docs/api
 
 FOLDER has the symbol graphs that tools/docs.sh makes.
@@ -26,7 +26,7 @@ def declarations(folder, library):
                 protocol = names.get(relation["target"]) or relation.get("targetFallback", relation["target"])
                 lines.add(f"{names[relation['source']]}\t: {protocol}")
         for symbol in content["symbols"]:
-            # What the standard library's protocols add to every type that has them is not the libraries'.
+            # Members from the standard library's protocols do not belong to the libraries.
             if symbol["accessLevel"] not in ("public", "open") or "::SYNTHESIZED::" in symbol["identifier"]["precise"]:
                 continue
             text = "".join(fragment["spelling"] for fragment in symbol.get("declarationFragments", ()))

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Packs what `make build` has built as a Debian package, in .build/deb.
+# Packs the results of `make build` as a Debian package, in .build/deb.
 #
-# DEBFULLNAME and DEBEMAIL say whose package it is.
+# DEBFULLNAME and DEBEMAIL name the package's maintainer.
 set -euo pipefail
 source=$(cd "$(dirname "$0")/.." && pwd)
 place=$source/.build/deb

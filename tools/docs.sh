@@ -2,7 +2,7 @@
 # Makes the documentation of the libraries, as pages in .build/docs, and compares their public declarations with docs/api.
 #
 #   tools/docs.sh              compare
-#   tools/docs.sh --update     write docs/api again
+#   tools/docs.sh --update     rewrite docs/api
 #
 # Undocumented symbols and broken links are errors.
 set -euo pipefail
@@ -18,7 +18,7 @@ options=(-package-name broker -swift-version 6 -strict-memory-safety -enable-exp
     -enable-upcoming-feature ExistentialAny -enable-upcoming-feature InternalImportsByDefault
     -enable-upcoming-feature MemberImportVisibility)
 
-# Symbols LIBRARY OPTION…: its public declarations, and its module for those that import it.
+# Symbols LIBRARY OPTION…: its public declarations, and its module for its users.
 symbols() {
     local library=$1 sources=()
     shift

@@ -3,7 +3,7 @@
 #
 #   tools/fuzz.sh [SECONDS] [TARGET...]     TARGET as in FuzzFrames; none means all
 #
-# A target is compiled together with the folders its first line names, WSTransport/Protocol when it names none:
+# A target is compiled together with the folders its first line names, or WSTransport/Protocol if it names none:
 #   // fuzz: Sources/Broker/Topics
 # Its second line names modules that it imports, which are built first:
 #   // modules: WSTransport Cryptography

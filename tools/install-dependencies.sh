@@ -1,11 +1,11 @@
 #!/bin/bash
-# Installs the Debian packages that are missing, and nothing when none is.
+# Installs the missing Debian packages.
 #
 #   tools/install-dependencies.sh build         what `swift build` needs
 #   tools/install-dependencies.sh build test    and what the tests need
 #   tools/install-dependencies.sh bench         the servers that `make bench` compares with
 #
-# Needs root or sudo only when something is missing.
+# Needs root or sudo only if a package is missing.
 set -euo pipefail
 
 # Headers and tools to compile and link with, and the libraries the Swift toolchain itself loads.
@@ -14,7 +14,7 @@ build_packages=(
     pkg-config liblmdb-dev libssl-dev libyaml-dev zlib1g-dev
 )
 # The tests of the real processes, browsers (with a font, or their screenshots are blank), the proxies of docs/proxies.md,
-# what counts instructions, the engine of a cluster, and what makes and checks packages.
+# the counter of instructions, the engine of a cluster, and the tools that make and check packages.
 test_packages=(
     python3 python3-pytest python3-websockets python3-aiohttp python3-websocket nodejs node-ws chromium firefox-esr
     fonts-dejavu-core curl openssl nginx haproxy caddy apache2 valgrind python3-yaml python3-jwt python3-cryptography
@@ -28,7 +28,7 @@ fail() {
 }
 
 is_installed() {
-    # A tool that was installed in another way is as good.
+    # A tool that was installed in another way suffices.
     case "$1" in
         binutils) command -v ld >/dev/null && return ;;
         gcc | g++ | git | make | curl | openssl) command -v "$1" >/dev/null && return ;;
@@ -50,7 +50,7 @@ command -v "${SWIFT:-swift}" >/dev/null ||
     fail "no Swift toolchain found: install Swift 6.3 (https://www.swift.org/install/linux/) and put its bin folder on PATH"
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-    # Not Debian: the libraries may still be there. Continue if they are, otherwise say what is needed.
+    # Not Debian: the libraries may still be available. Continue if they are; otherwise report what is needed.
     if command -v pkg-config >/dev/null && pkg-config --exists yaml-0.1 openssl zlib && [[ -e /usr/include/lmdb.h ]]; then
         exit 0
     fi
@@ -78,7 +78,7 @@ apt() {
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" \
         </dev/null >>"$log" 2>&1
 }
-# Nobody asked for servers on this machine's ports: packages that would start one leave it alone, unless a policy is set already.
+# Packages must not start servers on this machine's ports, unless a policy is set already.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e "$policy" ]]; then
     trap '"${as_root[@]}" rm -f "$policy"; rm -f "$log"' EXIT

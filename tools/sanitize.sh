@@ -3,7 +3,7 @@
 #
 #   tools/sanitize.sh thread|address [FILTER]
 #
-# What is built is kept in .build/thread and .build/address. The thread sanitizer suppresses nothing, the address sanitizer
+# Builds are kept in .build/thread and .build/address. The thread sanitizer suppresses nothing, the address sanitizer
 # one function of Foundation: tools/sanitizer/address.supp.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -50,7 +50,7 @@ fi
 
 "$swift" build --build-tests -j "${JOBS:-2}" --sanitize="$kind" --scratch-path "$work"
 tests=$("$swift" build --show-bin-path --sanitize="$kind" --scratch-path "$work")/brokerPackageTests.xctest
-# One test after the other: they take several times as long here, and their time limits assume that they run alone.
+# One test after another: they take several times as long here, and their time limits assume that they run alone.
 LD_PRELOAD="$preloaded" "$tests" --testing-library swift-testing --no-parallel ${filter[@]+"${filter[@]}"} >"$work/log" 2>&1 ||
     { grep -E -A40 'WARNING: ThreadSanitizer|ERROR: AddressSanitizer|✘' "$work/log" | head -200 >&2; exit 1; }
 if grep -qE 'WARNING: ThreadSanitizer|ERROR: AddressSanitizer' "$work/log"; then

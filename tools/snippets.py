@@ -1,9 +1,9 @@
 """Makes Swift functions of the snippets in the libraries' documentation, so that the examples' build compiles them.
 
     tools/snippets.py           write Examples/Sources/Snippets/Snippets.swift
-    tools/snippets.py --check   fail if it is not what the documentation says
+    tools/snippets.py --check   fail if it differs from the documentation
 
-What snippets use without declaring it is declared in Context.swift beside it, as parameters of their functions.
+Context.swift beside it declares what snippets use without declaring it, as parameters of their functions.
 """
 
 import pathlib
@@ -13,7 +13,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = ROOT / "Examples/Sources/Snippets/Snippets.swift"
-# What a snippet may use, and the type that it has.
+# The names that a snippet may use, and their types.
 PARAMETERS = {
     "socket": "WebSocket", "routing": "inout Routing", "status": "any Handler", "files": "any Handler",
     "others": "any Handler", "logger": "Logger", "chain": "[UInt8]", "key": "[UInt8]", "server": "HTTPServer",

@@ -2,9 +2,9 @@
 """Makes the Swift tables of the files that the broker serves to browsers.
 
     tools/web.py            writes them
-    tools/web.py --check    says which are not current
+    tools/web.py --check    reports those that are not current
 
-The text is that of the source without comments and without the spaces that only people need; it does the same.
+The text is the source without comments and without the spaces that only people need; it behaves the same.
 """
 
 import hashlib
@@ -36,9 +36,9 @@ TEMPLATE = re.compile(r"[`}](?:\\.|\$(?!\{)|[^`\\$])*(?:`|\$\{)", re.S)
 
 
 def squeeze(text):
-    """A script without comments, and without the spaces that only people need; what stands in quotation marks stays."""
+    """A script without comments, and without the spaces that only people need; text in quotation marks stays."""
     made, at = "", 0
-    # Of each place in a template that is open, how many braces are.
+    # The number of open braces of each open place in a template.
     places = []
     while at < len(text):
         letter = text[at]
@@ -86,7 +86,7 @@ def compact(text, type_):
 def table(source, name, type_):
     text = "\n".join((ROOT / path).read_text() for path in source.split())
     if " " in source:
-        # What one module gives to another is there without asking.
+        # In one file, modules need no imports or exports.
         text = re.sub(r'^import .* from "\./page-.*;$|^export ', "", text, flags=re.M)
     text = compact(text, type_)
     assert '"""#' not in text and "\\#" not in text, source
