@@ -1,9 +1,9 @@
 internal import Synchronization
 internal import WSTransport
 
-/// Why this broker of a cluster is not ready, and what its program says of it in the log.
+/// Why this broker of a cluster is not ready, and its news for the log.
 extension ClusterNode {
-    /// Why it is not ready; `nil`: the cluster gives no reason.
+    /// Why it is not ready; `nil` if the cluster is not a reason.
     var hindrance: String? {
         if let trouble = storeThread.trouble {
             return "the store does not accept messages of the cluster: \(trouble)"
@@ -35,18 +35,19 @@ extension ClusterNode {
         return "nothing has come back from the cluster's log for \(silence / 1_000_000_000) s"
     }
 
-    /// Another broker whose clients' numbers begin as those of this one; `nil`: there is none.
+    /// Another broker whose clients' numbers begin like those of this one; `nil` if there is none.
     func twin(_ status: RedisLog.Status) -> UInt64? {
         living(status).first { $0 != record.id && $0 >> 48 == record.id >> 48 }
     }
 
-    /// Living brokers that differ from this one.
+    /// Living brokers whose state differs from this one's.
     struct Difference {
-        /// Their names, and the first position at which one was found to differ by its last record.
+        /// Their names, and the first position at which the last record of one showed a difference.
         let others: String
         let place: LogPosition
         let count: Int
-        /// Whether more differ from this broker than agree with it; of two halves, the one with the smallest number counts.
+        /// Whether more differ from this broker than agree with it; of two halves, the one with the smallest number
+        /// counts.
         let isMinority: Bool
     }
 
@@ -83,7 +84,7 @@ extension ClusterNode {
         }
     }
 
-    /// How far the copy is that cures a broker.
+    /// A description of the progress of a copy.
     private func text(of copy: RedisLog.CopyProgress) -> String {
         switch copy {
         case .waiting(nil): return "it is waiting for another broker to give it a copy of its store"
@@ -97,7 +98,7 @@ extension ClusterNode {
         }
     }
 
-    /// What people call a broker: its name, or its number where it says none.
+    /// The name of a broker, or its number if it has none.
     func call(_ node: UInt64) -> String {
         var (known, figures) = (ClusterRequest.Node(), ClusterFigures())
         if let member = log.status.members.first(where: { $0.node == node }) {
@@ -106,10 +107,10 @@ extension ClusterNode {
         return known.name.isEmpty ? Self.name(of: node) : known.name
     }
 
-    /// Whether a copy of another broker's store is there, with which this one has to begin again.
+    /// Whether a copy of another broker's store is complete, with which this broker must restart.
     var isToBeginAgain: Bool { log.status.copy == .complete }
 
-    /// What has come up for the log of this program since it was asked last.
+    /// The news for the log of the program since the last call.
     func takeNews() -> [Journal.Entry] {
         let (status, trouble) = (log.status, storeThread.trouble)
         return told.withLock { told in

@@ -1,13 +1,13 @@
 internal import Synchronization
 internal import WSTransport
 
-/// This broker as one of a cluster: its order, the log that gives it, and what the others see of it.
+/// This broker as a member of a cluster: its order, the log behind it, and its reports to the others.
 ///
 /// Any thread.
 final class ClusterNode: Sendable {
     let record: NodeRecord
     let order: LogOrder
-    /// What the brokers share besides messages.
+    /// The data that the brokers share besides messages.
     let shared: SharedAccess
     let log: RedisLog
     let settings: Settings.Cluster
@@ -29,7 +29,8 @@ final class ClusterNode: Sendable {
         var others: String?
     }
 
-    /// Whether clients are served: not before a new broker has what the others have, nor once this one needs a copy of that.
+    /// Whether clients are served: not before a new broker has the state of the others, nor while this one needs a
+    /// copy.
     final class Door: Sendable {
         let isOpen: Atomic<Bool>
 
@@ -44,12 +45,12 @@ final class ClusterNode: Sendable {
         }
     }
 
-    /// What this broker tells the others of itself; made after the log.
+    /// The facts about this broker for the others; created after the log.
     private final class FactsBox: Sendable {
         let make = Mutex<@Sendable () -> String>({ "{}" })
     }
 
-    /// Brings what this broker's files have to the others, once, beside its reactors.
+    /// Publishes the contents of this broker's files to the cluster, once, on a separate thread.
     private final class Founder: Sendable {
         private let pool = WorkerPool(name: "founding", maximumThreads: 1, maximumWaiting: 1)
         let body = Mutex<(@Sendable () -> Void)?>(nil)
@@ -115,9 +116,9 @@ final class ClusterNode: Sendable {
         (self.settings, self.sequencer, self.storeThread, self.facts) = (settings, sequencer, storeThread, facts)
     }
 
-    /// Gives the shared users and bans what the store has of them.
+    /// Loads the shared users and bans from the store.
     ///
-    /// - Parameter isMember: whether the store is that of a broker of this cluster; else what it has is another's.
+    /// - Parameter isMember: whether the store belongs to a broker of this cluster; otherwise its data is ignored.
     private static func read(
         _ store: LMDBStore, into shared: SharedAccess, isMember: Bool
     ) throws(StorageError) {
@@ -136,7 +137,7 @@ final class ClusterNode: Sendable {
         if isMember { shared.take(messages) } else { shared.forgo(messages.map(\.topic)) }
     }
 
-    /// Has `body` called when the cluster works and its brokers have not brought together yet what their files have.
+    /// Calls `body` when the cluster works and its brokers have not merged their files yet.
     func bringTogether(_ body: @escaping @Sendable () -> Void) { founder.body.withLock { $0 = body } }
 
     private static func copies(of store: LMDBStore, in directory: String) -> StoreCopies {
@@ -150,8 +151,8 @@ final class ClusterNode: Sendable {
     /// Begins to follow the log.
     ///
     /// - Parameters:
-    ///   - listen: where clients find this broker.
-    ///   - figures: what the others are told of it.
+    ///   - listen: the addresses that this broker listens on.
+    ///   - figures: the figures of this broker for the others.
     func start(listen: [String], figures: @escaping @Sendable () -> ClusterFigures) throws(BrokerError) {
         let name = name
         facts.make.withLock {
@@ -175,10 +176,10 @@ final class ClusterNode: Sendable {
         }
     }
 
-    /// How long a shutdown waits for what has been published, in milliseconds.
+    /// How long a shutdown waits for outstanding publications, in milliseconds.
     private static let lastPatience: UInt32 = 2000
 
-    /// Waits for what this broker has published to come back, but not for long.
+    /// Waits a short time for this broker's publications to come back.
     func settle() {
         for _ in 0..<Self.lastPatience / 5 {
             guard order.waiting > 0, log.status.state == .active else { return }
@@ -188,10 +189,10 @@ final class ClusterNode: Sendable {
 
     func stop() { log.stop() }
 
-    /// What people call this broker.
+    /// The name of this broker.
     var name: String { settings.node ?? Machine.name }
 
-    /// What the numbers of its clients begin with: which broker it is, and which of its starts.
+    /// The first part of its clients' numbers: the broker, and the number of its start.
     var clientBase: UInt64 { UInt64(record.clientPrefix) << 48 | (record.starts & 0x3FFF) << 34 }
 
     // MARK: The brokers
@@ -223,7 +224,7 @@ final class ClusterNode: Sendable {
         return reading
     }
 
-    /// What administrators are shown, and may do.
+    /// The interface for administrators.
     var desk: ClusterDesk {
         ClusterDesk(
             here: ClusterPeer(node: record.id, name: name),
@@ -233,7 +234,7 @@ final class ClusterNode: Sendable {
             giveUp: { [calls] in calls.giveUp($0) })
     }
 
-    /// The other brokers that are there.
+    /// The other living brokers.
     private var peers: [ClusterPeer] {
         let status = log.status
         let living = living(status)
@@ -245,7 +246,7 @@ final class ClusterNode: Sendable {
         }
     }
 
-    /// Has `body` answer what other brokers ask; it gets the question, and what people call the broker that asks.
+    /// Lets `body` answer requests of other brokers; it gets the request, and the name of the broker that sent it.
     func serve(
         _ body:
             @escaping @Sendable (
@@ -258,7 +259,7 @@ final class ClusterNode: Sendable {
         }
     }
 
-    /// What `brokerctl cluster` shows.
+    /// The content of `brokerctl cluster`.
     var summary: ClusterRequest.Answer {
         let status = log.status
         var answer = ClusterRequest.Answer()
@@ -293,7 +294,7 @@ final class ClusterNode: Sendable {
         return answer
     }
 
-    /// Forgets a broker that does not come back; `false`: there is none of that name, or it is there.
+    /// Forgets a broker that will not come back; returns `false` if there is none with that name, or if it is alive.
     func forget(_ name: String) -> Bool {
         let status = log.status
         let living = living(status)
@@ -317,7 +318,7 @@ final class ClusterNode: Sendable {
         }
     }
 
-    /// The brokers that were heard of lately, this one among them.
+    /// The brokers that were heard from lately, including this one.
     func living(_ status: RedisLog.Status) -> Set<UInt64> {
         let now = MonotonicTime.now
         var living: Set<UInt64> = [record.id]
@@ -330,14 +331,14 @@ final class ClusterNode: Sendable {
         return living
     }
 
-    // MARK: What the dead leave
+    // MARK: Cleaning up after dead brokers
 
-    /// How often it is looked for what dead brokers have left, in nanoseconds.
+    /// How often it looks for the values of dead brokers, in nanoseconds.
     private static let pace: Int64 = 500_000_000
-    /// How many of their values are ended at once.
+    /// How many of their values are removed at once.
     private static let orphansAtOnce = 1000
 
-    /// Ends the ephemeral values of brokers that are gone, and those that this one has left at its end before.
+    /// Removes the ephemeral values of brokers that have gone, and those that this broker left at its previous end.
     ///
     /// The shard's thread.
     func watch(from shard: Shard) {
@@ -351,11 +352,11 @@ final class ClusterNode: Sendable {
 
     private func endOrphans(from shard: Shard) {
         let status = log.status
-        // Each must have had the time to be heard since the log works.
+        // Each broker must have had the time to be heard from since the log works.
         let calm = MonotonicTime.now.nanoseconds(since: status.since)
         guard hindrance == nil else { return }
         let living = living(status)
-        // One does it; the others only if that does not.
+        // One broker does it; the others only if that one does not.
         let isFirst = living.min() == record.id
         sequencer.announcesExpiry.store(isFirst, ordering: .relaxed)
         guard sequencer.ephemerals.count > 0 else { return }
@@ -370,7 +371,7 @@ final class ClusterNode: Sendable {
 }
 
 extension ClusterRequest.Node {
-    /// Takes over what a broker says of itself, as far as it can be read.
+    /// Adopts the report of a broker about itself, as far as it can be read.
     mutating func take(facts: String, _ figures: inout ClusterFigures) {
         do throws(JSONError) {
             let object = try JSONObject.parse(Array(facts.utf8).span, maximumDepth: 8)

@@ -1,14 +1,14 @@
-/// What gives publications their order, with the store's thread, which runs.
+/// The order of publications, and the store's running thread.
 struct Ordering {
     let storeThread: StoreThread
     let sequencer: Sequencer
     let order: any Order
-    /// `nil`: the broker is by itself.
+    /// `nil` without a cluster.
     let cluster: ClusterNode?
 
-    /// The most that may wait for the disk, in bytes.
+    /// The maximum that may wait for the disk, in bytes.
     ///
-    /// Beyond it retained publications are refused, and the log of a cluster is not read on.
+    /// Beyond it retained publications are refused, and reading the log of a cluster pauses.
     private static let storeQueue = 64 << 20
 
     /// - Parameters:
@@ -52,7 +52,7 @@ struct Ordering {
         return thread
     }
 
-    /// A broker of a cluster that went on by itself would have messages that no other has.
+    /// Refuses the directory of a broker in a cluster: alone, that broker would accept messages that no other has.
     private static func refuseMember(_ directory: String, _ store: LMDBStore) throws(BrokerError) {
         let mark = try Broker.wrap { () throws(StorageError) in try store.orderMark() }
         guard mark != nil else { return }

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Has an engine and its brokers fail in seeded ways, and checks that nothing that was acknowledged is lost.
+"""Lets an engine and its brokers fail in seeded ways, and checks that nothing acknowledged is lost.
 
     chaos_rig.py [--runs N] [--seed N] [--faults N] [--fault NAME]...
 
@@ -32,14 +32,14 @@ from redis_rig import Engine, Fitness, Promotions, View
 NAMES = "abc"
 FILTER = "chaos/#"
 TOPICS = [f"chaos/{number}" for number in range(3)]
-# Of a publisher that are not answered.
+# The maximum of unanswered publications of a publisher.
 WINDOW = 8
-# Seconds without an acknowledgement, once they are possible again.
+# The maximum of seconds without an acknowledgement, once they are possible again.
 LONGEST_OUTAGE = 3
 
 
 class Publisher(threading.Thread):
-    """Publishes at one broker, some at a time, and notes what it is answered."""
+    """Publishes at one broker, some at a time, and records the answers."""
 
     def __init__(self, broker, stop):
         super().__init__(daemon=True)
@@ -77,18 +77,18 @@ class Publisher(threading.Thread):
             session.close()
 
     def longest_silence(self, since, lacking):
-        """Between two acknowledgements, and what of it was after a moment, and not while the engine itself was `lacking`."""
+        """The longest time between two acknowledgements, counted from a moment on, and without the times when the engine was `lacking`."""
         times = sorted([since, time.monotonic()] + [at for at in [*self.times, *lacking] if at > since])
         return max(after - before for before, after in zip(times, times[1:]))
 
 
 class Follower(threading.Thread):
-    """Follows at one broker, and returns to it with what it saw last."""
+    """Follows at one broker, and returns to it with its last position."""
 
     def __init__(self, broker):
         super().__init__(daemon=True)
         self.broker = broker
-        # The position of what came last.
+        # The position of the last message.
         self.since = None
         self.seen, self.gaps, self.failure = [], 0, None
         self.is_complete, self.stop = threading.Event(), threading.Event()
@@ -248,7 +248,7 @@ def is_ready(broker):
 
 
 def history(broker):
-    """All that is kept, as a client gets it that was never there."""
+    """The whole history, as a new client gets it."""
     session = broker.session()
     session.send(op="subscribe", id="s", filter=FILTER, since=f"{session.welcome['epoch']}-0")
     found = []
@@ -261,7 +261,7 @@ def history(broker):
 
 
 def faults_of(seed, count):
-    """The faults of a run, as the seeds in their order deal them: all of them, shuffled, and then again."""
+    """The faults of a run: all of them, shuffled by the seed, and then again."""
     places = range(seed * count, (seed + 1) * count)
     deals = {place // len(Faults.NAMES) for place in places}
     shuffled = {deal: random.Random(deal).sample(Faults.NAMES, len(Faults.NAMES)) for deal in deals}

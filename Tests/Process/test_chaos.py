@@ -1,4 +1,4 @@
-"""Faults of the engine, of the brokers and of what is between them, one after the other (`make chaos` for many)."""
+"""Faults of the engine, of the brokers and of the links between them, one after the other (`make chaos` for many)."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -43,7 +43,7 @@ class Cluster:
 
     def start(self):
         first = self.brokers[0].start()
-        # Then it has brought its users to the cluster.
+        # Then it has published its users to the cluster.
         wait_until(lambda: first.control("users", "add", "from-start", "--no-password").returncode == 0, "a first user")
         for broker in self.brokers[1:]:
             broker.start()
@@ -67,7 +67,7 @@ def is_ready(broker):
 
 
 def give_user(broker, name):
-    """A user in the file of a broker that does not run."""
+    """Adds a user to the file of a broker that does not run."""
     broker.data.mkdir(mode=0o700, exist_ok=True)
     said(run_control("users", "add", name, "--no-password", "--file", str(broker.data / "access.jsonl")))
 
@@ -90,7 +90,7 @@ def shared(tmp_path_factory, engine):
 
 @pytest.fixture
 def cluster(shared, request):
-    """The brokers of all tests of this file, all of them there and ready."""
+    """The brokers for all tests of this file, all running and ready."""
     request.node.brokers = shared.brokers
     shared.everywhere(is_ready, "ready")
     yield shared
@@ -99,7 +99,7 @@ def cluster(shared, request):
 
 
 def collect(session, count):
-    """So many messages, as they come."""
+    """The next messages, this many, in the order of arrival."""
     messages = []
     while len(messages) < count:
         received = session.receive()
@@ -109,7 +109,7 @@ def collect(session, count):
 
 
 def at_once(*bodies):
-    """Runs them at the same time; what they return, in their order."""
+    """Runs them at the same time; returns their results in order."""
     with ThreadPoolExecutor(len(bodies)) as pool:
         return [future.result(ANSWER_DEADLINE) for future in [pool.submit(body) for body in bodies]]
 
@@ -239,7 +239,7 @@ def test_what_brokerctl_and_metrics_say(cluster):
 
 
 def users(broker):
-    """The names and roles of users that have come since the start."""
+    """The names and roles of the users added since the start."""
     rows = broker.control_json("users", "list")
     return {row["user"]: row["roles"] for row in rows if not row["user"].startswith("from-")}
 
@@ -255,7 +255,7 @@ def test_the_first_brings_its_users_and_the_files_of_others_are_set_aside(cluste
 
 
 def login(broker, user, password):
-    """The status of a request with these credentials; 404: they are right, and there is nothing."""
+    """The status of a request with these credentials; 404 if they are right, because the topic has no value."""
     return broker.http("GET", "/t/nothing", headers=basic(user, password)).status
 
 
@@ -437,7 +437,7 @@ def test_a_broker_is_drained_from_another(cluster):
 
 
 def test_of_two_brokers_with_one_identity_one_stops(cluster):
-    """The one that was started less often; the other goes on."""
+    """The one that was started less often stops; the other continues."""
     first, copy = cluster.make("first"), cluster.make("copy")
     try:
         first.start()
@@ -525,7 +525,7 @@ def test_a_killed_broker_goes_on_where_it_was(cluster):
 
 
 def cut_log(engine):
-    """Has the log forget everything but its last entries."""
+    """Removes everything from the log except its last entries."""
     assert engine.current_primary().ask("XTRIM", "broker:{test}:log", "MAXLEN", "1").startswith(":")
 
 
@@ -550,7 +550,7 @@ def test_a_broker_that_is_new_gets_a_copy_by_itself(cluster, request):
         assert session.welcome["epoch"] == known.welcome["epoch"]
         assert session.request(op="subscribe", filter="kept/copied", since=f"{session.welcome['epoch']}-0")["op"] == "ok"
         assert [data for _, _, data in collect(session, 20)] == [str(number) for number in range(20)]
-        # It is one of them now.
+        # The new broker is a member of the cluster now.
         assert new.publish("kept/copied", "20", "ack=stored")["stored"]
         assert "broker:{test}:cop" not in cluster.engine.current_primary().ask("KEYS", "broker:*"), "nothing is left of it"
         assert not list(new.data.glob("broker.mdb.*")), "nor of the files"
@@ -578,14 +578,14 @@ def test_a_broker_that_was_away_for_too_long_gets_a_copy_by_itself(cluster):
     session = third.session()
     assert session.request(op="subscribe", filter="kept/away", since=f"{epoch}-{seen}")["op"] == "ok"
     assert [data for _, _, data in collect(session, 30)] == [str(number) for number in range(30)]
-    # What no history has, nobody can bring back: that is said.
+    # Messages that no history has cannot be restored, and are reported.
     assert session.request(op="subscribe", id="u", filter="unkept/away", since=f"{epoch}-{seen}")["op"] == "ok"
     session.synchronise()
     assert [each["op"] for each in session.waiting if each.get("filter") == "unkept/away"][0] == "gap", session.waiting
 
 
 def test_values_expire_by_the_clock_of_the_engine(cluster, tmp_path):
-    """Whichever of the brokers ends them: all have wrong clocks."""
+    """Whichever broker removes them: all have wrong clocks."""
     for broker, wrong in zip(cluster.brokers, (-86400, 86400, 3600)):
         broker.stop()
         place = tmp_path / broker.directory.name
@@ -642,7 +642,7 @@ def test_a_broker_that_has_come_to_another_state_says_so(cluster):
     states = {row["name"]: row["differs"] for row in first.control_json("cluster", "nodes") if row["alive"]}
     assert states == {"a": False, "b": False, "c": True}
     third.wait_for_line("brokers of the cluster have different states")
-    # As it says.
+    # As the reason says.
     third.stop()
     for file in third.data.glob("broker.mdb*"):
         file.unlink()
@@ -654,7 +654,7 @@ def test_a_broker_that_has_come_to_another_state_says_so(cluster):
 
 
 def test_an_emptied_engine_goes_on_with_what_the_brokers_have(cluster):
-    """And in their epoch, although a broker that is new at that moment knows none."""
+    """Also with their epoch, although a new broker knows none at that moment."""
     first = cluster.brokers[0]
     first.publish("kept/emptied", "value", "retain")
     epoch, term = first.session().welcome["epoch"], first.metrics()["broker_cluster_term"]
@@ -714,7 +714,7 @@ def test_nothing_acknowledged_is_lost_when_the_primary_dies(cluster):
 
 
 def test_without_an_engine_it_serves_what_it_has(cluster):
-    """Last: the engine ends."""
+    """The last test, because the engine ends."""
     broker = cluster.brokers[0]
     broker.publish("kept/last", "value", "retain")
     session = broker.session()
@@ -740,7 +740,7 @@ def test_without_an_engine_it_serves_what_it_has(cluster):
 
 
 def test_the_walk_of_the_page(tmp_path):
-    """The blocks of docs/cluster.md, as they are copied; only the ports are others."""
+    """The blocks of docs/cluster.md, unchanged except for the ports."""
     page = (REPOSITORY / "docs/cluster.md").read_text()
     blocks = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     script = "set -e\n" + "echo\n".join(blocks)
@@ -760,7 +760,7 @@ def test_the_walk_of_the_page(tmp_path):
 
 
 def end_processes(below):
-    """Ends what a failed walk leaves: whatever has its working directory there."""
+    """Ends the processes that a failed walk leaves: those with their working directory there."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             directory = (process / "cwd").readlink()

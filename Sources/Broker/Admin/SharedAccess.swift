@@ -4,8 +4,8 @@ package import WSTransport
 
 /// The users, tokens and bans that the brokers of a cluster share.
 ///
-/// Each is a retained value below `$cluster`, so the log brings every change to every broker, in one order, and a copy of a
-/// store has them. Clients neither publish nor read there (``Topic/isPrivate``). Any thread.
+/// Each is a retained value below `$cluster`, so the log brings every change to every broker, in one order, and a copy
+/// of a store has them. Clients neither publish nor read there (``Topic/isPrivate``). Any thread.
 package final class SharedAccess: Sendable {
     /// A value, and the number of the message that set it.
     struct Line: Sendable {
@@ -19,13 +19,13 @@ package final class SharedAccess: Sendable {
         var bans: [String: Line] = [:]
         /// Topics of bans that an administrator of this broker is adding, who says when they are in force.
         var underWay: Set<String> = []
-        /// Whether the brokers have brought together what their files had.
+        /// Whether the brokers have merged their files.
         var isFounded = false
         /// Rises with each change of the lines.
         var version = 0
-        /// The number of the newest message that was taken.
+        /// The number of the newest applied message.
         var position: UInt64 = 0
-        /// What is in the store from a cluster that this broker was in before.
+        /// Topics in the store from another cluster, to which this broker belonged before.
         var stale: [Topic] = []
         var publisher: Remote?
         var onChange: @Sendable () -> Void = {}
@@ -34,7 +34,7 @@ package final class SharedAccess: Sendable {
 
     private static let access = "$cluster/access/"
     private static let bans = "$cluster/bans/"
-    /// Set when what the files had is in the log.
+    /// Set when the contents of the files are in the log.
     private static let founding = Topic(unchecked: "$cluster/founded")
     /// How often a change is tried that meets another broker's.
     private static let attempts = 8
@@ -44,20 +44,20 @@ package final class SharedAccess: Sendable {
     private let state = Mutex(State())
     /// The bans in force at this broker.
     private let inForce: Bans
-    /// How long a publication waits for the engine, and some more, in nanoseconds.
+    /// How long a publication waits for the engine, plus a margin, in nanoseconds.
     private let patience: Int64
 
     /// - Parameters:
-    ///   - inForce: gets the bans.
-    ///   - patience: how long a publication waits for the engine at most, in nanoseconds.
+    ///   - inForce: receives the bans.
+    ///   - patience: the maximum time that a publication waits for the engine, in nanoseconds.
     package init(_ inForce: Bans, patience: Int64) {
         (self.inForce, self.patience) = (inForce, patience + 5_000_000_000)
     }
 
-    /// Matches all of it.
+    /// The filter that matches all shared data.
     package static let filter = TopicFilter(unchecked: "$cluster/#", isLiteral: false)
 
-    /// Begins to tell of changes, and to publish on a reactor.
+    /// Begins to report changes, and to publish on a reactor.
     ///
     /// - Parameters:
     ///   - onChange: users or tokens have changed; must not block.
@@ -69,12 +69,12 @@ package final class SharedAccess: Sendable {
         state.withLock { ($0.publisher, $0.onChange, $0.onBans) = (remote, onChange, onBans) }
     }
 
-    // MARK: What the log brings
+    // MARK: Messages of the log
 
-    /// What the store has at the start, which belongs to another cluster or to none.
+    /// Takes the topics that the store has at the start, which belong to another cluster or to none.
     package func forgo(_ topics: [Topic]) { state.withLock { $0.stale = topics } }
 
-    /// Takes messages of private topics, in their order.
+    /// Applies messages of private topics, in their order.
     package func take(_ messages: [Message]) {
         guard let last = messages.last else { return }
         let (isChanged, areBansChanged, isToBeTold, tell) = state.withLock { state in
@@ -104,7 +104,7 @@ package final class SharedAccess: Sendable {
         if areBansChanged, isToBeTold { tell.1(inForce.list) }
     }
 
-    /// Whether the brokers have brought together what their files had; before that each one's file holds.
+    /// Whether the brokers have merged their files; until then each broker's own file is in force.
     package var isFounded: Bool { state.withLock { $0.isFounded } }
 
     /// Rises with each change of users and tokens.
@@ -112,14 +112,14 @@ package final class SharedAccess: Sendable {
 
     /// The users and tokens as a file; throws if a line cannot be read.
     ///
-    /// - Parameter isKept: whether it will be changed.
+    /// - Parameter isKept: whether the file will be changed.
     package func file(isKept: Bool = true) throws(AccessFileErrors) -> AccessFile {
         try Self.file(of: state.withLock { $0.lines }, isKept: isKept)
     }
 
     private static func file(of lines: [String: Line], isKept: Bool = true) throws(AccessFileErrors) -> AccessFile {
         var bytes: [UInt8] = []
-        // The same at all brokers.
+        // The same order at all brokers.
         for line in lines.values.map(\.bytes).sorted(by: { $0.lexicographicallyPrecedes($1) }) {
             bytes += line
             bytes.append(10)
@@ -129,7 +129,7 @@ package final class SharedAccess: Sendable {
 
     // MARK: Changes
 
-    /// What is to be published: a line, or that there is none.
+    /// A change to publish: a new line, or the removal of one.
     private struct Change: Sendable {
         let topic: String
         let bytes: [UInt8]?
@@ -142,7 +142,7 @@ package final class SharedAccess: Sendable {
 
     /// Changes users and tokens at all brokers; returns when this one has the change.
     ///
-    /// Not for reactors: it waits for the log. `edit` may be called again, where another broker's change came first.
+    /// Not for reactors: it waits for the log. `edit` is called again if another broker's change came first.
     package func change<Value>(
         _ edit: (inout AccessFile) throws(AccessFileErrors) -> Value
     ) -> Result<Value, Refusal> {
@@ -166,7 +166,7 @@ package final class SharedAccess: Sendable {
         return .failure(Refusal(.unavailable, "Other brokers change users at the same time; try again."))
     }
 
-    /// What has to be published so that `lines` become those of `file`.
+    /// The changes that turn `lines` into those of `file`.
     private static func changes(
         from lines: [String: Line], to file: AccessFile
     ) throws(AccessFileErrors) -> [Change] {
@@ -176,7 +176,8 @@ package final class SharedAccess: Sendable {
             let condition = lines[topic].map { Draft.Condition.matches([$0.seq]) } ?? .absent
             puts.append(Change(topic: topic, bytes: bytes, condition: condition))
         }
-        // Tokens that are gone already are no conflict; a user goes last, so that what failed can be asked for again.
+        // A token that is already gone is not a conflict. A user is removed last, so that a failed request can be
+        // repeated.
         for (topic, line) in lines where wanted[topic] == nil {
             let isUser = line.bytes.starts(with: Self.userStart)
             let change = Change(topic: topic, bytes: nil, condition: isUser ? .matches([line.seq]) : .none)
@@ -193,7 +194,7 @@ package final class SharedAccess: Sendable {
         var revoked: [String: Int64] = [:]
         for entry in file.entries {
             let topic = try topic(access, entry.content.identity)
-            // Of several revocations of a user the last is what counts.
+            // Of several revocations of a user, the last one counts.
             if case .revoked(.user(_, let before)) = entry.content {
                 guard before >= revoked[topic] ?? .min else { continue }
                 revoked[topic] = before
@@ -208,7 +209,7 @@ package final class SharedAccess: Sendable {
         return lines
     }
 
-    /// The topic of what has that identity, which does not show it.
+    /// The topic for an identity, which it does not reveal.
     private static func topic(_ prefix: String, _ identity: String) throws(AccessFileErrors) -> String {
         do throws(CryptographyError) {
             let digest = try HashFunction.sha256.digest(of: identity.utf8Span.span)
@@ -218,7 +219,7 @@ package final class SharedAccess: Sendable {
         }
     }
 
-    /// Ends tokens whose user another broker has removed at the same time.
+    /// Removes tokens whose user another broker has removed at the same time.
     private func tidy(after changes: [Change], _ file: AccessFile) throws(AccessFileErrors) {
         let made = Set(changes.filter { $0.bytes != nil }.map(\.topic))
         let removed = Set(changes.filter { $0.bytes == nil && $0.condition != .none }.map(\.topic))
@@ -237,7 +238,7 @@ package final class SharedAccess: Sendable {
         if isOwn { throw AccessFileErrors(absent: "the user was removed at the same time") }
     }
 
-    /// Brings what this broker's file has to the others, and has it hold from then on instead of the files.
+    /// Publishes the contents of this broker's file; from then on the shared data is in force instead of the files.
     ///
     /// Not for reactors.
     package func found(with file: AccessFile) {
@@ -246,7 +247,7 @@ package final class SharedAccess: Sendable {
         var changes = stale.map { Change(topic: $0.name, bytes: nil) }
         changes += lines.map { Change(topic: $0.key, bytes: $0.value, condition: .absent) }
         for start in stride(from: 0, to: changes.count, by: Self.piece) {
-            // Where another broker has brought one already, that is the one.
+            // An entry that another broker has published already stays.
             let refusal = publish(Array(changes[start..<min(start + Self.piece, changes.count)]))
             guard refusal.map({ $0.code == .conflict }) ?? true else { return }
         }
@@ -255,7 +256,7 @@ package final class SharedAccess: Sendable {
 
     // MARK: Bans
 
-    /// Bans at all brokers; returns when this one has the bans, before they are in force at its reactors.
+    /// Adds bans at all brokers; returns when this one has them, before they are in force at its reactors.
     ///
     /// Not for reactors.
     package func ban(
@@ -317,7 +318,7 @@ package final class SharedAccess: Sendable {
                 state.missing -= 1
                 switch result {
                 case .success(let receipt): state.newest = max(state.newest, receipt.seq)
-                // What the engine does not take is worse than what another was faster with.
+                // A refusal by the engine takes precedence over a conflict with another broker.
                 case .failure(let refusal): if state.refusal?.code ?? .conflict == .conflict { state.refusal = refusal }
                 }
                 return state.missing == 0
@@ -331,7 +332,7 @@ package final class SharedAccess: Sendable {
         }
     }
 
-    /// Publishes, and waits until this broker has what came of it; returns why not all was accepted.
+    /// Publishes, and waits until this broker has the results; returns the refusal if not all was accepted.
     private func publish(_ changes: [Change]) -> Refusal? {
         guard !changes.isEmpty else { return nil }
         let outcome = Outcome(changes.count)
@@ -353,7 +354,7 @@ package final class SharedAccess: Sendable {
         guard isPosted == true else { return Refusal(.unavailable, "The broker is shutting down.") }
         let deadline = MonotonicTime.now.advanced(byNanoseconds: patience)
         guard let (newest, refusal) = outcome.wait(until: deadline) else { return Self.unsure(nil) }
-        // Applied already; what the tail's thread does next is to hand it over.
+        // The messages are applied already; the tail's thread will hand them over next.
         while state.withLock({ $0.position }) < newest, MonotonicTime.now < deadline { pause(milliseconds: 1) }
         guard let refusal, refusal.code != .conflict else { return refusal }
         return Self.unsure(refusal)
@@ -368,7 +369,7 @@ package final class SharedAccess: Sendable {
 }
 
 extension AccessEntry.Content {
-    /// What it is about: of two lines with the same identity one replaces the other.
+    /// The identity of an entry: a line replaces another one with the same identity.
     var identity: String {
         switch self {
         case .user(let user): "user \(user.name)"
@@ -381,7 +382,7 @@ extension AccessEntry.Content {
 }
 
 extension Ban {
-    /// A ban as the brokers share it.
+    /// The shared form of a ban.
     fileprivate static func bytes(shared subject: Subject, added: Int64, expires: Int64?, note: String) -> [UInt8] {
         var writer = JSONWriter(capacity: 200)
         writer.beginObject()
@@ -394,7 +395,7 @@ extension Ban {
         return writer.bytes
     }
 
-    /// A ban that the brokers share; `nil` if it has ended, or cannot be read.
+    /// Reads a shared ban; `nil` if it has ended, or cannot be read.
     fileprivate init?(shared line: SharedAccess.Line) {
         guard let object = try? JSONObject.parse(line.bytes.span), let kind = try? object.string("kind"),
             let kind = Subject.Kind(rawValue: kind), let name = try? object.string("name"),

@@ -2,29 +2,29 @@ internal import WSTransport
 
 /// A copy of this broker's store on its way to another, as a file.
 ///
-/// What it does takes as long as the disk.
+/// Its methods wait for the disk.
 package protocol CopyToGive: AnyObject, Sendable {
     /// Fills the file.
     func fill() throws(StorageError)
-    /// How much of it there is, in bytes.
+    /// Its size, in bytes.
     var size: Int { get }
-    /// So many bytes from an offset on, or those that there are.
+    /// Up to `count` bytes from an offset on.
     func piece(at offset: Int, count: Int) throws(StorageError) -> [UInt8]
 }
 
 /// A copy of another broker's store that arrives piece by piece.
 ///
-/// What it does takes as long as the disk.
+/// Its methods wait for the disk.
 package protocol CopyToTake: AnyObject, Sendable {
-    /// Adds what has come.
+    /// Appends received bytes.
     func append(_ bytes: [UInt8]) throws(StorageError)
-    /// Checks it, and has it on disk for the next start.
+    /// Checks the copy, and syncs it for the next start.
     func finish() throws(StorageError)
-    /// Removes what there is of it.
+    /// Removes the incomplete copy.
     func discard()
 }
 
-/// How a broker's store is copied for another, and where such a copy is put.
+/// The functions that copy this broker's store for another, and that receive such a copy.
 package struct StoreCopies: Sendable {
     /// Begins a copy of this broker's store.
     let give: @Sendable () throws(StorageError) -> any CopyToGive
@@ -39,29 +39,30 @@ package struct StoreCopies: Sendable {
     }
 }
 
-/// Where a copy of a store goes from one broker to another: a hash in the engine, which never has more than some pieces.
+/// The place of a copy on its way from one broker to another: a hash in the engine that never has more than some
+/// pieces.
 ///
-/// Its fields: `request`, which the broker that wants a copy makes up; `giver`, the one that answers it, with a number of its
-/// own; `making`, while that copies its store; then `size`, pieces by the giver's name and their number, and with the last
-/// of them `digest`; and `taken`, how many pieces have been taken out. A request that comes to nothing is made again.
+/// Its fields: `request`, the random name of a request; `giver`, the broker that answers it, with its own number;
+/// `making`, while that broker copies its store; then `size`, pieces by the giver's name and their number, and with the
+/// last one `digest`; and `taken`, how many pieces were taken out. A failed request is repeated.
 struct CopyPlace: Sendable {
-    /// Of a piece, in bytes.
+    /// The size of a piece, in bytes.
     static let pieceSize = 256 << 10
-    /// How many pieces there are at a time.
+    /// The maximum number of pieces at a time.
     static let window = 8
-    /// How soon either side looks again, in nanoseconds: while pieces move, and else.
+    /// How soon either side checks again, in nanoseconds: while pieces move, and otherwise.
     static let pace: (busy: Int64, idle: Int64) = (5_000_000, 250_000_000)
-    /// How long either waits for the other, in nanoseconds.
+    /// How long either side waits for the other, in nanoseconds.
     static let patience: Int64 = 15_000_000_000
 
-    /// Does what the disk takes long for; one for all copies, as its thread stays.
+    /// The pool for slow work on the disk; one for all copies, because its thread stays.
     static let pool = WorkerPool(name: "copy", maximumThreads: 1, maximumWaiting: 16, isModest: true)
 
     /// The hash.
     let key: String
-    /// Of the hash that has, by the broker that wants a copy, its request.
+    /// The key of the hash with the requests, by the broker that wants a copy.
     let requests: String
-    /// The broker that wants it, as the engine knows it.
+    /// The broker that wants the copy, by its name in the engine.
     let node: String
 
     init(_ keys: EngineFunctions.Keys, for node: UInt64) {
@@ -71,9 +72,9 @@ struct CopyPlace: Sendable {
 
     static func piece(_ number: Int, of giver: String) -> String { "\(giver):\(number)" }
 
-    /// A new name for a request, or for who answers it.
+    /// A new name for a request, or for the broker that answers it.
     static func randomName() -> String { String(UInt64.random(in: 0...UInt64.max), radix: 36) }
 }
 
-/// Asks the primary, whichever it is at the moment.
+/// Sends a command to the present primary.
 typealias CopyQuestion = (_ command: RESPCommand, _ then: @escaping (EngineLink.Answer) -> Void) -> Void

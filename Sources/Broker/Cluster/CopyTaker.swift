@@ -1,8 +1,8 @@
 internal import WSTransport
 
-/// Gets a copy of another broker's store, by way of the engine, to be begun with at the next start.
+/// Gets a copy of another broker's store, through the engine, for the next start.
 ///
-/// It goes on trying for ever. Runs on its reactor's thread; what the disk does is done by another.
+/// It never stops trying. Runs on its reactor's thread; another thread waits for the disk.
 final class CopyTaker {
     private(set) var state = RedisLog.CopyProgress.waiting(nil)
     private let place: CopyPlace
@@ -17,7 +17,7 @@ final class CopyTaker {
     private var giver: String?
     private var file: (any CopyToTake)?
     private var (received, pieces, size) = (0, 0, 0)
-    /// How much the giver has made of it.
+    /// How much of the copy the giver has made.
     private var made: Int64 = -1
     private var digest = LogDigest()
     private var told: LogDigest?
@@ -25,7 +25,7 @@ final class CopyTaker {
     private var announced: MonotonicTime?
     private var isOver = false
 
-    /// How often a request is repeated that nobody answers, in nanoseconds.
+    /// The interval at which an unanswered request is repeated, in nanoseconds.
     private static let announcement: Int64 = 1_000_000_000
 
     init(
@@ -51,7 +51,7 @@ final class CopyTaker {
         onChange()
     }
 
-    /// Begins again, after a failure.
+    /// Starts over after a failure.
     private func again(_ reason: String) {
         file?.discard()
         (file, giver, request, announced) = (nil, nil, CopyPlace.randomName(), nil)
@@ -92,7 +92,7 @@ final class CopyTaker {
         }
     }
 
-    /// Asks all brokers for a copy, and looks whether one gives it.
+    /// Asks all brokers for a copy, and checks whether one provides it.
     private func announce() {
         let now = reactor.now
         if announced.map({ now.nanoseconds(since: $0) >= Self.announcement }) ?? true {
@@ -133,7 +133,7 @@ final class CopyTaker {
         if !isTaken { again("no thread could be started") }
     }
 
-    /// Pieces are written: makes room for more.
+    /// Makes room for more pieces after some were written.
     private func hasWritten(_ new: [[UInt8]], _ fields: [String], _ failure: StorageError?, for request: String) {
         guard request == self.request, !isOver else { return }
         if let failure { return again("\(failure)") }

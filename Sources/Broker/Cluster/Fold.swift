@@ -1,34 +1,36 @@
-/// What of the log counts, decided in its order: records that are there twice, out of order, or of a term that has ended do not.
+/// Decides, in the order of the log, which records count: repeated ones, those out of order and those of an ended term
+/// do not.
 ///
-/// A value without a lock, a disk or a clock. All brokers that fold the same log come to the same state, however often an
-/// entry is shown to them; so nothing but the log may decide here. What a record's messages amount to, at the place that
-/// the fold gives them, is ``Sequencer``'s.
+/// A value without a lock, a disk or a clock. All brokers that fold the same log come to the same state, however often
+/// they see an entry, so nothing but the log may decide here. The ``Sequencer`` applies a record's messages at the
+/// place that the fold gives them.
 struct Fold: Equatable, Sendable {
-    /// An entry of the log, as far as the fold looks at it.
+    /// An entry of the log, as far as it matters to the fold.
     enum Entry: Sendable {
-        /// A record of so many numbers, which the engine took at `time`, in Unix milliseconds.
+        /// A record of this many numbers, which the engine accepted at `time`, in Unix milliseconds.
         case record(LogRecord.Head, numbers: Int, time: Int64)
-        /// A term begins. The one before ended at `closed`; `epoch` is that of the state.
+        /// A term begins. The previous one ended at `closed`; `epoch` is that of the state.
         case term(closed: LogPosition, epoch: UInt64)
     }
 
-    /// What an entry amounts to.
+    /// The outcome of an entry.
     enum Outcome: Equatable, Sendable {
         /// Its messages count, with these numbers and this time, in Unix milliseconds.
         case taken(numbers: Range<UInt64>, time: Int64)
-        /// It was taken before, at another place of the log.
+        /// It was applied before, at another place of the log.
         case duplicate
-        /// Records of its sender before it are missing, from this number on: it does not count, and its sender sends them again.
+        /// Earlier records of its sender are missing, from this number on: it does not count, and its sender repeats
+        /// them.
         case hole(first: UInt64)
-        /// Folded before, or of a term that has ended before it: as if it were not there.
+        /// It was folded before, or belongs to a term that ended before it: it is ignored.
         case stale
         /// A term has begun, and nothing is lost.
         case begun
-        /// A term has begun that ended below what is folded here: what came after `closed` is in no log.
+        /// A term has begun, and the previous one ended below the position here: what came after `closed` is in no log.
         case undone(after: LogPosition)
-        /// Entries between the last and this one are missing here.
+        /// Entries between the last one and this one are missing.
         case missing
-        /// The log is that of another state.
+        /// The log belongs to another state.
         case foreign(epoch: UInt64)
     }
 
@@ -36,28 +38,28 @@ struct Fold: Equatable, Sendable {
     private struct Sender: Equatable, Sendable {
         var incarnation: UInt64
         var number: UInt64
-        /// Where it was.
+        /// Its position.
         var seq: UInt64
     }
 
-    /// How many senders are remembered: the ones that were silent for longest are forgotten.
+    /// How many senders are remembered; those that were silent longest are forgotten.
     private static let maximumSenders = 4096
 
-    /// Up to here everything is folded.
+    /// Everything up to this position is folded.
     private(set) var position = LogPosition.start
-    /// Of the last record, in Unix milliseconds; it never falls.
+    /// The time of the last record, in Unix milliseconds; it never decreases.
     private(set) var time: Int64 = 0
-    /// 0: not known yet.
+    /// The epoch of the state; 0 if it is not known yet.
     private(set) var epoch: UInt64 = 0
-    /// Of all that counted, and of what came of it.
+    /// The digest of all entries that counted, and of their outcomes.
     private(set) var digest = LogDigest()
     private var senders: [UInt64: Sender] = [:]
     /// The term that is known to have begun, and where the one before ended, before its entry was read.
     private var begun: (term: UInt64, closed: LogPosition)?
 
-    /// The engine takes records of a term now, which begins in the log after `closed`.
+    /// Announces that the engine accepts records of a term, which begins in the log after `closed`.
     ///
-    /// A copy of the log may still show entries of the term before, which are in no other.
+    /// A copy of the log may still have entries of the previous term that are in no other copy.
     mutating func expect(term: UInt64, closed: LogPosition) {
         if term > position.term { begun = (term, closed) }
     }
@@ -104,12 +106,12 @@ struct Fold: Equatable, Sendable {
         senders[oldest.key] = nil
     }
 
-    /// Adds what came of the messages of the last record: the numbers of those that were accepted.
+    /// Adds the outcome of the last record: the numbers of the accepted messages.
     mutating func conclude(accepted seqs: some Sequence<UInt64>) {
         for seq in seqs { digest.add(seq) }
     }
 
-    /// The number of the last record of a sender that counted; 0: none of that incarnation has.
+    /// The number of the last record of a sender that counted; 0 if none of that incarnation has.
     func last(of node: UInt64, incarnation: UInt64) -> UInt64 {
         senders[node].flatMap { $0.incarnation == incarnation ? $0.number : nil } ?? 0
     }
@@ -133,7 +135,7 @@ struct Fold: Equatable, Sendable {
         return bytes
     }
 
-    /// A state that was stored; `nil`: another version's, or damaged.
+    /// Reads a stored state; `nil` if it is of another version or damaged.
     init?(_ bytes: Span<UInt8>) {
         guard !bytes.isEmpty, bytes[0] == Self.version else { return nil }
         var reader = LogReader(bytes, from: 1)
@@ -153,11 +155,11 @@ struct Fold: Equatable, Sendable {
         guard reader.isAtEnd else { return nil }
     }
 
-    /// Nothing is folded yet.
+    /// Creates a state in which nothing is folded yet.
     ///
     /// - Parameters:
-    ///   - seq: the newest number of what is here from before; 0: nothing is.
-    ///   - epoch: of what is here, as only a log of that epoch can be followed.
+    ///   - seq: the newest number that the store has from before; 0 if it has none.
+    ///   - epoch: the store's epoch; only a log of that epoch can be followed.
     init(after seq: UInt64 = 0, epoch: UInt64 = 0) {
         position = LogPosition(term: 0, seq: seq)
         self.epoch = seq == 0 ? 0 : epoch

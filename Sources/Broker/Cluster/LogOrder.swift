@@ -3,25 +3,25 @@ package import WSTransport
 
 /// The order of several brokers: that of a log, which each of them reads.
 ///
-/// What a shard hands over becomes a record, and is applied when the tail brings it back, as the others' records are. Until
-/// then it is kept, and sent again where it may have been lost: a record counts once (``Fold``). Any thread may hand over; what
-/// the engine and its tail report comes from one.
+/// The drafts of a shard become a record, which is applied when the tail brings it back, like the records of others.
+/// Until then it is kept, and sent again if it may have been lost: a record counts once (``Fold``). Any thread may
+/// submit drafts; one thread reports what the engine and its tail do.
 package final class LogOrder: Order {
-    /// How much waits, and how it is cut.
+    /// The limits of records, and of what waits.
     package struct Limits: Sendable {
-        /// Of one record; a larger message has one of its own, in bytes.
+        /// The size of one record, in bytes; a larger message has its own record.
         package var recordSize = 256 << 10
-        /// How many messages a record has.
+        /// The maximum number of messages in a record.
         package var recordCount = 1000
-        /// How many records may be sent and not have come back.
+        /// How many sent records may be outstanding.
         package var underWay = 512
-        /// The size of all that waits; beyond it publications are refused, in bytes.
+        /// The maximum size of everything that waits, in bytes; beyond it publications are refused.
         package var waiting = 64 << 20
 
         package init() {}
     }
 
-    /// The results of drafts that were refused at the door; they come after those of the drafts before them.
+    /// The results of drafts that were refused at once; they follow those of earlier drafts.
     private struct Refused {
         let count: Int
         let refusal: Refusal
@@ -32,7 +32,7 @@ package final class LogOrder: Order {
     private struct Own {
         let record: UnsentRecord
         let shard: Int
-        /// When the turn began that has published it.
+        /// When the turn that published it began.
         let began: MonotonicTime
         var refused: [Refused] = []
     }
@@ -45,22 +45,22 @@ package final class LogOrder: Order {
         var own = Fifo<Own>()
         /// The number of the first of them.
         var first: UInt64 = 1
-        /// How many of them were sent by this attempt.
+        /// How many of them were sent in this attempt.
         var sent = 0
         /// Their size, in bytes.
         var size = 0
-        /// The term that the engine takes records for; `nil`: it takes none.
+        /// The term that the engine accepts records for; `nil` if it accepts none.
         var term: UInt64?
-        /// Nothing is sent before the tail has come so far: it may bring what is believed lost.
+        /// Nothing is sent before the tail has reached this position: it may bring records that are believed lost.
         var awaited = LogPosition.start
         /// Whether a record of this broker is being applied, and what was refused meanwhile.
         var isApplying = false
         var refused: [Refused] = []
-        /// What the others have come to.
+        /// The comparison with the other brokers.
         var comparison = DigestComparison()
-        /// Why nothing is accepted; `nil`: it is.
+        /// Why drafts are refused; `nil` if they are accepted.
         var refusal: Refusal?
-        /// Whether that is for good.
+        /// Whether that is permanent.
         var isOver = false
     }
 
@@ -108,13 +108,13 @@ package final class LogOrder: Order {
     /// How far the log is applied here.
     package var position: LogPosition { state.withLock { $0.fold.position } }
 
-    /// Of the last record, in Unix milliseconds; 0: there was none.
+    /// The time of the last record, in Unix milliseconds; 0 if there was none.
     package var time: Int64 { state.withLock { $0.fold.time } }
 
-    /// What the log and the results have come to; equal on all brokers that have come equally far.
+    /// The digest of the log and the results; equal at all brokers at the same position.
     package var digest: LogDigest { state.withLock { $0.fold.digest } }
 
-    /// What the other brokers have come to, by their numbers, and how often one has begun to differ.
+    /// The findings about the other brokers, by their numbers, and how often one has begun to differ.
     package var comparison: (findings: [(node: UInt64, at: LogPosition, isEqual: Bool)], divergences: UInt64) {
         state.withLock { state in
             let findings = state.comparison.findings.map { (node: $0, at: $1.place, isEqual: $1.isEqual) }
@@ -122,13 +122,13 @@ package final class LogOrder: Order {
         }
     }
 
-    /// The state that the log belongs to; 0: none is known yet.
+    /// The epoch of the state that the log belongs to; 0 if it is not known yet.
     package var epoch: UInt64 { state.withLock { $0.fold.epoch } }
 
     /// How many records have not come back.
     package var waiting: Int { state.withLock { $0.own.count } }
 
-    // MARK: Handing over
+    // MARK: Submitting
 
     package func submit(_ drafts: [Draft], from shard: Int, at time: MonotonicTime) {
         let records = cut(drafts.span)
@@ -143,8 +143,8 @@ package final class LogOrder: Order {
         }
     }
 
-    /// Appends a record without messages, a canary: it comes back only if all works, and shows the others that this broker
-    /// is there.
+    /// Appends a record without messages, a canary: it comes back only if everything works, and shows the others that
+    /// this broker is alive.
     ///
     /// Does nothing while publications are refused.
     package func beat() {
@@ -186,11 +186,11 @@ package final class LogOrder: Order {
         for each in refused { sequencer.refuse(each.count, each.refusal, of: each.shard) }
     }
 
-    /// Sends what has not been sent by this attempt, as far as it may.
+    /// Sends the records that were not sent in this attempt, as far as the limits allow.
     private func send(_ state: inout State) {
         guard let term = state.term, state.fold.position >= state.awaited, !state.isOver else { return }
         state.refusal = nil
-        // Not those of the fold: a record that is just being applied is in its digest by half.
+        // Not those of the fold, because its digest includes only a part of the record that is being applied.
         let here = state.comparison.latest
         while state.sent < limits.underWay, let record = state.own[state.sent]?.record {
             let head = LogRecord.Head(
@@ -201,11 +201,11 @@ package final class LogOrder: Order {
         }
     }
 
-    // MARK: What the engine reports
+    // MARK: Reports of the engine
 
-    /// The engine takes records for `term`, which began after `closed`; its log ends at `top`.
+    /// Announces that the engine accepts records for `term`, which began after `closed`; its log ends at `top`.
     ///
-    /// What has not come back by then is sent again. After ``giveUp()`` nothing is accepted before that.
+    /// Records that have not come back by then are sent again. After ``giveUp()`` nothing is accepted before that.
     package func engage(term: UInt64, closed: LogPosition, top: LogPosition) {
         state.withLock { state in
             guard !state.isOver else { return }
@@ -217,10 +217,10 @@ package final class LogOrder: Order {
         }
     }
 
-    /// The engine takes nothing now; what was sent may be lost.
+    /// Announces that the engine accepts nothing now; sent records may be lost.
     package func disengage() { state.withLock { $0.term = nil } }
 
-    /// Refuses what waits, and all that comes until the engine takes records again.
+    /// Refuses everything that waits, and all drafts until the engine accepts records again.
     ///
     /// Some of it may be in the log all the same: it is then applied, as a message whose publisher has gone is.
     package func giveUp() { applying.withLock { _ in giveUp(Self.away, isOver: false) } }
@@ -238,16 +238,16 @@ package final class LogOrder: Order {
                 conclude(own.refused)
             }
             (state.sent, state.size, state.first) = (0, 0, 1)
-            // Later records must not be taken for those that were given up.
+            // Later records must not be mistaken for the abandoned ones.
             state.incarnation += 1
             state.term = nil
             (state.refusal, state.isOver) = (refusal, isOver || state.isOver)
         }
     }
 
-    /// Takes what the tail brings, in its order.
+    /// Applies entries from the tail, in their order.
     ///
-    /// Throws why the log cannot be followed; nothing is accepted any more then.
+    /// Throws the reason if the log cannot be followed; then nothing more is accepted.
     package func receive(_ entries: [LogEntry]) throws(LogTrouble) {
         for entry in entries {
             let trouble = applying.withLock { _ -> LogTrouble? in
@@ -302,7 +302,7 @@ package final class LogOrder: Order {
         }
     }
 
-    /// Folds a record, and takes it out of those that wait if it is this broker's.
+    /// Folds a record, and removes it from the waiting ones if it is this broker's.
     private func fold(
         _ record: LogRecord, at place: LogPosition, time: Int64, _ state: inout State
     ) -> (Fold.Outcome, Own?) {
@@ -313,7 +313,7 @@ package final class LogOrder: Order {
         guard head.node == node, head.incarnation == state.incarnation else { return (outcome, nil) }
         switch outcome {
         case .hole(let first) where head.attempt == state.attempt && first >= state.first:
-            // One before it was lost: from there on all are sent again, once for all that follow the hole.
+            // An earlier record was lost: all from there on are sent again, once for all records after the hole.
             state.attempt += 1
             state.sent = Int(first - state.first)
             send(&state)
@@ -331,7 +331,8 @@ package final class LogOrder: Order {
 
     // MARK: Applying
 
-    /// Applies drafts with the numbers that their places in the record give them, and returns those of the accepted ones.
+    /// Applies drafts with the numbers that their places in the record give them, and returns those of the accepted
+    /// ones.
     private func apply(_ drafts: Span<Draft>, _ numbers: Range<UInt64>, _ time: Int64, _ own: Own?) -> [UInt64] {
         sequencer.follow(logTime: time)
         var accepted: [UInt64] = []
@@ -339,7 +340,7 @@ package final class LogOrder: Order {
         var expectation = sequencer.expect((0..<drafts.count).map { drafts[$0] })
         var place = 0
         while place < drafts.count {
-            // One that may be refused is applied alone: it takes its number all the same.
+            // A draft that may be refused is applied alone; it takes its number nevertheless.
             var end = place + 1
             if !Self.mayBeRefused(drafts, place) {
                 while end < drafts.count, !Self.mayBeRefused(drafts, end) { end += 1 }

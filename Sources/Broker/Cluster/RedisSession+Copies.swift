@@ -1,11 +1,11 @@
 internal import WSTransport
 
-/// Copies of stores, which go from one broker to another by way of the engine.
+/// Copies of stores, which pass from one broker to another through the engine.
 extension RedisSession {
-    /// How many requests for a copy are looked at.
+    /// How many requests for a copy are considered.
     private static var maximumRequests: Int { 64 }
 
-    /// Asks the primary that there is at the moment, whatever this broker is about.
+    /// Sends a command to the present primary, in any state of this broker.
     var copyQuestion: CopyQuestion {
         { [weak self] command, then in
             guard let self, let primary else {

@@ -1,16 +1,16 @@
 internal import WSTransport
 
-/// What a log in Redis does on its thread: greets the engine, agrees with the other brokers on how far they have read, and
-/// appends.
+/// The work of a log in Redis on its thread: greets the engine, agrees with the other brokers on how far they have
+/// read, and appends.
 final class RedisSession {
     private enum Phase: Equatable {
         /// There is no link to a primary, or the engine cannot be used.
         case away
-        /// The primary is asked whether it can be used, and which term it takes records for.
+        /// The primary is asked whether it can be used, and which term it accepts records for.
         case greeting
-        /// It takes none: the brokers say how far they have read.
+        /// It accepts none: the brokers report how far they have read.
         case arming
-        /// It takes records for this term.
+        /// It accepts records for this term.
         case engaged(UInt64)
         case lost(LogTrouble)
     }
@@ -27,20 +27,20 @@ final class RedisSession {
 
     var primary: EngineLink?
     private var phase = Phase.away
-    /// Rises with each change of the phase, so that answers to what was asked before are known.
+    /// Rises with each change of the phase, so that answers to earlier requests are recognised.
     private var visit = 0
-    /// The state that this broker's log belongs to where it has none yet.
+    /// The epoch that this broker proposes while its log has none.
     private var proposal = UInt64.random(in: 1..<1 << 53)
-    /// How many brokers are waited for before a term begins.
+    /// How many brokers must answer before a term begins.
     private var peers = RedisSession.everyone
     private var top = LogPosition.start
-    /// Since when there is no proof that what was published comes back; `nil`: there is one.
+    /// Since when there is no proof that publications come back; `nil` if there is one.
     private var doubtful: MonotonicTime?
-    /// When the canary that is under way was appended.
+    /// When the outstanding canary was appended.
     private var canary: MonotonicTime?
     private var engagedAt: MonotonicTime?
     private var facts: [UInt64: String] = [:]
-    /// What gives another broker a copy of this one's store, and gets one for this.
+    /// The copy for another broker, and the copy for this one.
     var giver: CopyGiver?
     private(set) var taker: CopyTaker?
     /// How often requests for a copy have been seen that no broker answered.
@@ -49,19 +49,19 @@ final class RedisSession {
     private var hasLeft = false
     var status = RedisLog.Status()
 
-    /// More than there are: each waits for its grace.
+    /// More brokers than exist, so that each waits for its grace.
     private static let everyone: UInt64 = 1 << 32
-    /// By how much the numbers jump at a new term.
+    /// The jump of the numbers at a new term.
     private static let jump: UInt64 = 1 << 20
-    /// How often it says how far it has read while a term is to begin, in nanoseconds.
+    /// How often it reports how far it has read before a term begins, in nanoseconds.
     private static let readyPace: Int64 = 30_000_000
-    /// How soon it asks an engine again that cannot be used as it is, in nanoseconds.
+    /// How soon it tries an unusable engine again, in nanoseconds.
     private static let retryPace: Int64 = 300_000_000
-    /// How often it looks after what waits, in nanoseconds; each fourth time there is a canary.
+    /// How often it checks what waits, in nanoseconds; every fourth time it sends a canary.
     private static let tickPace: Int64 = 250_000_000
     /// How long it must have followed the log to know which brokers there are, in nanoseconds.
     private static let acquaintance: Int64 = 3_000_000_000
-    /// Of the entries that are put back at a time.
+    /// The limits of the entries that are restored at a time.
     private static let offered = (count: 64, size: 4 << 20)
 
     init(_ options: RedisLog.Options, _ log: RedisLog, _ order: LogOrder, on reactor: Reactor) {
@@ -103,10 +103,10 @@ final class RedisSession {
         order.disengage()
     }
 
-    /// How long it is tried at the end to leave the engine's list of brokers, in nanoseconds.
+    /// How long it tries at the end to leave the engine's list of brokers, in nanoseconds.
     private static let farewell: Int64 = 300_000_000
 
-    /// Has the engine forget this broker, whose process ends in order.
+    /// Makes the engine forget this broker, whose process ends in an orderly way.
     func leave(_ then: @escaping () -> Void) {
         guard case .engaged = phase, let primary else { return then() }
         hasLeft = true
@@ -172,7 +172,7 @@ final class RedisSession {
 
     // MARK: Greeting
 
-    /// Leaves what was agreed with the primary; what is published waits.
+    /// Ends the agreement with the primary; publications wait.
     private func leave(_ failure: EngineFailure) {
         disengage()
         if case .lost = phase { return }
@@ -194,7 +194,7 @@ final class RedisSession {
         engagedAt = nil
     }
 
-    /// The brokers that are there, this one among them.
+    /// The living brokers, including this one.
     var present: [UInt64] {
         let now = reactor.now
         let others = tail.members.values.filter { member in
@@ -203,7 +203,7 @@ final class RedisSession {
         return others.map(\.node) + [options.node]
     }
 
-    /// The primary cannot be used as it is: it is asked again soon.
+    /// Handles an unusable primary, which is tried again soon.
     private func hinder(_ failure: EngineFailure) {
         leave(failure)
         after(Self.retryPace) { $0.greet() }
@@ -217,7 +217,7 @@ final class RedisSession {
         }
     }
 
-    /// Asks the primary; the answer to another visit is nobody's.
+    /// Sends a command to the primary; answers for an earlier visit are ignored.
     func ask(_ command: RESPCommand, _ then: @escaping (EngineLink.Answer) -> Void) {
         let visit = visit
         primary?.ask(command) { [weak self] answer in
@@ -238,10 +238,10 @@ final class RedisSession {
         }
     }
 
-    /// The primary has not done what it was asked for.
+    /// Handles a refused command.
     private func refused(_ failure: EngineFailure) {
         guard case .refused(let error) = failure else {
-            // The link has ended, and its route says so; else too much waits for it.
+            // Either the link has ended, which its route reports, or too much waits for it.
             if failure == .busy { writes?.abandon(failure) }
             return
         }
@@ -309,7 +309,7 @@ final class RedisSession {
 
     // MARK: Agreeing on a term
 
-    /// Says how far this broker has read; what it has not applied by now belongs to no term that is known yet.
+    /// Reports how far this broker has read; what it has not applied by now belongs to no known term yet.
     private func ready() {
         publish()
         let epoch = order.epoch == 0 ? proposal : order.epoch
@@ -324,14 +324,15 @@ final class RedisSession {
             if term > 0 { return hello() }
             if let from = LogPosition(text) { return offer(after: from) }
             if text.hasPrefix("epoch ") {
-                // What an empty log begins with is whatever came first; hello says which, or that it is another's.
+                // An empty log begins with the first proposed state; `hello` says which, or that it belongs to another
+                // cluster.
                 return after(Self.readyPace) { $0.hello() }
             }
             after(Self.readyPace) { $0.ready() }
         }
     }
 
-    /// Puts back what this broker has after a position, piece by piece, and then has the term begin.
+    /// Restores what this broker has after a position, piece by piece, and then begins the term.
     private func offer(after place: LogPosition) {
         let entries = tail.ring.entries(after: place, atMost: Self.offered.count, size: Self.offered.size)
         guard let last = entries.last else {
@@ -381,7 +382,7 @@ final class RedisSession {
         }
     }
 
-    // MARK: Looking after it
+    // MARK: Supervision
 
     private func tick() {
         reactor.run(afterNanoseconds: Self.tickPace) { [weak self] in self?.tick() }
@@ -393,7 +394,7 @@ final class RedisSession {
         publish()
     }
 
-    /// Refuses what waits, until it is proved that the log works.
+    /// Refuses waiting publications, until there is proof that the log works.
     private func surrender() {
         (doubtful, canary) = (nil, nil)
         order.giveUp()
@@ -420,7 +421,7 @@ final class RedisSession {
                 guard let node = words[place].text.flatMap({ UInt64($0, radix: 16) }) else { continue }
                 facts[node] = words[place + 1].text
             }
-            // They have ended in order, or were forgotten; what is there says so again each second.
+            // They have left, or were forgotten; living brokers report each second.
             for node in known.keys where facts[node] == nil { tail.forget(node) }
         }
         trim(term)
@@ -431,7 +432,7 @@ final class RedisSession {
         if case .failure(let failure) = answer { refused(failure) }
     }
 
-    /// Has the engine forget what all have read and nobody needs: one of the brokers does it.
+    /// Makes the engine forget entries that all brokers have read; one of the brokers does it.
     private func trim(_ term: UInt64) {
         let present = present
         guard present.min() == options.node else { return }
@@ -447,13 +448,13 @@ final class RedisSession {
         (self.canary, doubtful) = (nil, nil)
     }
 
-    /// Has the engine forget a broker, until that says something again.
+    /// Makes the engine forget a broker, until that broker reports again.
     func forget(_ node: UInt64) {
         tail.forget(node)
         facts[node] = nil
         let place = CopyPlace(keys, for: node)
         ask(["HDEL", .text(keys.nodes), .text(place.node)]) { [unowned self] in failed($0) }
-        // What it may have left of a copy that was on its way to it.
+        // Remains of a copy that was on its way to that broker.
         ask(["HDEL", .text(keys.copies), .text(place.node)]) { [unowned self] in failed($0) }
         ask(["DEL", .text(place.key)]) { [unowned self] in failed($0) }
     }

@@ -3,14 +3,14 @@ package import WSTransport
 extension Settings {
     /// Several brokers that serve one topic space.
     package struct Cluster: Sendable, Equatable {
-        /// What the engine's keys begin with, so that several clusters may use one engine.
+        /// The cluster's name, with which the engine's keys begin, so that several clusters may use one engine.
         package var name = ""
-        /// What people call this broker; `nil`: the host's name.
+        /// This broker's name; `nil` for the host's name.
         package var node: String?
         package var engine = Engine()
         /// How long a publication waits for the engine before it is refused.
         package var publishTimeout = Duration.seconds(5)
-        /// How long nothing may come back from the engine before the broker is not ready.
+        /// How long the engine may be silent before the broker is not ready.
         package var lease = Duration.seconds(3)
         package var log = Log()
 
@@ -18,21 +18,21 @@ extension Settings {
 
         /// What gives the order: Redis or Valkey.
         package struct Engine: Sendable, Equatable {
-            /// The primary; empty: the sentinels say where it is.
+            /// The addresses of the servers; empty if the sentinels name them.
             package var addresses: [Endpoint] = []
             package var sentinels: [Endpoint] = []
-            /// By which the sentinels know the primary.
+            /// The name by which the sentinels know the primary.
             package var master = "mymaster"
             package var user: String?
             package var password: SecretText?
             package var sentinelUser: String?
             package var sentinelPassword: SecretText?
-            /// `nil`: without TLS.
+            /// `nil` for no TLS.
             package var tls: TLS?
-            /// For each connection and answer.
+            /// The time limit of each connection attempt and each answer.
             package var timeout = Duration.seconds(1)
             package var readFrom = Reading.replica
-            /// Whether one that keeps nothing on disk is taken.
+            /// Whether an engine that keeps nothing on disk is accepted.
             package var isVolatile = false
 
             package init() {}
@@ -41,20 +41,20 @@ extension Settings {
             package enum Reading: String, Sendable, CaseIterable { case replica, primary }
         }
 
-        /// How the engine and its sentinels are identified.
+        /// The TLS options for the engine and its sentinels.
         package struct TLS: Sendable, Equatable {
-            /// A PEM file of authorities; `nil`: those that the system trusts.
+            /// A PEM file of authorities; `nil` for those of the system.
             package var ca: String?
-            /// PEM files of what this broker shows; `nil`: nothing.
+            /// PEM files of the client certificate and its key; `nil` for none.
             package var certificate: String?
             package var key: String?
-            /// The name in the certificate; `nil`: the host that is connected to.
+            /// The name in the certificate; `nil` for the host in the address.
             package var serverName: String?
 
             package init() {}
         }
 
-        /// What of the log the engine keeps.
+        /// How much of the log the engine keeps.
         package struct Log: Sendable, Equatable {
             /// In bytes.
             package var bytes = 1 << 30
@@ -239,7 +239,7 @@ extension Settings.Cluster.Log {
 }
 
 extension ConfigurationValue where Value == Endpoint {
-    /// A host and a port, which may be left out where it is the usual one.
+    /// A host and a port; the usual port may be omitted.
     static func endpoint(_ usual: UInt16) -> Self {
         Self(
             expected: "HOST:PORT such as 10.0.0.1:\(usual)",

@@ -15,7 +15,7 @@ extension LMDBStore {
 
     package func adopt(epoch: UInt64) { knownEpoch.store(epoch, ordering: .releasing) }
 
-    /// Stores a mark in the transaction of what came up to it.
+    /// Stores a mark in the transaction of the messages up to it.
     func reach(
         _ mark: OrderMark, _ entries: [StoreEntry], _ write: borrowing LMDBWrite, _ state: inout StoreState
     ) throws(StorageError) {
@@ -39,7 +39,7 @@ extension LMDBStore {
         }
     }
 
-    /// Makes the store of a broker of a cluster that of a broker by itself.
+    /// Turns the store of a broker of a cluster into that of a single broker.
     static func forgetOrder(_ write: borrowing LMDBWrite, in meta: LMDBDatabase) throws(StorageError) {
         try write.remove(orderKey, in: meta)
     }
@@ -75,7 +75,7 @@ extension LMDBStore {
 }
 
 extension Message {
-    /// The same as an ephemeral value.
+    /// The same message as an ephemeral value.
     fileprivate var asEphemeral: Message {
         Message(
             topic: topic, payload: payload, kind: kind, contentType: contentType, properties: properties,

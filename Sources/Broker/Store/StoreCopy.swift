@@ -1,14 +1,14 @@
 internal import CLinux
 internal import Glibc
 
-/// A copy of a store on its way to another broker: a file without a name, as large as the store.
+/// A copy of a store on its way to another broker: an unnamed file, as large as the store.
 ///
-/// What it does takes as long as the disk: on a thread of its own.
+/// Its methods wait for the disk: use a separate thread.
 package final class OutgoingCopy: Sendable {
     private let descriptor: Int32
     private let write: @Sendable (_ descriptor: Int32) throws(StorageError) -> Void
 
-    /// Makes the file, still empty, in the data directory.
+    /// Creates the file, still empty, in the data directory.
     ///
     /// - Parameter write: fills the file.
     package init(
@@ -19,7 +19,7 @@ package final class OutgoingCopy: Sendable {
         _ = unsafe unlink(path)
         descriptor = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { try throwErrno("cannot make \(path)") }
-        // Whatever ends this process, nothing is left of it.
+        // However this process ends, no file is left.
         guard unsafe unlink(path) == 0 else { try throwErrno("cannot remove \(path)") }
     }
 
@@ -28,13 +28,13 @@ package final class OutgoingCopy: Sendable {
     /// Fills the file.
     package func fill() throws(StorageError) { try write(descriptor) }
 
-    /// How much of it there is, in bytes.
+    /// Its size, in bytes.
     package var size: Int {
         var status = stat()
         return unsafe fstat(descriptor, &status) == 0 ? status.st_size : 0
     }
 
-    /// So many bytes from an offset on, or those that there are.
+    /// Up to `count` bytes from an offset on.
     package func piece(at offset: Int, count: Int) throws(StorageError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         var filled = 0
@@ -52,9 +52,9 @@ package final class OutgoingCopy: Sendable {
     }
 }
 
-/// A copy of another broker's store that arrives piece by piece, and takes the place of this one's at the next start.
+/// A copy of another broker's store that arrives piece by piece, and replaces this broker's store at the next start.
 ///
-/// What it does takes as long as the disk: on a thread of its own, one call at a time.
+/// Its methods wait for the disk: use a separate thread, one call at a time.
 package final class IncomingCopy: Sendable {
     /// The name of a copy that is complete, in the data directory; where the store that it replaces is kept, another.
     static let fileName = "\(LMDBStore.fileName).copy"
@@ -78,7 +78,7 @@ package final class IncomingCopy: Sendable {
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
-    /// Adds what has come.
+    /// Appends received bytes.
     package func append(_ bytes: [UInt8]) throws(StorageError) {
         var written = 0
         while written < bytes.count {
@@ -91,17 +91,17 @@ package final class IncomingCopy: Sendable {
         }
     }
 
-    /// Checks it, and has it on disk for the next start.
+    /// Checks the copy, and syncs it for the next start.
     package func finish() throws(StorageError) {
         try StoreFormat.check(partial)
         let name = keepsStore ? Self.keepingFileName : Self.fileName
         _ = try LMDBStore.finishBackup(partial, as: "\(directory)/\(name)")
     }
 
-    /// Removes what there is of it.
+    /// Removes the incomplete copy.
     package func discard() { _ = unsafe unlink(partial) }
 
-    /// Puts a complete copy in the place of the store, if there is one.
+    /// Replaces the store by a complete copy, if there is one.
     ///
     /// What the store before had is in the copy, or it is kept.
     static func takeOver(in directory: DataDirectory) throws(StorageError) {

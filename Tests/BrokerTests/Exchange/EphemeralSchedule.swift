@@ -4,7 +4,7 @@ import Testing
 @testable import WSTransport
 
 /// Random members that set and lose ephemeral values, and watchers that read slowly, leave and return.
-@Suite("Ephemeral values under any schedule: nobody misses a change without a gap", .timeLimit(.minutes(10)))
+@Suite("Ephemeral values under any schedule: no subscriber misses a change without a gap", .timeLimit(.minutes(10)))
 struct EphemeralScheduleTests {
     private static let topics = ["p/1", "p/2", "p/3", "p/deep/4", "q/1", "q/2"]
     private static let fence = "p/fence"
@@ -15,9 +15,10 @@ struct EphemeralScheduleTests {
         let slow: String
         let shard: Int
         var stub: StubClient
-        /// The answer to its first subscription, and everything after it; those of an attempt that saw nothing are forgotten.
+        /// The answer to its first subscription, and everything after it; those of an attempt that saw nothing are
+        /// forgotten.
         var notices: [Notice] = []
-        /// Everything up to this number has come; `nil`: its subscription has not begun.
+        /// Everything up to this number has arrived; `nil` if its subscription has not begun.
         var position: UInt64?
     }
 
@@ -107,7 +108,7 @@ struct EphemeralScheduleTests {
         try member.send(#"{"op":"publish","topic":"\#(name)","data":"\#(data)","ephemeral":true\#(members)}"#)
     }
 
-    /// A member leaves or is sent away, and another one comes.
+    /// A member leaves or is disconnected, and another one connects.
     private func replaceMember(_ world: World) throws {
         let place = world.pick(0..<3)
         let number = world.members[place].client
@@ -119,7 +120,7 @@ struct EphemeralScheduleTests {
         world.members[place] = try world.harness.connectJSON(on: place % 2)
     }
 
-    /// Takes note of some of what is there; a watcher that was closed comes back.
+    /// Records some of the values; a closed watcher reconnects.
     private func read(_ world: World, _ place: Int, _ bytes: Int) {
         for frame in world.watchers[place].stub.whatIsHere(bytes) {
             guard let frame, frame.opcode == 1, let notice = try? Notice(json: frame.payload) else {
@@ -160,7 +161,7 @@ struct EphemeralScheduleTests {
         }
     }
 
-    /// A value goes once, and only while there is one.
+    /// A value is removed once, and only if it exists.
     private func check(_ log: [Message], _ seed: Int) {
         var values: [Topic: Message] = [:]
         for message in log where message.isRetained {

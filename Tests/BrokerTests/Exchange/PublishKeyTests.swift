@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("§1: a publication with a key is taken once", .timeLimit(.minutes(10)))
+@Suite("§1: a publication with a key counts once", .timeLimit(.minutes(10)))
 struct PublishKeyTests {
     private func key(_ text: String, owner: String = "ann") -> PublishKey {
         PublishKey(stored: Array(text.utf8), owner: owner)

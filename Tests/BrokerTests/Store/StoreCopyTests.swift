@@ -5,7 +5,7 @@ import Testing
 
 @Suite("LMDB store: a copy on its way to another broker")
 struct StoreCopyTests {
-    /// A store with so many values, and a copy of it.
+    /// A store with this many values, and a copy of it.
     private func copy(of directory: TestDirectory, values: Int) throws -> OutgoingCopy {
         let store = try directory.open()
         try store.apply((0..<values).map { try retained("t/\($0)", "value \($0)") }, reserving: 7)
@@ -58,7 +58,7 @@ struct StoreCopyTests {
         #expect(try value(other.open(), "own") == "x")
     }
 
-    /// A copy that is not whole, or is none, never takes the place of a store.
+    /// An incomplete or invalid copy never replaces a store.
     @Test func refusesWhatIsDamaged() throws {
         let (source, target) = (TestDirectory(), TestDirectory())
         try target.open().apply([retained("own", "x")], reserving: 3)
