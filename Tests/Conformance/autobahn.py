@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Runs the Autobahn test suite against the product, in both roles, and judges its reports without forgiving anything.
 
-    autobahn.py --wstest FILE [--server | --client] [--cases PATTERN...] [--long-over-tls] [--reports DIR]
+    autobahn.py --wstest FILE [--server | --library | --client] [--cases PATTERN...] [--long-over-tls] [--reports DIR]
 
-Everything runs over ws, and over wss the base cases (without 9, 12 and 13) or, with --long-over-tls, everything. Exit 0 when every verdict is OK, or INFORMATIONAL
+The server's role is brokerd's, and that of the example server, which is written against the library's public face; the client's
+is that of the example client. Everything runs over ws, and over wss the base cases (without 9, 12 and 13) or, with --long-over-tls, everything. Exit 0 when every verdict is OK, or INFORMATIONAL
 where the RFC leaves the outcome open; 1 when one is not; 64 when there is no suite.
 """
 
@@ -24,6 +25,7 @@ from broker_process import Broker, free_port  # noqa: E402
 from certificates import Authority  # noqa: E402
 from deadlines import wait_until  # noqa: E402
 
+SERVER = os.environ.get("ECHO_SERVER", str(REPOSITORY / ".build/examples/release/echo-server"))
 TESTEE = os.environ.get("ECHO_CLIENT", str(REPOSITORY / ".build/examples/release/echo-client"))
 AGENT = "broker"
 LONG = ["9.*", "12.*", "13.*"]
@@ -169,6 +171,26 @@ def judge_broker(suite, patterns, schemes):
             broker.kill()
 
 
+def judge_library(suite, patterns, schemes):
+    """The example server, which is written against the library's public face."""
+    failures = 0
+    for scheme, excluded in schemes:
+        port = free_port()
+        command = [SERVER, str(port)]
+        if scheme == "wss":
+            command += [str(suite.identity.certificate), str(suite.identity.key)]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: listens(port) or server.poll() is not None, "the example server listens", 60)
+            failures += judge(
+                f"library-{scheme}", patterns, excluded,
+                lambda name, cases, excluded: suite.judge_server(name, f"{scheme}://127.0.0.1:{port}", cases, excluded))
+        finally:
+            server.terminate()
+            server.wait()
+    return failures
+
+
 def judge_clients(suite, patterns, schemes):
     failures = 0
     for scheme, excluded in schemes:
@@ -184,7 +206,8 @@ def main():
     parser.add_argument("--cases", nargs="+", default=["*"])
     parser.add_argument("--long-over-tls", action="store_true", help="play 9, 12 and 13 over wss, too")
     parser.add_argument("--reports", type=Path)
-    parser.add_argument("--server", action="store_true", help="only the server's role")
+    parser.add_argument("--server", action="store_true", help="only the server's role, by brokerd")
+    parser.add_argument("--library", action="store_true", help="only the server's role, by the example server")
     parser.add_argument("--client", action="store_true", help="only the client's role")
     options = parser.parse_args()
     program = shutil.which(options.wstest)
@@ -196,9 +219,12 @@ def main():
     suite = Suite(program, directory)
     schemes = [("ws", []), ("wss", [] if options.long_over_tls else LONG)]
     failures = 0
-    if not options.client:
+    chosen = [options.server, options.library, options.client]
+    if options.server or not any(chosen):
         failures += judge_broker(suite, options.cases, schemes)
-    if not options.server:
+    if options.library or not any(chosen):
+        failures += judge_library(suite, options.cases, schemes)
+    if options.client or not any(chosen):
         failures += judge_clients(suite, options.cases, schemes)
     print(f"reports: {directory}")
     print("conformance: every verdict is as it must be" if not failures else f"conformance: {failures} verdicts are not")
