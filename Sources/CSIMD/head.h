@@ -197,24 +197,64 @@ struct head_index {
     // A bit for each mark.
     uint64_t marks;
     // Of each name that is asked for most, a byte: one more than the place of its first line, at most 255; 0 if it has none.
-    uint64_t first[2];
+    uint8_t first[16];
     // A bit for each of these names that has several lines.
     uint32_t repeated;
 };
 
+// What a table of lines begins with.
+struct head_table {
+    struct head_index index;
+    // How many lines there are, and how many there is room for.
+    uint32_t count, room;
+};
+
+// Where its parts are; that of a name is the byte at its number.
+enum {
+    head_at_marks = offsetof(struct head_table, index.marks),
+    head_at_first = offsetof(struct head_table, index.first),
+    head_at_repeated = offsetof(struct head_table, index.repeated),
+    head_at_count = offsetof(struct head_table, count),
+    head_at_room = offsetof(struct head_table, room),
+};
+
 #define HEAD_MARK(count, first, last) ((uint32_t)(count) << 16 | (uint32_t)((first) | 0x20) << 8 | (uint32_t)((last) | 0x20))
+
+// The bit of a mark.
+#define HEAD_BIT(mark) ((uint64_t)1 << (((mark) * 0x9E3779B9u) >> 26))
 
 // The mark of a name of so many bytes that begins and ends so.
 static inline uint32_t head_mark(size_t count, uint8_t first, uint8_t last) { return HEAD_MARK(count, first, last); }
 
-// The bit of a mark.
-static inline uint64_t head_mark_bit(uint32_t mark) { return (uint64_t)1 << ((mark * 0x9E3779B9u) >> 26); }
+static inline uint64_t head_mark_bit(uint32_t mark) { return HEAD_BIT(mark); }
+
+// The names that are asked for most, in small letters.
+#define HEAD_NAMES(_) \
+    _(head_authorization, "authorization", 'a', 'n') \
+    _(head_connection, "connection", 'c', 'n') \
+    _(head_content_encoding, "content-encoding", 'c', 'g') \
+    _(head_content_length, "content-length", 'c', 'h') \
+    _(head_content_type, "content-type", 'c', 'e') \
+    _(head_cookie, "cookie", 'c', 'e') \
+    _(head_expect, "expect", 'e', 't') \
+    _(head_host, "host", 'h', 't') \
+    _(head_origin, "origin", 'o', 'n') \
+    _(head_transfer_encoding, "transfer-encoding", 't', 'g') \
+    _(head_upgrade, "upgrade", 'u', 'e') \
+    _(head_websocket_extensions, "sec-websocket-extensions", 's', 's') \
+    _(head_websocket_key, "sec-websocket-key", 's', 'y') \
+    _(head_websocket_protocol, "sec-websocket-protocol", 's', 'l') \
+    _(head_websocket_version, "sec-websocket-version", 's', 'n')
+
+#define HEAD_NAME_BIT(which, text, first, last) | HEAD_BIT(HEAD_MARK(sizeof text - 1, first, last))
+#define HEAD_NAME_CASE(which, text, first, last) \
+    case HEAD_MARK(sizeof text - 1, first, last): return head_says(name, text, sizeof text - 1) ? which : head_other;
 
 // Whether `count` bytes of a name, at least 4, are those of `text` in small letters.
 //
 // What differs only in the bit of small letters is the same letter: of what is no letter, only control characters differ so
 // from a hyphen, and there are none in a name.
-static inline int head_says(const uint8_t *name, const char *text, size_t count) {
+static inline __attribute__((always_inline)) int head_says(const uint8_t *name, const char *text, size_t count) {
     if (count < 8) {
         uint32_t first, last, wanted_first, wanted_last;
         memcpy(&first, name, 4);
@@ -238,59 +278,32 @@ static inline int head_says(const uint8_t *name, const char *text, size_t count)
 static inline int head_name(const uint8_t *name, size_t count, uint32_t mark) {
     // A mark has only the last bits of the length.
     if (count > sizeof "sec-websocket-extensions" - 1) return head_other;
-    int number;
-    const char *text;
-    switch (mark) {
-#define HEAD_NAME(which, words, first, last) \
-    case HEAD_MARK(sizeof words - 1, first, last): \
-        number = which; \
-        text = words; \
-        break;
-        HEAD_NAME(head_authorization, "authorization", 'a', 'n')
-        HEAD_NAME(head_connection, "connection", 'c', 'n')
-        HEAD_NAME(head_content_encoding, "content-encoding", 'c', 'g')
-        HEAD_NAME(head_content_length, "content-length", 'c', 'h')
-        HEAD_NAME(head_content_type, "content-type", 'c', 'e')
-        HEAD_NAME(head_cookie, "cookie", 'c', 'e')
-        HEAD_NAME(head_expect, "expect", 'e', 't')
-        HEAD_NAME(head_host, "host", 'h', 't')
-        HEAD_NAME(head_origin, "origin", 'o', 'n')
-        HEAD_NAME(head_transfer_encoding, "transfer-encoding", 't', 'g')
-        HEAD_NAME(head_upgrade, "upgrade", 'u', 'e')
-        HEAD_NAME(head_websocket_extensions, "sec-websocket-extensions", 's', 's')
-        HEAD_NAME(head_websocket_key, "sec-websocket-key", 's', 'y')
-        HEAD_NAME(head_websocket_protocol, "sec-websocket-protocol", 's', 'l')
-        HEAD_NAME(head_websocket_version, "sec-websocket-version", 's', 'n')
-#undef HEAD_NAME
-    default: return head_other;
-    }
-    return head_says(name, text, count) ? number : head_other;
+    switch (mark) { HEAD_NAMES(HEAD_NAME_CASE) default: return head_other; }
 }
 
 // Adds the line at a place, whose name is of `count` bytes with this mark.
-static inline void head_add(struct head_index *index, const uint8_t *name, size_t count, uint32_t mark, size_t place) {
-    index->marks |= head_mark_bit(mark);
+static inline __attribute__((always_inline)) void head_add(
+    struct head_index *index, const uint8_t *name, size_t count, uint32_t mark, size_t place) {
+    const uint64_t bit = head_mark_bit(mark);
+    index->marks |= bit;
+    if (!(bit & (0 HEAD_NAMES(HEAD_NAME_BIT)))) return;
     const int number = head_name(name, count, mark);
     if (number == head_other) return;
-    uint64_t *first = &index->first[number >> 3];
-    const int shift = (number & 7) * 8;
-    if (*first >> shift & 0xFF) {
+    uint8_t *first = &index->first[number];
+    if (*first) {
         index->repeated |= (uint32_t)1 << number;
     } else {
-        *first |= (uint64_t)(place < 255 ? place + 1 : 255) << shift;
+        *first = (uint8_t)(place < 255 ? place + 1 : 255);
     }
-}
-
-// One more than the place of the first line of one of these names, at most 255; 0 if it has none.
-static inline size_t head_first(struct head_index index, int number) {
-    return index.first[number >> 3] >> ((number & 7) * 8) & 0xFF;
 }
 
 // Reads `count` lines of a head, whose ends are known, into `fields`, up to the first that is not like most: a name of
 // letters, digits and hyphens, a colon, a space, and a value that neither begins nor ends with white space. Returns how many.
 //
 // The first line is the first of `limit` bytes; `ends` counts from `start` bytes before it. All lines are of ASCII.
-static inline size_t head_read_fields(
+//
+// Always inlined: by itself it would be compiled for size.
+static inline __attribute__((always_inline)) size_t head_read_fields(
     const uint8_t *bytes, size_t limit, size_t start, const uint32_t *ends, size_t count, struct head_field *fields,
     struct head_index *index) {
     struct head_index known = *index;
@@ -304,9 +317,9 @@ static inline size_t head_read_fields(
             length = head_word(bytes + colon, 16);
             colon += length;
         } while (length == 16);
-        // It is no farther than the CR, which is in no word; so a colon is before that.
-        if (bytes[colon] != ':' || colon == line || colon + 2 >= end) break;
-        if (bytes[colon + 1] != ' ' || bytes[colon + 2] <= ' ' || bytes[end - 1] <= ' ') break;
+        // It is no farther than the CR, which is in no word; so a colon is before that, and something follows it.
+        if (memcmp(bytes + colon, ": ", 2) != 0 || colon == line || colon + 2 >= end) break;
+        if (bytes[colon + 2] <= ' ' || bytes[end - 1] <= ' ') break;
         const uint32_t mark = head_mark(colon - line, bytes[line], bytes[colon - 1]);
         fields[place].name_start = (uint32_t)line;
         fields[place].name_end = (uint32_t)colon;

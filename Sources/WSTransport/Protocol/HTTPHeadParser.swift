@@ -107,12 +107,12 @@ package enum HTTPHeadParser {
     private static func fields(_ lines: inout HTTPHeadLines) throws(HTTPParseError) -> HeaderFields {
         let base = lines.position
         let isASCII = lines.isASCII
-        var fields = lines.takePlainFields()
+        var table = lines.takePlainFields()
         while let line = lines.next() {
-            guard fields.count < maximumFieldCount else { throw .headTooLarge }
+            guard table.count < maximumFieldCount else { throw .headTooLarge }
             let colon = lines.endOfToken(line)
             guard colon > line.lowerBound, colon < line.upperBound, lines[colon] == UInt8(ascii: ":") else {
-                let number = fields.count + 1
+                let number = table.count + 1
                 guard lines[line.lowerBound] != .space, lines[line.lowerBound] != .tab else {
                     throw .badRequest("field \(number): begins with white space")
                 }
@@ -122,12 +122,12 @@ package enum HTTPHeadParser {
             let value = lines.value(after: colon, to: line.upperBound)
             let name = line.lowerBound &- base..<colon &- base
             if isASCII || lines.isUTF8(value) {
-                fields.appendLine(name: name, value: value.lowerBound &- base..<value.upperBound &- base)
+                table.appendLine(name: name, value: value.lowerBound &- base..<value.upperBound &- base)
             } else {
-                fields.appendLine(name: name, value: text(lines.bytes(value)[...]))
+                table.appendLine(name: name, value: text(lines.bytes(value)[...]))
             }
         }
-        return fields
+        return HeaderFields(table)
     }
 
     /// §3.2: one Host in HTTP/1.1, and never two.
@@ -357,8 +357,8 @@ package enum HTTPHeadParser {
         unsafe input.isASCII(range) || UTF8Validator.isValid(UnsafeRawBufferPointer(rebasing: input[range]))
     }
 
-    /// Fields with the bytes of the remaining lines; takes the lines at their beginning that have the usual form.
-    mutating func takePlainFields() -> HeaderFields {
+    /// A table with the text of the remaining lines; takes the lines at their beginning that have the usual form.
+    mutating func takePlainFields() -> FieldTable {
         let (start, first, isASCII) = (position, number, isASCII)
         var taken = 0
         // One line more than allowed is left, to be refused.
@@ -366,7 +366,7 @@ package enum HTTPHeadParser {
         let ends = unsafe self.ends
         let text = unsafe UnsafeRawBufferPointer(rebasing: input[start..<end])
         let limit = unsafe input.count &- start
-        let fields = unsafe HeaderFields(text, count: most) { (room, index) in
+        let table = unsafe FieldTable(text, count: most) { (room, index) in
             guard isASCII, most > 0, let base = text.baseAddress, let from = ends.baseAddress else { return 0 }
             // There are `count` ends, all before `end`, which is within the input; `limit` is the rest of the input.
             taken = unsafe head_read_fields(
@@ -375,6 +375,6 @@ package enum HTTPHeadParser {
         }
         number &+= taken
         if taken > 0 { position = unsafe Int(ends[number &- 1]) &+ 2 }
-        return fields
+        return table
     }
 }

@@ -19,26 +19,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         }
     }
 
-    /// The ranges of a line's parts in ``bytes``, which has at most 4 GiB.
-    private typealias Line = head_field
-
-    @inline(__always)
-    private static func mark(of bytes: Span<UInt8>, _ range: Range<Int>) -> UInt32 {
-        guard range.lowerBound < range.upperBound else { return 0 }
-        return HTTPWord.mark(range.count, bytes[range.lowerBound], bytes[range.upperBound &- 1])
-    }
-
-    /// The lines as received, in UTF-8; strings are made of them on request.
-    ///
-    /// The ranges of the lines of a head are in the same piece of memory, from ``tableStart`` on.
-    private var bytes: [UInt8] = []
-    private var tableStart = 0
-    /// The number of lines of a head; 0 if all lines are in ``added``.
-    private var tableCount = 0
-    /// The ranges of lines that were added one by one.
-    private var added: [Line] = []
-    /// Tells at once that a field is absent, as most fields that are looked up are.
-    private var index = head_index()
+    private var table = FieldTable()
 
     /// Creates a collection without fields.
     public init() {}
@@ -48,67 +29,31 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         for (name, value) in elements { append(name, value) }
     }
 
-    /// Creates a collection of lines of `text`; `read` writes up to `count` of them and returns how many.
-    init(
-        _ text: UnsafeRawBufferPointer, count: Int,
-        _ read: (UnsafeMutableBufferPointer<head_field>, inout head_index) -> Int
-    ) {
-        let stride = MemoryLayout<head_field>.stride
-        let start = (text.count &+ 3) & ~3
-        var (found, written) = (head_index(), 0)
-        // Copied from temporary memory, because allocating an array to write its elements in place costs twice as much.
-        bytes = unsafe withUnsafeTemporaryAllocation(byteCount: start &+ count &* stride, alignment: 4) { room in
-            unsafe room.copyMemory(from: text)
-            for place in text.count..<start { unsafe room[place] = 0 }
-            let table = unsafe UnsafeMutableRawBufferPointer(rebasing: room[start...])
-            written = unsafe read(table.bindMemory(to: head_field.self), &found)
-            return unsafe Array(UnsafeRawBufferPointer(rebasing: room[..<(start &+ written &* stride)]))
-        }
-        (tableStart, tableCount, index) = (start, written, found)
-    }
-
-    /// The ranges of a line's parts.
-    @inline(__always)
-    private func line(_ place: Int) -> Line {
-        guard tableCount > 0 else { return added[place] }
-        let offset = tableStart &+ place &* MemoryLayout<head_field>.stride
-        return unsafe bytes.span.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: head_field.self)
-    }
-
-    /// Moves all lines to ``added``, so that more can be added.
-    private mutating func unpack() {
-        guard tableCount > 0 else { return }
-        added = (0..<tableCount).map { line($0) }
-        tableCount = 0
-    }
+    init(_ table: FieldTable) { self.table = table }
 
     /// The position of the first field line: 0.
     public var startIndex: Int { 0 }
     /// The number of field lines.
-    public var endIndex: Int { tableCount > 0 ? tableCount : added.count }
+    public var endIndex: Int { table.count }
     /// The field line at `position`.
     public subscript(position: Int) -> Field {
-        let line = line(position)
-        return Field(name: text(line.name), value: text(line.value))
+        let line = table[position]
+        return Field(name: table.string(line.name), value: table.string(line.value))
     }
 
     /// Whether both have the same lines in the same order, with names as written.
     public static func == (first: HeaderFields, second: HeaderFields) -> Bool {
         first.count == second.count
             && first.indices.allSatisfy { place in
-                let (one, other) = (first.line(place), second.line(place))
-                return first.bytes[one.name] == second.bytes[other.name]
-                    && first.bytes[one.value] == second.bytes[other.value]
+                let (one, other) = (first.table[place], second.table[place])
+                return first.table.isEqual(one.name, second.table, other.name)
+                    && first.table.isEqual(one.value, second.table, other.value)
             }
     }
 
     /// Adds a field line at the end.
     public mutating func append(_ name: String, _ value: String) {
-        let start = bytes.count
-        bytes.append(contentsOf: name.utf8)
-        let middle = bytes.count
-        bytes.append(contentsOf: value.utf8)
-        appendLine(name: start..<middle, value: middle..<bytes.count)
+        table.append(name.utf8Span.span, value.utf8Span.span)
     }
 
     /// Sets the value of a field: in place of its first line, or at the end; further lines of that name are removed.
@@ -142,76 +87,41 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
 
     /// Adds all lines of `others` at the end.
     mutating func append(contentsOf others: HeaderFields) {
-        guard !others.isEmpty else { return }
-        let offset = bytes.count
-        bytes.append(contentsOf: others.bytes)
         for place in others.indices {
-            let line = others.line(place)
-            appendLine(
-                name: line.name.lowerBound + offset..<line.name.upperBound + offset,
-                value: line.value.lowerBound + offset..<line.value.upperBound + offset)
+            let line = others.table[place]
+            table.append(others.table.text.extracting(line.name), others.table.text.extracting(line.value))
         }
-    }
-
-    /// Adds a line whose bytes are already stored.
-    mutating func appendLine(name: Range<Int>, value: Range<Int>) {
-        appendLine(name: name, value: value, mark: Self.mark(of: bytes.span, name))
-    }
-
-    /// Adds a line like ``appendLine(name:value:)``, for a name whose ``HTTPWord/mark`` is known.
-    @inline(__always)
-    mutating func appendLine(name: Range<Int>, value: Range<Int>, mark: UInt32) {
-        unpack()
-        var new = index
-        let place = added.count
-        unsafe bytes.span.extracting(name).withUnsafeBufferPointer { name in
-            unsafe head_add(&new, name.baseAddress, name.count, mark, place)
-        }
-        index = new
-        added.append(Line(name: name, value: value, mark: mark))
-    }
-
-    /// Adds a line whose name is already stored.
-    mutating func appendLine(name: Range<Int>, value: String) {
-        let start = bytes.count
-        bytes.append(contentsOf: value.utf8)
-        appendLine(name: name, value: start..<bytes.count)
-    }
-
-    /// Not validated again: everything added was a string, or has been found to be UTF-8.
-    private func text(_ range: Range<Int>) -> String {
-        unsafe String(copying: UTF8Span(unchecked: bytes.span.extracting(range)))
     }
 
     /// The index of the first line with this name from `start` on; `nil` if there is none.
     private func place(of name: Span<UInt8>, from start: Int = 0) -> Int? {
-        let mark = Self.mark(of: name, 0..<name.count)
-        guard index.marks & head_mark_bit(mark) != 0 else { return nil }
+        let mark = FieldTable.mark(of: name)
+        guard table.mayHave(mark) else { return nil }
         let count = endIndex
         var place = start
         while place < count {
-            let line = line(place)
+            let line = table[place]
             if line.mark == mark, line.name.count == name.count, isSame(line.name, name) { return place }
             place &+= 1
         }
         return nil
     }
 
-    /// Whether the bytes of `range`, as many as those of `text`, are equal to them, ignoring the case of letters.
+    /// Whether the bytes of `range`, as many as those of `name`, are equal to them, ignoring the case of letters.
     @inline(__always)
-    private func isSame(_ range: Range<Int>, _ text: Span<UInt8>) -> Bool {
-        let own = bytes.span.extracting(range)
-        let (raw, wanted) = unsafe (own.bytes, text.bytes)
+    private func isSame(_ range: Range<Int>, _ name: Span<UInt8>) -> Bool {
+        let own = table.text.extracting(range)
+        let (raw, wanted) = unsafe (own.bytes, name.bytes)
         var index = 0
         // Most names are written in the same case.
-        while text.count &- index >= 8, own.count &- index >= 8,
+        while name.count &- index >= 8, own.count &- index >= 8,
             unsafe raw.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
                 == wanted.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
         {
             index &+= 8
         }
-        while index < text.count {
-            let (one, other) = (own[index], text[index])
+        while index < name.count {
+            let (one, other) = (own[index], name[index])
             guard one == other || one.lowercasedASCII == other.lowercasedASCII else { return false }
             index &+= 1
         }
@@ -222,7 +132,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     @inline(__always)
     private func place(of name: HTTPWord) -> Int? {
         guard name.number < head_other else { return search(name, from: 0) }
-        let first = head_first(index, name.number)
+        let first = table.first(name.number)
         if first == 0 { return nil }
         return first < 255 ? first &- 1 : search(name, from: 254)
     }
@@ -230,17 +140,17 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     /// The same after the index of such a line.
     @inline(__always)
     private func place(of name: HTTPWord, after place: Int) -> Int? {
-        if name.number < head_other, index.repeated &>> UInt32(name.number) & 1 == 0 { return nil }
+        if name.number < head_other, !table.repeats(name.number) { return nil }
         return search(name, from: place &+ 1)
     }
 
     private func search(_ name: HTTPWord, from start: Int) -> Int? {
-        guard index.marks & head_mark_bit(name.mark) != 0 else { return nil }
+        guard table.mayHave(name.mark) else { return nil }
         let count = endIndex
         var place = start
         while place < count {
-            let line = line(place)
-            if line.mark == name.mark, name.isWritten(in: bytes.span, line.name) { return place }
+            let line = table[place]
+            if line.mark == name.mark, name.isWritten(in: table.text, line.name) { return place }
             place &+= 1
         }
         return nil
@@ -254,20 +164,20 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     }
 
     /// The value of the first line with this name; `nil` if there is none.
-    package func first(_ name: HTTPWord) -> String? { place(of: name).map { text(line($0).value) } }
+    package func first(_ name: HTTPWord) -> String? { place(of: name).map { table.string(table[$0].value) } }
 
     /// The range of the value of the first line with this name, in the bytes of all lines; `nil` if there is none.
-    func range(ofFirst name: HTTPWord) -> Range<Int>? { place(of: name).map { line($0).value } }
+    func range(ofFirst name: HTTPWord) -> Range<Int>? { place(of: name).map { table[$0].value } }
 
     /// The bytes of the value of the first line with this name; empty if there is none.
     @_lifetime(borrow self)
     package func bytes(ofFirst name: HTTPWord) -> Span<UInt8> {
-        bytes.span.extracting(place(of: name).map { line($0).value } ?? 0..<0)
+        table.text.extracting(place(of: name).map { table[$0].value } ?? 0..<0)
     }
 
     /// The value of the only line with this name; `nil` if there is none or more than one.
     package func only(_ name: HTTPWord) -> String? {
-        place(ofOnly: name).map { text(line($0).value) }
+        place(ofOnly: name).map { table.string(table[$0].value) }
     }
 
     /// Whether a line has this name.
@@ -275,7 +185,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
 
     /// Whether the value of the first line with a name is `word`, in upper or lower case.
     func says(_ word: HTTPWord, in name: HTTPWord) -> Bool {
-        place(of: name).map { word.isWritten(in: bytes.span, line($0).value) } ?? false
+        place(of: name).map { word.isWritten(in: table.text, table[$0].value) } ?? false
     }
 
     /// How many lines have this name.
@@ -287,26 +197,26 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
 
     /// The value of the first line of a name; `nil` if there is none.
     public func first(_ name: String) -> String? {
-        place(of: name.utf8Span.span).map { text(line($0).value) }
+        place(of: name.utf8Span.span).map { table.string(table[$0].value) }
     }
 
     /// The value of the only line of a name; `nil` if there is none or more than one.
     public func only(_ name: String) -> String? {
         let name = name.utf8Span.span
         guard let place = place(of: name), self.place(of: name, from: place + 1) == nil else { return nil }
-        return text(line(place).value)
+        return table.string(table[place].value)
     }
 
     /// Whether a line's name begins with `prefix`, which is in small letters.
     package func hasName(beginningWith prefix: StaticString) -> Bool {
         let first = unsafe UInt32(prefix.utf8Start[0] | 0x20)
         for place in indices {
-            let line = line(place)
+            let line = table[place]
             // The mark shows for most names that they begin with another letter.
             guard line.mark &>> 8 & 0xFF == first, line.name.count >= prefix.utf8CodeUnitCount else { continue }
             var index = 0
             while index < prefix.utf8CodeUnitCount,
-                unsafe bytes[line.name.lowerBound &+ index].lowercasedASCII == prefix.utf8Start[index]
+                unsafe table.text[line.name.lowerBound &+ index].lowercasedASCII == prefix.utf8Start[index]
             {
                 index &+= 1
             }
@@ -337,7 +247,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         let name = name.utf8Span.span
         var (values, start): ([String], Int) = ([], 0)
         while let place = place(of: name, from: start) {
-            values.append(text(line(place).value))
+            values.append(table.string(table[place].value))
             start = place + 1
         }
         return values
@@ -347,7 +257,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     package func forEachValue(of name: HTTPWord, _ body: (Span<UInt8>) -> Bool) {
         var next = place(of: name)
         while let place = next {
-            guard body(bytes.span.extracting(line(place).value)) else { return }
+            guard body(table.text.extracting(table[place].value)) else { return }
             next = self.place(of: name, after: place)
         }
     }
@@ -358,7 +268,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     /// Commas within quoted strings separate elements, too, so use this for lists of tokens only.
     public func list(_ name: String) -> [String] {
         var elements: [String] = []
-        forEachElement(of: name) { elements.append(text($0)) }
+        forEachElement(of: name) { elements.append(table.string($0)) }
         return elements
     }
 
@@ -366,13 +276,13 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     package func hasToken(_ token: HTTPWord, in name: HTTPWord) -> Bool {
         var next = place(of: name)
         while let place = next {
-            let value = line(place).value
+            let value = table[place].value
             // Most lists have one element.
-            if token.isWritten(in: bytes.span, value) { return true }
+            if token.isWritten(in: table.text, value) { return true }
             var start = value.lowerBound
             while start < value.upperBound {
                 let element = element(from: start, to: value.upperBound)
-                if token.isWritten(in: bytes.span, element.trimmed) { return true }
+                if token.isWritten(in: table.text, element.trimmed) { return true }
                 start = element.end &+ 1
             }
             next = self.place(of: name, after: place)
@@ -384,6 +294,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     @inline(__always)
     private func element(from start: Int, to last: Int) -> (trimmed: Range<Int>, end: Int) {
         var end = start
+        let bytes = table.text
         while end < last, bytes[end] != UInt8(ascii: ",") { end &+= 1 }
         return (trimmed(start..<end), end)
     }
@@ -392,8 +303,8 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         let name = name.utf8Span.span
         var next = place(of: name)
         while let place = next {
-            var start = line(place).value.lowerBound
-            let last = line(place).value.upperBound
+            var start = table[place].value.lowerBound
+            let last = table[place].value.upperBound
             while start < last {
                 let element = element(from: start, to: last)
                 if !element.trimmed.isEmpty { body(element.trimmed) }
@@ -405,6 +316,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
 
     /// `range` without the spaces and tabs at either end.
     private func trimmed(_ range: Range<Int>) -> Range<Int> {
+        let bytes = table.text
         var (start, end) = (range.lowerBound, range.upperBound)
         while start < end, bytes[start] == .space || bytes[start] == .tab { start += 1 }
         while start < end, bytes[end - 1] == .space || bytes[end - 1] == .tab { end -= 1 }
@@ -431,7 +343,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     /// The size of the field lines as written, in bytes.
     var writtenCount: Int {
         var size = 0
-        for place in indices { size &+= line(place).name.count &+ line(place).value.count &+ 4 }
+        for place in indices { size &+= table[place].name.count &+ table[place].value.count &+ 4 }
         return size
     }
 
@@ -440,9 +352,9 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
     /// - Parameter room: has ``writtenCount`` bytes.
     func write(into room: UnsafeMutableRawBufferPointer) {
         var offset = 0
-        unsafe bytes.withUnsafeBytes { bytes in
+        unsafe table.text.bytes.withUnsafeBytes { bytes in
             for place in indices {
-                let line = line(place)
+                let line = table[place]
                 let isPlain =
                     unsafe bytes.endOfWord(line.name) == line.name.upperBound
                     && bytes.firstControlCharacter(line.value) == line.value.upperBound
@@ -479,18 +391,4 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         }
         for index in value..<end - 2 where unsafe !room[index].isFieldCharacter { unsafe room[index] = .space }
     }
-}
-
-extension head_field {
-    @inline(__always)
-    fileprivate init(name: Range<Int>, value: Range<Int>, mark: UInt32) {
-        self.init(
-            name_start: UInt32(truncatingIfNeeded: name.lowerBound),
-            name_end: UInt32(truncatingIfNeeded: name.upperBound),
-            value_start: UInt32(truncatingIfNeeded: value.lowerBound),
-            value_end: UInt32(truncatingIfNeeded: value.upperBound), mark: mark)
-    }
-
-    fileprivate var name: Range<Int> { Int(name_start)..<Int(name_end) }
-    fileprivate var value: Range<Int> { Int(value_start)..<Int(value_end) }
 }
