@@ -1,3 +1,5 @@
+internal import CSIMD
+
 /// The 4 bytes with which a client's payload is masked (RFC 6455 §5.3).
 package struct MaskingKey: Hashable, Sendable {
     /// The key's bytes, the first one in the lowest 8 bits.
@@ -30,21 +32,12 @@ package struct MaskingKey: Hashable, Sendable {
 
     /// Masks or unmasks `payload`, starting with the key's first byte.
     package func apply(to payload: UnsafeMutableRawBufferPointer) {
-        guard let base = payload.baseAddress, word != 0 else { return }
-        let wide = (UInt64(word) << 32 | UInt64(word)).littleEndian
-        let count = payload.count
-        var index = 0
-        while index &+ 8 <= count {
-            let masked = unsafe base.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-            unsafe base.storeBytes(of: masked ^ wide, toByteOffset: index, as: UInt64.self)
-            index &+= 8
-        }
-        // 8 is a multiple of the key's 4 bytes, so the rest begins with the key's first byte again.
-        while index < count {
-            let masked = unsafe base.load(fromByteOffset: index, as: UInt8.self)
-            let keyByte = UInt8(truncatingIfNeeded: word &>> UInt32(truncatingIfNeeded: (index & 3) &* 8))
-            unsafe base.storeBytes(of: masked ^ keyByte, toByteOffset: index, as: UInt8.self)
-            index &+= 1
-        }
+        if word != 0 { _ = unsafe applyTellingASCII(to: payload) }
+    }
+
+    /// The same; returns whether all of the result is ASCII.
+    func applyTellingASCII(to payload: UnsafeMutableRawBufferPointer) -> Bool {
+        guard let base = payload.baseAddress else { return true }
+        return unsafe mask_apply(base.assumingMemoryBound(to: UInt8.self), payload.count, word) == 0
     }
 }

@@ -123,6 +123,7 @@ package struct WebSocketMachine: ~Copyable {
     /// with the next one from its start. A range in the event is valid until `input` changes. After `.close` and
     /// `.failed` there are no more events.
     package mutating func next(_ input: UnsafeMutableRawBufferPointer, _ offset: inout Int) -> Event? {
+        if let (opcode, range) = unsafe nextWhole(input, &offset) { return .message(opcode, .input(range)) }
         while state != .closed {
             if !isInFrame {
                 guard offset < input.count else { return nil }
@@ -179,6 +180,46 @@ package struct WebSocketMachine: ~Copyable {
 // MARK: - Frames
 
 extension WebSocketMachine {
+    /// The next message, if it is one frame, not compressed, all of it in `input` and valid, as nearly all are.
+    ///
+    /// `nil`: it is anything else, and nothing has been read: ``next(_:_:)`` has to. That reports these messages, too, but
+    /// an event takes some instructions to copy and to release.
+    @inline(__always)
+    mutating func nextWhole(
+        _ input: UnsafeMutableRawBufferPointer, _ offset: inout Int
+    ) -> (opcode: Opcode, range: Range<Int>)? {
+        guard state == .open, !isInFrame, partialHeaderCount == 0, messageOpcode == .continuation else { return nil }
+        let (count, mask) = (input.count &- offset, role == .server ? 4 : 0)
+        guard count >= 4 &+ mask else { return nil }
+        let (first, second) = unsafe (input[offset], input[offset &+ 1])
+        // The only frame of a message, text (1) or binary (2), and no other bit is set.
+        guard first == 0x81 || first == 0x82, (second & 0x80 != 0) == (mask > 0) else { return nil }
+        var (length, header) = (Int(second & 0x7F), 2 &+ mask)
+        if length > 125 {
+            guard length == 126 else { return nil }
+            length = Int(unsafe UInt16(bigEndian: input.loadUnaligned(fromByteOffset: offset &+ 2, as: UInt16.self)))
+            header &+= 2
+            guard length > 125 else { return nil }
+        }
+        guard length <= count &- header, length <= maximumMessageSize else { return nil }
+        let start = offset &+ header
+        let payload = unsafe UnsafeMutableRawBufferPointer(rebasing: input[start..<start &+ length])
+        var key = MaskingKey(word: 0)
+        if mask > 0 {
+            let word = unsafe input.loadUnaligned(fromByteOffset: start &- mask, as: UInt32.self)
+            key = MaskingKey(word: UInt32(littleEndian: word))
+        }
+        let isASCII = unsafe key.applyTellingASCII(to: payload)
+        if !isASCII, first == 0x81, unsafe !UTF8Validator.isValid(UnsafeRawBufferPointer(payload)) {
+            // Masked again, for those that say what is wrong.
+            unsafe key.apply(to: payload)
+            return nil
+        }
+        isCompressed = false
+        offset = start &+ length
+        return (Opcode(rawValue: first), start..<offset)
+    }
+
     private mutating func readHeader(_ input: UnsafeRawBufferPointer, _ offset: inout Int) -> FrameHeader.Reading {
         let mustBeMasked = role == .server
         if partialHeaderCount == 0 {

@@ -198,15 +198,16 @@ package final class WebSocketConnection: StreamDriver {
                     continue
                 }
             }
-            guard let event = unsafe machine.next(bytes, &offset) else { break }
-            if case .message(let opcode, .input(let range)) = event, state == .open {
-                // Nearly all messages are.
-                counters.messagesReceived.add(1)
-                let payload = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[range])
-                let view = unsafe UnsafeBufferPointer(payload.bindMemory(to: UInt8.self))
-                unsafe session?.received(opcode, view.span)
+            // Nearly all messages are in one frame that is all here.
+            if state == .open, let (opcode, range) = unsafe machine.nextWhole(bytes, &offset) {
+                unsafe hand(opcode, bytes, range, counters)
             } else {
-                unsafe handle(event, bytes, counters)
+                guard let event = unsafe machine.next(bytes, &offset) else { break }
+                if case .message(let opcode, .input(let range)) = event, state == .open {
+                    unsafe hand(opcode, bytes, range, counters)
+                } else {
+                    unsafe handle(event, bytes, counters)
+                }
             }
             if !stream.isOpen { break }
             // Stop parsing while the session has paused reading or the peer is not taking our answers.
@@ -219,6 +220,17 @@ package final class WebSocketConnection: StreamDriver {
         // Also stop reading within a large message while there is no room for its answer.
         if readyState == .open, stream.unsentBytes > options.values.maximumUnsent / 2 { waitForReader() }
         return bytes.count
+    }
+
+    /// Hands a message over that is in the input.
+    @inline(__always)
+    private func hand(
+        _ opcode: Opcode, _ bytes: UnsafeMutableRawBufferPointer, _ range: Range<Int>, _ counters: ReactorCounters
+    ) {
+        counters.messagesReceived.add(1)
+        let payload = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[range])
+        let view = unsafe UnsafeBufferPointer(payload.bindMemory(to: UInt8.self))
+        unsafe session?.received(opcode, view.span)
     }
 
     /// Resumes reading in the next turn, because this one has inflated enough.

@@ -46,6 +46,28 @@ struct WebSocketMachineTests {
         #expect(machine.receive(toServer.frame("80")) == [failure(.messageTooBig, "message of too many fragments")])
     }
 
+    /// Lengths around those of the words that are unmasked at once, and around those of headers.
+    @Test(arguments: [0, 1, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 125, 126, 127, 1000, 65_535, 65_536])
+    func readsAMessageOfEachLengthLikeItsPieces(count: Int) {
+        for first in ["81", "82"] {
+            for last in [UInt8(ascii: "z"), 0xFF] {
+                var payload = (0..<count).map { UInt8($0 % 26) + 97 }
+                if count > 0 { payload[count - 1] = last }
+                let word = payload.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+                for (role, script) in [(WebSocketMachine.Role.server, toServer), (.client, toClient)] {
+                    let frame = script.frame("\(first) \(word)")
+                    var whole = WebSocketMachine.make(role)
+                    var cut = WebSocketMachine.make(role)
+                    let outcomes = whole.receive(frame)
+                    #expect(outcomes == cut.receive(Array(frame[..<1])) + cut.receive(Array(frame[1...])))
+                    let isValid = last < 0x80 || first == "82" || count == 0
+                    #expect(isValid == (whole.state == .open))
+                    if isValid { #expect(outcomes == [.message(first == "81" ? .text : .binary, payload)]) }
+                }
+            }
+        }
+    }
+
     @Test func discardsAllAfterAFailure() {
         var machine = WebSocketMachine.make(.server)
         #expect(machine.receive(toServer.bytes(["83", "88 03e8", "81 61"])).count == 1)
