@@ -39,7 +39,11 @@ package final class Shard {
     /// Returns another reason why the broker is not ready; `nil` if there can be none.
     package var hindrance: (() -> String?)?
     /// Whether the broker of a cluster has what its clients are there for; `nil`: it is by itself.
-    package var isServing: (() -> Bool)?
+    package var isServing: (() -> Bool)? {
+        get { servesNow }
+        set { servesNow = newValue }
+    }
+    private var servesNow: (() -> Bool)?
     /// The counts of publications that administrators have requested, by number.
     package var meters: [Int: TopicMeter] {
         get { publications.meters }

@@ -94,6 +94,12 @@ package struct JSONWriter {
         needsComma = false
     }
 
+    /// Writes the end of an object, after a member's value, unchanged.
+    package mutating func end(object text: StaticString) {
+        append(text)
+        needsComma = true
+    }
+
     /// Writes a member's name that is not a literal; its value comes next.
     package mutating func name(escaping name: String) {
         string(name)

@@ -20,6 +20,8 @@ package final class HTTPConnection: StreamDriver {
     }
 
     let stream: StreamConnection
+    // Kept, because each look at a stream's reactor counts references.
+    private let counters: ReactorCounters
     private let shared: SharedHTTPSettings
     var settings: HTTPSettings { _read { yield shared.values } }
     private let handler: any ExchangeHandler
@@ -27,7 +29,7 @@ package final class HTTPConnection: StreamDriver {
     private let dateLine: HTTPDateLine
     private var phase = Phase.head
     private var exchange: HTTPExchange? {
-        didSet { if oldValue !== exchange { oldValue?.detached(from: stream.reactor) } }
+        didSet { if oldValue !== exchange { oldValue?.detached(from: stream) } }
     }
     private var httpStream: HTTPStream?
     private var framing = BodyFraming.none
@@ -61,6 +63,7 @@ package final class HTTPConnection: StreamDriver {
     ) {
         self.dateLine = dateLine
         self.stream = stream
+        counters = stream.reactor.counters
         shared = settings
         self.handler = handler
         self.refusal = refusal
@@ -143,7 +146,7 @@ package final class HTTPConnection: StreamDriver {
             begin(head)
             return true
         } catch {
-            stream.reactor.counters.badRequests.add(1)
+            counters.badRequests.add(1)
             unsafe fail(HTTPRefusal(status: error.status, message: error.message), legibleFields(bytes, start))
             return false
         }
@@ -158,7 +161,7 @@ package final class HTTPConnection: StreamDriver {
     }
 
     private func begin(_ head: consuming HTTPRequestHead) {
-        stream.reactor.counters.requests.add(1)
+        counters.requests.add(1)
         stream.maximumUnsent = settings.maximumUnsent
         phase = .answering
         // A client that asked for a WebSocket may already have sent frames: after any other answer they must not be
@@ -236,7 +239,7 @@ package final class HTTPConnection: StreamDriver {
             return exchange.refuse(Self.tooLarge(maximum))
         }
         guard framing != .none else { return then([]) }
-        unsafe body.start(framing, maximum: maximum, stream.reactor.counters, then)
+        unsafe body.start(framing, maximum: maximum, counters, then)
         // RFC 9110 §10.1.1: a client of HTTP/1.0 does not know interim answers.
         if exchange.request.head.versionMinor >= 1,
             exchange.request.head.fields.hasToken(HTTPWord("100-continue"), in: .expect)
@@ -266,7 +269,7 @@ package final class HTTPConnection: StreamDriver {
     package var heldBytes: Int { unsafe body.heldBytes }
 
     private func readBodyBytes(_ bytes: UnsafeRawBufferPointer, _ offset: inout Int) -> Bool {
-        switch unsafe body.read(bytes, &offset, stream.reactor.counters) {
+        switch unsafe body.read(bytes, &offset, counters) {
         case .more:
             waitForBody()
             return false
@@ -280,7 +283,7 @@ package final class HTTPConnection: StreamDriver {
             exchange?.refuse(Self.tooLarge(maximum))
             return false
         case .bad(let message):
-            stream.reactor.counters.badRequests.add(1)
+            counters.badRequests.add(1)
             exchange?.refuse(HTTPRefusal(status: 400, message: message))
             return false
         }
@@ -296,12 +299,11 @@ package final class HTTPConnection: StreamDriver {
 
     func finishExchange(_ response: OutgoingResponse, _ extraFields: HeaderFields) {
         guard phase != .done, phase != .streaming else { return }
-        let reactor = stream.reactor
-        unsafe body.drop(reactor.counters)
+        unsafe body.drop(counters)
         // A body that nobody read precedes the next request.
         if framing != .none { keepsAlive = false }
         let hasBody = response.status != 204 && response.status != 304
-        reactor.counters.answered(response.status)
+        counters.answered(response.status)
         answeredBytes += sendHead(
             response.status, response.fields, extraFields, response.lines, length: hasBody ? response.body.count : nil,
             body: isHead || !hasBody ? [] : response.body)
@@ -378,7 +380,7 @@ package final class HTTPConnection: StreamDriver {
         // A body that nobody read would be taken for the next request; without chunks only the end of the connection
         // ends the answer.
         if framing != .none || isOld { keepsAlive = false }
-        stream.reactor.counters.answered(200)
+        counters.answered(200)
         _ = sendHead(
             200, fields, extraFields, isOld ? [] : Array("Transfer-Encoding: chunked\r\n".utf8), length: nil, body: [])
         phase = .streaming
@@ -433,11 +435,11 @@ package final class HTTPConnection: StreamDriver {
             let end = idleSince?.advanced(byNanoseconds: settings.idleTimeout)
             if let end, end > stream.reactor.now { stream.setDeadline(end) } else { stream.finish() }
         case .head, .body:
-            stream.reactor.counters.requestTimeouts.add(1)
+            counters.requestTimeouts.add(1)
             let refusal = HTTPRefusal(status: 408, code: "bad-request", message: "The request did not arrive in time.")
             fail(refusal, exchange?.extraFields ?? [:])
         case .admitting:
-            stream.reactor.counters.requestTimeouts.add(1)
+            counters.requestTimeouts.add(1)
             let message = "The credentials could not be checked in time."
             fail(HTTPRefusal(status: 503, code: "unavailable", message: message), exchange?.extraFields ?? [:])
         // The deadline of a head or a body that has arrived since, or that of a stream.
@@ -451,7 +453,7 @@ package final class HTTPConnection: StreamDriver {
         if let limit = settings.maximumUnsentAge, stream.unsentAge >= limit { return overflowed() }
         if let interval = settings.heartbeatInterval, !httpStream.heartbeat.isEmpty {
             guard httpStream.beat(every: interval, within: settings.heartbeatTimeout, settings.maximumUnsentAge) else {
-                stream.reactor.counters.evicted.add(1)
+                counters.evicted.add(1)
                 httpStream.isDead = true
                 return stream.reset()
             }
@@ -484,14 +486,14 @@ package final class HTTPConnection: StreamDriver {
     }
 
     package func overflowed() {
-        stream.reactor.counters.slowReaders.add(1)
+        counters.slowReaders.add(1)
         httpStream?.onOverflow?()
         stream.reset()
     }
 
     package func closed() {
         phase = .done
-        unsafe body.drop(stream.reactor.counters)
+        unsafe body.drop(counters)
         exchange = nil
         let closing = httpStream
         httpStream = nil

@@ -75,10 +75,11 @@ package final class HTTPExchange {
     package func onEnd(_ body: @escaping () -> Void) { endings.append(body) }
 
     /// The connection is done with it.
-    func detached(from reactor: Reactor) {
+    func detached(from stream: StreamConnection) {
         connection = nil
-        link?.release(on: reactor)
+        if let link { link.release(on: stream.reactor) }
         link = nil
+        if endings.isEmpty { return }
         let bodies = endings
         endings = []
         for body in bodies { body() }

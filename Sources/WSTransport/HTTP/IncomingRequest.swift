@@ -29,7 +29,9 @@ package final class IncomingRequest: Sendable {
     package var method: String { head.method }
 
     /// The value of the first query parameter of that name; empty if it has no value, `nil` if it is absent.
-    package func parameter(_ name: String) -> String? { query.first { $0.name == name }?.value }
+    package func parameter(_ name: String) -> String? {
+        query.isEmpty ? nil : query.first { $0.name == name }?.value
+    }
 }
 
 /// A whole answer.
@@ -39,11 +41,16 @@ package struct OutgoingResponse: Sendable {
     /// Further field lines as they are sent, each with its CRLF, for answers that are all alike.
     package var lines: [UInt8] = []
     package var body: [UInt8]
+}
 
+// In an extension, because the result of an initialiser in the structure itself is copied when it returns.
+extension OutgoingResponse {
     package init(status: Int, fields: HeaderFields = HeaderFields(), body: [UInt8] = []) {
-        self.status = status
-        self.fields = fields
-        self.body = body
+        self.init(status: status, fields: fields, lines: [], body: body)
+    }
+
+    package init(status: Int, lines: [UInt8], body: [UInt8]) {
+        self.init(status: status, fields: HeaderFields(), lines: lines, body: body)
     }
 
     /// A text body.

@@ -336,6 +336,8 @@ extension StreamConnection {
     /// Sends `bytes` at the end of the turn.
     package func send(_ bytes: UnsafeRawBufferPointer) {
         guard isOpen, unsafe !bytes.isEmpty else { return }
+        // Read once, because each access counts references.
+        let reactor = reactor
         reactor.send(unsafe reactor.encode(lane: 0, bytes), to: slot)
     }
 

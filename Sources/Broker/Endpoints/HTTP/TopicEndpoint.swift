@@ -73,11 +73,8 @@ struct TopicEndpoint {
         var writer = JSONWriter(capacity: 64)
         writer.begin(object: "{\"seq\":")
         writer.integer(receipt.seq)
-        writer.member("stored", receipt.isStored)
-        writer.endObject()
-        var response = OutgoingResponse(status: 200, body: writer.takeLine())
-        response.lines = answerLines
-        return response
+        writer.end(object: receipt.isStored ? ",\"stored\":true}\n" : ",\"stored\":false}\n")
+        return OutgoingResponse(status: 200, lines: answerLines, body: writer.bytes)
     }
 
     private static let answerLines = Array("Content-Type: application/json\r\n".utf8)
