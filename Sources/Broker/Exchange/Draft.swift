@@ -47,6 +47,11 @@ package struct Draft {
     /// Called once on the shard's reactor; `nil` if the publisher does not wait.
     package var completion: ((Result<Receipt, Refusal>) -> Void)?
 
+    /// Whether there is a key; cheaper than a look at it, which counts references.
+    var hasKey: Bool {
+        if case .none = key { false } else { true }
+    }
+
     /// Whether there is a condition; cheaper than `!=`, which would compare lists.
     var isConditional: Bool {
         if case .none = condition { false } else { true }

@@ -68,12 +68,31 @@ package final class Inbox: Sendable {
     ///   - shards: the number of shards.
     ///   - forkedFilters: how many filters have many `+`: the limit is for one message and one such filter.
     func isCongested(by publisher: Int, of shards: Int, forkedFilters: Int) -> Bool {
-        let most = Self.maximumUndelivered / max(1, forkedFilters)
+        let most = Self.limit(forkedFilters: forkedFilters)
         return undelivered.load(ordering: .relaxed) > most
             && shares[Self.place(of: publisher)].load(ordering: .relaxed) > most / max(1, shards)
     }
 
+    /// How much may wait before its publishers are not read, in bytes.
+    static func limit(forkedFilters: Int) -> Int { maximumUndelivered / max(1, forkedFilters) }
+
+    /// The size of what waits, in bytes.
+    var undeliveredBytes: Int { undelivered.load(ordering: .relaxed) }
+
     private static func place(of shard: Int) -> Int { shard & 63 }
 
     var isFull: Bool { undelivered.load(ordering: .relaxed) > Self.mostUndelivered }
+}
+
+extension Sequencer {
+    /// Whether some shard has too much to deliver, and more than its share of that is from `shard`.
+    package func isCongested(by shard: Int) -> Bool {
+        let forked = forkedFilters.load(ordering: .relaxed)
+        // Nearly every turn is answered here, without the lock.
+        guard mostUndelivered.load(ordering: .relaxed) > Inbox.limit(forkedFilters: forked) else { return false }
+        return state.withLock { state in
+            let count = state.inboxes.count
+            return state.inboxes.contains { $0.isCongested(by: shard, of: count, forkedFilters: forked) }
+        }
+    }
 }

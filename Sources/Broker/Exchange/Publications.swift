@@ -61,7 +61,7 @@ final class Publications {
         if let source { draft.source = source }
         guard let client else { return }
         draft.origin = client.id
-        if let key = draft.key { draft.key = key.of(client, draft.topic) }
+        if draft.hasKey, let key = draft.key { draft.key = key.of(client, draft.topic) }
     }
 
     /// Hands over the drafts of this turn.

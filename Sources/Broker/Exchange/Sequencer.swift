@@ -36,6 +36,8 @@ package final class Sequencer: Sendable {
     let commits = Atomic<UInt64>(0)
     /// Whether there have ever been history rules.
     private let keepsSome: Atomic<Bool>
+    /// How much the fullest mailbox had when something was last applied, in bytes.
+    let mostUndelivered = Atomic<Int>(0)
     /// The number of subscriptions of all shards.
     let subscriptions = Atomic<Int>(0)
     /// How many filters with more than two `+` the shards have together; each shard counts a filter once.
@@ -115,15 +117,6 @@ package final class Sequencer: Sendable {
         return inbox
     }
 
-    /// Whether some shard has too much to deliver, and more than its share of that is from `shard`.
-    package func isCongested(by shard: Int) -> Bool {
-        let forked = forkedFilters.load(ordering: .relaxed)
-        return state.withLock { state in
-            let count = state.inboxes.count
-            return state.inboxes.contains { $0.isCongested(by: shard, of: count, forkedFilters: forked) }
-        }
-    }
-
     /// The number of the newest message; 0 before the first.
     package var newest: UInt64 { state.withLock { $0.newest } }
 
@@ -190,9 +183,13 @@ package final class Sequencer: Sendable {
             var refusals: [(place: Int, rejection: Batch.Rejection)] = []
             var isQueued = false
             // What the log has accepted must not be refused by one of its readers.
-            let isFull = state.applying.logTime == nil && state.inboxes.contains(where: \.isFull)
+            var most = 0
+            for index in state.inboxes.indices { most = max(most, state.inboxes[index].undeliveredBytes) }
+            let isFull = state.applying.logTime == nil && most > Inbox.mostUndelivered
             for place in part.first..<drafts.count {
-                if let key = drafts[place].key, let known = repeated(key, at: part.time, &state) {
+                if drafts[place].hasKey, let key = drafts[place].key,
+                    let known = repeated(key, at: part.time, &state)
+                {
                     refusals.append((place - part.first, known))
                     continue
                 }
@@ -227,6 +224,7 @@ package final class Sequencer: Sendable {
                         event, weight: weight, of: part.shard, waking: !(isOwn && part.isInTurn))
                 }
             }
+            mostUndelivered.store(most &+ weight, ordering: .relaxed)
             if isQueued { state.storeThread?.wakeUp() }
             if let body, case .applied(let batch) = event { body(batch) }
             return (count, accepted)
@@ -248,15 +246,14 @@ package final class Sequencer: Sendable {
         {
             return item
         }
-        let key = drafts[place].key
-        if let key { try state.applying.keys.check(key) }
+        if drafts[place].hasKey, let key = drafts[place].key { try state.applying.keys.check(key) }
         let rule = state.storeThread == nil ? nil : state.applying.rule(for: drafts[place].topic)
         let message = Applying.message(of: drafts, at: place, seq: seq, time: time, nature: nature) {
             state.applying.now
         }
         let item = Applied(message, originSlot: drafts[place].source?.slot ?? .max, isKept: rule != nil)
         if item.isQueued, let thread = state.storeThread {
-            guard thread.append([StoreEntry(message, keptBy: rule, key: key)], waking: false) else {
+            guard thread.append([StoreEntry(message, keptBy: rule, key: drafts[place].key)], waking: false) else {
                 throw Refusal(.unavailable, "The store's queue is full or closed.")
             }
             if message.isRetained {
@@ -267,7 +264,7 @@ package final class Sequencer: Sendable {
             }
             if rule != nil { state.pending.append(message) }
         }
-        if let key {
+        if drafts[place].hasKey, let key = drafts[place].key {
             state.applying.keys.add(key, seq: seq, time: time, isQueued: item.isQueued)
             // All readers of a log must decide alike by keys, also after a restart.
             if !item.isQueued { keep(StoreEntry(message, key: key), state) }

@@ -79,6 +79,8 @@ struct FrameArena: ~Copyable {
     /// By lane.
     private var current = [Current()]
     private var turn: UInt64 = 1
+    /// The lane of the first chunk.
+    private var firstLane = 0
     private var spare: [FrameChunk] = []
 
     /// Returns a new lane.
@@ -121,6 +123,7 @@ struct FrameArena: ~Copyable {
         }
         let index = UInt32(truncatingIfNeeded: chunks.count)
         chunks.append(chunk)
+        if index == 0 { firstLane = lane }
         current[lane] = Current(turn: turn, chunk: index)
         return index
     }
@@ -128,7 +131,10 @@ struct FrameArena: ~Copyable {
     /// Discards the turn's segments and keeps a few chunks for the next turn.
     mutating func endTurn() {
         guard !chunks.isEmpty else { return }
+        if chunks.count == 1 && chunks[0].used == 0 { return }
         turn &+= 1
+        // Most turns encode for one lane, which is mostly that of the next turn.
+        if chunks.count == 1 && keepFirst() { return }
         while var chunk = chunks.popLast() {
             guard spare.count < 16, chunk.capacity == Self.chunkCapacity, isKnownUniquelyReferenced(&chunk) else {
                 continue
@@ -137,5 +143,14 @@ struct FrameArena: ~Copyable {
             chunk.forget()
             spare.append(chunk)
         }
+    }
+
+    /// Leaves the first chunk in its place for the next turn; `false` if a connection holds it.
+    private mutating func keepFirst() -> Bool {
+        guard chunks[0].capacity == Self.chunkCapacity, isKnownUniquelyReferenced(&chunks[0]) else { return false }
+        chunks[0].used = 0
+        chunks[0].forget()
+        current[firstLane] = Current(turn: turn, chunk: 0)
+        return true
     }
 }
