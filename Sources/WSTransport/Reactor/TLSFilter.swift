@@ -16,7 +16,8 @@ final class TLSFilter {
     let plainAnswer: [UInt8]
     let isClient: Bool
     private var hasHeard = false
-    private var ciphertext: [UInt8] = []
+    // Unchecked, because each record asks for it, and nothing is called while it changes.
+    @exclusivity(unchecked) private var ciphertext: [UInt8] = []
     private var sentOfCiphertext = 0
     /// When the oldest waiting ciphertext was added; `nil` if none waits.
     private(set) var unsentSince: MonotonicTime?
@@ -41,10 +42,10 @@ final class TLSFilter {
     /// Whether the pool is performing the handshake, so that nothing more can be accepted for now.
     var isAway: Bool { offload != nil }
 
-    var hasUnsent: Bool { !ciphertext.isEmpty }
+    var hasUnsent: Bool { unsafe !ciphertext.isEmpty }
 
     /// The ciphertext that the socket has not taken, in bytes.
-    var unsentBytes: Int { ciphertext.count - sentOfCiphertext }
+    var unsentBytes: Int { unsafe ciphertext.count - sentOfCiphertext }
 
     /// Begins a client's handshake.
     func start() {
@@ -68,7 +69,7 @@ final class TLSFilter {
         unsafe returned.session.move(to: pipe)
         session = unsafe returned.session
         let (output, plaintext) = returned.product
-        ciphertext += output
+        unsafe ciphertext += output
         return plaintext
     }
 
@@ -83,7 +84,7 @@ final class TLSFilter {
     }
 
     /// Sends `bytes` unencrypted.
-    func sendPlain(_ bytes: [UInt8]) { ciphertext += bytes }
+    func sendPlain(_ bytes: [UInt8]) { unsafe ciphertext += bytes }
 
     /// Encrypts and sends as much of `plaintext` as the socket takes, in whole records; returns how much that is.
     func send(
@@ -144,8 +145,8 @@ final class TLSFilter {
                 unsafe result = Self.send(UnsafeRawBufferPointer(rebasing: bytes[sentOfCiphertext...]), to: socket)
             }
             sentOfCiphertext += try result.get()
-            if sentOfCiphertext == ciphertext.count {
-                ciphertext = []
+            if unsafe sentOfCiphertext == ciphertext.count {
+                unsafe ciphertext = []
                 sentOfCiphertext = 0
             }
         } else {
@@ -153,7 +154,7 @@ final class TLSFilter {
             defer { pipe.clearOutput() }
             unsafe pipe.withOutput { bytes in
                 unsafe result = Self.send(bytes, to: socket)
-                if case .success(let sent) = result, sent < bytes.count { ciphertext = unsafe Array(bytes[sent...]) }
+                if case .success(let sent) = result, sent < bytes.count { unsafe ciphertext = Array(bytes[sent...]) }
             }
             _ = try result.get()
         }
@@ -171,7 +172,7 @@ final class TLSFilter {
 
     /// Copies the session's output before another session uses the pipe.
     func keepOutput() {
-        ciphertext += pipe.output
+        unsafe ciphertext += pipe.output
         pipe.clearOutput()
     }
 }

@@ -54,7 +54,9 @@ public struct TLSFileError: Error, Equatable, Sendable, CustomStringConvertible 
 /// The errors that OpenSSL collects for each thread.
 enum TLSErrorQueue {
     /// Clears the errors of earlier calls, which would be taken for those of the next one.
-    static func clear() { ERR_clear_error() }
+    ///
+    /// There are hardly ever any, and to clear takes several times as long as to look.
+    static func clear() { if ERR_peek_error() != 0 { ERR_clear_error() } }
 
     /// The oldest error, which caused the others; 0 if there is none.
     static var first: UInt { UInt(ERR_peek_error()) }

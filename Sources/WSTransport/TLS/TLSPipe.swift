@@ -10,9 +10,10 @@ internal import COpenSSL
     package static let maximumInput = 64 * 1024
 
     /// Input from the network that OpenSSL has not read yet.
-    fileprivate var input = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+    // Unchecked, like the output: each record would pay for these checks, and nothing is called while one of them changes.
+    @exclusivity(unchecked) fileprivate var input = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
     /// Output for the network that has not been fetched yet.
-    fileprivate(set) var output: [UInt8] = []
+    @exclusivity(unchecked) fileprivate(set) var output: [UInt8] = []
     /// Room for the plaintext of one input, and of a record that was incomplete before.
     let plaintext: UnsafeMutableRawBufferPointer
 
@@ -37,7 +38,10 @@ internal import COpenSSL
     }
 
     /// Drops the output, after it has been sent or copied.
-    package func clearOutput() { output.removeAll(keepingCapacity: output.capacity <= Self.maximumInput) }
+    package func clearOutput() {
+        if unsafe output.isEmpty { return }
+        unsafe output.removeAll(keepingCapacity: output.capacity <= Self.maximumInput)
+    }
 
     /// Makes `bio` read from and write to this pipe.
     func serve(_ bio: OpaquePointer?) { unsafe BIO_set_data(bio, Unmanaged.passUnretained(self).toOpaque()) }

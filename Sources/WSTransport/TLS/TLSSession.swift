@@ -8,13 +8,19 @@ internal import COpenSSL
 /// output, and from then on the session accepts nothing. Used only on the pipe's thread; ``move(to:)`` may move it to
 /// another.
 @safe package final class TLSSession {
-    package private(set) var pipe: TLSPipe
+    package var pipe: TLSPipe { unsafe currentPipe }
+    // Unchecked, because each record reads these, and nothing is called while one of them changes.
+    @exclusivity(unchecked) private var currentPipe: TLSPipe
     /// Whether the handshake is complete, so that plaintext can be sent.
     package private(set) var isEstablished = false
     /// Whether the peer has announced, by `close_notify`, that it sends nothing more.
     package private(set) var isEndedByPeer = false
     /// The error that ended it; `nil` if there is none.
-    package private(set) var failure: TLSError?
+    package private(set) var failure: TLSError? {
+        get { unsafe firstFailure }
+        set { unsafe firstFailure = newValue }
+    }
+    @exclusivity(unchecked) private var firstFailure: TLSError?
     let context: TLSContext
     /// The server's name in the context's tickets; `nil` if no tickets are kept.
     private let server: String?
@@ -66,14 +72,14 @@ internal import COpenSSL
         unsafe self.handle = handle
         self.context = context
         self.server = server
-        self.pipe = pipe
+        unsafe currentPipe = pipe
     }
 
     deinit { unsafe SSL_free(handle) }
 
     /// Continues with another pipe, which may belong to another thread.
     package func move(to pipe: TLSPipe) {
-        self.pipe = pipe
+        unsafe currentPipe = pipe
         unsafe pipe.serve(SSL_get_rbio(handle))
     }
 
