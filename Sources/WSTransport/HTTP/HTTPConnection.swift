@@ -20,8 +20,7 @@ package final class HTTPConnection: StreamDriver {
     }
 
     let stream: StreamConnection
-    // Kept, because each look at a stream's reactor counts references.
-    private let counters: ReactorCounters
+    private let counters: ReactorCounters  // Kept, because each look at a stream's reactor counts references.
     private let shared: SharedHTTPSettings
     var settings: HTTPSettings { _read { yield shared.values } }
     private let handler: any ExchangeHandler
@@ -62,8 +61,7 @@ package final class HTTPConnection: StreamDriver {
         dateLine: HTTPDateLine = HTTPDateLine()
     ) {
         self.dateLine = dateLine
-        self.stream = stream
-        counters = stream.reactor.counters
+        (self.stream, counters) = (stream, stream.reactor.counters)
         shared = settings
         self.handler = handler
         self.refusal = refusal
