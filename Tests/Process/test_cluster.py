@@ -426,7 +426,7 @@ def test_a_broker_is_drained_from_another(cluster):
     first, second, third = cluster.brokers
     session = third.session()
     before = len(first.control_json("cluster", "nodes"))
-    assert said(first.control("cluster", "drain", "c", "--yes")) == "the broker c shuts down\n"
+    assert said(first.control("cluster", "drain", "c", "--yes")) == "the broker c is shutting down\n"
     assert session.expect("restart")["retry"] >= 0
     assert session.websocket.receive_close()[0] == 1012
     assert third.wait_for_exit() == 0
