@@ -63,7 +63,7 @@ def test_a_plan_says_what_when(start_broker):
     file.write_text(text)
     shown = done(broker.control("config", "plan", str(file))).splitlines()
     assert shown[1].split() == ["limits.message", "2MiB", "3MiB", "with", "a", "reload"]
-    assert shown[-1] == "a restart disconnects all clients: 1 now"
+    assert shown[-1] == "a restart disconnects all clients, currently 1"
     # The plan has changed nothing.
     assert broker.control_json("config", "show")["limits"]["message"] == "2MiB"
     assert done(broker.control("config", "plan", str(broker.config_file))) == "nothing would change\n"
