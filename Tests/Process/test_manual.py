@@ -49,7 +49,8 @@ def test_names_come_from_the_broker(broker):
     assert broker.control("complete", "topics").stdout.decode().splitlines() == ["kept/a-b_c.d:e@f", "sensors/1/temp"]
     assert broker.control("complete", "clients").stdout.decode().splitlines() == [session.welcome["client"]]
     assert b"brokerctl complete topics" in run_control("completions", "bash").stdout
-    assert b"complete" not in run_control("--help").stdout.replace(b"completions", b"").replace(b"complete brokerctl", b"")
+    verbs = re.findall(rb"^  ([a-z-]+)  ", run_control("--help").stdout, re.MULTILINE)
+    assert b"completions" in verbs and b"complete" not in verbs
 
 
 @pytest.mark.parametrize("evil", ["$(id)", "`id`", "a b", "a;b", "a'b", 'a"b', "a\\b", "-rf", "a|b", "a&b", "a>b", "~root", "a*b", "é", "a{b,c}"])
