@@ -75,8 +75,10 @@ test-swift: ## Run the Swift tests
 examples: ## Build the example programs, which the tests of the real processes use
 	$(SWIFT) build -c release -j $(JOBS) $(EXAMPLES)
 
-test-process: ## Run the tests of the real processes (after `make build examples`)
-	$(PYTHON) -m pytest Tests/Process $(PYTEST)
+test-process: ## Run the tests of the real processes, in two parts side by side (after `make build examples`)
+	@$(PYTHON) -m pytest Tests/Process --part 2/2 $(PYTEST) > .build/test-process.log 2>&1 & other=$$!; \
+	$(PYTHON) -m pytest Tests/Process --part 1/2 $(PYTEST); status=$$?; \
+	wait $$other || status=$$?; cat .build/test-process.log; exit $$status
 
 test-conformance: ## Run the cases of RFC 6455 and RFC 7692 in both roles (after `make build examples`)
 	$(PYTHON) -m pytest Tests/Conformance $(PYTEST)

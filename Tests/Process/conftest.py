@@ -13,6 +13,30 @@ def pytest_sessionstart(session):
         pytest.exit(f"there is no {BROKERD}: run `make build` first", returncode=2)
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--part", default="1/1", metavar="N/ALL", help="run the N-th of ALL parts of the files")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves the files of other parts to another process: the tests wait more than they compute.
+
+    The files of a part follow each other by name, so that those with browsers, or with several brokers, are in one part
+    and do not run at the same time.
+    """
+    part, parts = map(int, config.option.part.split("/"))
+    files = sorted({item.path.name for item in items})
+    files = files[(part - 1) * len(files) // parts:part * len(files) // parts]
+    config.hook.pytest_deselected(items=[item for item in items if item.path.name not in files])
+    items[:] = [item for item in items if item.path.name in files]
+
+
+def pytest_sessionfinish(session, exitstatus):
+    # A selection by `-k` may leave one part without tests.
+    if session.config.option.part != "1/1" and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        session.exitstatus = pytest.ExitCode.OK
+
+
 def pytest_make_parametrize_id(val):
     """Shortens long values, which would make unreadable names."""
     if isinstance(val, (str, bytes)) and len(val) > 40:
