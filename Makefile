@@ -28,6 +28,7 @@ SHARE = $(DESTDIR)$(PREFIX)/share
 
 RELEASE := .build/release
 EXAMPLES := --package-path Examples --scratch-path .build/examples
+SWIFT_TESTS := .build/debug/brokerPackageTests.xctest --testing-library swift-testing
 BENCHMARKS := --package-path Benchmarks --scratch-path .build/benchmarks
 CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benchmarks/Sources
 
@@ -67,17 +68,18 @@ libraries: ## Build and test the libraries as their users do: optimised, from an
 	$(SWIFT) build -c release --build-tests -j $(JOBS) $(EXAMPLES)
 	$(SWIFT) test -c release --skip-build $(EXAMPLES)
 
-test-swift: ## Run the Swift tests
+test-swift: ## Run the Swift tests, and those of the transport also where the kernel refuses io_uring
 	$(SWIFT) build --build-tests -j $(JOBS)
-	$(SWIFT) test --skip-build -j $(JOBS)
-	$(PYTHON) Tests/Process/io_uring.py EPERM $(SWIFT) test --skip-build -j $(JOBS) --filter WSTransportTests
+	@$(PYTHON) Tests/Process/io_uring.py EPERM $(SWIFT_TESTS) --filter WSTransportTests > .build/test-swift.log 2>&1 & other=$$!; \
+	$(SWIFT_TESTS); status=$$?; \
+	wait $$other || status=$$?; cat .build/test-swift.log; exit $$status
 
 examples: ## Build the example programs, which the tests of the real processes use
 	$(SWIFT) build -c release -j $(JOBS) $(EXAMPLES)
 
 test-process: ## Run the tests of the real processes, in two parts side by side (after `make build examples`)
-	@$(PYTHON) -m pytest Tests/Process --part 2/2 $(PYTEST) > .build/test-process.log 2>&1 & other=$$!; \
-	$(PYTHON) -m pytest Tests/Process --part 1/2 $(PYTEST); status=$$?; \
+	@$(PYTHON) -m pytest Tests/Process --part second $(PYTEST) > .build/test-process.log 2>&1 & other=$$!; \
+	$(PYTHON) -m pytest Tests/Process --part first $(PYTEST); status=$$?; \
 	wait $$other || status=$$?; cat .build/test-process.log; exit $$status
 
 test-conformance: ## Run the cases of RFC 6455 and RFC 7692 in both roles (after `make build examples`)
