@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Measures the cost of the order of several brokers: publications and deliveries a second, latency, the engine's processor time.
+"""Measures the cost of the order of several brokers: publications and deliveries a second, latency, the engine's processor time;
+beside NATS JetStream with three replicas.
 
     Benchmarks/cluster.py [--messages N] [--samples N]
 
@@ -7,12 +8,14 @@ A primary of Redis with two replicas and three sentinels, and three brokers, all
 of a publication at one broker to the delivery at another, one at a time, and the same at a broker by itself. Then publishers at all
 three brokers publish in bursts, and each broker has a subscriber of all of it. The engine's processor time is that of its processes,
 from /proc, for each message; the number of messages of an append comes from the brokers' figures.
+Then three servers of NATS get the same load (`jetstream.py`), if `nats-server` is installed.
 The latencies are valid only on an idle machine; the processor time is valid on a busy one, too.
 """
 import argparse
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,11 +27,13 @@ os.environ.setdefault("BROKERD", str(RELEASE / "brokerd"))
 os.environ.setdefault("BROKERCTL", str(RELEASE / "brokerctl"))
 sys.path.insert(0, str(HERE.parent / "Tests/Process"))
 
+import jetstream  # noqa: E402
 from broker_process import Broker  # noqa: E402
 from deadlines import wait_until  # noqa: E402
 from redis_rig import Engine  # noqa: E402
 
 TICKS = os.sysconf("SC_CLK_TCK")
+BURSTS = (1, 10, 100)
 
 
 def seconds_of(process):
@@ -101,6 +106,30 @@ def throughput(engine, brokers, burst, messages):
             follower.wait()
 
 
+def compare_with_jetstream(directory, options):
+    """Prints the same figures of JetStream."""
+    servers = jetstream.JetStream(directory)
+    try:
+        values = jetstream.latencies(servers, options.samples)
+        print("\n| NATS JetStream, three replicas | p50 ms | p99 ms |\n|---|---|---|\n"
+              f"| two servers | {percentile(values, 0.5):.2f} | {percentile(values, 0.99):.2f} |\n")
+        print("| messages of 64 B, published at three servers | published a second | delivered a second | µs of the three servers |\n"
+              "|---|---|---|---|")
+        for burst in BURSTS:
+            before = sum(map(seconds_of, servers.processes))
+            count, took = jetstream.throughput(servers, burst, count_of(options, burst))
+            cost = (sum(map(seconds_of, servers.processes)) - before) * 1e6 / count
+            rate = count / took
+            print(f"| bursts of {burst} | {rate:,.0f} | {rate * len(servers.ports):,.0f} | {cost:.1f} |", flush=True)
+    finally:
+        servers.end()
+
+
+def count_of(options, burst):
+    """How many messages a load of such bursts has."""
+    return options.messages * burst // 100
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--messages", type=int, default=300_000)
@@ -125,8 +154,8 @@ def main():
             print(f"| added | {added[0]:.2f} | {added[1]:.2f} |\n")
             print("| messages of 64 B, published at three brokers | published a second | delivered a second | messages an append "
                   "| µs of the primary, of both replicas, of the three brokers |\n|---|---|---|---|---|")
-            for burst in (1, 10, 100):
-                rate, share, cost = throughput(engine, brokers, burst, options.messages // (100 // burst if burst < 100 else 1))
+            for burst in BURSTS:
+                rate, share, cost = throughput(engine, brokers, burst, count_of(options, burst))
                 print(f"| bursts of {burst} | {rate:,.0f} | {rate * len(brokers):,.0f} | {share:.0f} "
                       f"| {cost['primary']:.2f}, {cost['replicas']:.2f}, {cost['brokers']:.1f} |", flush=True)
         finally:
@@ -134,6 +163,10 @@ def main():
                 if broker.is_alive:
                     broker.kill()
             engine.end()
+        if shutil.which("nats-server"):
+            compare_with_jetstream(directory, options)
+        else:
+            print("nats-server is missing: `make bench-dependencies` installs it", file=sys.stderr)
 
 
 if __name__ == "__main__":
