@@ -29,6 +29,9 @@ extension ClusterNode {
         case .lost(let trouble): return Self.sentence(of: trouble) + (status.copy.map { ": " + text(of: $0) } ?? "")
         case .active: break
         }
+        if resending.isDue.load(ordering: .relaxed) {
+            return "it sends again what it had acknowledged and no log of the cluster has any more"
+        }
         guard let heard = status.heard else { return "nothing has come back from the cluster's log yet" }
         let silence = MonotonicTime.now.nanoseconds(since: heard)
         guard silence > settings.lease.nanoseconds else { return nil }
@@ -153,12 +156,13 @@ extension ClusterNode {
                     .error, "brokers of the cluster have different states after the same log",
                     [("others", difference.others), ("at", "\(difference.place)")])
             }
+            news += resending.takeNews()
             if status.counts.copies != told.copies {
                 tell(.info, "giving another broker of the cluster a copy of the store", [])
             }
             told = Told(
                 state: status.state, failure: status.failure, trouble: trouble, copy: status.copy,
-                copies: status.counts.copies, others: difference?.others)
+                copies: status.counts.copies, others: difference?.others, gone: told.gone)
             return news
         }
     }

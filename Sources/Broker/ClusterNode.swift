@@ -16,7 +16,9 @@ final class ClusterNode: Sendable {
     private let facts: FactsBox
     private let founder = Founder()
     private let calls: NodeCalls
+    private let begun = MonotonicTime.now
     let door: Door
+    let resending: Resending
     /// What the log of this program was told last.
     let told = Mutex<Told>(Told())
 
@@ -27,18 +29,24 @@ final class ClusterNode: Sendable {
         var copy: RedisLog.CopyProgress?
         var copies: UInt64 = 0
         var others: String?
+        /// Since when brokers are gone that have left something, by what the numbers of their clients begin with.
+        var gone: [UInt16: MonotonicTime] = [:]
     }
 
     /// Whether clients are served: not before a new broker has the state of the others, nor while this one needs a
     /// copy.
     final class Door: Sendable {
         let isOpen: Atomic<Bool>
+        private let resending: Resending
 
-        init(isOpen: Bool) { self.isOpen = Atomic(isOpen) }
+        init(isOpen: Bool, _ resending: Resending) {
+            self.isOpen = Atomic(isOpen && !resending.isDue.load(ordering: .relaxed))
+            self.resending = resending
+        }
 
         func look(at status: RedisLog.Status) {
             switch status.state {
-            case .active: isOpen.store(true, ordering: .relaxed)
+            case .active: if !resending.isDue.load(ordering: .acquiring) { isOpen.store(true, ordering: .relaxed) }
             case .lost(let trouble) where trouble.isCuredByCopy: isOpen.store(false, ordering: .relaxed)
             case .stopped, .away, .arming, .catchingUp, .lost: break
             }
@@ -70,9 +78,10 @@ final class ClusterNode: Sendable {
     ///   - sequencer: whose store's thread is attached.
     ///   - store: locked by this process.
     ///   - bans: gets those of the cluster.
+    ///   - storeSize: the maximum size of a store, in bytes.
     init(
         _ settings: Settings.Cluster, _ sequencer: Sequencer, _ store: LMDBStore, _ storeThread: StoreThread,
-        _ bans: Bans, directory: String
+        _ bans: Bans, directory: String, storeSize: Int
     ) throws(BrokerError) {
         let facts = FactsBox()
         let record: NodeRecord
@@ -84,7 +93,9 @@ final class ClusterNode: Sendable {
             throw BrokerError("\(error)")
         }
         let calls = NodeCalls(node: record.id)
-        let door = Door(isOpen: sequencer.newest > 0)
+        resending = Resending(
+            sequencer, store, record, directory: directory, maximumSize: storeSize)
+        let door = Door(isOpen: sequencer.newest > 0, resending)
         self.door = door
         do throws(ClusterSettingsError) {
             var options = try RedisLog.Options(
@@ -143,8 +154,8 @@ final class ClusterNode: Sendable {
     private static func copies(of store: LMDBStore, in directory: String) -> StoreCopies {
         StoreCopies { () throws(StorageError) in
             try OutgoingCopy(in: directory) { (descriptor) throws(StorageError) in try store.copy(to: descriptor) }
-        } take: { (keepsStore) throws(StorageError) in
-            try IncomingCopy(in: directory, keepsStore: keepsStore)
+        } take: { () throws(StorageError) in
+            try IncomingCopy(in: directory)
         }
     }
 
@@ -220,6 +231,8 @@ final class ClusterNode: Sendable {
         (reading.entries, reading.readBytes) = (counts.entries, counts.readBytes)
         (reading.failures, reading.terms) = (counts.failures, counts.terms)
         (reading.restored, reading.surrenders) = (counts.restored, counts.surrenders)
+        let undone = resending.total
+        reading.undone = (undone.sent, undone.conflicts, undone.refused)
         (reading.copies, reading.differing) = (counts.copies, difference(status)?.count ?? 0)
         return reading
     }
@@ -345,9 +358,16 @@ final class ClusterNode: Sendable {
         shard.reactor.run(afterNanoseconds: Self.pace) { [weak self, unowned shard] in
             guard let self, !shard.isDraining else { return }
             if !shared.isFounded, hindrance == nil { founder.begin() }
+            resend(on: shard)
             endOrphans(from: shard)
             watch(from: shard)
         }
+    }
+
+    /// Sends again what this broker had acknowledged and no log has any more, before its clients may publish.
+    private func resend(on shard: Shard) {
+        guard resending.isDue.load(ordering: .relaxed), log.status.state == .active else { return }
+        resending.begin(publishingOn: shard.reactor.remote) { [log, door] in door.look(at: log.status) }
     }
 
     private func endOrphans(from shard: Shard) {
@@ -363,10 +383,22 @@ final class ClusterNode: Sendable {
         let mayEndOthers = calm > settings.lease.nanoseconds * (isFirst ? 1 : 2)
         let prefixes = Set(living.map { UInt16(truncatingIfNeeded: $0 >> 48) })
         let own = (prefix: record.clientPrefix, base: clientBase >> 34)
-        shard.endEphemerals(atMost: Self.orphansAtOnce) { origin in
-            let prefix = UInt16(truncatingIfNeeded: origin >> 48)
-            return prefix == own.prefix ? origin >> 34 != own.base : mayEndOthers && !prefixes.contains(prefix)
+        let gone = told.withLock { told in
+            told.gone = told.gone.filter { !prefixes.contains($0.key) }
+            return told.gone
         }
+        var new: Set<UInt16> = []
+        let now = MonotonicTime.now
+        shard.endEphemerals(atMost: Self.orphansAtOnce) { origin, grace in
+            let prefix = UInt16(truncatingIfNeeded: origin >> 48)
+            if prefix == own.prefix {
+                return origin >> 34 != own.base && now.nanoseconds(since: begun) >= grace * 1_000_000
+            }
+            guard mayEndOthers, !prefixes.contains(prefix) else { return false }
+            if gone[prefix] == nil { new.insert(prefix) }
+            return now.nanoseconds(since: gone[prefix] ?? now) >= grace * 1_000_000
+        }
+        if !new.isEmpty { told.withLock { told in for prefix in new { told.gone[prefix] = now } } }
     }
 }
 

@@ -31,7 +31,9 @@ struct Ordering {
         storeThread = try Self.startThread(sequencer, store, watch)
         sequencer.attach(storeThread)
         do throws(BrokerError) {
-            let node = try ClusterNode(cluster, sequencer, store, storeThread, bans, directory: settings.dataDirectory)
+            let node = try ClusterNode(
+                cluster, sequencer, store, storeThread, bans, directory: settings.dataDirectory,
+                storeSize: settings.store.maximumSize)
             (order, self.cluster) = (node.order, node)
         } catch {
             storeThread.stop()

@@ -20,7 +20,7 @@ class Faults:
         "primary_killed", "primary_stopped", "primary_emptied", "failover", "replica_killed", "links_cut",
         "broker_killed", "broker_stopped", "broker_emptied", "broker_away_for_too_long",
         "broker_apart_from_engine", "broker_apart_from_primary", "broker_apart_from_replicas",
-        "primary_apart_from_replicas", "primary_apart_from_sentinels", "network_split",
+        "primary_apart_from_replicas", "primary_apart_from_sentinels", "network_split", "split_with_a_replica",
         "lagging_primary_killed", "slow_primary", "sleeping_engine", "clock_of_a_broker", "clock_of_the_engine",
     ]
 
@@ -181,6 +181,28 @@ class Faults:
         self.rig.progress(5, without=self.broker)
         self.last(0, LEASE)
         self.mend(paths)
+        return moment, self.others
+
+    def split_with_a_replica(self):
+        """The primary, a replica, a broker and a sentinel go on for a moment; then what they have done is undone."""
+        port = int(self.broker.control_json("cluster")["replica"].rsplit(":", 1)[1])
+        beside = next(replica for replica in self.replicas if self.view.ports[replica] == port)
+        far = [replica for replica in self.replicas if replica is not beside]
+        alone, rest = self.engine.sentinels[0], self.engine.sentinels[1:]
+        near = (self.primary, beside, alone)
+        paths = [path for one in near for other in [*far, *rest] for path in self.engine.paths(one, other)]
+        for view in self.rig.views:
+            if view is not self.view:
+                paths += [view.servers[self.primary], view.servers[beside], view.sentinels[alone]]
+        began = time.monotonic()
+        self.stop_paths(paths)
+        self.rig.progress(10, of=[publisher for publisher in self.rig.publishers if publisher.broker is self.broker])
+        own = [self.view.servers[server] for server in far] + [self.view.sentinels[each] for each in rest]
+        self.stop_paths(own)
+        moment = self.promoted(began)
+        self.rig.progress(5, without=self.broker)
+        self.last(0, LEASE)
+        self.mend(paths + own)
         return moment, self.others
 
     # A broker, and its links

@@ -203,9 +203,11 @@ class View:
     def __init__(self, engine):
         network = engine.network
         self.servers, self.sentinels, ports, self.changes = {}, {}, [], []
+        # By which port it finds each server.
+        self.ports = {}
         for server in engine.servers:
             self.servers[server] = path = network.path()
-            port = free_port()
+            self.ports[server] = port = free_port()
             network.gate(port, server.port, lambda _, path=path: path)
             self.changes.append((b"\r\n%d\r\n" % server.announced, b"\r\n%d\r\n" % port))
         for sentinel in engine.sentinels:

@@ -503,6 +503,37 @@ def test_the_presence_of_a_dead_broker_ends(cluster):
         third.start()
 
 
+def test_the_farewells_of_a_dead_broker_are_published(cluster):
+    first, second, third = cluster.brokers
+    session, follower = third.session(), second.session()
+    follower.subscribe("will/#")
+    farewell = {"data": {"off": True}, "type": "application/vnd.x+json"}
+    for topic, options in (("will/plain", {}), ("will/last", {"farewell": farewell}),
+                           ("will/graceful", {"grace": 1, "farewell": {"data": "late"}})):
+        assert session.request(op="publish", topic=topic, data="on", ephemeral=True, **options)["op"] == "ok"
+    for topic in ("will/plain", "will/last", "will/graceful"):
+        assert follower.expect("message", topic=topic)["data"] == "on"
+    # Another must know of the farewell after a start, too.
+    first.kill()
+    first.start()
+    third.kill()
+    try:
+        ends = {}
+        while len(ends) < 3:
+            message = follower.expect("message", removed=True)
+            ends[message["topic"]] = message
+        assert ends["will/last"]["data"] == {"off": True} and ends["will/last"]["type"] == "application/vnd.x+json"
+        assert ends["will/graceful"]["data"] == "late" and "data" not in ends["will/plain"]
+        wait_until(lambda: is_ready(first), "the broker that was started again")
+        for topic in ends:
+            wait_until(lambda topic=topic: first.retained(topic).status == 404, f"no value of {topic}")
+    finally:
+        third.start()
+        wait_until(lambda: is_ready(third), "the broker that was killed")
+    late = second.session()
+    assert late.subscribe("will/#") == [], "it is there once, as a message"
+
+
 def test_a_killed_broker_goes_on_where_it_was(cluster):
     first, second, third = cluster.brokers
     for number in range(20):

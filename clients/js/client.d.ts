@@ -44,6 +44,8 @@ export interface Gap {
   seq: number;
   /** How many, if that is known. */
   missed?: number;
+  /** Those that were shown are in no log of the cluster any more; the values that hold come after it. */
+  undone?: boolean;
 }
 
 export interface Receipt {

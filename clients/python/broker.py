@@ -63,8 +63,11 @@ class Message:
         return f"Message({', '.join(f'{name}={value!r}' for name, value in members if value is not None)})"
 
 
-Gap = collections.namedtuple("Gap", "filter since seq missed")
-Gap.__doc__ = "Messages after `since` and up to `seq` were not received and will not be; `missed`: how many, or None."
+Gap = collections.namedtuple("Gap", "filter since seq missed undone", defaults=[False])
+Gap.__doc__ = """Messages after `since` and up to `seq` were not received and will not be; `missed`: how many, or None.
+
+`undone`: those of them that were received are in no log of the cluster any more; the values that hold come after it.
+"""
 
 
 def connect(url, *, token=None, queue=10_000, queue_bytes=16 << 20, onstatus=None, **options):
@@ -299,7 +302,8 @@ class Client:
             self._subscribe()
         elif op == "gap":
             for listener in self._of(members["filter"]):
-                listener._gap(Gap(members["filter"], members["since"], members["seq"], members.get("missed")))
+                listener._gap(Gap(members["filter"], members["since"], members["seq"], members.get("missed"),
+                                  members.get("undone", False)))
         elif op == "revoked":
             self._busy.discard(members["filter"])
             for listener in self._of(members["filter"]):
@@ -565,6 +569,8 @@ class Subscription:
         if gap.seq <= self._seq or self._state == "idle":
             return
         self._seq = gap.seq
+        if gap.undone:
+            self._floor, self._seen = 0, {}
         if self._callback:
             _call(self._ongap, gap)
         else:

@@ -28,12 +28,12 @@ package protocol CopyToTake: AnyObject, Sendable {
 package struct StoreCopies: Sendable {
     /// Begins a copy of this broker's store.
     let give: @Sendable () throws(StorageError) -> any CopyToGive
-    /// Begins with an empty copy, which replaces this broker's store; where `keepsStore`, that is kept under another name.
-    let take: @Sendable (_ keepsStore: Bool) throws(StorageError) -> any CopyToTake
+    /// Begins with an empty copy, which replaces this broker's store.
+    let take: @Sendable () throws(StorageError) -> any CopyToTake
 
     package init(
         give: @escaping @Sendable () throws(StorageError) -> any CopyToGive,
-        take: @escaping @Sendable (_ keepsStore: Bool) throws(StorageError) -> any CopyToTake
+        take: @escaping @Sendable () throws(StorageError) -> any CopyToTake
     ) {
         (self.give, self.take) = (give, take)
     }

@@ -7,8 +7,6 @@ final class CopyTaker {
     private(set) var state = RedisLog.CopyProgress.waiting(nil)
     private let place: CopyPlace
     private let copies: StoreCopies
-    /// Whether the store that is replaced is kept.
-    private let keepsStore: Bool
     private let ask: CopyQuestion
     private let reactor: Reactor
     private let onChange: () -> Void
@@ -29,10 +27,9 @@ final class CopyTaker {
     private static let announcement: Int64 = 1_000_000_000
 
     init(
-        at place: CopyPlace, _ copies: StoreCopies, keepsStore: Bool, on reactor: Reactor,
-        _ ask: @escaping CopyQuestion, onChange: @escaping () -> Void
+        at place: CopyPlace, _ copies: StoreCopies, on reactor: Reactor, _ ask: @escaping CopyQuestion,
+        onChange: @escaping () -> Void
     ) {
-        self.keepsStore = keepsStore
         (self.place, self.copies, self.reactor, self.ask) = (place, copies, reactor, ask)
         self.onChange = onChange
         progress = reactor.now
@@ -106,7 +103,7 @@ final class CopyTaker {
             guard case .success(let value) = answer, let words = value.elements, words.count == 2,
                 words[0].text == request, let giver = words[1].text
             else { return lookSoon(CopyPlace.pace.idle) }
-            do throws(StorageError) { file = try copies.take(keepsStore) } catch {
+            do throws(StorageError) { file = try copies.take() } catch {
                 return again("\(error)")
             }
             (self.giver, progress) = (giver, reactor.now)

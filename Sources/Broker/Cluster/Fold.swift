@@ -54,6 +54,8 @@ struct Fold: Equatable, Sendable {
     /// The digest of all entries that counted, and of their outcomes.
     private(set) var digest = LogDigest()
     private var senders: [UInt64: Sender] = [:]
+    /// Where the numbers have jumped: from the end of a term to the begin of the next.
+    private(set) var jumps = LogJumps()
     /// The term that is known to have begun, and where the one before ended, before its entry was read.
     private var begun: (term: UInt64, closed: LogPosition)?
 
@@ -79,6 +81,8 @@ struct Fold: Equatable, Sendable {
         guard closed >= position else { return .undone(after: closed) }
         guard closed == position else { return .missing }
         self.epoch = epoch
+        // Before the first term there was no log that could have lost something.
+        if closed.term > 0 { jumps.add(LogJumps.Jump(closed: closed.seq, begun: place.seq)) }
         position = place
         if let term = begun?.term, term <= place.term { begun = nil }
         return .begun
@@ -118,26 +122,33 @@ struct Fold: Equatable, Sendable {
 
     // MARK: On disk
 
-    /// The version of ``bytes``.
-    private static let version: UInt8 = 1
+    /// The version of ``bytes``; of the first there may still be some, without the jumps.
+    private static let version: UInt8 = 2
+    private static let versionWithoutJumps: UInt8 = 1
 
     /// The state for a later start: version (1 byte), term, number, time, epoch, digest and the number of senders (8 bytes each,
-    /// big-endian), and of each sender its number, incarnation, last record and where that was.
+    /// big-endian), and of each sender its number, incarnation, last record and where that was; then how many jumps there are, and
+    /// of each where it begins and ends.
     var bytes: [UInt8] {
         var bytes = [Self.version]
-        bytes.reserveCapacity(49 + senders.count * 32)
+        bytes.reserveCapacity(57 + senders.count * 32 + jumps.all.count * 16)
         for number in [
             position.term, position.seq, UInt64(bitPattern: time), epoch, digest.value, UInt64(senders.count),
         ] { bytes.appendBigEndian(number) }
         for (node, sender) in senders {
             for number in [node, sender.incarnation, sender.number, sender.seq] { bytes.appendBigEndian(number) }
         }
+        bytes.appendBigEndian(UInt64(jumps.all.count))
+        for jump in jumps.all {
+            bytes.appendBigEndian(jump.closed)
+            bytes.appendBigEndian(jump.begun)
+        }
         return bytes
     }
 
     /// Reads a stored state; `nil` if it is of another version or damaged.
     init?(_ bytes: Span<UInt8>) {
-        guard !bytes.isEmpty, bytes[0] == Self.version else { return nil }
+        guard !bytes.isEmpty, bytes[0] == Self.version || bytes[0] == Self.versionWithoutJumps else { return nil }
         var reader = LogReader(bytes, from: 1)
         do throws(LogRecord.Mistake) {
             position = LogPosition(term: try reader.fixed(), seq: try reader.fixed())
@@ -148,6 +159,9 @@ struct Fold: Equatable, Sendable {
                 let node = try reader.fixed()
                 senders[node] = Sender(
                     incarnation: try reader.fixed(), number: try reader.fixed(), seq: try reader.fixed())
+            }
+            for _ in 0..<(bytes[0] == Self.version ? try reader.fixed() : 0) {
+                jumps.add(LogJumps.Jump(closed: try reader.fixed(), begun: try reader.fixed()))
             }
         } catch {
             return nil
@@ -167,6 +181,6 @@ struct Fold: Equatable, Sendable {
 
     static func == (left: Fold, right: Fold) -> Bool {
         left.position == right.position && left.time == right.time && left.epoch == right.epoch
-            && left.digest == right.digest && left.senders == right.senders
+            && left.digest == right.digest && left.senders == right.senders && left.jumps == right.jumps
     }
 }

@@ -96,6 +96,7 @@ package final class LogOrder: Order {
         state.refusal = Self.away
         state.comparison.settle(fold.position, fold.digest.value)
         self.state = Mutex(state)
+        sequencer.adopt(fold.jumps)
         sequencer.beginFollowing(logTime: fold.time)
     }
 
@@ -272,7 +273,10 @@ package final class LogOrder: Order {
         case .term(let place, let closed, let epoch):
             let outcome = state.withLock { $0.fold.fold(.term(closed: closed, epoch: epoch), at: place) }
             try check(outcome)
-            if outcome == .begun { sequencer.adopt(epoch: epoch) }
+            guard outcome == .begun else { return }
+            sequencer.adopt(epoch: epoch)
+            // Before anybody can know of the numbers after it.
+            sequencer.adopt(state.withLock { $0.fold.jumps })
         case .record(let bytes, let place, let time):
             let record: LogRecord
             do throws(LogRecord.Mistake) { record = try LogRecord(bytes.span) } catch { throw .unreadable(place) }

@@ -153,11 +153,7 @@ final class RedisSession {
             reads?.stop()
             if trouble.isCuredByCopy, let copies = options.copies {
                 let place = CopyPlace(keys, for: options.node)
-                var keepsStore = false
-                if case .undone = trouble { keepsStore = true }
-                taker = CopyTaker(at: place, copies, keepsStore: keepsStore, on: reactor, copyQuestion) {
-                    [weak self] in self?.publish()
-                }
+                taker = CopyTaker(at: place, copies, on: reactor, copyQuestion) { [weak self] in self?.publish() }
             } else {
                 writes?.stop()
                 primary = nil

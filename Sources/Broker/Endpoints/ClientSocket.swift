@@ -166,6 +166,7 @@ enum Notices {
         writer.member("since", gap.since)
         writer.member("seq", gap.seq)
         if let missed = gap.missed { writer.member("missed", missed) }
+        if gap.isUndone { writer.member("undone", true) }
         writer.endObject()
         return writer.bytes
     }

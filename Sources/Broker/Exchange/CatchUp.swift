@@ -87,7 +87,7 @@ package final class CatchUp {
                 if var snapshot = start.snapshot {
                     guard room > 0 else { return waitForTurn(session) }
                     if mustWait(snapshot) { return waitForStore(session) }
-                    let isDone = try show(&snapshot, newerThan: nil, start.rewinding, session, &room)
+                    let isDone = try show(&snapshot, nil, start.rewinding, session, &room)
                     guard isKnown(session), set.starts.firstNumber == start.number else { return }
                     guard isDone else {
                         start.snapshot = snapshot
@@ -133,7 +133,7 @@ package final class CatchUp {
                 waitForStore(session)
                 return false
             }
-            let isDone = try show(&snapshot, newerThan: resume.since, nil, session, &room)
+            let isDone = try show(&snapshot, resume, nil, session, &room)
             guard isKnown(session) else { return false }
             ledger.showing[0].snapshot = snapshot
             guard isDone else {
@@ -172,6 +172,10 @@ package final class CatchUp {
         }
         ledger.unexamined = []
         for (resume, (uncovered, lost)) in zip(resumes, found) {
+            if resume.undoneUpTo > 0 {
+                tell(session, resume)
+                guard isKnown(session) else { return }
+            }
             var gap = uncovered
             if resume.forgotten > resume.since {
                 let forgotten = Gap(since: resume.since, seq: resume.forgotten, missed: nil)
@@ -181,12 +185,24 @@ package final class CatchUp {
             // If nothing is missing, the messages themselves contain every value.
             guard let gap else {
                 counters.resumes.add(1)
+                // Its values may be what is in no log.
+                if resume.undoneUpTo > 0, resume.snapshot != nil { ledger.showing.append(resume) }
                 continue
             }
             counters.resumesWithGap.add(1)
             session.subscriptions.lose(resume.filter, gap, upTo: lost?.end(from: resume.since) ?? 0, mark: mark)
             if resume.snapshot != nil { ledger.showing.append(resume) }
         }
+    }
+
+    /// Tells a session that what it knows beyond a jump of the log is in no log any more.
+    private func tell(_ session: any Session, _ resume: Resume) {
+        var gap = Gap(since: resume.since, seq: resume.undoneUpTo, missed: nil)
+        gap.isUndone = true
+        session.sendGap(resume.filter, gap, isResuming: true)
+        counters.gaps.add(1)
+        witness()?.missed(gap, of: resume.filter, session.client)
+        recorder.missed(gap, session.client)
     }
 
     private func mustWait(_ snapshot: Snapshot) -> Bool {
@@ -197,24 +213,28 @@ package final class CatchUp {
     ///
     /// If it throws, nothing was sent, and `snapshot` must not be used again.
     ///
-    /// - Parameter rewinding: leaves out the values that it will bring as messages of the history.
+    /// - Parameters:
+    ///   - resume: leaves out the values that it has shown, and those that come as messages of the history.
+    ///   - rewinding: leaves out the values that it will bring as messages of the history.
     private func show(
-        _ snapshot: inout Snapshot, newerThan since: UInt64?, _ rewinding: Rewinding?, _ session: any Session,
+        _ snapshot: inout Snapshot, _ resume: Resume?, _ rewinding: Rewinding?, _ session: any Session,
         _ room: inout Int
     ) throws(StorageError) -> Bool {
         var found: [Message] = []
         let progress = try snapshot.read(
             store, visits: 512, bytes: room, now: Lifetime.now
         ) { found.append($0) }
-        if let since {
+        if let resume {
             // Leave out values that the client has seen, and kept ones, which come later, in their order. Check the
             // messages on their way to the disk first: a message may reach the disk between the two checks.
-            found.removeAll { $0.seq <= since }
+            if resume.undoneUpTo == 0 { found.removeAll { $0.seq <= resume.since } }
             let pending = sequencer.pending(of: found.map(\.seq))
             found.removeAll { pending.contains($0.seq) }
             let kept = try store.readHistory { view throws(StorageError) in
                 var kept: Set<UInt64> = []
-                for message in found where try view.holds(message.seq) { kept.insert(message.seq) }
+                for message in found where message.seq > resume.since {
+                    if try view.holds(message.seq) { kept.insert(message.seq) }
+                }
                 return kept
             }
             found.removeAll { kept.contains($0.seq) }

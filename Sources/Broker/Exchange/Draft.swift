@@ -73,6 +73,12 @@ extension Draft {
             condition: .expired(value.isGone ? nil : value.seq))
     }
 
+    /// That of an ephemeral value.
+    var lease: Lease? {
+        guard case .ephemeral(let lease) = condition else { return nil }
+        return lease
+    }
+
     /// The nature of its message.
     var nature: Message.Nature {
         switch condition {

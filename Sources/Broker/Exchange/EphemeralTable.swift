@@ -3,6 +3,8 @@
 /// Many small tables: a reader keeps its copy for some turns, and a change meanwhile copies one table, not all.
 struct EphemeralTable: Sendable {
     private var tables = [[Topic: Message]](repeating: [:], count: 256)
+    /// What is to become of the values of a log at the end of their publishers, by topic; only what is not the usual.
+    private var leases: [Topic: Lease] = [:]
     private(set) var count = 0
     /// The weight of the values, in bytes.
     private(set) var bytes = 0
@@ -13,7 +15,14 @@ struct EphemeralTable: Sendable {
 
     subscript(topic: Topic) -> Message? { isEmpty ? nil : tables[Self.table(of: topic)][topic] }
 
-    mutating func set(_ message: Message) {
+    /// Sets a value, or removes it.
+    mutating func apply(_ message: Message, _ lease: Lease?) {
+        if message.isRemoval { remove(message.topic) } else { set(message, lease) }
+    }
+
+    /// - Parameter lease: where another broker may have to end the value.
+    mutating func set(_ message: Message, _ lease: Lease? = nil) {
+        setLease(lease, of: message.topic)
         let old = tables[Self.table(of: message.topic)].updateValue(message, forKey: message.topic)
         if old == nil { count += 1 }
         bytes += message.weight - (old?.weight ?? 0)
@@ -23,7 +32,20 @@ struct EphemeralTable: Sendable {
         guard !isEmpty, let old = tables[Self.table(of: topic)].removeValue(forKey: topic) else { return }
         count -= 1
         bytes -= old.weight
+        setLease(nil, of: topic)
     }
+
+    private mutating func setLease(_ lease: Lease?, of topic: Topic) {
+        let new = lease.flatMap { $0.isUsual ? nil : $0 }
+        guard new != nil || !leases.isEmpty else { return }
+        bytes -= leases.removeValue(forKey: topic)?.weight ?? 0
+        guard let new else { return }
+        leases[topic] = new
+        bytes += new.weight
+    }
+
+    /// What is to become of a value at the end of its publisher; `nil`: it is removed at once, and nothing more.
+    func lease(of topic: Topic) -> Lease? { leases[topic] }
 
     /// A reader's position.
     struct Place {

@@ -30,6 +30,12 @@ package final class Lease: Sendable, Equatable {
         (self.grace, self.farewell, self.wanted) = (grace, farewell, wanted)
     }
 
+    /// Whether the value is removed at once at the end, and nothing is left in its place.
+    var isUsual: Bool { grace == 0 && farewell == nil }
+
+    /// The memory that it takes, about, in bytes.
+    var weight: Int { 64 &+ (farewell?.payload.count ?? 0) }
+
     package static func == (left: Lease, right: Lease) -> Bool { left === right }
 
     /// Converts a grace period that a client gives in seconds to milliseconds.
@@ -177,12 +183,12 @@ package final class Leases {
         if clients[client]?.topics.isEmpty == true { clients[client] = nil }
     }
 
-    /// Removes a value whose client is not on this reactor, without its farewell; if that fails, the caller may try
-    /// again.
-    func end(_ message: Message) {
+    /// Removes a value whose client is not on this reactor; if that fails, the caller may try again.
+    func end(_ message: Message, _ farewell: Lease.Farewell?) {
         publications.add(
             Draft(
-                topic: message.topic, payload: [], kind: .binary, isRetained: true, condition: .ended(message.seq),
+                topic: message.topic, payload: farewell?.payload ?? [], kind: farewell?.kind ?? .binary,
+                contentType: farewell?.contentType, isRetained: true, condition: .ended(message.seq),
                 origin: message.origin), from: nil)
     }
 

@@ -5,6 +5,9 @@ struct Resume {
     let since: UInt64
     /// The position of the subscription.
     let seq: UInt64
+    /// The number at which the log went on, if the client knows what came after ``since`` and is in no log any more;
+    /// otherwise 0.
+    var undoneUpTo: UInt64 = 0
     /// The number up to which changes of ephemeral values are no longer remembered; 0 if all are.
     var forgotten: UInt64 = 0
     /// The retained values, which are sent if messages are missing; `nil` if they are not wanted.

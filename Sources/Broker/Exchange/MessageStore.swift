@@ -24,7 +24,7 @@ package protocol MessageStore: RetainedStore, HistoryStore, NumberStore {
     func orderMark() throws(StorageError) -> OrderMark?
 
     /// The ephemeral values that ``apply(_:reaching:now:)`` has stored.
-    func ephemerals() throws(StorageError) -> [Message]
+    func ephemerals() throws(StorageError) -> [StoreEntry]
 
     /// Takes over the epoch of the brokers that share an order, in place of its own.
     func adopt(epoch: UInt64)
@@ -67,7 +67,7 @@ extension MessageStore {
         try apply(entries.filter { !$0.message.isEphemeral }, reserving: mark.seq, now: now)
     }
     package func orderMark() throws(StorageError) -> OrderMark? { nil }
-    package func ephemerals() throws(StorageError) -> [Message] { [] }
+    package func ephemerals() throws(StorageError) -> [StoreEntry] { [] }
     package func adopt(epoch: UInt64) {}
     package func keys() throws(StorageError) -> [StoredKey] { [] }
     package func adopt(keyWindow: Int64) {}
@@ -82,11 +82,14 @@ package struct StoreEntry: Sendable {
     package let rule: HistoryRule?
     /// The key by which a repetition of it is recognised; `nil` if it has none.
     package let key: PublishKey?
+    /// What is to become of an ephemeral value of a log at the end of its publisher; `nil`: it is removed at once.
+    package let lease: Lease?
 
-    package init(_ message: Message, keptBy rule: HistoryRule? = nil, key: PublishKey? = nil) {
+    package init(_ message: Message, keptBy rule: HistoryRule? = nil, key: PublishKey? = nil, lease: Lease? = nil) {
         self.message = message
         self.rule = rule
         self.key = key
+        self.lease = lease
     }
 }
 

@@ -83,6 +83,11 @@ extension Sequencer {
 
     // MARK: Positions
 
+    /// Where the numbers of a log that several brokers share have jumped.
+    var jumps: LogJumps { state.withLock { $0.applying.jumps } }
+
+    func adopt(_ jumps: LogJumps) { state.withLock { $0.applying.jumps = jumps } }
+
     /// The position at which a subscription begins.
     package struct Position: Sendable {
         /// Messages up to this one belong to the snapshot; later ones come live.
@@ -198,12 +203,15 @@ extension Sequencer {
         return found
     }
 
-    /// Ephemeral values of clients whose numbers satisfy `isChosen`.
-    func ephemerals(atMost maximum: Int, where isChosen: (_ client: UInt64) -> Bool) -> [Message] {
+    /// Ephemeral values of a log whose clients satisfy `isChosen`, and what is to become of them.
+    func ephemerals(
+        atMost maximum: Int, where isChosen: (_ client: UInt64, _ grace: Int64) -> Bool
+    ) -> [(message: Message, lease: Lease?)] {
         let table = state.withLock { $0.applying.ephemerals }
-        var (place, found) = (EphemeralTable.Place(), [Message]())
+        var (place, found) = (EphemeralTable.Place(), [(message: Message, lease: Lease?)]())
         _ = table.read(TopicFilter(unchecked: "#", isLiteral: false), from: &place, visiting: .max) { message in
-            if isChosen(message.origin) { found.append(message) }
+            let lease = table.lease(of: message.topic)
+            if isChosen(message.origin, lease?.grace ?? 0) { found.append((message, lease)) }
             return found.count < maximum
         }
         return found

@@ -69,7 +69,7 @@ package final class Sequencer: Sendable {
         } catch {
             throw error
         }
-        for value in try store.ephemerals() { state.applying.ephemerals.set(value) }
+        for value in try store.ephemerals() { state.applying.ephemerals.set(value.message, value.lease) }
         self.state = Mutex(state)
     }
 
@@ -290,8 +290,9 @@ package final class Sequencer: Sendable {
         let message = Applying.message(
             of: drafts, at: place, seq: seq, time: time, nature: nature == .farewell ? .farewell : .ephemeral
         ) { state.applying.now }
-        if message.isRemoval { state.applying.ephemerals.remove(topic) } else { state.applying.ephemerals.set(message) }
-        keep(StoreEntry(message), state)
+        let lease = state.applying.logTime == nil ? nil : drafts[place].lease
+        state.applying.ephemerals.apply(message, lease)
+        keep(StoreEntry(message, lease: lease), state)
         if state.storeThread != nil, state.applying.rule(for: topic) != nil {
             // The next start cannot know of it.
             store.forgo(from: seq)

@@ -184,18 +184,22 @@ extension Shard {
         }
         let snapshot = start.snapshot
         start.snapshot = nil
-        guard since.seq < position.seq, subscription.position > since.seq else { return counters.resumes.add(1) }
-        set.goBack(to: since.seq)
+        // What it knows beyond a jump of the log is in no log: it is shown what came in place of that.
+        let jump = sequencer.jumps.jump(over: since.seq)
+        let point = jump?.closed ?? since.seq
+        guard point < position.seq, subscription.position > point else { return counters.resumes.add(1) }
+        set.goBack(to: point)
         ledger.isOwed = true
         ledger.unexamined.append(
-            Resume(filter: filter, since: since.seq, seq: position.seq, snapshot: snapshot))
+            Resume(
+                filter: filter, since: point, seq: position.seq, undoneUpTo: jump?.begun ?? 0, snapshot: snapshot))
         guard subscription.slow == .latest else {
-            subscription.position = since.seq
+            subscription.position = point
             return
         }
         // The store delivers all kept messages; only after this position is the newest of each topic enough.
         var kept = Subscription(
-            number: number, filter: filter, position: since.seq, skipsOwn: subscription.skipsOwn,
+            number: number, filter: filter, position: point, skipsOwn: subscription.skipsOwn,
             slow: .dropOldest, usesHistory: true)
         (kept.resumedAt, kept.asked) = (position.seq, subscription.asked)
         _ = set.retire(kept, at: position.seq, isOver: false, maximum: .max)

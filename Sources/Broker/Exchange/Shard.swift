@@ -210,9 +210,11 @@ package final class Shard {
     /// Sets the number after which clients are numbered, a multiple of 256 that no other broker uses; called before any.
     package func numberClients(from base: UInt64) { clientNumbers = ClientNumbers(shard: index, from: base) }
 
-    /// Removes ephemeral values whose clients have gone, chosen by the clients' numbers.
-    package func endEphemerals(atMost maximum: Int, where isOrphan: (_ client: UInt64) -> Bool) {
-        for message in sequencer.ephemerals(atMost: maximum, where: isOrphan) { leases.end(message) }
+    /// Removes ephemeral values whose clients have gone, chosen by the clients' numbers and their grace in milliseconds.
+    package func endEphemerals(atMost maximum: Int, where isOrphan: (_ client: UInt64, _ grace: Int64) -> Bool) {
+        for (message, lease) in sequencer.ephemerals(atMost: maximum, where: isOrphan) {
+            leases.end(message, lease?.farewell)
+        }
     }
 
     // MARK: A client's share of a turn

@@ -77,6 +77,8 @@ package struct Gap: Equatable, Sendable {
     package var seq: UInt64
     /// How many there are; `nil` if not known.
     package var missed: Int?
+    /// Whether what was shown of them is in no log any more.
+    package var isUndone = false
 
     package init(since: UInt64, seq: UInt64, missed: Int?) {
         self.since = since

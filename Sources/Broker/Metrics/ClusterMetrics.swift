@@ -55,6 +55,8 @@ package struct ClusterReading: Sendable {
     package var figures: [(name: String, figures: ClusterFigures)] = []
     package var copies: UInt64 = 0
     package var differing = 0
+    /// What no log had any more: sent again, and not sent because another message had taken its place, or it was refused.
+    package var undone = (sent: 0, replaced: 0, refused: 0)
 
     package init(name: String) { self.name = name }
 }
@@ -136,6 +138,19 @@ extension MetricTable {
         ) {
             $0.copies
         }
+        table.add(
+            "broker_cluster_undone_total", .counter,
+            "Messages that this broker had acknowledged and no log had any more, by what became of them.",
+            by: "outcome",
+            each: { reading in
+                reading.cluster.map { cluster in
+                    [
+                        ("{outcome=\"sent\"}", cluster.undone.sent),
+                        ("{outcome=\"replaced\"}", cluster.undone.replaced),
+                        ("{outcome=\"refused\"}", cluster.undone.refused),
+                    ]
+                } ?? []
+            })
         table.add(
             "broker_cluster_differing_nodes", .gauge,
             "Living brokers whose state differs from this one's after the same log; above 0 only if one has a fault."

@@ -3,11 +3,13 @@ internal import Synchronization
 // A broker of a cluster stores how far the log is applied, in the transaction of what came up to there: in `meta`, under
 // `order`, the number of the newest message (8 bytes, little-endian) and the state of the order. The database `ephemeral` has
 // the ephemeral values under the topics' keys (RetainedKey.swift), as records of the history: what all brokers have in memory
-// must be there again after a start, as conditions are decided by it. A broker by itself has neither.
+// must be there again after a start, as conditions are decided by it. The database `leases`
+// has what is to become of some of them at the end of their publishers (LeaseRecord.swift). A broker by itself has none of these.
 
 extension LMDBStore {
     private static let orderKey = Array("order".utf8)
     private static let ephemeralName = "ephemeral"
+    private static let leasesName = "leases"
 
     package func apply(_ entries: [StoreEntry], reaching mark: OrderMark, now: Int64) throws(StorageError) {
         try apply(entries, reserving: mark.seq, reaching: mark, now: now)
@@ -27,14 +29,22 @@ extension LMDBStore {
         guard entries.contains(where: { $0.message.isRetained }) else { return }
         let database = try write.database(named: Self.ephemeralName)
         var isEmpty = try write.size(of: database).entries == 0
+        let leases = try write.database(named: Self.leasesName)
         for entry in entries where entry.message.isRetained {
             let message = entry.message
             if message.isEphemeral, !message.isRemoval {
                 guard let record = HistoryRecord.bytes(of: message) else { continue }
-                try write.set(record, for: RetainedKey(message.topic).bytes, in: database)
+                let key = RetainedKey(message.topic).bytes
+                try write.set(record, for: key, in: database)
                 isEmpty = false
+                if let lease = entry.lease.flatMap({ LeaseRecord.bytes(of: $0) }) {
+                    try write.set(lease, for: key, in: leases)
+                } else {
+                    try write.remove(key, in: leases)
+                }
             } else if !isEmpty {
                 try write.remove(RetainedKey(message.topic).bytes, in: database)
+                try write.remove(RetainedKey(message.topic).bytes, in: leases)
             }
         }
     }
@@ -54,12 +64,13 @@ extension LMDBStore {
         }
     }
 
-    package func ephemerals() throws(StorageError) -> [Message] {
-        var found: [Message] = []
+    package func ephemerals() throws(StorageError) -> [StoreEntry] {
+        var found: [StoreEntry] = []
         // A broker by itself has no such database.
         guard try orderMark() != nil else { return found }
         try write { (write, _) throws(StorageError) in
             let cursor = try write.cursor(over: try write.database(named: Self.ephemeralName))
+            let leases = try write.database(named: Self.leasesName)
             var start: [UInt8] = []
             while let entry = try cursor.copy(from: start) {
                 start = entry.key + [0]
@@ -67,7 +78,10 @@ extension LMDBStore {
                     let topic = record.topic(record: entry.value.span),
                     let message = record.message(topic: topic, record: entry.value.span)
                 else { throw .damaged("the record of an ephemeral value") }
-                found.append(message.asEphemeral)
+                let lease = try write.value(of: entry.key, in: leases) { bytes throws(StorageError) in
+                    LeaseRecord.lease(bytes)
+                }
+                found.append(StoreEntry(message.asEphemeral, lease: lease ?? nil))
             }
         }
         return found

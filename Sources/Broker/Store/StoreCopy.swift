@@ -56,20 +56,16 @@ package final class OutgoingCopy: Sendable {
 ///
 /// Its methods wait for the disk: use a separate thread, one call at a time.
 package final class IncomingCopy: Sendable {
-    /// The name of a copy that is complete, in the data directory; where the store that it replaces is kept, another.
+    /// The name of a copy that is complete, in the data directory.
     static let fileName = "\(LMDBStore.fileName).copy"
-    static let keepingFileName = "\(LMDBStore.fileName).copy-keeping"
 
     private let directory: String
-    private let keepsStore: Bool
     private let descriptor: Int32
     private var partial: String { "\(directory)/\(LMDBStore.fileName).coming" }
 
     /// Begins with an empty file in the data directory.
-    ///
-    /// - Parameter keepsStore: whether the store that it replaces has what no other has, and is kept under another name.
-    package init(in directory: String, keepsStore: Bool) throws(StorageError) {
-        (self.directory, self.keepsStore) = (directory, keepsStore)
+    package init(in directory: String) throws(StorageError) {
+        self.directory = directory
         let path = "\(directory)/\(LMDBStore.fileName).coming"
         _ = unsafe unlink(path)
         descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -94,8 +90,7 @@ package final class IncomingCopy: Sendable {
     /// Checks the copy, and syncs it for the next start.
     package func finish() throws(StorageError) {
         try StoreFormat.check(partial)
-        let name = keepsStore ? Self.keepingFileName : Self.fileName
-        _ = try LMDBStore.finishBackup(partial, as: "\(directory)/\(name)")
+        _ = try LMDBStore.finishBackup(partial, as: "\(directory)/\(Self.fileName)")
     }
 
     /// Removes the incomplete copy.
@@ -103,19 +98,15 @@ package final class IncomingCopy: Sendable {
 
     /// Replaces the store by a complete copy, if there is one.
     ///
-    /// What the store before had is in the copy, or it is kept.
+    /// What the store before had is in the copy, or it is found in ``FormerStore``.
     static func takeOver(in directory: DataDirectory) throws(StorageError) {
-        for name in [fileName, keepingFileName] {
-            let copy = "\(directory.path)/\(name)"
-            guard unsafe access(copy, F_OK) == 0 else { continue }
-            let target = "\(directory.path)/\(LMDBStore.fileName)"
-            if name == keepingFileName, unsafe access(target, F_OK) == 0 {
-                _ = try directory.keepAside(LMDBStore.fileName, as: "undone", time: time(nil))
-            }
-            // They belong to the store before.
-            for suffix in ["-lock", "-mark", "-kept"] { try directory.remove(LMDBStore.fileName + suffix) }
-            guard unsafe rename(copy, target) == 0 else { try throwErrno("cannot rename \(copy)") }
-            try directory.sync()
-        }
+        let copy = "\(directory.path)/\(fileName)"
+        guard unsafe access(copy, F_OK) == 0 else { return }
+        let target = "\(directory.path)/\(LMDBStore.fileName)"
+        if unsafe access(target, F_OK) == 0 { try FormerStore.keep(in: directory, time: time(nil)) }
+        // They belong to the store before.
+        for suffix in ["-lock", "-mark", "-kept"] { try directory.remove(LMDBStore.fileName + suffix) }
+        guard unsafe rename(copy, target) == 0 else { try throwErrno("cannot rename \(copy)") }
+        try directory.sync()
     }
 }

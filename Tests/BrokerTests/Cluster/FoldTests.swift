@@ -101,6 +101,7 @@ struct FoldTests {
             other = try #require(Self.read(other.bytes))
         }
         #expect(taken == expected && other == whole && other.digest == whole.digest)
+        #expect(whole.jumps.all.allSatisfy { whole.jumps.jump(over: $0.closed + 1) == $0 } && !whole.jumps.all.isEmpty)
     }
 
     private static func read(_ bytes: [UInt8]) -> Fold? { Fold(bytes.span) }
@@ -108,7 +109,9 @@ struct FoldTests {
     @Test func isNotReadFromOtherBytes() {
         let bytes = Fold(after: 3, epoch: 7).bytes
         #expect(Self.read(bytes)?.position == LogPosition(term: 0, seq: 3))
-        #expect(Self.read([2] + bytes.dropFirst()) == nil, "another version's")
+        #expect(Self.read([3] + bytes.dropFirst()) == nil, "another version's")
+        let first = Self.read([1] + bytes.dropFirst().dropLast(8))
+        #expect(first?.position == LogPosition(term: 0, seq: 3), "the first version, without jumps")
         #expect(Self.read(bytes + [0]) == nil && Self.read(Array(bytes.dropLast())) == nil && Self.read([]) == nil)
     }
 

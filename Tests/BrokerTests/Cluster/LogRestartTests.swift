@@ -55,8 +55,11 @@ private final class Replica {
             lines.append("value \(message.seq) \(message.topic) \(message.expiry) \(message.payload)")
             return true
         }
-        for message in try store.ephemerals().sorted(by: { $0.seq < $1.seq }) {
-            lines.append("ephemeral \(message.seq) \(message.topic) \(message.origin) \(message.payload)")
+        for entry in try store.ephemerals().sorted(by: { $0.message.seq < $1.message.seq }) {
+            let (message, farewell) = (entry.message, entry.lease?.farewell)
+            lines.append(
+                "ephemeral \(message.seq) \(message.topic) \(message.origin) \(message.payload) "
+                    + "\(entry.lease?.grace ?? 0) \(farewell?.payload ?? []) \(farewell?.contentType ?? "")")
         }
         lines += try store.keys().map { "key \($0.seq) \($0.time) \($0.owner)" }
         try store.readHistory { (history) throws(StorageError) in
@@ -77,6 +80,13 @@ struct LogRestartTests {
         var random: SeededGenerator
         var number: UInt64 = 0
 
+        private mutating func lease() -> Lease {
+            let type = Bool.random(using: &random) ? "text/x" : nil
+            let farewell = Lease.Farewell(payload: Array("gone \(number)".utf8), kind: .text, contentType: type)
+            return Lease(
+                grace: Bool.random(using: &random) ? 700 : 0, farewell: Bool.random(using: &random) ? farewell : nil)
+        }
+
         mutating func publish(to log: inout SteppedLog) throws {
             var drafts: [Draft] = []
             for _ in 0..<Int.random(in: 1...4, using: &random) {
@@ -85,7 +95,7 @@ struct LogRestartTests {
                 var draft = try draft(name, text, retained: name.hasPrefix("p") || Bool.random(using: &random))
                 draft.origin = 5
                 if name.hasPrefix("p") {
-                    draft.condition = text.isEmpty ? .present : .ephemeral(Lease())
+                    draft.condition = text.isEmpty ? .present : .ephemeral(lease())
                 } else if draft.isRetained {
                     draft.condition = [.none, .absent, .present].randomElement(using: &random) ?? .none
                     if Bool.random(using: &random) { draft.timeToLive = 20 }

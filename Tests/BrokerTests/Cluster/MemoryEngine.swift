@@ -8,7 +8,7 @@ import Synchronization
 /// thread.
 final class MemoryEngine: LogEngine {
     private struct State {
-        var seq: UInt64 = 0
+        var place = LogPosition(term: 1, seq: 0)
         weak var order: LogOrder?
     }
 
@@ -23,11 +23,26 @@ final class MemoryEngine: LogEngine {
         order.engage(term: 1, closed: .start, top: first)
     }
 
+    /// Another process goes on with the log, while nothing is on its way: the numbers jump.
+    func jump() throws -> LogJumps.Jump {
+        try queue.sync {
+            let (order, closed, begun) = state.withLock { state in
+                let closed = state.place
+                state.place = LogPosition(term: closed.term + 1, seq: closed.seq + 1000)
+                return (state.order, closed, state.place)
+            }
+            order?.disengage()
+            try order?.receive([.term(at: begun, closed: closed, epoch: 7)])
+            order?.engage(term: begun.term, closed: closed, top: begun)
+            return LogJumps.Jump(closed: closed.seq, begun: begun.seq)
+        }
+    }
+
     func append(_ record: [UInt8], numbers: Int, term: UInt64) {
         queue.async { [self] in
             let (order, place) = state.withLock { state in
-                state.seq += UInt64(numbers)
-                return (state.order, LogPosition(term: 1, seq: state.seq))
+                state.place = LogPosition(term: state.place.term, seq: state.place.seq + UInt64(numbers))
+                return (state.order, state.place)
             }
             try? order?.receive([.record(record, at: place, time: WallClock.unixMilliseconds)])
         }

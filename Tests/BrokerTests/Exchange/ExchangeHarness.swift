@@ -34,6 +34,7 @@ final class ExchangeHarness {
     let counters: [ShardCounters]
     /// Receives every message besides the shards, for comparison.
     let log = Mailbox<ShardEvent>(wakeup: {})
+    let engine = MemoryEngine()
     private let inbox: Inbox
     private let storeThread: StoreThread
     let remotes: [Remote]
@@ -61,7 +62,6 @@ final class ExchangeHarness {
         try storeThread.start()
         local.attach(storeThread)
         let delayed = DelayedOrder(local, remotes: Dictionary(uniqueKeysWithValues: zip(0..., remotes)))
-        let engine = MemoryEngine()
         var chosen: any Order = isDelayed ? delayed : local
         if isLogged {
             let logged = try LogOrder(sequencer, engine: engine, node: 1, incarnation: 1)

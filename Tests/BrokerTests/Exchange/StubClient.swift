@@ -22,6 +22,7 @@ struct Notice: Decodable, Equatable {
     var stored: Bool?
     var since: UInt64?
     var missed: Int?
+    var undone: Bool?
     var epoch: UInt64?
 }
 

@@ -1,6 +1,6 @@
 extension WebFile {
     /// `clients/js/client.d.ts`, put here by `make web`.
-    static let clientTypes = WebFile("application/typescript; charset=utf-8", tag: "110493255b81173ab7c8") {
+    static let clientTypes = WebFile("application/typescript; charset=utf-8", tag: "d2b53e57b70c75c868bd") {
         #"""
         // The types of /client.js and /client-shared.js.
 
@@ -48,6 +48,8 @@ extension WebFile {
           seq: number;
           /** How many, if that is known. */
           missed?: number;
+          /** Those that were shown are in no log of the cluster any more; the values that hold come after it. */
+          undone?: boolean;
         }
 
         export interface Receipt {

@@ -19,6 +19,9 @@ struct Applying {
     /// this process.
     var logTime: Int64?
 
+    /// Where the numbers of that log have jumped.
+    var jumps = LogJumps()
+
     /// The time by which values expire, in Unix milliseconds.
     var now: Int64 { logTime ?? Lifetime.now }
 
