@@ -8,6 +8,7 @@ extension Broker {
         let shared = cluster.shared
         // Not on the thread of the verbs, which wait for the log.
         let pool = WorkerPool(name: "shared", maximumThreads: 1, maximumWaiting: 2)
+        let rules = cluster.rules
         shared.begin(publishingOn: first) { [access, shards, checks, audit, events] in
             // If a job is waiting already, it does the work for both.
             _ = pool.run {
@@ -19,6 +20,12 @@ extension Broker {
                 shard.adopt(list) { _ in }
                 if shard.index == 0 { shard.reactor[AdminDesk.self]?.watchBans() }
             }
+        } onRules: { [sequencer] bytes in
+            // In their place of the order: all brokers decide what comes next by the same.
+            guard let new = rules.take(bytes) else { return }
+            let settings = new.inForce(in: Settings())
+            sequencer.adopt(KeyRules(settings))
+            sequencer.adopt(HistoryRules(settings))
         }
         cluster.serve { question, name, answer in
             let isTaken = first.run { reactor in
@@ -27,9 +34,10 @@ extension Broker {
             }
             if !isTaken { answer([]) }
         }
-        cluster.bringTogether { [access, journal] in
+        cluster.bringTogether { [access, journal, name = cluster.name] in
             do throws(AccessFileErrors) {
-                shared.found(with: try AccessFile.read(access.path))
+                if !shared.isFounded { shared.found(with: try AccessFile.read(access.path)) }
+                if shared.isFounded { rules.found(shared, as: name) }
             } catch {
                 journal.tell(
                     .error, "cannot copy this broker's users to its cluster", once: "\(error)",

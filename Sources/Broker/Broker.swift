@@ -38,7 +38,7 @@ package final class Broker {
 
     /// The settings of the start, and the current ones.
     private let first: Settings
-    private var current: Settings
+    var current: Settings
     private let store: LMDBStore
     /// The level from which its program writes lines to the log.
     package let logThreshold: LogThreshold
@@ -47,9 +47,9 @@ package final class Broker {
     private let figures: Figures
     private let storeThread: StoreThread
     private let order: any Order
-    private let sequencer: Sequencer
+    let sequencer: Sequencer
     /// `nil` if the broker is not in a cluster.
-    private let cluster: ClusterNode?
+    let cluster: ClusterNode?
     private let reactors: ReactorGroup
     let shards: ShardGroup
     private let listeners: Listeners
@@ -77,8 +77,17 @@ package final class Broker {
     /// Opens the store, binds every address and starts to serve.
     ///
     /// - Parameter source: the source of the settings, for administrators; `nil` if they come from this program.
-    package init(_ settings: Settings, from source: SettingsSource? = nil) throws(BrokerError) {
+    package init(_ own: Settings, from source: SettingsSource? = nil) throws(BrokerError) {
         let begin = MonotonicTime.now
+        try Self.wrap { () throws(StorageError) in try DataDirectory.make(own.dataDirectory) }
+        let store = try Self.openStore(own)
+        movedAside = store.movedAside
+        checkMilliseconds = store.store.checkNanoseconds.map { Int($0 / 1_000_000) }
+        self.store = store.store
+        let rules = try own.cluster.map { (_) throws(BrokerError) in
+            try Self.wrap { () throws(StorageError) in try ClusterRules(own, store.store) }
+        }
+        let settings = rules?.inForce(in: own) ?? own
         first = settings
         current = settings
         logThreshold = LogThreshold(settings.log.level)
@@ -94,8 +103,7 @@ package final class Broker {
         audit = AuditLog { [journal] reason in
             journal.tell(.error, "cannot write to the audit log", once: "audit \(reason)", [("error", reason)])
         }
-        // The file of the audit log may be in the data directory.
-        try Self.wrap { () throws(StorageError) in try DataDirectory.make(settings.dataDirectory) }
+        // Its file may be in the data directory.
         audit.adopt(try Self.open(settings.log.audit))
         audit.memory.limit(to: settings.log.auditMemory)
         let events = EventStream()
@@ -104,13 +112,9 @@ package final class Broker {
         access = try Self.wrap { [journal, audit] () throws(AccessFileErrors) in
             try AccessKeeper(settings) { Self.tell($0, journal, audit, events) }
         }
-        let store = try Self.openStore(settings)
-        movedAside = store.movedAside
-        checkMilliseconds = store.store.checkNanoseconds.map { Int($0 / 1_000_000) }
-        self.store = store.store
         storeWatch = StoreWatch(events)
         let (quotas, bans) = (Quotas(), Bans())
-        let ordering = try Ordering(settings, store.store, storeWatch, bans)
+        let ordering = try Ordering(settings, store.store, storeWatch, bans, rules)
         let sequencer = ordering.sequencer
         (storeThread, self.sequencer, order, cluster) = (
             ordering.storeThread, sequencer, ordering.order, ordering.cluster
@@ -368,6 +372,7 @@ package final class Broker {
     /// - Returns: the paths of settings that differ from those of the start, and need a restart.
     package func reload(_ settings: Settings) throws(BrokerError) -> [String] {
         if let refusal = settings.refusalToListen(on: listeners.adopted) { throw BrokerError(refusal) }
+        try shareRules(of: settings)
         // Opened again even if the path is the same, so that a renamed file is closed.
         let audit = try Self.open(settings.log.audit)
         let next = try Self.wrap { [access] () throws(AccessFileErrors) in try access.next(settings) }
@@ -389,18 +394,14 @@ package final class Broker {
         showEvents(settings)
         reviewCertificates()
         checks.passwords.adopt(threads: settings.access.passwordChecks)
-        access.inTurn {
-            access.adopt(next)
-            // An administrator may have changed the users file since it was read.
-            _ = access.takeOverChange()
-            // Wait: when this returns and the log says so, no request is checked against the old settings any more.
-            shards.runAndWait { [access = access.current] in $0.adopt(settings, access) }
-            checks.sessions.review(access.current)
-        }
-        memory.adopt(settings.limits)
-        if settings.publish != current.publish { sequencer.adopt(KeyRules(settings)) }
-        if settings.history != current.history { sequencer.adopt(HistoryRules(settings)) }
         let changes = current.changes(to: settings)
+        // With a cluster they come by its log.
+        if cluster == nil {
+            if settings.publish != current.publish { sequencer.adopt(KeyRules(settings)) }
+            if settings.history != current.history { sequencer.adopt(HistoryRules(settings)) }
+        }
+        putIntoUse(settings, next)
+        memory.adopt(settings.limits)
         let changed = changes.map(\.path).joined(separator: " ")
         let digest = SHA1.digest(of: SettingsWriter.json(settings)).map {
             String(0x100 + Int($0), radix: 16).dropFirst()
@@ -410,7 +411,6 @@ package final class Broker {
             event.add("changed", changed)
             if !fixed.isEmpty { event.add("needs-restart", fixed.joined(separator: " ")) }
         }
-        current = settings
         logThreshold.adopt(settings.log.level)
         reloads.succeeded(
             ReloadRequest.Answer(changed: changes.filter { $0.reload == .live }.map(\.path), needsRestart: fixed))

@@ -21,6 +21,7 @@ extension ClusterNode {
                 broker, remove broker.mdb in its data directory, and start it
                 """
         }
+        if let trouble = rules.trouble { return "it cannot use the rules of the cluster: \(trouble)" }
         switch status.state {
         case .stopped: return "this broker does not follow the cluster's log"
         case .away: return "the cluster's engine: \(status.failure ?? "there is no connection yet")"
@@ -156,7 +157,7 @@ extension ClusterNode {
                     .error, "brokers of the cluster have different states after the same log",
                     [("others", difference.others), ("at", "\(difference.place)")])
             }
-            news += resending.takeNews()
+            news += resending.takeNews() + rules.takeNews()
             if status.counts.copies != told.copies {
                 tell(.info, "giving another broker of the cluster a copy of the store", [])
             }

@@ -9,6 +9,7 @@ final class ClusterNode: Sendable {
     let order: LogOrder
     /// The data that the brokers share besides messages.
     let shared: SharedAccess
+    let rules: ClusterRules
     let log: RedisLog
     let settings: Settings.Cluster
     private let sequencer: Sequencer
@@ -81,8 +82,9 @@ final class ClusterNode: Sendable {
     ///   - storeSize: the maximum size of a store, in bytes.
     init(
         _ settings: Settings.Cluster, _ sequencer: Sequencer, _ store: LMDBStore, _ storeThread: StoreThread,
-        _ bans: Bans, directory: String, storeSize: Int
+        _ bans: Bans, directory: String, storeSize: Int, rules: ClusterRules
     ) throws(BrokerError) {
+        self.rules = rules
         let facts = FactsBox()
         let record: NodeRecord
         let mark: OrderMark?
@@ -167,12 +169,13 @@ final class ClusterNode: Sendable {
     func start(listen: [String], figures: @escaping @Sendable () -> ClusterFigures) throws(BrokerError) {
         let name = name
         facts.make.withLock {
-            $0 = {
+            $0 = { [rules] in
                 var writer = JSONWriter()
                 writer.beginObject()
                 writer.member("name", name)
                 writer.member("version", BrokerVersion.current)
                 writer.member("listen", listen.joined(separator: " "))
+                writer.member("rules", rules.digest)
                 let figures = figures()
                 writer.member("clients", figures.clients)
                 writer.member("subscriptions", figures.subscriptions)
@@ -220,9 +223,11 @@ final class ClusterNode: Sendable {
         reading.waiting = order.waiting
         let living = living(status)
         (reading.nodes, reading.living) = (status.members.count, living.count)
+        let inForce = rules.inForce
         for member in status.members where living.contains(member.node) {
             var (node, figures) = (ClusterRequest.Node(), ClusterFigures())
             node.take(facts: member.facts, &figures)
+            if let inForce, !node.rules.isEmpty, node.rules != inForce.digest { reading.differingFiles += 1 }
             let isTaken = node.name.isEmpty || reading.figures.contains { $0.name == node.name }
             reading.figures.append((isTaken ? Self.name(of: member.node) : node.name, figures))
         }
@@ -231,6 +236,11 @@ final class ClusterNode: Sendable {
         (reading.entries, reading.readBytes) = (counts.entries, counts.readBytes)
         (reading.failures, reading.terms) = (counts.failures, counts.terms)
         (reading.restored, reading.surrenders) = (counts.restored, counts.surrenders)
+        let requests = calls.counts
+        reading.requests = [
+            ("sent", requests.asked), ("incomplete", requests.incomplete), ("refused", requests.refused),
+            ("ignored", requests.ignored), ("oversized", counts.oversized),
+        ]
         let undone = resending.total
         reading.undone = (undone.sent, undone.conflicts, undone.refused)
         (reading.copies, reading.differing) = (counts.copies, difference(status)?.count ?? 0)
@@ -292,6 +302,8 @@ final class ClusterNode: Sendable {
         (answer.restored, answer.surrenders) = (status.counts.restored, status.counts.surrenders)
         let living = living(status)
         let differing = Set(order.comparison.findings.filter { !$0.isEqual }.map(\.node))
+        let inForce = rules.inForce
+        (answer.rulesNode, answer.rulesTime, answer.rulesDiffering) = (inForce?.node, inForce?.time, rules.differences)
         answer.nodes = status.members.map { member in
             var node = ClusterRequest.Node()
             node.node = Self.name(of: member.node)
@@ -302,6 +314,7 @@ final class ClusterNode: Sendable {
             node.silence = member.heard.map { Int(MonotonicTime.now.nanoseconds(since: $0) / 1_000_000) }
             var figures = ClusterFigures()
             node.take(facts: member.facts, &figures)
+            node.fileDiffers = inForce.map { !node.rules.isEmpty && node.rules != $0.digest } ?? false
             return node
         }
         return answer
@@ -357,7 +370,7 @@ final class ClusterNode: Sendable {
     func watch(from shard: Shard) {
         shard.reactor.run(afterNanoseconds: Self.pace) { [weak self, unowned shard] in
             guard let self, !shard.isDraining else { return }
-            if !shared.isFounded, hindrance == nil { founder.begin() }
+            if !shared.isFounded || !shared.hasRules, hindrance == nil { founder.begin() }
             resend(on: shard)
             endOrphans(from: shard)
             watch(from: shard)
@@ -410,6 +423,7 @@ extension ClusterRequest.Node {
             name = try object.string("name") ?? ""
             version = try object.string("version") ?? ""
             listen = try object.string("listen") ?? ""
+            rules = try object.string("rules") ?? ""
             clients = try object.integer("clients") ?? 0
             figures.clients = clients
             figures.subscriptions = try object.integer("subscriptions") ?? 0

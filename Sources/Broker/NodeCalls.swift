@@ -13,6 +13,18 @@ final class NodeCalls: Sendable {
             _ question: [UInt8], _ sender: UInt64, _ answer: @escaping @Sendable ([UInt8]) -> Void
         ) -> Void
 
+    /// What has become of questions since the start.
+    struct Counts: Equatable, Sendable {
+        /// Of this broker.
+        var asked = 0
+        /// Those of them that were not answered by all in time.
+        var incomplete = 0
+        /// Those that were not asked, because too many were open.
+        var refused = 0
+        /// Those of other brokers that were not answered, because too many were being.
+        var ignored = 0
+    }
+
     private struct Call {
         var missing: Set<UInt64>
         var answers: [UInt64: [UInt8]] = [:]
@@ -27,6 +39,7 @@ final class NodeCalls: Sendable {
         var respond: Respond = { _, _, _ in }
         /// How many requests of others are being answered.
         var underWay = 0
+        var counts = Counts()
     }
 
     private let state = Mutex(State())
@@ -38,6 +51,9 @@ final class NodeCalls: Sendable {
 
     init(node: UInt64) { self.node = node }
 
+    /// What has become of questions since the start.
+    var counts: Counts { state.withLock { $0.counts } }
+
     func begin(_ send: @escaping Send) { state.withLock { $0.send = send } }
     func serve(_ respond: @escaping Respond) { state.withLock { $0.respond = respond } }
 
@@ -48,7 +64,11 @@ final class NodeCalls: Sendable {
         _ nodes: [UInt64], _ question: [UInt8], _ then: @escaping @Sendable ([UInt64: [UInt8]]) -> Void
     ) -> UInt64? {
         let found = state.withLock { state -> (UInt64, Send)? in
-            guard state.calls.count < Self.maximumCalls else { return nil }
+            guard state.calls.count < Self.maximumCalls else {
+                state.counts.refused += 1
+                return nil
+            }
+            state.counts.asked += 1
             state.last += 1
             state.calls[state.last] = Call(missing: Set(nodes), then: then)
             return (state.last, state.send)
@@ -60,7 +80,12 @@ final class NodeCalls: Sendable {
 
     /// Stops waiting for the answers to a request.
     func giveUp(_ number: UInt64) {
-        guard let call = state.withLock({ $0.calls.removeValue(forKey: number) }) else { return }
+        let call = state.withLock { state in
+            let call = state.calls.removeValue(forKey: number)
+            if call != nil { state.counts.incomplete += 1 }
+            return call
+        }
+        guard let call else { return }
         call.then(call.answers)
     }
 
@@ -69,7 +94,10 @@ final class NodeCalls: Sendable {
         switch letter.kind {
         case .question:
             let taken = state.withLock { state -> (Respond, Send)? in
-                guard state.underWay < Self.maximumUnderWay else { return nil }
+                guard state.underWay < Self.maximumUnderWay else {
+                    state.counts.ignored += 1
+                    return nil
+                }
                 state.underWay += 1
                 return (state.respond, state.send)
             }

@@ -15,9 +15,12 @@ struct Ordering {
     ///   - store: locked by this process.
     ///   - watch: sees what becomes of messages.
     ///   - bans: gets those of a cluster.
-    init(_ settings: Settings, _ store: LMDBStore, _ watch: StoreWatch, _ bans: Bans) throws(BrokerError) {
+    ///   - shared: the rules of a cluster, which the settings have.
+    init(
+        _ settings: Settings, _ store: LMDBStore, _ watch: StoreWatch, _ bans: Bans, _ shared: ClusterRules?
+    ) throws(BrokerError) {
         let rules = HistoryRules(settings)
-        guard let cluster = settings.cluster else {
+        guard let cluster = settings.cluster, let shared else {
             try Self.refuseMember(settings.dataDirectory, store)
             let order = try Broker.wrap { () throws(StorageError) in try LocalOrder(store: store, rules: rules) }
             order.sequencer.adopt(KeyRules(settings))
@@ -33,7 +36,7 @@ struct Ordering {
         do throws(BrokerError) {
             let node = try ClusterNode(
                 cluster, sequencer, store, storeThread, bans, directory: settings.dataDirectory,
-                storeSize: settings.store.maximumSize)
+                storeSize: settings.store.maximumSize, rules: shared)
             (order, self.cluster) = (node.order, node)
         } catch {
             storeThread.stop()

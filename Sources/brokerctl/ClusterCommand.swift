@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Broker
+internal import WSTransport
 
 /// `brokerctl cluster …`: the brokers that serve one topic space, as one of them sees them.
 struct ClusterCommand: AsyncParsableCommand {
@@ -45,6 +46,14 @@ struct ClusterStatus: AsyncParsableCommand {
         if result.answer.reason != nil { throw ExitCode(1) }
     }
 
+    private static func rules(_ answer: ClusterRequest.Answer) -> String {
+        guard let node = answer.rulesNode else { return "each broker's own" }
+        let time = answer.rulesTime.map { ", " + "\(Timestamp(unixMilliseconds: $0))" } ?? ""
+        let differing = answer.rulesDiffering
+        return "set by \(node)\(time)"
+            + (differing.isEmpty ? "" : "; the file here has another \(differing.joined(separator: ", "))")
+    }
+
     private static func lines(_ answer: ClusterRequest.Answer) -> [(String, String)] {
         let alive = answer.nodes.count(where: \.isAlive)
         var lines = [
@@ -60,6 +69,7 @@ struct ClusterStatus: AsyncParsableCommand {
             ("reads at", answer.replica ?? "-"),
             ("lag", answer.lag.map { "\(Quantity.fixed($0)) ms" } ?? "-"),
             ("waiting", "\(answer.waiting) records"),
+            ("rules", rules(answer)),
             (
                 "since the start",
                 "engine lost \(answer.failures) times, \(answer.terms) terms, \(answer.restored) entries put back, "
@@ -98,10 +108,11 @@ struct ClusterNodes: AsyncParsableCommand {
         let rows = result.answer.nodes.map { node in
             [
                 node.node, node.name, node.version, Self.state(of: node),
-                "\(node.clients)", node.position, node.listen,
+                "\(node.clients)", node.position, node.fileDiffers ? "differs" : "same", node.listen,
             ]
         }
-        TextTable(["NODE", "NAME", "VERSION", "STATE", .right("CLIENTS"), "POSITION", "LISTENS ON"], rows).print()
+        TextTable(["NODE", "NAME", "VERSION", "STATE", .right("CLIENTS"), "POSITION", "FILE", "LISTENS ON"], rows)
+            .print()
     }
 
     private static func state(of node: ClusterRequest.Node) -> String {

@@ -138,6 +138,7 @@ struct Brokerd: ParsableCommand {
                     return .again
                 }
                 report(broker.takeOverCertificates(), log)
+                broker.takeOverRules()
                 if let news = broker.takeOverUsers() { report(news, log) }
                 if let bytes = broker.returnMemory() {
                     log.debug(

@@ -7,7 +7,8 @@ A run: a primary with two replicas and three sentinels, three brokers, at each a
 the other, each when all is well again. Then: every message that was acknowledged is in the history of every broker, with
 the number of its answer, or with another where the engine had lost it and its broker has sent it again; none is there
 twice; each publisher's are in its order; and each follower has been shown the same, in the same order, but for what a `gap`
-told it, and has been told what it was shown and is in no log any more. And nobody waited for more than 3 s for an acknowledgement once the
+told it, and has been told what it was shown and is in no log any more. Users and tokens are changed meanwhile: what was
+confirmed holds at all brokers. And nobody waited for more than 3 s for an acknowledgement once the
 engine had a new primary that a replica follows, or its links were mended.
 """
 
@@ -17,12 +18,14 @@ import http.client
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
+from access_harness import bearer
 from broker_process import Broker
 from chaos_faults import Faults
 from deadlines import wait_until
@@ -131,6 +134,68 @@ class Follower(threading.Thread):
                 raise AssertionError(received)
 
 
+class Administrator(threading.Thread):
+    """Changes users and tokens, at one broker after the other, and notes what it is answered."""
+
+    # Seconds between two changes.
+    PACE = 0.25
+
+    def __init__(self, brokers, stop, seed):
+        super().__init__(daemon=True)
+        self.brokers, self.stop, self.random = brokers, stop, random.Random(seed)
+        # Whether each is there; `None`: that was not confirmed.
+        self.users, self.tokens, self.owners = {}, {}, {}
+        self.confirmed = 0
+
+    def run(self):
+        while not self.stop.wait(self.PACE):
+            try:
+                self.change(self.random.choice(self.brokers))
+            except (OSError, subprocess.SubprocessError):
+                pass
+
+    def change(self, broker):
+        present = [user for user, is_there in self.users.items() if is_there]
+        minted = [token for token, is_there in self.tokens.items() if is_there and self.users[self.owners[token]]]
+        kind = self.random.random()
+        if kind < 0.4 or not present:
+            user = f"user-{len(self.users)}"
+            self.ask(broker, self.users, user, True, "users", "add", user, "--no-password")
+        elif kind < 0.7:
+            user = self.random.choice(present)
+            done = broker.control("token", "mint", "--user", user)
+            if done.returncode == 0:
+                token = done.stdout.decode().strip()
+                self.owners[token] = user
+                self.tokens[token] = True
+        elif kind < 0.85 and minted:
+            token = self.random.choice(minted)
+            self.ask(broker, self.tokens, token, False, "token", "revoke", token)
+        else:
+            user = self.random.choice(present)
+            self.ask(broker, self.users, user, False, "users", "remove", user)
+
+    def ask(self, broker, states, name, is_there, *verb):
+        # Until it is answered nothing is known.
+        states[name] = None
+        if broker.control(*verb).returncode == 0:
+            states[name] = is_there
+            self.confirmed += 1
+
+    def check(self):
+        """What was confirmed holds at all brokers, and they are equal."""
+        lists = [sorted(row["user"] for row in broker.control_json("users", "list")) for broker in self.brokers]
+        assert lists[0] == lists[1] == lists[2], f"the users differ: {lists}"
+        for user, is_there in self.users.items():
+            assert is_there is None or (user in lists[0]) == is_there, f"{user} was confirmed, and is not so: {is_there}"
+        for token, is_there in self.tokens.items():
+            user = self.users[self.owners[token]]
+            statuses = [broker.http("GET", f"/t/{TOPICS[0]}", headers=bearer(token)).status for broker in self.brokers]
+            assert statuses[0] == statuses[1] == statuses[2], f"a token of {self.owners[token]}: {statuses}"
+            if is_there is not None and user is not None:
+                assert (statuses[0] != 401) == (is_there and user), f"a token of {self.owners[token]}: {statuses}"
+
+
 class ChaosRig:
     """One engine and its three brokers."""
 
@@ -164,6 +229,7 @@ class ChaosRig:
         self.stop = threading.Event()
         self.publishers = [Publisher(broker, self.stop) for broker in self.brokers]
         self.followers = [Follower(broker) for broker in self.brokers]
+        self.administrator = Administrator(self.brokers, self.stop, seed)
 
     @staticmethod
     def make(directory):
@@ -188,7 +254,7 @@ class ChaosRig:
 
     def run(self, faults):
         """Has the faults with these names happen."""
-        for thread in [*self.publishers, *self.followers]:
+        for thread in [*self.publishers, *self.followers, self.administrator]:
             thread.start()
         doer = Faults(self)
         for name in faults:
@@ -208,7 +274,7 @@ class ChaosRig:
                 self.story[-1] += f" (out {outage:.2f} s)"
         self.progress(20)
         self.stop.set()
-        for thread in self.publishers:
+        for thread in [*self.publishers, self.administrator]:
             thread.join()
         self.brokers[0].publish("chaos/end", "end", "ack=stored")
 
@@ -251,6 +317,7 @@ class ChaosRig:
             assert follower.gaps or len(shown) == len(kept), f"{len(kept) - len(shown)} not shown at {name}, without a gap"
         values = [[(answer := broker.retained(topic)).status, answer.body] for broker in self.brokers for topic in TOPICS]
         assert values[:3] == values[3:6] == values[6:], f"the retained values differ: {values}"
+        self.administrator.check()
         return len(kept)
 
     @property
@@ -305,7 +372,8 @@ def run(seed, faults, directory, longest=LONGEST_OUTAGE):
         assert outage <= longest, f"{outage:.1f} s without an acknowledgement at {fault}: {rig.story}"
         refused = sum(publisher.refused for publisher in rig.publishers)
         gaps = sum(follower.gaps for follower in rig.followers)
-        return (f"seed {seed}: {count} messages, {refused} refused, {rig.sent_again} sent again, {gaps} gaps; "
+        return (f"seed {seed}: {count} messages, {refused} refused, {rig.sent_again} sent again, {gaps} gaps, "
+                f"{rig.administrator.confirmed} changes of users; "
                 f"{', '.join(rig.story)}")
     except BaseException as failure:
         for broker in rig.brokers:

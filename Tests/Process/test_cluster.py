@@ -646,20 +646,25 @@ def test_values_expire_by_the_clock_of_the_engine(cluster, tmp_path):
 
 
 def test_a_broker_that_has_come_to_another_state_says_so(cluster):
-    """One that forgets keys sooner takes for new what the others take for a repetition."""
+    """One whose disk has changed a key takes for new what the others take for a repetition."""
     first, second, third = cluster.brokers
-    right = third.config_file.read_text()
 
     def differing(broker):
         return broker.metrics()["broker_cluster_differing_nodes"]
 
-    third.stop()
-    third.config_file.write_text(right + "publish: { key_window: 10ms }\n")
-    third.start()
-    wait_until(lambda: is_ready(third), "the broker with other rules")
-    assert [differing(broker) for broker in cluster.brokers] == [0, 0, 0]
     headers = {"Idempotency-Key": "divergence"}
+    follower = third.session()
+    follower.subscribe("kept/differs")
     seq = first.publish("kept/differs", "1", headers=headers)["seq"]
+    assert follower.expect("message", topic="kept/differs")["seq"] == seq
+    third.stop()
+    store = third.data / "broker.mdb"
+    content = store.read_bytes()
+    assert content.count(b"\0divergence") > 0
+    store.write_bytes(content.replace(b"\0divergence", b"\0dIVERGENCE"))
+    third.start()
+    wait_until(lambda: is_ready(third), "the broker whose disk has changed")
+    assert [differing(broker) for broker in cluster.brokers] == [0, 0, 0]
 
     def is_found():
         assert first.publish("kept/differs", "1", headers=headers)["seq"] == seq
@@ -677,11 +682,68 @@ def test_a_broker_that_has_come_to_another_state_says_so(cluster):
     third.stop()
     for file in third.data.glob("broker.mdb*"):
         file.unlink()
-    third.config_file.write_text(right)
     cut_log(cluster.engine)
     third.start()
     wait_until(lambda: is_ready(third), "a broker that is like the others again")
     cluster.everywhere(lambda broker: differing(broker) == 0, "no difference")
+
+
+def reload(broker, config=None, line="settings read again"):
+    """Has it read its file again, which is this one."""
+    if config is not None:
+        broker.config_file.write_text(config)
+    since = len(broker.lines)
+    broker.send_signal(signal.SIGHUP)
+    return broker.wait_for_line(line, since=since)
+
+
+def test_the_rules_of_the_broker_that_was_reloaded_last_hold_at_all(cluster):
+    first, second, third = cluster.brokers
+    old = {broker: broker.config_file.read_text() for broker in cluster.brokers}
+    anonymous = 'access:\n  anonymous: { publish: ["open/#"], subscribe: ["#"] }\n'
+
+    def files():
+        return {row["name"]: row["fileDiffers"] for row in second.control_json("cluster", "nodes") if row["alive"]}
+
+    def allows(broker, topic):
+        return broker.http("POST", f"/t/{topic}", body="x").status == 200
+
+    try:
+        wait_until(lambda: files() == {"a": False, "b": False, "c": False}, "one set of rules")
+        reload(first, old[first].replace("access:\n", anonymous))
+        assert not allows(first, "shut") and allows(first, "open/x")
+        cluster.everywhere(lambda broker: not allows(broker, "shut"), "the new rules")
+        assert all(allows(broker, "open/x") for broker in cluster.brokers)
+        second.wait_for_line("took over the rules of the cluster")
+        assert "access.anonymous" in second.wait_for_line("this broker's file has other rules than its cluster")
+        wait_until(lambda: files() == {"a": False, "b": True, "c": True}, "who has another file")
+        cluster.everywhere(lambda broker: broker.metrics()["broker_cluster_differing_files"] == 2, "the figure of that")
+        assert "set by a" in said(second.control("cluster")) and "the file here has another" in said(second.control("cluster"))
+        assert "open/#" in said(second.control("config", "show"))
+        # A file from before does not come back by a start.
+        second.stop()
+        second.start()
+        wait_until(lambda: is_ready(second), "the broker that was started again")
+        assert not allows(second, "shut") and not allows(first, "shut")
+        # What the history keeps is decided alike, in the order.
+        reload(third, old[third].replace("history:\n", 'history:\n  - { filter: "ruled/#", messages: 5 }\n'))
+        cluster.everywhere(lambda broker: allows(broker, "shut"), "the rules of the last reload")
+        wait_until(lambda: files() == {"a": True, "b": True, "c": False}, "who has another file now")
+        for number in range(7):
+            cluster.brokers[number % 3].publish("ruled/x", str(number), "ack=stored")
+        kept = []
+        for broker in cluster.brokers:
+            session = broker.session()
+            assert session.request(op="subscribe", filter="ruled/#", since="all")["op"] == "ok"
+            kept.append([(seq, data) for seq, _, data in collect(session, 5)])
+        assert kept[0] == kept[1] == kept[2] and [data for _, data in kept[0]] == ["2", "3", "4", "5", "6"]
+        # Two files that differ from what is in force are told apart from it, not from one another.
+        reload(second, old[third].replace("history:\n", 'history:\n  - { filter: "ruled/#", messages: 5 }\n'))
+        wait_until(lambda: files() == {"a": True, "b": False, "c": False}, "the same file at two")
+    finally:
+        for broker in cluster.brokers:
+            reload(broker, old[broker])
+        cluster.everywhere(lambda broker: broker.metrics()["broker_cluster_differing_files"] == 0, "one set of rules again")
 
 
 def test_an_emptied_engine_goes_on_with_what_the_brokers_have(cluster):
@@ -764,6 +826,8 @@ def test_without_an_engine_it_serves_what_it_has(cluster):
     assert broker.retained("kept/last").body == b"value"
     assert broker.metrics()["broker_cluster_active"] == 0
     assert session.request(op="ping")["op"] == "pong", "sockets stay"
+    rules = broker.config_file.read_text().replace("access:\n", "access:\n  anonymous: { publish: [] }\n")
+    assert "the rules of the cluster cannot be changed now" in reload(broker, rules, "the settings have errors")
     # One that went on by itself would have messages that no other has.
     broker.stop()
     done = run_brokerd("--data-dir", str(broker.data), "--listen", f"127.0.0.1:{broker.port}", cwd=broker.directory)

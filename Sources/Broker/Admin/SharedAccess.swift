@@ -17,6 +17,8 @@ package final class SharedAccess: Sendable {
         /// The lines of the file of users and tokens, by their topics.
         var lines: [String: Line] = [:]
         var bans: [String: Line] = [:]
+        /// The rules of all brokers.
+        var rules: Line?
         /// Topics of bans that an administrator of this broker is adding, who says when they are in force.
         var underWay: Set<String> = []
         /// Whether the brokers have merged their files.
@@ -30,12 +32,15 @@ package final class SharedAccess: Sendable {
         var publisher: Remote?
         var onChange: @Sendable () -> Void = {}
         var onBans: @Sendable (BanList) -> Void = { _ in }
+        var onRules: @Sendable ([UInt8]) -> Void = { _ in }
     }
 
     private static let access = "$cluster/access/"
     private static let bans = "$cluster/bans/"
     /// Set when the contents of the files are in the log.
     private static let founding = Topic(unchecked: "$cluster/founded")
+    /// The topic of the rules that hold at all brokers.
+    package static let rules = Topic(unchecked: "$cluster/rules")
     /// How often a change is tried that meets another broker's.
     private static let attempts = 8
     /// How many lines are published at once.
@@ -62,11 +67,14 @@ package final class SharedAccess: Sendable {
     /// - Parameters:
     ///   - onChange: users or tokens have changed; must not block.
     ///   - onBans: bans have changed, and not by an administrator of this broker; must not block.
+    ///   - onRules: gets the rules that hold for what comes after them in the log, before any of that; must not block.
     package func begin(
         publishingOn remote: Remote, onChange: @escaping @Sendable () -> Void,
-        onBans: @escaping @Sendable (BanList) -> Void
+        onBans: @escaping @Sendable (BanList) -> Void, onRules: @escaping @Sendable ([UInt8]) -> Void = { _ in }
     ) {
-        state.withLock { ($0.publisher, $0.onChange, $0.onBans) = (remote, onChange, onBans) }
+        state.withLock {
+            ($0.publisher, $0.onChange, $0.onBans, $0.onRules) = (remote, onChange, onBans, onRules)
+        }
     }
 
     // MARK: Messages of the log
@@ -77,6 +85,14 @@ package final class SharedAccess: Sendable {
     /// Applies messages of private topics, in their order.
     package func take(_ messages: [Message]) {
         guard let last = messages.last else { return }
+        // Before anybody waits no longer for it.
+        for message in messages where message.topic == Self.rules && !message.isRemoval {
+            let tell = state.withLock { state in
+                state.rules = Line(bytes: message.payload, seq: message.seq)
+                return state.onRules
+            }
+            tell(message.payload)
+        }
         let (isChanged, areBansChanged, isToBeTold, tell) = state.withLock { state in
             let version = state.version
             var (areBansChanged, isToBeTold) = (false, false)
@@ -252,6 +268,20 @@ package final class SharedAccess: Sendable {
             guard refusal.map({ $0.code == .conflict }) ?? true else { return }
         }
         _ = publish([Change(topic: Self.founding.name, bytes: Array("{}".utf8), condition: .absent)])
+    }
+
+    /// Whether there are rules that hold at all brokers.
+    package var hasRules: Bool { state.withLock { $0.rules != nil } }
+
+    /// Has rules hold at all brokers; returns why they do not, when this one has them.
+    ///
+    /// Not for reactors.
+    ///
+    /// - Parameter isFirst: only if there are none yet.
+    package func share(rules bytes: [UInt8], isFirst: Bool) -> Refusal? {
+        let known = state.withLock { $0.rules }
+        let condition = isFirst ? .absent : known.map { Draft.Condition.matches([$0.seq]) } ?? .absent
+        return publish([Change(topic: Self.rules.name, bytes: bytes, condition: condition)])
     }
 
     // MARK: Bans

@@ -27,6 +27,10 @@ package struct ClusterRequest: AdminRequest {
         package var silence: Int?
         /// Whether its state differs after the same log.
         package var differs = false
+        /// Whether its configuration file has other rules than are in force.
+        package var fileDiffers = false
+        /// What tells the rules of its file from others; not sent.
+        package var rules = ""
 
         package init() {}
 
@@ -41,6 +45,7 @@ package struct ClusterRequest: AdminRequest {
             position = try object.string("position") ?? ""
             silence = try object.integer("silentMilliseconds")
             differs = try object.bool("differs") ?? false
+            fileDiffers = try object.bool("fileDiffers") ?? false
         }
 
         package func write(to writer: inout JSONWriter) {
@@ -54,6 +59,7 @@ package struct ClusterRequest: AdminRequest {
             writer.member("position", position)
             if let silence { writer.member("silentMilliseconds", silence) }
             writer.member("differs", differs)
+            writer.member("fileDiffers", fileDiffers)
         }
     }
 
@@ -88,6 +94,11 @@ package struct ClusterRequest: AdminRequest {
         package var terms: UInt64 = 0
         package var restored: UInt64 = 0
         package var surrenders: UInt64 = 0
+        /// The broker whose file has the rules that are in force, when it was reloaded, in Unix milliseconds, and where the
+        /// file of this one has others; `nil`: the cluster has none yet.
+        package var rulesNode: String?
+        package var rulesTime: Int64?
+        package var rulesDiffering: [String] = []
         package var nodes: [Node] = []
 
         package init() {}
@@ -111,6 +122,9 @@ package struct ClusterRequest: AdminRequest {
             terms = try object.integer("terms") ?? 0
             restored = try object.integer("restored") ?? 0
             surrenders = try object.integer("surrenders") ?? 0
+            rulesNode = try object.string("rulesNode")
+            rulesTime = try object.integer("rulesTime")
+            rulesDiffering = try object.strings("rulesDiffering") ?? []
             guard let list = object.value("nodes") else { return }
             var nodes: [Node] = []
             try list.forEachElement { (element) throws(JSONError) in nodes.append(try Node(try element.object())) }
@@ -136,6 +150,12 @@ package struct ClusterRequest: AdminRequest {
             writer.member("terms", terms)
             writer.member("restored", restored)
             writer.member("surrenders", surrenders)
+            if let rulesNode { writer.member("rulesNode", rulesNode) }
+            if let rulesTime { writer.member("rulesTime", rulesTime) }
+            writer.name("rulesDiffering")
+            writer.beginArray()
+            for path in rulesDiffering { writer.string(path) }
+            writer.endArray()
             writer.name("nodes")
             writer.beginArray()
             for node in nodes { node.writeObject(to: &writer) }

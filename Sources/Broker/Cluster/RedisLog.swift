@@ -224,5 +224,7 @@ extension RedisLog {
         package var surrenders: UInt64 = 0
         /// How often this broker has begun to give another broker a copy of its store.
         package var copies: UInt64 = 0
+        /// Questions and answers that were too large to be sent to another broker.
+        package var oversized = 0
     }
 }

@@ -114,7 +114,10 @@ final class RedisSession {
     }
 
     func send(_ letter: NodeLetter, to node: UInt64) {
-        guard let command = post.command(sending: letter, to: node) else { return }
+        guard let command = post.command(sending: letter, to: node) else {
+            status.counts.oversized += 1
+            return
+        }
         primary?.ask(command) { _ in }
     }
 

@@ -24,6 +24,21 @@ package enum SettingsWriter {
         return writer.bytes
     }
 
+    /// Some of the configuration as a JSON object.
+    ///
+    /// - Parameter sections: the keys at the top, and which members each has; `nil`: all.
+    static func json(_ settings: Settings, only sections: [String: Set<String>?]) -> [UInt8] {
+        let chosen = Settings.record.written(settings).compactMap { setting -> WrittenSetting? in
+            guard let members = sections[setting.outline.key] else { return nil }
+            guard let members, case .section(let all)? = setting.value else { return setting }
+            return WrittenSetting(
+                outline: setting.outline, value: .section(all.filter { members.contains($0.outline.key) }))
+        }
+        var writer = JSONWriter(capacity: 1024)
+        writer.write(.section(chosen))
+        return writer.bytes
+    }
+
     private static let defaults = """
         Every setting of brokerd at its default: a broker without a configuration file runs exactly like this.
         Copy the file, keep what you change, and start `brokerd --config FILE`; `brokerd --check --config FILE` only reads it.

@@ -55,8 +55,13 @@ package struct ClusterReading: Sendable {
     package var figures: [(name: String, figures: ClusterFigures)] = []
     package var copies: UInt64 = 0
     package var differing = 0
+    /// Living brokers whose file has other rules than are in force.
+    package var differingFiles = 0
     /// What no log had any more: sent again, and not sent because another message had taken its place, or it was refused.
     package var undone = (sent: 0, replaced: 0, refused: 0)
+
+    /// Requests of administrators between brokers, by outcome.
+    package var requests: [(outcome: String, count: Int)] = []
 
     package init(name: String) { self.name = name }
 }
@@ -151,6 +156,22 @@ extension MetricTable {
                     ]
                 } ?? []
             })
+        table.add(
+            "broker_cluster_requests_total", .counter,
+            """
+            Requests of administrators between brokers, by outcome: sent; incomplete: not all brokers answered in time; refused: \
+            256 were open; ignored: 64 of others were being answered; oversized: more than 32 MiB.
+            """,
+            by: "outcome",
+            each: { reading in
+                reading.cluster?.requests.map { ("{outcome=\"\($0.outcome)\"}", $0.count) } ?? []
+            })
+        table.add(
+            "broker_cluster_differing_files", .gauge,
+            "Living brokers whose configuration file has other rules than are in force: reload the one that has the right ones."
+        ) {
+            $0.cluster?.differingFiles
+        }
         table.add(
             "broker_cluster_differing_nodes", .gauge,
             "Living brokers whose state differs from this one's after the same log; above 0 only if one has a fault."

@@ -54,6 +54,17 @@ struct NodeCallsTests {
         post.lost.withLock { $0 = [2] }
         let numbers = (0..<300).map { _ in post.nodes[0].ask([2], []) { _ in } }
         #expect(numbers.count { $0 == nil } == 44)
+        for number in numbers.compactMap(\.self).prefix(3) { post.nodes[0].giveUp(number) }
+        #expect(post.nodes[0].counts == .init(asked: 256, incomplete: 3, refused: 44))
+    }
+
+    @Test("Of others' questions only so many are answered at a time")
+    func othersQuestionsAreLimited() {
+        let node = NodeCalls(node: 1)
+        node.begin { _, _ in }
+        node.serve { _, _, _ in }
+        for number in 0..<70 { node.take(NodeLetter(.question, number, from: 2, [])) }
+        #expect(node.counts == .init(ignored: 6))
     }
 
     @Test("What is no letter is taken for none", arguments: 0..<19)
