@@ -169,44 +169,52 @@ final class Resending: Sendable {
         var own: [Topic: UInt64] = [:]
         var rest = undone.items[...]
         while !rest.isEmpty {
-            // What follows another of its topic is decided by what became of that.
-            var topics: Set<Topic> = []
-            let piece = rest.prefix(Self.piece).prefix { item in
-                !item.message.isRetained || topics.insert(item.message.topic).inserted
-            }
-            rest = rest.dropFirst(piece.count)
-            let drafts = piece.compactMap { item in draft(of: item, since: undone.closed, own).map { (item, $0) } }
-            guard let results = publish(drafts.map(\.1), on: remote) else { return nil }
-            var plain: [Draft] = []
-            for ((item, draft), result) in zip(drafts, results) {
+            let piece = takePiece(from: &rest, since: undone.closed, own)
+            guard let results = publish(piece.map(\.draft), on: remote) else { return nil }
+            for (one, result) in zip(piece, results) {
+                var result = result
+                if case .failure(let refusal) = result, Self.isReplaced(refusal), one.item.isMessage {
+                    // A newer value stays; as a message of the history it is there again all the same.
+                    var message = one.draft
+                    (message.isRetained, message.condition) = (false, .none)
+                    guard let again = publish([message], on: remote)?.first else { return nil }
+                    result = again
+                }
                 switch result {
                 case .success(let receipt):
                     outcome.sent += 1
-                    if draft.isRetained { own[draft.topic] = receipt.seq }
-                case .failure(let refusal) where refusal.code == .conflict || refusal.code == .notFound:
-                    // A newer value stays; as a message of the history it is there again all the same.
-                    if item.isKept, !item.message.isRemoval, !item.message.topic.isPrivate {
-                        var message = draft
-                        (message.isRetained, message.condition) = (false, .none)
-                        plain.append(message)
-                    } else if !isThere(item.message) {
-                        outcome.conflicts += 1
-                        if outcome.topics.count < Self.namedTopics { outcome.topics.append(draft.topic.name) }
-                    }
-                case .failure(let refusal) where refusal.code == .unavailable: return nil
-                case .failure: outcome.refused += 1
-                }
-            }
-            guard let others = publish(plain, on: remote) else { return nil }
-            for result in others {
-                switch result {
-                case .success: outcome.sent += 1
+                    if one.draft.isRetained { own[one.draft.topic] = receipt.seq }
+                case .failure(let refusal) where Self.isReplaced(refusal):
+                    guard !isThere(one.item.message) else { continue }
+                    outcome.conflicts += 1
+                    if outcome.topics.count < Self.namedTopics { outcome.topics.append(one.draft.topic.name) }
                 case .failure(let refusal) where refusal.code == .unavailable: return nil
                 case .failure: outcome.refused += 1
                 }
             }
         }
         return outcome
+    }
+
+    private static func isReplaced(_ refusal: Refusal) -> Bool {
+        refusal.code == .conflict || refusal.code == .notFound
+    }
+
+    /// The next messages to be sent at once: what follows a value is sent when it is known what became of that, so that
+    /// all stay in their order.
+    private func takePiece(
+        from rest: inout ArraySlice<UndoneMessages.Item>, since closed: UInt64, _ own: [Topic: UInt64]
+    ) -> [(item: UndoneMessages.Item, draft: Draft)] {
+        var piece: [(item: UndoneMessages.Item, draft: Draft)] = []
+        while piece.count < Self.piece, let item = rest.first {
+            if let draft = draft(of: item, since: closed, own) {
+                if draft.isRetained, !piece.isEmpty { break }
+                piece.append((item, draft))
+            }
+            rest.removeFirst()
+            if piece.last?.draft.isRetained == true { break }
+        }
+        return piece
     }
 
     /// Whether a topic's value is what a message set.
@@ -232,6 +240,8 @@ final class Resending: Sendable {
         case nil where message.isRemoval: return nil
         case nil: draft.condition = .absent
         case let seq? where seq <= closed || seq == own[message.topic]: draft.condition = .matches([seq])
+        // Another value has taken its place: it goes to the history only.
+        case _ where item.isMessage: draft.isRetained = false
         // None has that number: it counts if it was sent before, and is refused otherwise.
         default: draft.condition = .matches([.max])
         }

@@ -9,6 +9,9 @@ struct UndoneMessages {
         let isKept: Bool
         /// The key by which it counts once, however often it is sent again.
         let key: PublishKey
+
+        /// Whether it is a message of the history, whatever became of its topic's value.
+        var isMessage: Bool { isKept && !message.isRemoval && !message.topic.isPrivate }
     }
 
     /// The last number that the log has of what the store had.

@@ -194,16 +194,19 @@ class Faults:
         for view in self.rig.views:
             if view is not self.view:
                 paths += [view.servers[self.primary], view.servers[beside], view.sentinels[alone]]
-        began = time.monotonic()
+        before, began = term(self.broker), time.monotonic()
         self.stop_paths(paths)
         self.rig.progress(10, of=[publisher for publisher in self.rig.publishers if publisher.broker is self.broker])
         own = [self.view.servers[server] for server in far] + [self.view.sentinels[each] for each in rest]
         self.stop_paths(own)
-        moment = self.promoted(began)
-        self.rig.progress(5, without=self.broker)
+        self.promoted(began)
+        # They have nothing to read at, but agree without the one that is apart.
+        wait_until(lambda: all(term(publisher.broker) > before for publisher in self.others), "another term of the others")
         self.last(0, LEASE)
         self.mend(paths + own)
-        return moment, self.others
+        began = time.monotonic()
+        self.rig.progress(5, without=self.broker)
+        return began, self.others
 
     # A broker, and its links
 
@@ -266,6 +269,10 @@ class Faults:
         clock.set(clock_offset=0)
         self.rig.progress(5)
         return time.monotonic(), self.rig.publishers
+
+
+def term(broker):
+    return broker.metrics()["broker_cluster_term"]
 
 
 def is_alive_for(broker, other):

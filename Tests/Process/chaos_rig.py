@@ -71,6 +71,9 @@ class Publisher(threading.Thread):
                                  retain=self.number % 2 == 0)
                     self.number += 1
                 answer = session.receive()
+                if "id" not in answer:
+                    # The broker begins again.
+                    continue
                 text = under_way.pop(answer["id"])
                 if answer["op"] == "ok":
                     assert answer["stored"], answer

@@ -688,7 +688,7 @@ def test_a_broker_that_has_come_to_another_state_says_so(cluster):
     cluster.everywhere(lambda broker: differing(broker) == 0, "no difference")
 
 
-def reload(broker, config=None, line="settings read again"):
+def reload(broker, config=None, line="settings reloaded"):
     """Has it read its file again, which is this one."""
     if config is not None:
         broker.config_file.write_text(config)

@@ -63,7 +63,7 @@ struct NodeCallsTests {
         let node = NodeCalls(node: 1)
         node.begin { _, _ in }
         node.serve { _, _, _ in }
-        for number in 0..<70 { node.take(NodeLetter(.question, number, from: 2, [])) }
+        for number in UInt64(0)..<70 { node.take(NodeLetter(.question, number, from: 2, [])) }
         #expect(node.counts == .init(ignored: 6))
     }
 

@@ -107,7 +107,8 @@ struct UndoneTests {
 
     @Test func findsWhatTheLogHasLost() throws {
         let (former, present, closed) = try stores()
-        let jumps = try #require(Fold(try #require(try present.store.orderMark()).state.span)).jumps
+        let mark = try #require(try present.store.orderMark())
+        let jumps = Fold(mark.state.span)?.jumps ?? LogJumps()
         let undone = try #require(
             try UndoneMessages(of: former.store, replacedBy: present.store, jumps, DividedLog.node))
         #expect(undone.closed == closed && undone.left == 0)
@@ -157,11 +158,13 @@ struct UndoneTests {
             }
             let resending = Resending(
                 harness.sequencer, present.store, DividedLog.node, directory: directory.path, maximumSize: 1 << 24)
-            #expect(resending.isDue.load(ordering: .acquiring))
+            let isDue = resending.isDue.load(ordering: .acquiring)
+            #expect(isDue)
             let done = Answer<Bool>()
             resending.begin(publishingOn: harness.remotes[0]) { done.put(true) }
             _ = try done.get()
-            #expect(!resending.isDue.load(ordering: .acquiring))
+            let isLeft = resending.isDue.load(ordering: .acquiring)
+            #expect(!isLeft)
             outcomes.append(resending.total)
             let news = resending.takeNews().map(\.message)
             #expect(news.count == 2 && resending.takeNews().isEmpty, "it is said, with what was not sent")
