@@ -65,7 +65,7 @@ private struct DividedLog {
     }
 }
 
-private func draft(
+private func publication(
     _ name: String, _ text: String, retained: Bool = true, from origin: UInt64 = DividedLog.own, key: String? = nil,
     life: Int64? = nil
 ) throws -> Draft {
@@ -81,19 +81,20 @@ struct UndoneTests {
 
     private func divided() throws -> DividedLog {
         try DividedLog(
-            before: Self.before.map { try draft($0, $1, from: DividedLog.other) }
-                + [try draft("short", "x", from: DividedLog.other, life: 1)],
+            before: Self.before.map { try publication($0, $1, from: DividedLog.other) }
+                + [try publication("short", "x", from: DividedLog.other, life: 1)],
             lost: [
-                draft("a", "1"), draft("k/log", "1", retained: false, key: "mine"), draft("b", "1"),
-                draft("k/log", "2", retained: false),
-                draft("k/log", "foreign", retained: false, from: DividedLog.other),
-                draft("k/value", "1"), draft("k/value", "2"), draft("gone", ""), draft("a", "2"),
-                draft("passing", "x", retained: false),
-                draft("k/newer", "1"), draft("equal", "same"),
+                publication("a", "1"), publication("k/log", "1", retained: false, key: "mine"), publication("b", "1"),
+                publication("k/log", "2", retained: false),
+                publication("k/log", "foreign", retained: false, from: DividedLog.other),
+                publication("k/value", "1"), publication("k/value", "2"), publication("gone", ""),
+                publication("a", "2"),
+                publication("passing", "x", retained: false),
+                publication("k/newer", "1"), publication("equal", "same"),
             ],
             instead: [
-                draft("b", "newer", from: DividedLog.other), draft("k/newer", "2", from: DividedLog.other),
-                draft("equal", "same", from: DividedLog.other),
+                publication("b", "newer", from: DividedLog.other), publication("k/newer", "2", from: DividedLog.other),
+                publication("equal", "same", from: DividedLog.other),
             ])
     }
 
