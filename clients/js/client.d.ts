@@ -1,10 +1,10 @@
 // The types of /client.js and /client-shared.js.
 
-/** The codes of refusals: those of docs/protocol.md, and three of the client's own. */
+/** The codes of refusals: those of docs/protocol.md, and two of the client itself. */
 export type ErrorCode =
   | "bad-request" | "bad-topic" | "bad-filter" | "unauthenticated" | "forbidden" | "not-found" | "conflict" | "too-large"
   | "limit-exceeded" | "rate-limited" | "internal" | "unavailable" | "storage-full"
-  /** The connection was lost before the answer: it may have been done or not. Publish with a `key` to avoid this. */
+  /** The connection was lost before the answer, so the outcome is unknown. Publish with a `key` to avoid this. */
   | "unknown"
   /** The connection or the subscription is closed. */
   | "closed";
@@ -17,14 +17,14 @@ export declare class BrokerError extends Error {
 
 export interface Message<T = unknown> {
   topic: string;
-  /** Absent where a value was removed; a Uint8Array where bytes were published. */
+  /** Absent if a value was removed; a Uint8Array if bytes were published. */
   data: T;
   seq: number;
   /** Unix milliseconds at which the broker accepted it. */
   time: number;
   /** The content type. */
   type?: string;
-  /** A value that a subscription begins with. */
+  /** A retained value, sent at the start of a subscription. */
   retained?: true;
   /** A new message that has become the retained value. */
   retain?: true;
@@ -62,28 +62,28 @@ export interface Credentials {
 type Token = string | Credentials;
 
 export interface ConnectOptions {
-  /** A token, or a function that gets one: when connecting, before it ends, and once when it is refused. */
+  /** A token, or a function that returns one; called when connecting, before the token expires, and once if it is refused. */
   token?: Token | (() => Token | Promise<Token>);
   /** Closes the connection. */
   signal?: AbortSignal;
-  /** How long all that waits for an answer or a connection may be, in characters; 8 Mi if absent. */
+  /** The maximum length of everything that waits for an answer or a connection, in characters; 8 Mi if absent. */
   queueBytes?: number;
   /** Reads a line of the protocol; `JSON.parse` if absent. */
   parse?(line: string): unknown;
-  /** The class to use where there is no global `WebSocket`, such as that of the package `ws`. */
+  /** The class to use if there is no global `WebSocket`, such as that of the package `ws`. */
   WebSocket?: new (url: string, protocols: string[]) => unknown;
 }
 
 export interface SubscribeOptions {
-  /** What comes of the history: a position, "EPOCH-SEQ", "-50" (the last 50 of each topic), "10m", "all" or "latest". */
+  /** Which messages of the history are sent: a position, "EPOCH-SEQ", "-50" (the last 50 of each topic), "10m", "all" or "latest". */
   since?: number | string;
-  /** `false`: no retained values first. */
+  /** `false` to skip the retained values at the start. */
   snapshot?: boolean;
-  /** `false`: not what this client publishes. */
+  /** `false` to skip the messages that this client publishes. */
   echo?: boolean;
   /** What happens if this client reads too slowly. */
   slow?: "close" | "drop-oldest" | "latest";
-  /** How many messages wait for an iterator that is slow; 1,000 if absent. Then the oldest go, and `ongap` is called. */
+  /** How many messages may wait for a slow iterator; 1,000 if absent. Beyond it the oldest are dropped, and `ongap` is called. */
   queue?: number;
   signal?: AbortSignal;
   ongap?(gap: Gap): void;
@@ -99,9 +99,9 @@ export interface PublishOptions {
   ack?: "routed" | "stored";
   /** The content type. */
   type?: string;
-  /** With `retain`: only if the value has this `seq`; 0: only if there is none. */
+  /** With `retain`: publish only if the value has this `seq`; 0 to publish only if there is none. */
   ifSeq?: number;
-  /** What the message is recognised by if it is sent again after a loss; `true`: a random one. */
+  /** Identifies the message if it is sent again after a lost connection; `true` for a random key. */
   key?: string | true;
   headers?: Record<string, string | string[]>;
   replyTo?: string;
@@ -110,7 +110,7 @@ export interface PublishOptions {
   ephemeral?: boolean;
   /** Seconds that an ephemeral value outlives its connection. */
   grace?: number;
-  /** What is published in place of an ephemeral value when its connection ends. */
+  /** The message that replaces an ephemeral value when its connection ends. */
   farewell?: { data: unknown; encoding?: "base64"; type?: string };
   signal?: AbortSignal;
 }
@@ -122,7 +122,7 @@ export interface RequestOptions extends PublishOptions {
 
 export interface Subscription<T = unknown> extends AsyncIterable<Message<T>> {
   readonly filter: string;
-  /** When the retained values and the history have come. */
+  /** Resolves when the retained values and the history have arrived. */
   readonly ready: Promise<void>;
   close(): void;
 }
@@ -145,7 +145,7 @@ export interface StatusEvent extends Event {
   /** With "waiting" and "closed": why the connection ended (docs/protocol.md, close codes). */
   readonly code?: number;
   readonly reason?: string;
-  /** With "waiting": milliseconds until it is tried again. */
+  /** With "waiting": milliseconds until the next attempt. */
   readonly retry?: number;
 }
 
@@ -153,7 +153,7 @@ export interface Broker extends EventTarget {
   readonly status: Status;
   /** The name of the connection, as `brokerctl clients` shows it. */
   readonly client?: string;
-  /** The number of the broker's store; with a `seq` it makes a position, "EPOCH-SEQ". */
+  /** The number of the broker's store; with a `seq` it forms a position, "EPOCH-SEQ". */
   readonly epoch: number;
   subscribe<T = unknown>(filter: string, callback: (message: Message<T>) => void, options?: SubscribeOptions): Subscription<T>;
   subscribe<T = unknown>(filter: string, options?: SubscribeOptions): Subscription<T>;
@@ -168,7 +168,7 @@ export interface Broker extends EventTarget {
   addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: AddEventListenerOptions | boolean): void;
 }
 
-/** Connects to the broker that the script came from. */
+/** Connects to the broker that served the script. */
 export declare function connect(options?: ConnectOptions): Broker;
 /** Connects to the broker at an address such as "https://broker.example.com". */
 export declare function connect(url: string | URL, options?: ConnectOptions): Broker;
