@@ -122,7 +122,7 @@ class Suite:
 
 
 def listens(port):
-    """Whether somebody listens, without connecting: a connection would be one of the suite's."""
+    """Whether the port has a listener, without connecting: the suite would count a connection."""
     wanted = f"{port:04X}"
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text().splitlines()[1:]:

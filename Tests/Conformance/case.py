@@ -25,7 +25,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Send:
-    """Frames in one write; with `chop` in writes of as many bytes, with `apart` each in a write of its own."""
+    """Frames in one write; with `chop` in writes of so many bytes, with `apart` each in a separate write."""
 
     frames: tuple
     chop: int = 0
@@ -132,7 +132,7 @@ def send(*frames, **options):
 
 
 def echoed(number, about, *frames, message=None, chop=0, apart=False):
-    """Frames that are one message, which must come back."""
+    """Frames of one message, which must be echoed."""
     opcode = frames[0].opcode
     payload = b"".join(frame.payload for frame in frames) if message is None else message
     return Case(number, about, (Send(frames, chop, apart),), (Message(opcode, payload),), WeClose())

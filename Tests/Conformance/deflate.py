@@ -31,7 +31,7 @@ class BadParameters(Exception):
 
 
 def read_parameters(field):
-    """One extension of a field; raises where it is none or breaks §7.1."""
+    """One extension of a field; raises if it is malformed or violates §7.1."""
     name, *rest = [word.strip() for word in field.split(";")]
     if name != "permessage-deflate":
         raise BadParameters(f"another extension: {field}")

@@ -44,14 +44,14 @@ def take_steps(case, peer):
             elif (received := peer.receive()) != step:
                 raise Violation(f"expected {shorten(step)}, got {shorten(received)}")
         except OSError:
-            # One who fails the connection need not take what comes after the violation.
+            # A peer that fails the connection need not read anything after the violation.
             if isinstance(case.end, WeClose):
                 raise Ended("while we sent") from None
             return
 
 
 def receive_answers(case, peer):
-    """Checks the answers; returns the first event that is none of them, where it has come already."""
+    """Checks the answers; returns the first other event, if it has arrived already."""
     for answer in case.answers:
         received = peer.receive()
         if isinstance(received, bytes) and case.answers_optional:
@@ -71,7 +71,7 @@ def check_close(end, body):
 def finish(end, peer):
     """RFC 6455 §7.1.1: the server closes the connection first."""
     if isinstance(end, Failed) and not peer.is_client:
-        # One who fails the connection is answered, and may have gone already.
+        # A peer that fails the connection is answered, and may have disconnected already.
         try:
             peer.send(Send((close(end.code),)))
         except OSError:

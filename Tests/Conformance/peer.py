@@ -162,7 +162,7 @@ class Peer:
         raise Violation(f"after the closing handshake came {self.received[:100]!r}")
 
     def end(self):
-        """Our end of the stream, as the one who closes first."""
+        """Our end of the stream, when we close first."""
         try:
             if isinstance(self.connection, ssl.SSLSocket):
                 # Our close_notify, and the peer's.

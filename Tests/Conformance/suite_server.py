@@ -47,7 +47,7 @@ def agree(offers, asks):
 
 
 class SuiteServer:
-    """Plays `cases` with who connects; `verdicts` has None for each number that passed, else what was wrong."""
+    """Plays `cases` with each client that connects; `verdicts` has None for each number that passed, else the fault."""
 
     def __init__(self, cases, context=None, compresses=False):
         self.cases, self.context, self.compresses = cases, context, compresses

@@ -40,5 +40,5 @@ def verdicts(tmp_path_factory):
 
 
 @pytest.mark.parametrize("suite, number", [(name, case.number) for name, cases in SUITES.items() for case in cases])
-def test_case(verdicts, suite, number):
+def test_every_case_passes(verdicts, suite, number):
     assert verdicts[suite].get(number, "was not played") is None

@@ -79,7 +79,7 @@ WRONG = [
 
 
 def judge(number, said):
-    """Plays a case against one who says `said`, whatever it hears."""
+    """Plays a case against a peer that sends `said`, whatever it receives."""
     ours, theirs = socket.socketpair()
 
     def speak():
@@ -103,12 +103,12 @@ def judge(number, said):
 
 
 @pytest.mark.parametrize("number", RIGHT)
-def test_the_right_answers_pass(number):
+def test_correct_answers_pass(number):
     judge(number, RIGHT[number])
 
 
 @pytest.mark.parametrize("number, said, words", WRONG)
-def test_each_fault_is_seen(number, said, words):
+def test_each_fault_is_detected(number, said, words):
     with pytest.raises(Violation, match=words):
         judge(number, said)
 
@@ -121,12 +121,12 @@ OFFER = Parameters(client_window=True, server_window=12)
     ["x-webkit-deflate-frame", "permessage-deflate", "permessage-deflate; server_max_window_bits=13",
      "permessage-deflate; server_max_window_bits=12; client_max_window_bits", "permessage-deflate; colour=1",
      "permessage-deflate; server_max_window_bits=12; server_max_window_bits=12"])
-def test_wrong_agreements_are_seen(answer):
+def test_invalid_agreements_are_detected(answer):
     with pytest.raises(BadParameters):
         check_answer(OFFER, read_parameters(answer))
 
 
-def test_what_was_not_agreed_upon_is_seen():
+def test_compression_that_was_not_agreed_is_detected():
     """A reference to the message before, and one further back than the window."""
     agreed = Parameters(server_no_context=True, server_window=9)
     cheat = Compression(Parameters(), is_client=False)

@@ -111,33 +111,33 @@ def examples(tmp_path_factory):
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 @pytest.mark.parametrize("number", by_number(BASE))
-def test_base(server, scheme, number):
+def test_base_cases(server, scheme, number):
     peer, extensions = server.connect(scheme, f"case/{number}")
     assert extensions is None
     play(by_number(BASE)[number], peer)
 
 
 @pytest.mark.parametrize("number", by_number(LONG))
-def test_long(server, number):
+def test_long_cases(server, number):
     play(by_number(LONG)[number], server.connect("ws", f"case/{number}")[0])
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss", "parts"])
 @pytest.mark.parametrize("number", by_number(BASE))
-def test_example(examples, scheme, number):
+def test_the_example_server(examples, scheme, number):
     play(by_number(BASE)[number], examples.connect(scheme, number)[0])
 
 
 @pytest.mark.parametrize("scheme", ["ws", "parts"])
 @pytest.mark.parametrize("number", by_number(DEFLATE))
-def test_example_compressed(examples, scheme, number):
+def test_the_example_server_with_compression(examples, scheme, number):
     """Unlike brokerd it refers to what it has sent before, where the client lets it."""
     play_compressed(examples, by_number(DEFLATE)[number], scheme)
 
 
 # With compression agreed upon, what is sent without it is judged in the same way.
 @pytest.mark.parametrize("number", [number for number in by_number(BASE) if not number.startswith("3.")])
-def test_base_beside_compression(compressing, number):
+def test_base_cases_with_compression_negotiated(compressing, number):
     peer, extensions = compressing.connect("ws", f"case/{number}", "permessage-deflate")
     answer = read_parameters(extensions)
     peer.compression = Compression(answer, is_client=True)
@@ -166,7 +166,7 @@ def finish(number, peer):
 
 
 @pytest.mark.parametrize("number", by_number(DEFLATE))
-def test_compressed(compressing, number):
+def test_compression_cases(compressing, number):
     play_compressed(compressing, by_number(DEFLATE)[number])
 
 
@@ -180,7 +180,7 @@ def play_compressed(server, case, scheme="ws"):
 
 
 @pytest.mark.parametrize("offer", EVERY_OFFER, ids=Parameters.field)
-def test_every_offer(compressing, offer):
+def test_every_offer_is_answered_correctly(compressing, offer):
     """What cannot be honoured is declined, and all else is, in both directions."""
     peer, answer = agree(compressing, "case/offer", (offer,))
     # zlib makes no raw stream with a window of 8 bits: only that is declined.

@@ -55,7 +55,7 @@ class Curve:
         return total
 
     def at(self, x):
-        """A point with this x; None: there is none."""
+        """A point with this x, or None."""
         square = (x ** 3 - 3 * x + self.b) % self.p
         y = pow(square, (self.p + 1) // 4, self.p)
         return (x, y) if y * y % self.p == square else None

@@ -329,7 +329,7 @@ class ChaosRig:
 
 
 def is_in_jump(seq, seqs):
-    """Whether a number is among those that the log has left out when another process of the engine went on."""
+    """Whether the log skipped a number when another process of the engine continued it."""
     place = bisect.bisect_left(seqs, seq)
     return 0 < place < len(seqs) and seqs[place] != seq and seqs[place] - seqs[place - 1] > JUMP
 

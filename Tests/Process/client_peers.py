@@ -157,7 +157,7 @@ class Node:
     """node, which evaluates the same expressions as a page."""
 
     def __init__(self):
-        # Debian's packages, for `ws`: its node has no WebSocket of its own.
+        # Debian's packages, for `ws`: Debian's node has no built-in WebSocket.
         self._process = subprocess.Popen(
             ["node", "--input-type=module", "--eval", NODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, "NODE_PATH": "/usr/share/nodejs"})

@@ -70,7 +70,7 @@ class Stored:
             self.history[sent.topic] = (self.history.get(sent.topic, []) + [(sent.payload, seq)])[-count:]
 
     def difference(self, found):
-        """The first difference of `found`, as a sentence; None if there is none that is known."""
+        """The first known difference of `found`, as a sentence, or None."""
         for topic in sorted(self.topics | found.topics):
             for what, mine, theirs in (
                     ("value", [self.values.get(topic)], [found.values.get(topic)]),

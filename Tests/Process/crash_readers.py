@@ -49,7 +49,7 @@ class Resumption:
     def __init__(self, broker, epoch, filter_, since, way):
         self.filter, self.since, self.way = filter_, since, way
         self.messages, self.gaps, self.values = [], [], []
-        receive, close = getattr(self, f"_come_by_{way}")(broker, epoch)
+        receive, close = getattr(self, f"_receive_from_{way}")(broker, epoch)
         while True:
             received = receive()
             if received is None:
@@ -69,21 +69,21 @@ class Resumption:
     def __str__(self):
         return f"{self.filter} since {self.since} by {self.way}"
 
-    def _come_by_lines(self, broker, epoch):
+    def _receive_from_lines(self, broker, epoch):
         follower = broker.follow(self.filter, f"since={self.since}", timeout=ANSWER)
         return follower.json, follower.close
 
-    def _come_by_events(self, broker, epoch):
+    def _receive_from_events(self, broker, epoch):
         headers = {"Accept": "text/event-stream", "Last-Event-ID": f"{epoch}-{self.since}"}
         follower = broker.follow(self.filter, "since=0", headers, timeout=ANSWER)
         return lambda: (event := follower.event()) and json.loads(event["data"]), follower.close
 
-    def _come_by_json(self, broker, epoch):
+    def _receive_from_json(self, broker, epoch):
         session = broker.session()
         session.send(op="subscribe", filter=self.filter, since=f"{epoch}-{self.since}")
         return session.receive, session.close
 
-    def _come_by_socket(self, broker, epoch):
+    def _receive_from_socket(self, broker, epoch):
         socket = broker.subscription_socket(self.filter, f"since={self.since}")
         return lambda: json.loads(socket.receive_text()), socket.close
 

@@ -44,7 +44,7 @@ def stand_by(port, began, ended, answers):
     answers.put(waits)
 
 
-# The floods; each is a process of its own and ends after `seconds`
+# The floods; each is a separate process and ends after `seconds`
 
 
 def connect(port, **options):

@@ -1,4 +1,4 @@
-"""`broker.v1.msgpack` as a test speaks it, with a MessagePack of its own, from the format's table.
+"""`broker.v1.msgpack` as a test speaks it, with a separate MessagePack codec, made from the format's table.
 
 Maps, arrays, strings, bytes, integers, float64, true, false and nil: what the protocol has.
 """

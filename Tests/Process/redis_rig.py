@@ -260,7 +260,7 @@ class Promotions(threading.Thread):
 
     @property
     def primary(self):
-        """The server that a majority of them considers the primary; `None` if there is none."""
+        """The server that a majority of them considers the primary, or `None`."""
         latest = {number: str(self.engine.primary.announced) for number in range(3)}
         latest.update((number, port) for _, number, port in list(self.events))
         ports = list(latest.values())

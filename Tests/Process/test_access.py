@@ -39,7 +39,7 @@ def test_a_token_and_a_password_over_http(harness):
     assert read("sensors/secret/t", basic("alice", "correct horse")) == 403
 
 
-def test_an_answer_says_what_is_asked_for_and_not_who_exists(harness):
+def test_a_401_does_not_reveal_which_users_exist(harness):
     answers = [
         harness.broker.http("GET", "/t/sensors/a", headers=headers)
         for headers in (basic("alice", "no"), basic("nobody", "no"), bearer(wrong(harness.device)))
@@ -51,7 +51,7 @@ def test_an_answer_says_what_is_asked_for_and_not_who_exists(harness):
 
 
 @pytest.mark.parametrize("scheme", ["Digest a=b", "Bearer", "Basic !!!!", "Basic " + base64.b64encode(b"no colon").decode()])
-def test_what_cannot_be_read_is_refused(harness, scheme):
+def test_malformed_credentials_are_refused(harness, scheme):
     assert harness.broker.http("GET", "/t/news/a", headers={"Authorization": scheme}).status == 401
 
 
@@ -69,7 +69,7 @@ def test_a_subprotocol_carries_a_token(harness, path, subprotocol):
     assert refused.value.status == 401
 
 
-def test_a_page_is_told_by_a_close(harness):
+def test_a_page_learns_of_a_refusal_from_the_close(harness):
     origin = {"Origin": f"http://127.0.0.1:{harness.broker.port}"}
     for token, code in ((wrong(harness.device), 4401), (harness.editor, 4403)):
         socket = harness.broker.websocket(
@@ -81,7 +81,7 @@ def test_a_page_is_told_by_a_close(harness):
 @pytest.mark.parametrize(
     "path, subprotocol",
     [("/ws", "broker.v1.json"), ("/t/sensors/device7/t", "broker.topic.v1"), ("/s/sensors/device7/%23", "broker.subscription.v1")])
-def test_a_page_that_offers_a_token_alone_is_told_what_to_offer(harness, path, subprotocol):
+def test_a_page_that_offers_only_a_token_is_told_what_to_offer(harness, path, subprotocol):
     origin = {"Origin": f"http://127.0.0.1:{harness.broker.port}"}
     socket = harness.broker.websocket(path, subprotocols=[f"bearer.{harness.device}"], headers=origin)
     assert "sec-websocket-protocol" not in socket.headers
@@ -89,7 +89,7 @@ def test_a_page_that_offers_a_token_alone_is_told_what_to_offer(harness, path, s
         4400, f"Offer the subprotocol {subprotocol} beside bearer.TOKEN, because the broker never selects a token.")
 
 
-def test_only_a_short_token_may_be_in_an_address(harness):
+def test_only_a_short_lived_token_is_accepted_in_a_url(harness):
     short = harness.token("device7", lifetime=600)
     long = harness.token("device7", lifetime=7200)
     harness.rewrite()
@@ -98,7 +98,7 @@ def test_only_a_short_token_may_be_in_an_address(harness):
 
 
 @pytest.mark.parametrize("setting, statuses", [("any", [404, 404]), ("none", [401, 401])])
-def test_query_tokens(start_broker, tmp_path, setting, statuses):
+def test_the_setting_query_tokens(start_broker, tmp_path, setting, statuses):
     harness = Harness(start_broker, tmp_path, f"query_tokens: {setting}")
     short = harness.token("device7", lifetime=600)
     harness.rewrite()
@@ -106,7 +106,7 @@ def test_query_tokens(start_broker, tmp_path, setting, statuses):
     assert [get(short), get(harness.device)] == statuses
 
 
-def test_a_cookie_counts_for_pages_of_this_site_only(start_broker, tmp_path):
+def test_a_cookie_is_accepted_from_same_site_pages_only(start_broker, tmp_path):
     harness = Harness(start_broker, tmp_path, "cookie: { name: session }")
     cookie = {"Cookie": f"a=b; session={harness.editor}; c=d"}
     own = f"http://127.0.0.1:{harness.broker.port}"
@@ -130,7 +130,7 @@ def test_a_cookie_counts_for_pages_of_this_site_only(start_broker, tmp_path):
     socket.synchronise()
 
 
-def test_the_user_of_the_peer(start_broker, tmp_path):
+def test_a_local_peer_is_the_user_of_its_process(start_broker, tmp_path):
     path = tmp_path / "broker.sock"
     config = (f'listen: [{{ address: "unix:{path}" }}]\n'
               "access: { anonymous: { publish: [], subscribe: [] }, peers: true,\n"
@@ -142,7 +142,7 @@ def test_the_user_of_the_peer(start_broker, tmp_path):
 
 
 @pytest.mark.parametrize("believes", ["proxy_protocol: true", "forwarded: x-forwarded-for"])
-def test_the_user_of_a_proxy_is_none_of_its_clients(start_broker, tmp_path, believes):
+def test_a_proxys_clients_are_not_the_proxys_user(start_broker, tmp_path, believes):
     path = tmp_path / "broker.sock"
     name = pwd.getpwuid(os.getuid()).pw_name
     start_broker(f'listen: [{{ address: "unix:{path}", {believes} }}]\ntrusted_proxies: [unix]\n'
@@ -161,7 +161,7 @@ def test_the_user_of_a_proxy_is_none_of_its_clients(start_broker, tmp_path, beli
 # In band
 
 
-def test_authenticating_in_band(harness):
+def test_a_session_authenticates_in_band(harness):
     session = harness.broker.session()
     assert session.request(op="subscribe", filter="sensors/device7/#")["code"] == "unauthenticated"
     assert session.request(op="publish", topic="sensors/device7/t", data=1)["code"] == "unauthenticated"
@@ -176,7 +176,7 @@ def test_authenticating_in_band(harness):
     assert session.request(op="publish", topic="news/a", data=1)["code"] == "forbidden", "it is device7 still"
 
 
-def test_what_follows_a_password_waits_for_it(harness):
+def test_commands_after_a_password_wait_for_its_check(harness):
     """Commands in the same frame, and in the next one."""
     session = harness.broker.session()
     first = {"op": "authenticate", "id": 1, "user": "alice", "password": "correct horse"}
@@ -187,7 +187,7 @@ def test_what_follows_a_password_waits_for_it(harness):
     assert [one["filter"] for one in received if one["op"] == "live"] == ["news/#"]
 
 
-def test_a_stranger_has_little_room_and_time(start_broker, tmp_path):
+def test_an_unauthenticated_session_has_strict_limits(start_broker, tmp_path):
     harness = Harness(start_broker, tmp_path, "authentication_timeout: 4s")
     stranger, known, talker = harness.broker.session(), harness.broker.session(), harness.broker.session()
     assert known.request(op="authenticate", token=harness.device)["op"] == "ok"
@@ -201,7 +201,7 @@ def test_a_stranger_has_little_room_and_time(start_broker, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["+", "#", "a/b", "$SYS", ""])
-def test_a_name_that_would_be_a_wildcard_is_no_user(tmp_path, name):
+def test_a_user_name_with_a_wildcard_is_rejected(tmp_path, name):
     file = AccessFile(tmp_path / "harness" / "data" / "access.jsonl")
     file.user(name, roles=["sensor"])
     file.write()
@@ -209,7 +209,7 @@ def test_a_name_that_would_be_a_wildcard_is_no_user(tmp_path, name):
     assert done.returncode == 1 and "access.jsonl:1: user: expected a name" in done.stderr
 
 
-def test_every_door_asks_for_the_same_right(harness):
+def test_every_endpoint_requires_the_same_right(harness):
     """Reads in each way what alice is denied, and what a deny within a wildcard covers."""
     headers = basic("alice", "correct horse")
     assert harness.broker.http("PUT", "/t/sensors/device7/t?retain", body="x", headers=bearer(harness.device)).status == 200
@@ -234,7 +234,7 @@ def test_every_door_asks_for_the_same_right(harness):
     assert harness.broker.http("DELETE", "/t/sensors/device7/t", headers=headers).status == 403
 
 
-def test_publishing_is_not_setting_values(harness):
+def test_publishing_and_retaining_are_separate_rights(harness):
     headers = bearer(harness.editor)
     assert harness.broker.http("POST", "/t/news/a", body="x", headers=headers).status == 200
     assert harness.broker.http("PUT", "/t/news/a?retain", body="x", headers=headers).status == 403
@@ -242,7 +242,7 @@ def test_publishing_is_not_setting_values(harness):
     assert harness.broker.http("DELETE", "/t/news/state/a", headers=headers).status == 204
 
 
-def test_a_flood_of_passwords_stops_nobody(start_broker, tmp_path):
+def test_a_flood_of_passwords_does_not_lock_anyone_out(start_broker, tmp_path):
     """When 64 checks wait, further ones get 503. Clients with a token continue, and a right password is accepted afterwards."""
     harness = Harness(start_broker, tmp_path, "password_checks: 1", limits="handshake_timeout: 300s")
     harness.file.entries[0]["password"] = password_hash("correct horse", logarithm=14)
@@ -267,7 +267,7 @@ def test_a_flood_of_passwords_stops_nobody(start_broker, tmp_path):
     assert answer.status == 404
 
 
-def test_a_right_password_is_computed_once(harness):
+def test_a_correct_password_is_hashed_once(harness):
     for _ in range(20):
         assert harness.broker.http("GET", "/t/news/a", headers=basic("alice", "correct horse")).status == 404
     metrics = harness.broker.http("GET", "/metrics").body.decode()
@@ -278,7 +278,7 @@ def test_a_right_password_is_computed_once(harness):
 # Several clients over one connection, and one client over several
 
 
-def test_an_address_is_that_of_the_request_on_a_kept_connection(start_broker, tmp_path):
+def test_the_client_address_is_taken_from_each_request(start_broker, tmp_path):
     """A proxy sends the requests of many clients over one connection, even if all present the same token."""
     port = free_port()
     file = AccessFile(tmp_path / "data" / "access.jsonl")
@@ -304,7 +304,7 @@ def test_an_address_is_that_of_the_request_on_a_kept_connection(start_broker, tm
     kept.close()
 
 
-def test_connections_of_a_user_are_counted_by_every_way(start_broker, tmp_path):
+def test_the_connection_limit_of_a_user_covers_every_endpoint(start_broker, tmp_path):
     harness = Harness(start_broker, tmp_path, limits="per_user: { connections: 1 }")
     kept = http.client.HTTPConnection("127.0.0.1", harness.broker.port, timeout=ANSWER_DEADLINE)
     for _ in range(3):
@@ -319,7 +319,7 @@ def test_connections_of_a_user_are_counted_by_every_way(start_broker, tmp_path):
     assert late.request(op="authenticate", token=harness.device)["op"] == "ok"
 
 
-def test_a_connection_that_becomes_a_websocket_is_one(start_broker, tmp_path):
+def test_an_upgraded_connection_counts_once(start_broker, tmp_path):
     harness = Harness(start_broker, tmp_path, limits="per_user: { connections: 2 }")
     plain = socket.create_connection(("127.0.0.1", harness.broker.port), ANSWER_DEADLINE)
     plain.sendall(b"POST /t/sensors/device7/t HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n"
@@ -338,7 +338,7 @@ def test_a_connection_that_becomes_a_websocket_is_one(start_broker, tmp_path):
     assert refused.value.status == 429
 
 
-def test_the_limits_of_a_rule_and_their_reload(start_broker, tmp_path):
+def test_limits_of_a_rule_apply_and_reload(start_broker, tmp_path):
     """The limits of a rule replace those of `per_user`, for all connections of the user, and take effect at a reload."""
     harness = Harness(start_broker, tmp_path, limits="per_user: { subscriptions: 100 }")
     text = harness.broker.config_file.read_text()
@@ -371,7 +371,7 @@ def test_the_limits_of_a_rule_and_their_reload(start_broker, tmp_path):
     harness.broker.session(headers=bearer(harness.device))
 
 
-def test_the_subscriptions_of_a_user_on_all_connections(start_broker, tmp_path):
+def test_the_subscription_limit_covers_all_connections_of_a_user(start_broker, tmp_path):
     harness = Harness(start_broker, tmp_path, limits="per_user: { subscriptions: 3 }")
     one, other, another = (
         harness.broker.session(headers=bearer(token)) for token in (harness.device, harness.device, harness.editor))

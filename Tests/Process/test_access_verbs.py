@@ -56,7 +56,7 @@ def publish(broker, headers, topic="sensors/s1/t"):
 # Users and tokens
 
 
-def test_the_broker_itself_changes_the_file(broker):
+def test_the_running_broker_edits_the_file(broker):
     """The configuration is not reloaded, so its errors do not matter."""
     broker.config_file.write_text("nonsense: [")
     assert publish(broker, basic("s1", SECRET)) == 200
@@ -76,7 +76,7 @@ def test_the_broker_itself_changes_the_file(broker):
     assert broker.control_json("users", "list") == []
 
 
-def test_what_is_refused_says_so(broker):
+def test_refused_changes_are_explained(broker):
     assert said(broker.control("users", "add", "s1", "--no-password"), 1) == "brokerctl: there is a user s1 already (bad-request)\n"
     assert said(broker.control("users", "remove", "nobody"), 1) == "brokerctl: there is no user nobody (not-found)\n"
     file = broker.data / "access.jsonl"
@@ -86,14 +86,14 @@ def test_what_is_refused_says_so(broker):
     assert publish(broker, basic("s1", SECRET)) == 200
 
 
-def test_without_a_broker_the_file_is_to_be_named(tmp_path):
+def test_without_a_broker_the_file_must_be_named(tmp_path):
     socket = ("--socket", str(tmp_path / "admin.sock"))
     assert said(run_control(*socket, "users", "add", "a", "--no-password"), 2).endswith("; to work without a broker, name the file with --file\n")
     assert said(run_control("users", "add", "a", "--no-password", "--file", str(tmp_path / "access.jsonl"))) == "added: a\n"
     assert said(run_control(*socket, "acl", "explain", "a", "publish", "x"), 2).endswith("name a configuration with --config\n")
 
 
-def test_changes_and_requests_at_the_same_time_all_hold(broker):
+def test_concurrent_changes_are_all_kept(broker):
     names = [f"user{number}" for number in range(10)]
     children = [
         subprocess.Popen([BROKERCTL, "--socket", str(broker.admin_socket), "users", "add", name, "--no-password"], stdout=subprocess.DEVNULL)
@@ -115,7 +115,7 @@ def test_the_audit_log_names_the_administrator_and_no_secret(broker):
     assert SECRET not in written and token.split("_")[2] not in written
 
 
-def test_a_token_for_addresses_lives_for_an_hour(broker, start):
+def test_a_token_for_urls_expires_after_an_hour(broker, start):
     token = mint(broker, "--in-url")
     (entry,) = broker.control_json("token", "list")
     assert entry["expires"] - entry["created"] == 3600
@@ -126,7 +126,7 @@ def test_a_token_for_addresses_lives_for_an_hour(broker, start):
     assert "access.query_tokens: none" in said(other.control("token", "mint", "--user", "s1", "--in-url"), 1)
 
 
-def test_a_token_is_checked(broker):
+def test_token_check_explains_a_token(broker):
     def check(token, *arguments, status=0):
         done = broker.control("token", "check", *arguments, input=token.encode() + b"\n")
         assert done.returncode == status, done
@@ -145,7 +145,7 @@ def test_a_token_is_checked(broker):
     assert json.loads(check("x", "--json", status=1)) == {"valid": False, "reason": "not a token of this broker"}
 
 
-def test_so_many_changes_wait_for_the_file(start_broker):
+def test_changes_waiting_for_the_file_are_limited(start_broker):
     """Another program locks the file: one change is in progress, 64 wait, and further ones are refused and counted."""
     broker = start_broker()
     holder = os.open(broker.data, os.O_RDONLY)
@@ -178,7 +178,7 @@ def test_so_many_changes_wait_for_the_file(start_broker):
 # Rules
 
 
-def test_the_running_broker_explains(broker):
+def test_acl_explain_uses_the_running_broker(broker):
     session = broker.session(headers=basic("s1", SECRET))
     client = session.welcome["client"]
     shown = "allowed\n  rules[0] role sensor: publish sensors/{user}/# = sensors/s1/#  matches\n"
@@ -209,7 +209,7 @@ def test_the_running_broker_explains(broker):
 # The audit log
 
 
-def test_credentials_that_fail_are_told_with_the_reason_and_no_secret(broker):
+def test_failed_credentials_are_logged_with_a_reason_but_no_secret(broker):
     token = mint(broker)
     identifier, secret = token.split("_")[1:]
     publish(broker, bearer(f"bk_{identifier}_{secret[::-1]}"))
@@ -229,7 +229,7 @@ def test_credentials_that_fail_are_told_with_the_reason_and_no_secret(broker):
     assert not [line for line in lines(broker) if line["event"] == "auth.ok"]
 
 
-def test_credentials_by_a_way_that_is_not_accepted_are_told_of(start_broker, tmp_path):
+def test_credentials_presented_in_a_disabled_way_are_logged(start_broker, tmp_path):
     """The credentials are not checked; the attempt is logged nevertheless."""
     port = free_port()
     broker = start_broker(
@@ -250,7 +250,7 @@ def test_credentials_by_a_way_that_is_not_accepted_are_told_of(start_broker, tmp
     assert metrics['broker_auth_total{kind="token",result="failed"}'] == 1
 
 
-def test_credentials_that_are_right_are_told_where_that_is_wanted(start):
+def test_valid_credentials_are_logged_if_configured(start):
     broker = start(authentications="all")
     said(broker.control("users", "add", "s1", "--no-password", "--role", "sensor"))
     token = mint(broker)
@@ -260,7 +260,7 @@ def test_credentials_that_are_right_are_told_where_that_is_wanted(start):
     assert (line["kind"], line["user"], line["token"]) == ("token", "s1", token.split("_")[1])
 
 
-def test_a_client_whose_credentials_are_taken_back_is_told_of(broker):
+def test_the_audit_log_records_revoked_sessions(broker):
     session = broker.session(headers=basic("s1", SECRET))
     said(broker.control("users", "disable", "s1"))
     assert session.websocket.receive_close() == (4401, "revoked")
@@ -289,5 +289,5 @@ def test_the_audit_log_is_read_and_followed(broker):
     follower.stdout.close()
 
 
-def test_there_is_nothing_to_read_without_an_audit_log(start_broker):
+def test_reading_without_an_audit_log_names_the_setting(start_broker):
     assert "set log.audit" in said(start_broker().control("audit"), 1)

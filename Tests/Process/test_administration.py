@@ -49,7 +49,7 @@ def refusal(harness, headers, **options):
 
 
 @pytest.mark.parametrize("door", ["plain", "tls", "unix"])
-def test_each_verb_needs_its_right_at_each_door(harness, door):
+def test_each_verb_requires_its_right_on_each_listener(harness, door):
     for role, right in RIGHTS.items():
         administrator = harness.open(harness.bearer(role), door)
         for needed, verb, members in VERBS:
@@ -64,7 +64,7 @@ def test_each_verb_needs_its_right_at_each_door(harness, door):
         assert harness.open({}, "socket").error(verb, **members) in (None, "not-found"), verb
 
 
-def test_only_an_operator_shuts_the_broker_down(harness):
+def test_only_an_operator_can_shut_the_broker_down(harness):
     assert harness.open(harness.bearer("reader"), "tls").error("drain") == "forbidden"
     assert harness.open(harness.bearer("writer")).error("drain") == "forbidden"
     assert harness.open(harness.bearer("operator"), "tls").error("drain") is None
@@ -75,7 +75,7 @@ def basic(user, password):
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
-def test_only_administrators_are_let_in(harness):
+def test_only_administrators_are_admitted(harness):
     assert refusal(harness, {})[0] == 401
     assert refusal(harness, {"Authorization": "Bearer " + wrong(harness.tokens["chief"])})[0] == 401
     status, message = refusal(harness, harness.bearer("guest"))
@@ -91,7 +91,7 @@ def test_only_administrators_are_let_in(harness):
     assert harness.open({}, subprotocols=("broker.admin.v1.json", "bearer." + harness.tokens["reader"])).error("status") is None
 
 
-def test_other_listeners_have_no_administration(harness):
+def test_other_listeners_do_not_serve_administration(harness):
     def answers(path):
         with pytest.raises(RefusedHandshake) as refused:
             harness.open(harness.bearer("chief"), "closed", path)
@@ -100,7 +100,7 @@ def test_other_listeners_have_no_administration(harness):
     assert answers("/admin")[0] == 404
 
 
-def test_neither_an_address_nor_a_cookie_lets_anybody_in(start_broker, tmp_path):
+def test_tokens_in_urls_and_cookies_are_refused(start_broker, tmp_path):
     harness = AdminHarness(start_broker, tmp_path, cookie="login")
     token = harness.file.token("chief", 60, admin=CHIEF)[0]
     harness.rewrite()
@@ -150,7 +150,7 @@ def test_a_page_in_a_browser_cannot_administer(harness, tmp_path, kind):
         browser.close()
 
 
-def test_a_page_of_the_broker_administers_by_its_login(harness):
+def test_the_brokers_own_page_administers_after_login(harness):
     """With the cookie that it got for a password, from exactly its own origin, until it logs out."""
     own = {"Origin": harness.url, "Host": f"127.0.0.1:{harness.port}"}
     person = json.dumps({"user": "chief", "password": "the chief himself"})
@@ -181,7 +181,7 @@ def test_a_revoked_token_ends_an_open_connection(harness):
     assert other.error("status") is None
 
 
-def test_a_disabled_user_s_connection_ends_while_it_copies_the_store(harness):
+def test_disabling_a_user_ends_its_running_backup(harness):
     administrator = harness.open(harness.bearer("operator"))
     assert administrator.error("backup") is None
     harness.file.entries[[entry["user"] for entry in harness.file.entries].index("operator")]["disabled"] = True
@@ -200,7 +200,7 @@ def test_an_expired_token_ends_an_open_connection(harness):
     assert administrator.websocket.receive_close(2 * ANSWER_DEADLINE) == (4401, "expired")
 
 
-def test_a_changed_rule_holds_for_the_next_request(harness):
+def test_a_changed_rule_applies_to_the_next_request(harness):
     administrator = harness.open(harness.bearer("reader"))
     assert administrator.error("status") is None
     since = len(harness.broker.lines)
@@ -211,7 +211,7 @@ def test_a_changed_rule_holds_for_the_next_request(harness):
     assert administrator.error("kick", client="none") == "not-found"
 
 
-def test_an_administrator_is_a_client_who_can_be_kicked(harness):
+def test_an_administrator_can_be_kicked(harness):
     administrator = harness.open(harness.bearer("reader"), "tls")
     (row,) = [row for row in administrator.ask("clients")["result"] if row["user"] == "reader"]
     assert row["protocol"] == "broker.admin.v1.json"
@@ -219,7 +219,7 @@ def test_an_administrator_is_a_client_who_can_be_kicked(harness):
     assert closed(administrator)[0] == 4410
 
 
-def test_a_request_has_a_limit(start_broker, tmp_path):
+def test_requests_are_limited_in_size(start_broker, tmp_path):
     harness = AdminHarness(start_broker, tmp_path, "limits: { message: 64KiB }\n")
     administrator = harness.open(harness.bearer("writer"))
     assert administrator.error("retained.set", topic="a", data="x" * (64 << 10)) is None
@@ -239,7 +239,7 @@ def test_many_requests_at_once_are_all_answered(harness):
 # The audit log
 
 
-def test_the_audit_log_names_users_and_tells_of_what_was_denied(harness):
+def test_the_audit_log_names_users_and_denials(harness):
     administrator = harness.open(harness.bearer("writer"), "tls")
     administrator.ask("kick", client="none")
     for _ in range(3):
@@ -257,13 +257,13 @@ def test_the_audit_log_names_users_and_tells_of_what_was_denied(harness):
     assert not [token for token in harness.tokens.values() if token.rsplit("_", 1)[1] in written]
 
 
-def test_the_socket_s_peer_is_named(harness):
+def test_the_audit_log_names_the_sockets_peer(harness):
     harness.open({}, "socket").ask("kick", client="none")
     (kick,) = wait_until(lambda: harness.audited("admin.kick"), "the verb in the audit log")
     assert kick["actor"] == {"uid": os.getuid(), "pid": os.getpid(), "via": "socket"}
 
 
-def test_the_socket_s_group(start_broker, broker):
+def test_socket_group_sets_group_and_mode(start_broker, broker):
     own = os.getgid()
     shared = start_broker(f"admin: {{ socket_group: {own} }}\n")
     status = os.lstat(shared.admin_socket)
@@ -285,7 +285,7 @@ def test_administration_beyond_loopback_needs_tls(tmp_path, listener, is_fine):
     assert ("listen[0].admin: expected with tls, or on loopback" in done.stdout) == (not is_fine)
 
 
-def test_a_group_and_a_directory_that_are_not_there(tmp_path):
+def test_a_missing_group_or_directory_is_an_error(tmp_path):
     config = tmp_path / "broker.yaml"
     config.write_text("admin: { socket_group: no-such-group, backup_directory: none }\n")
     done = run_brokerd("--check", "--config", str(config), "--data-dir", str(tmp_path / "data"), cwd=tmp_path)
@@ -329,7 +329,7 @@ def test_the_broker_writes_a_backup_below_its_directory(copied, tmp_path):
     ("", "forbidden"), (".", "forbidden"), ("a//b", "forbidden"), ("a/", "forbidden"), ("a\0b", "forbidden"),
     ("{}-other/x.mdb", "forbidden"), ("{}", "forbidden"), ("link/x.mdb", "forbidden"), ("taken.mdb/x", "forbidden"),
     ("none/x.mdb", "not-found"), ("taken.mdb", "conflict"), ("file.mdb", "conflict")])
-def test_a_backup_leads_nowhere_else(copied, path, code):
+def test_a_backup_path_cannot_leave_its_directory(copied, path, code):
     for door in ["plain", "socket"]:
         administrator = copied.open(copied.bearer("operator") if door == "plain" else {}, door)
         assert administrator.error("backup", path=path.replace("{}", str(copied.backups))) == code
@@ -337,7 +337,7 @@ def test_a_backup_leads_nowhere_else(copied, path, code):
     assert (copied.backups / "taken.mdb").read_text() == "somebody's"
 
 
-def test_a_reload_says_where_backups_may_be(harness, tmp_path):
+def test_a_reload_changes_the_backup_directory(harness, tmp_path):
     administrator = harness.open(harness.bearer("chief"))
     assert administrator.error("backup", path="a.mdb") == "forbidden"
     harness.broker.config_file.write_text(f"admin: {{ backup_directory: {tmp_path} }}\n" + harness.config)
@@ -345,7 +345,7 @@ def test_a_reload_says_where_backups_may_be(harness, tmp_path):
     assert administrator.ask("backup", path="a.mdb")["result"]["path"] == str(tmp_path / "a.mdb")
 
 
-def test_without_the_setting_the_broker_writes_nothing_and_sends_the_copy(harness, tmp_path):
+def test_without_a_backup_directory_only_copies_are_sent(harness, tmp_path):
     administrator = harness.open(harness.bearer("operator"))
     assert administrator.error("backup", path="a.mdb") == "forbidden"
     token = tmp_path / "token"
@@ -356,13 +356,13 @@ def test_without_the_setting_the_broker_writes_nothing_and_sends_the_copy(harnes
     assert not list(tmp_path.rglob("a.mdb*"))
 
 
-def test_brokerctl_has_the_broker_write_a_backup(copied):
+def test_brokerctl_backup_on_broker(copied):
     done = run_control("--url", copied.url, "--token", copied.tokens["operator"], "backup", "--on-broker", "d.mdb")
     assert done.returncode == 0 and b"on the broker's machine" in done.stdout, done
     assert (copied.backups / "d.mdb").exists()
 
 
-def test_users_and_bans_over_the_network(harness):
+def test_users_and_bans_are_managed_over_the_network(harness):
     def control(role, *arguments, status=0, **options):
         done = run_control("--url", harness.url, "--token", harness.tokens[role], *arguments, **options)
         assert done.returncode == status, done

@@ -48,7 +48,7 @@ def test_denials_of_one_connection_become_one_line_with_a_count(audited):
     assert client["id"] == denied["client"]
 
 
-def test_a_list_of_rights_is_one_line_of_its_own(audited):
+def test_listing_rights_is_one_line(audited):
     """The whole list is one request, not one for each right."""
     assert audited.control("acl", "list", "anonymous").returncode == 0
     audited.control("acl", "explain", "alice", "publish", "open/a")
@@ -58,7 +58,7 @@ def test_a_list_of_rights_is_one_line_of_its_own(audited):
     assert (explained["target"], explained["result"]) == ("publish open/a by user alice", "denied")
 
 
-def test_what_each_door_denies(audited):
+def test_each_endpoint_logs_its_denials(audited):
     assert audited.http("GET", "/t/closed/a").status == 401
     assert audited.http("PUT", "/t/closed/b?retain", "x").status == 401
     with pytest.raises(RefusedHandshake):
@@ -70,7 +70,7 @@ def test_what_each_door_denies(audited):
     assert metrics['broker_denied_total{action="publish"}'] == 1
 
 
-def test_who_may_publish_and_not_set_values(start_broker, tmp_path):
+def test_denied_retaining_is_logged_as_such(start_broker, tmp_path):
     harness = Harness(start_broker, tmp_path, more="log: { audit: ./audit.log }")
     assert harness.broker.http("POST", "/t/news/a", "x", bearer(harness.editor)).status == 200
     assert harness.broker.http("PUT", "/t/news/a?retain", "x", bearer(harness.editor)).status == 403
@@ -80,7 +80,7 @@ def test_who_may_publish_and_not_set_values(start_broker, tmp_path):
     assert harness.broker.metrics()['broker_denied_total{action="retain"}'] == 2
 
 
-def test_hosts_and_origins_that_are_refused(audited):
+def test_refused_hosts_and_origins_are_logged(audited):
     assert audited.http("GET", "/t/open/a", headers={"Host": "evil.test"}).status == 421
     assert audited.http("GET", "/t/open/a", headers={"Origin": "https://evil.test"}).status == 403
     assert the(audited, "host.refused")[0]["target"] == "evil.test"
@@ -88,7 +88,7 @@ def test_hosts_and_origins_that_are_refused(audited):
     assert audited.metrics()["broker_hosts_refused_total"] == 1
 
 
-def test_an_administrator_is_named_by_the_kernel(audited):
+def test_a_local_administrator_is_named_by_uid_and_pid(audited):
     audited.session()
     audited.control("clients", "kick", "--filter", "#", "--yes")
     (kick,) = the(audited, "admin.kick")
@@ -96,7 +96,7 @@ def test_an_administrator_is_named_by_the_kernel(audited):
     assert kick["target"] == "filter #" and kick["result"] == "0 clients"
 
 
-def test_the_log_tells_of_start_reload_and_stop_and_lets_a_renamed_file_go(audited):
+def test_start_reload_and_stop_are_logged_and_the_file_reopens(audited):
     (begun,) = the(audited, "start")
     assert f"http://127.0.0.1:{audited.port}" in begun["target"]
     os.rename(audited.directory / "audit.log", audited.directory / "audit.log.1")
@@ -110,7 +110,7 @@ def test_the_log_tells_of_start_reload_and_stop_and_lets_a_renamed_file_go(audit
     assert [line["event"] for line in lines(audited, "audit.log.1")] == ["start"]
 
 
-def test_a_limit_that_is_hit(start_broker):
+def test_reached_limits_are_logged(start_broker):
     broker = start_broker("log: { audit: stdout }\nlimits: { publish_rate: 1 }\n")
     session = broker.session()
     for number in range(5):
@@ -119,13 +119,13 @@ def test_a_limit_that_is_hit(start_broker):
     assert hit["target"] == "limits.publish_rate" and hit["count"] == 4
 
 
-def test_a_log_in_the_data_directory_is_there_from_the_first_start(start_broker, tmp_path):
+def test_a_log_in_a_new_data_directory_is_created(start_broker, tmp_path):
     broker = start_broker("log: { audit: ./data/audit.log }\n", directory=tmp_path)
     wait_until(lambda: lines(broker, "data/audit.log"), "the line of the start")
     assert lines(broker, "data/audit.log")[0]["event"] == "start"
 
 
-def test_a_log_that_cannot_be_opened_is_said_at_start(tmp_path):
+def test_an_unusable_log_file_stops_the_start(tmp_path):
     (tmp_path / "broker.yaml").write_text("log: { audit: /nowhere/audit.log }\n")
     done = run_brokerd("--config", "broker.yaml", cwd=tmp_path)
     assert done.returncode == 1

@@ -41,13 +41,13 @@ def deliver(broker, subscribers=40):
 
 
 @pytest.mark.parametrize("backend", io_uring.backends())
-def test_what_is_chosen_is_used(start_broker, backend):
+def test_the_configured_backend_is_used(start_broker, backend):
     broker = start_broker(configured(backend, count=2))
     assert in_use(broker) == backend
     deliver(broker)
 
 
-def test_auto_takes_the_better_one_of_those_there_are(start_broker):
+def test_auto_chooses_the_best_available_backend(start_broker):
     broker = start_broker(configured("auto"))
     assert in_use(broker) == io_uring.backends()[-1]
     deliver(broker)
@@ -55,14 +55,14 @@ def test_auto_takes_the_better_one_of_those_there_are(start_broker):
 
 @pytest.mark.parametrize("answer", ["EPERM", "ENOSYS"])
 @pytest.mark.parametrize("backend", ["auto", "epoll"])
-def test_where_there_is_none_epoll_serves(start_broker, answer, backend):
+def test_falls_back_to_epoll_without_io_uring(start_broker, answer, backend):
     broker = start_broker(configured(backend), wrapper=io_uring.without(answer))
     assert in_use(broker) == "epoll"
     deliver(broker)
 
 
 @pytest.mark.parametrize("answer, words", [("EPERM", "the kernel forbids it"), ("ENOSYS", "the kernel has none")])
-def test_who_insists_is_told_why_it_cannot_be(tmp_path, answer, words):
+def test_an_unavailable_backend_is_an_error_with_a_reason(tmp_path, answer, words):
     file = tmp_path / "broker.yaml"
     file.write_text(configured("io_uring"))
     arguments = ("--config", str(file), "--data-dir", str(tmp_path / "data"), "--listen", f"127.0.0.1:{free_port()}")
@@ -74,7 +74,7 @@ def test_who_insists_is_told_why_it_cannot_be(tmp_path, answer, words):
 
 
 @pytest.mark.parametrize("backend", io_uring.backends())
-def test_a_broadcast_to_all_kinds_of_readers(start_broker, tmp_path, backend):
+def test_a_broadcast_reaches_every_kind_of_reader(start_broker, tmp_path, backend):
     """Plain, encrypted and compressed connections, readers that pause, and readers that disconnect in the middle."""
     authority = Authority(tmp_path / "authority")
     identity = authority.sign("server")
@@ -127,7 +127,7 @@ def test_a_broadcast_to_all_kinds_of_readers(start_broker, tmp_path, backend):
 
 
 @pytest.mark.parametrize("backend", io_uring.backends())
-def test_a_reader_that_takes_nothing_harms_nobody(start_broker, backend):
+def test_a_stalled_reader_does_not_affect_others(start_broker, backend):
     broker = start_broker(configured(backend) + "limits: { pending: 64KiB }\n")
     stalled = [broker.topic_socket("flood", receive_buffer=4096) for _ in range(5)]
     readers = [broker.session() for _ in range(5)]
@@ -145,7 +145,7 @@ def test_a_reader_that_takes_nothing_harms_nobody(start_broker, backend):
 
 
 @pytest.mark.parametrize("backend", io_uring.backends())
-def test_many_that_publish_at_once(start_broker, backend):
+def test_many_publishers_at_once(start_broker, backend):
     """All are readable when the broker waits for events: whole messages, halves, long ones, a violation, and some that disconnect."""
     broker = start_broker(configured(backend) + "limits: { pending: 64MiB }\n")
     reader = broker.subscription_socket("all/#", "snapshot=false")

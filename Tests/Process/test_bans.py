@@ -18,7 +18,7 @@ def said(done, status=0):
     return (done.stdout if status == 0 else done.stderr).decode()
 
 
-def is_turned_away(broker):
+def is_refused(broker):
     """Whether a connection is refused; the reset may come before `connect` returns."""
     try:
         return is_reset(broker.connect())
@@ -26,7 +26,7 @@ def is_turned_away(broker):
         return True
 
 
-def test_a_banned_user_is_out_by_every_door_and_back_when_that_ends(harness):
+def test_a_banned_user_is_refused_everywhere_until_the_ban_ends(harness):
     broker = harness.broker
     session = broker.session(headers=bearer(harness.device))
     topic = broker.websocket("/t/sensors/device7/t", headers=bearer(harness.device))
@@ -56,7 +56,7 @@ def test_a_banned_user_is_out_by_every_door_and_back_when_that_ends(harness):
     assert "There is no ban b1." in said(broker.control("bans", "remove", "b1"), 1)
 
 
-def test_a_banned_token_leaves_its_user_others(harness):
+def test_banning_a_token_does_not_affect_other_tokens(harness):
     second = harness.token("device7")
     harness.rewrite()
     harness.broker.control("bans", "add", "token", harness.device.split("_")[1])
@@ -64,11 +64,11 @@ def test_a_banned_token_leaves_its_user_others(harness):
     assert harness.broker.http("GET", "/t/news/a", headers=bearer(second)).status == 404
 
 
-def test_a_banned_address_is_reset_and_the_administrator_is_not(broker):
+def test_a_banned_address_is_reset_but_not_the_admin_socket(broker):
     session = broker.session()
     assert "disconnected: 1" in said(broker.control("bans", "add", "address", "127.0.0.0/8"))
     assert session.websocket.receive_close() == (4410, "banned")
-    assert is_turned_away(broker)
+    assert is_refused(broker)
     (ban,) = broker.control_json("bans")
     assert ban["name"] == "127.0.0.0/8" and "expires" not in ban
     said(broker.control("bans", "remove", ban["id"]))
@@ -78,7 +78,7 @@ def test_a_banned_address_is_reset_and_the_administrator_is_not(broker):
     assert metrics['broker_connections_refused_total{reason="ban"}'] == 1
 
 
-def test_behind_a_proxy_the_client_is_banned_and_not_the_proxy(start_broker):
+def test_banning_a_proxied_client_does_not_ban_the_proxy(start_broker):
     port = free_port()
     broker = start_broker(configuration(port, "forwarded: x-forwarded-for"), port=port, configured_listen=True)
 
@@ -94,7 +94,7 @@ def test_behind_a_proxy_the_client_is_banned_and_not_the_proxy(start_broker):
     assert broker.http("GET", "/t/a", headers=client("10.10.0.0")).status == 404
 
 
-def test_a_client_that_a_proxy_header_names_is_reset(start_broker):
+def test_a_banned_client_named_by_a_proxy_header_is_reset(start_broker):
     port = free_port()
     broker = start_broker(configuration(port, "proxy_protocol: true"), port=port, configured_listen=True)
     said(broker.control("bans", "add", "address", "192.0.2.0/24"))
@@ -128,10 +128,10 @@ def test_a_kick_never_bans_this_machine(broker):
     assert broker.control_json("bans") == []
 
 
-def test_the_end_of_a_ban_and_the_audit_log(start_broker):
+def test_a_ban_expires_and_is_audited(start_broker):
     broker = start_broker("log: { audit: ./audit.log }\n")
     said(broker.control("bans", "add", "address", "127.0.0.1", "--for", "1s", "--note", "noise"))
-    assert is_turned_away(broker)
+    assert is_refused(broker)
 
     def events():
         return [line for line in map(json.loads, (broker.directory / "audit.log").read_text().splitlines()) if line["event"].startswith("ban.")]
@@ -144,7 +144,7 @@ def test_the_end_of_a_ban_and_the_audit_log(start_broker):
     assert broker.http("GET", "/t/a").status == 404
 
 
-def test_there_is_room_for_so_many(start_broker):
+def test_the_number_of_bans_is_limited(start_broker):
     broker = start_broker("limits: { bans: 2 }\n")
     said(broker.control("bans", "add", "user", "a"))
     said(broker.control("bans", "add", "user", "b"))
@@ -159,7 +159,7 @@ def test_there_is_room_for_so_many(start_broker):
     (("bans", "add", "address", "10.0.0.1/8"), "expected an address or a network"),
     (("bans", "add", "user", ""), "expected 1 to 256 bytes"),
 ])
-def test_what_cannot_be_banned(broker, arguments, words):
+def test_refuses_invalid_bans(broker, arguments, words):
     assert words in said(broker.control(*arguments), 1)
 
 
@@ -167,5 +167,5 @@ def test_what_cannot_be_banned(broker, arguments, words):
     (("bans", "add", "user", "a", "--for", "soon"), "--for"), (("clients", "kick", "--user", "a", "--ban", "0s"), "--ban"),
     (("clients", "kick", "--user", "a", "--note", "x"), "--note requires --ban"),
 ])
-def test_what_is_asked_wrongly(broker, arguments, words):
+def test_invalid_arguments_are_usage_errors(broker, arguments, words):
     assert words in said(broker.control(*arguments), 64)

@@ -42,7 +42,7 @@ def test_a_refused_line_does_not_stop_the_others(broker):
     assert answers[3]["id"] == 3 and all(answer["error"]["message"] for answer in answers[1:7])
 
 
-def test_it_is_bounded(start_broker):
+def test_a_batch_is_limited(start_broker):
     broker = start_broker("limits: { batch: 3, message: 1000 }\n")
     line = {"topic": "a", "data": "x"}
     assert post(broker, [line] * 3)[0] == 200
@@ -56,7 +56,7 @@ def test_it_is_bounded(start_broker):
 
 @pytest.mark.parametrize("body, path, status", [
     ("", "/t", 400), ("\n \n", "/t", 400), ("{}", "/t?retain", 400), ("{}", "/t/", 400)])
-def test_what_is_no_batch(broker, body, path, status):
+def test_malformed_batches_are_refused(broker, body, path, status):
     answer = broker.http("POST", path, body=body)
     assert answer.status == status and answer.json["error"]["code"].startswith("bad-")
     assert broker.http("GET", "/t").status == 405

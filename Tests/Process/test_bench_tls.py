@@ -31,7 +31,7 @@ def report(done):
 
 @pytest.mark.parametrize("endpoint", ["topic", "json"])
 @pytest.mark.parametrize("pace", [["--burst", "10"], ["--rate", "500"]])
-def test_fanout(bench, endpoint, pace):
+def test_fanout_delivers_every_message(bench, endpoint, pace):
     # A message is larger than a TLS record.
     found = report(bench("fanout", "--subscribers", "50", "--publishers", "2", "--messages", "40", "--size", "20000",
                          "--endpoint", endpoint, *pace, "--json"))
@@ -43,7 +43,7 @@ def test_fanout(bench, endpoint, pace):
     assert 0 < opening["latencyMicroseconds"]["p50"] <= opening["latencyMicroseconds"]["max"]
 
 
-def test_each_connection_is_a_client_of_its_own(bench, secure, authority):
+def test_no_tls_session_is_resumed(bench, secure, authority):
     """No session is resumed, so the load costs what a crowd of different clients costs."""
     report(bench("fanout", "--subscribers", "20", "--messages", "1", "--json"))
     text = request(secure, client_context(authority), path="/metrics")[1].decode()
@@ -51,19 +51,19 @@ def test_each_connection_is_a_client_of_its_own(bench, secure, authority):
 
 
 @pytest.mark.parametrize("options", [[], ["--retain"]])
-def test_pub(bench, options):
+def test_pub_waits_for_acknowledgements(bench, options):
     found = report(bench("pub", "--publishers", "3", "--messages", "90", "--json", *options))
     assert found["acknowledged"] == 90 and found["unacknowledged"] == 0
 
 
-def test_people_read_it(bench):
+def test_the_default_output_is_readable(bench):
     done = bench("sub", "news/#", "--subscribers", "3", "--seconds", "0.1")
     assert done.returncode == 0
     for word in [b"3 subscribers, 0 publishers, TLSv1.3", b"opened ", b" a second for "]:
         assert word in done.stdout, done
 
 
-def test_strangers_are_told_from_silence(start_broker, authority, identity):
+def test_tls_errors_are_distinguished_from_silence(start_broker, authority, identity):
     port, strict, plain = free_port(), free_port(), free_port()
     files = f"certificate: {identity.certificate}, key: {identity.key}"
     start_broker(
@@ -86,7 +86,7 @@ def test_strangers_are_told_from_silence(start_broker, authority, identity):
         assert done.returncode == status and words in done.stderr.decode() and not done.stdout, (url, done)
 
 
-def test_a_broker_with_tls_only_is_named(secure):
+def test_a_tls_only_broker_must_be_named_by_url(secure):
     done = secure.control("bench", "fanout")
     assert done.returncode == 64 and b"--url https://" in done.stderr, done
 
@@ -98,7 +98,7 @@ def start(*arguments):
     return subprocess.Popen([BROKERCTL, "bench", *arguments, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def test_an_interrupted_load_says_what_it_found(secure, authority):
+def test_an_interrupted_load_reports_its_results(secure, authority):
     context = client_context(authority)
 
     def metric(name):
@@ -123,7 +123,7 @@ def test_an_interrupted_load_says_what_it_found(secure, authority):
         wait_until(lambda: metric("broker_websockets") == 0, "all are gone")
 
 
-def test_a_server_that_falls_silent_is_told(broker):
+def test_a_stalled_server_is_reported(broker):
     """The results so far are printed nevertheless, and marked as incomplete."""
     load = start("fanout", "--url", broker.url(), "--subscribers", "3", "--rate", "100", "--messages", "100000")
     try:

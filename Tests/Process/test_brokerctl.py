@@ -98,7 +98,7 @@ def test_clients_kick(broker):
     assert done.returncode == 1 and done.stderr and not done.stdout
 
 
-def test_clients_by_filter_are_those_that_may_get_one_message(broker):
+def test_clients_by_filter_lists_overlapping_subscriptions(broker):
     sessions = {filter_: broker.session() for filter_ in ("#", "a/+", "+/b", "c", "a/x/#")}
     for filter_, session in sessions.items():
         session.subscribe(filter_)
@@ -109,7 +109,7 @@ def test_clients_by_filter_are_those_that_may_get_one_message(broker):
         assert {names[client["id"]] for client in listed} == expected, asked
 
 
-def test_kick_by_filter_leaves_those_that_listen_to_more(broker):
+def test_kick_by_filter_spares_wider_subscriptions(broker):
     """`kick --filter 'a/#'` must not disconnect a client that follows everything."""
     wide, across, inside, below = sessions = [broker.session() for _ in range(4)]
     for session, filter_ in zip(sessions, ["#", "+/b", "a/+", "a/x/#"]):
@@ -123,7 +123,7 @@ def test_kick_by_filter_leaves_those_that_listen_to_more(broker):
         session.synchronise()
 
 
-def test_a_list_of_subscriptions_has_an_end(broker):
+def test_a_list_of_subscriptions_is_limited(broker):
     """More rows than one answer has are an error, and a narrower filter shows them."""
     sessions = [broker.session() for _ in range(11)]
     for number, session in enumerate(sessions):
@@ -180,13 +180,13 @@ def test_retained_delete_by_filter(broker):
     assert [item["topic"] for item in broker.control_json("retained", "list")] == ["other"]
 
 
-def test_retained_bytes_come_out_as_they_are(broker):
+def test_retained_get_prints_bytes_unchanged(broker):
     payload = bytes(range(256))
     broker.publish("bytes", payload, "retain", {"Content-Type": "application/octet-stream"})
     assert broker.control("retained", "get", "bytes").stdout == payload
 
 
-def test_what_would_steer_a_terminal_is_escaped_there_and_only_there(broker, monkeypatch):
+def test_control_characters_are_escaped_only_on_a_terminal(broker, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     evil = "\x1b]0;owned\x07\x1b[2J one\n\ttwo \u009b31m \u202egnp.exe \u2066x \u200e\u2028"
     broker.publish("evil", evil.encode(), "retain")
@@ -202,7 +202,7 @@ def test_what_would_steer_a_terminal_is_escaped_there_and_only_there(broker, mon
     assert json.loads(shown)["data"] == evil
 
 
-def test_a_multi_line_json_value_comes_out_as_it_was_published(broker):
+def test_retained_get_prints_multi_line_json_unchanged(broker):
     value = b'{\n  "a": [1,\r\n 2]\n}\n'
     broker.publish("pretty", value, "retain", {"Content-Type": "application/json"})
     assert broker.control("retained", "get", "pretty").stdout == value
@@ -213,7 +213,7 @@ def test_a_multi_line_json_value_comes_out_as_it_was_published(broker):
 
 
 @pytest.mark.parametrize("typed, is_gone", [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", False), ("\x04", False)])
-def test_a_person_is_asked_before_something_is_taken_away(broker, typed, is_gone):
+def test_deleting_asks_for_confirmation_on_a_terminal(broker, typed, is_gone):
     broker.publish("kept/1", "x", "retain")
     shown, status = on_a_terminal(broker, "retained", "delete", "kept/#", typed=typed)
     assert "Delete the retained values that kept/# matches? [y/N]" in shown
@@ -221,7 +221,7 @@ def test_a_person_is_asked_before_something_is_taken_away(broker, typed, is_gone
     assert broker.retained("kept/1").status == (404 if is_gone else 200)
 
 
-def test_all_verbs_that_take_away_ask_and_yes_answers(broker, tmp_path):
+def test_destructive_verbs_ask_unless_yes_is_given(broker, tmp_path):
     session = broker.session()
     session.subscribe("a/b")
     identifier = str(session.welcome["client"])
@@ -242,14 +242,14 @@ def test_all_verbs_that_take_away_ask_and_yes_answers(broker, tmp_path):
 @pytest.mark.parametrize("arguments, body", [
     (["pub", "t", "-5", "-r"], b"-5"), (["pub", "-r", "t", "-1.5e3"], b"-1.5e3"), (["retained", "set", "t", "-0"], b"-0"),
     (["pub", "--retain", "t", "--", "-x"], b"-x")])
-def test_a_negative_number_is_data(broker, arguments, body):
+def test_a_negative_number_is_accepted_as_data(broker, arguments, body):
     succeed(broker.control(*arguments))
     assert broker.retained("t").body == body
 
 
 @pytest.mark.parametrize("verb", [["pub", "-r"], ["retained", "set"]])
 @pytest.mark.parametrize("data", ["{bad", "{} {}", "nul", '"', "[" * 65 + "]" * 65])
-def test_data_that_is_not_the_json_it_is_said_to_be(broker, verb, data):
+def test_invalid_json_is_refused(broker, verb, data):
     done = broker.control(*verb, "t", data, "--type", "application/json; charset=utf-8")
     assert done.returncode == 1 and b"DATA is not JSON" in done.stderr
     assert broker.retained("t").status == 404
@@ -257,7 +257,7 @@ def test_data_that_is_not_the_json_it_is_said_to_be(broker, verb, data):
 
 @pytest.mark.parametrize("data", ["{}", '"a string"', "-5", "[" * 64 + "]" * 64, "null"])
 @pytest.mark.parametrize("verb", [["pub", "-r"], ["retained", "set"]])
-def test_json_of_every_kind_is_published_as_it_is(broker, verb, data):
+def test_json_is_published_unchanged(broker, verb, data):
     succeed(broker.control(*verb, "t", "--type", "application/json", "--", data))
     answer = broker.retained("t")
     assert (answer.body, answer.headers["Content-Type"]) == (data.encode(), "application/json")
@@ -313,7 +313,7 @@ def test_sub_raw(broker):
         assert done.returncode == 64 and b"--raw cannot be combined" in done.stderr
 
 
-def test_sub_shows_people_the_time_and_colours(broker, monkeypatch):
+def test_sub_shows_time_and_colours_on_a_terminal(broker, monkeypatch):
     broker.publish("a", "one", "retain")
     clock = r"\d\d:\d\d:\d\d\.\d{3}"
     monkeypatch.setenv("TERM", "xterm")
@@ -327,7 +327,7 @@ def test_sub_shows_people_the_time_and_colours(broker, monkeypatch):
     assert broker.control("sub", "a", "--count", "1").stdout == b"a one\n"
 
 
-def test_sub_tells_people_of_what_is_removed(broker, monkeypatch):
+def test_sub_shows_removals_on_a_terminal(broker, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     broker.publish("a", "one", "retain")
     process, terminal = pty.fork()
@@ -341,7 +341,7 @@ def test_sub_tells_people_of_what_is_removed(broker, monkeypatch):
     os.close(terminal)
 
 
-def test_sub_prints_at_once_also_into_a_pipe(broker):
+def test_sub_prints_at_once_into_a_pipe(broker):
     child = subprocess.Popen(
         [BROKERCTL, "sub", "live", "--socket", str(broker.admin_socket)], stdout=subprocess.PIPE)
     try:
@@ -354,7 +354,7 @@ def test_sub_prints_at_once_also_into_a_pipe(broker):
         child.stdout.close()
 
 
-def test_sub_ends_with_its_reader(broker):
+def test_sub_ends_when_its_pipe_closes(broker):
     """At once, not at the next message, which may never come."""
     child = subprocess.Popen([BROKERCTL, "sub", "quiet", "--socket", str(broker.admin_socket)], stdout=subprocess.PIPE)
     try:
@@ -374,13 +374,13 @@ def test_sub_ends_with_its_reader(broker):
     (["clients", "kik", "x"], 'did you mean "clients kick"?'), (["retained", "lst"], 'did you mean "retained list"?'),
     (["--ca-file", "f", "stat"], 'did you mean "status"?'),
     (["--ca-file", "x", "--url", "https://h", "repli", "list"], 'did you mean "reply"?'), (["dance"], 'unknown verb "dance"')])
-def test_an_unknown_verb_is_answered_with_the_nearest(words, advice):
+def test_an_unknown_verb_suggests_the_nearest(words, advice):
     done = run_control(*words)
     assert done.returncode == 64 and advice in done.stderr.decode()
 
 
 @pytest.mark.parametrize("verb", [["clients"], ["clients", "show"], ["clients", "kick"]])
-def test_the_help_shows_ids_as_they_are(broker, verb):
+def test_the_help_shows_realistic_ids(broker, verb):
     identifier = broker.session().welcome["client"]
     shown = re.findall(r"(?:show|kick) ([0-9a-z-]{4,})$", run_control(*verb, "--help").stdout.decode(), re.MULTILINE)
     assert shown
@@ -394,14 +394,14 @@ def test_the_help_shows_ids_as_they_are(broker, verb):
 @pytest.mark.parametrize(
     "arguments", [["pub", "a/+", "x"], ["pub", "$SYS/x", "x"], ["sub", "a/#/b"], ["retained", "get", "none"],
                   ["retained", "list", "a/#/b"], ["topics", "a/#/b"]])
-def test_1_when_it_failed_with_the_reason_on_stderr(broker, arguments):
+def test_exits_1_with_the_reason_on_stderr_after_a_failure(broker, arguments):
     done = broker.control(*arguments)
     assert done.returncode == 1 and done.stderr and not done.stdout
 
 
 @pytest.mark.parametrize("verb",
     [["status"], ["clients"], ["topics"], ["pub", "a", "x"], ["sub", "a"], ["retained", "list"]])
-def test_2_when_nobody_answers(tmp_path, verb):
+def test_exits_2_when_no_broker_answers(tmp_path, verb):
     done = run_control(*verb, "--socket", str(tmp_path / "none.sock"))
     assert done.returncode == 2 and b"none.sock" in done.stderr and not done.stdout
 
@@ -409,12 +409,12 @@ def test_2_when_nobody_answers(tmp_path, verb):
 @pytest.mark.parametrize(
     "arguments", [["dance"], ["status", "--nonsense"], ["pub"], ["clients", "kick"], ["retained", "get"],
                   ["sub", "a", "--count", "many"], ["acl", "list"]])
-def test_64_when_it_was_asked_wrongly(broker, arguments):
+def test_exits_64_after_invalid_arguments(broker, arguments):
     done = broker.control(*arguments)
     assert done.returncode == 64 and done.stderr
 
 
-def test_2_when_the_broker_goes_away(broker):
+def test_exits_2_when_the_broker_stops(broker):
     child = subprocess.Popen(
         [BROKERCTL, "sub", "gone", "--no-reconnect", "--socket", str(broker.admin_socket)], stdout=subprocess.PIPE,
         stderr=subprocess.PIPE)
@@ -431,19 +431,19 @@ def test_2_when_the_broker_goes_away(broker):
 @pytest.mark.parametrize("variables, arguments, status", [
     (["BROKER_SOCKET"], [], 0), (["BROKER_URL"], [], 0), (["BROKER_SOCKET"], ["--socket", "/none"], 2),
     (["BROKER_URL"], ["--socket", "/none"], 2), (["BROKER_SOCKET"], ["--url", "unix:/none"], 2)])
-def test_the_environment_says_which_broker_is_meant_unless_an_option_does(broker, tmp_path, variables, arguments, status):
+def test_options_override_the_environment(broker, tmp_path, variables, arguments, status):
     values = {"BROKER_SOCKET": str(broker.admin_socket), "BROKER_URL": f"unix:{broker.admin_socket}"}
     done = run_control("status", *arguments, cwd=tmp_path, environment={name: values[name] for name in variables})
     assert done.returncode == status, done.stderr
 
 
 @pytest.mark.parametrize("shell, word", [("bash", b"complete "), ("zsh", b"#compdef brokerctl"), ("fish", b"complete -c")])
-def test_completions(shell, word):
+def test_completions_list_the_verbs(shell, word):
     done = run_control("completions", shell)
     assert done.returncode == 0 and word in done.stdout and b"subscriptions" in done.stdout
 
 
-def test_the_socket_may_stand_before_the_verb(broker):
+def test_the_socket_option_may_precede_the_verb(broker):
     assert run_control("--socket", str(broker.admin_socket), "status").returncode == 0
 
 
@@ -480,7 +480,7 @@ OFF = "disk=off,commit=off,canary=off"
     (["config", "plan", "broker.yaml"], dict), (["events"], list), (["explain", "1001"], list), (["contexts"], list),
     (["context", "list"], list), (["log", "level"], dict), (["check", "--warning", OFF, "--critical", OFF], dict),
     (["top", "--count", "1"], dict)])
-def test_each_verb_that_reads_prints_one_value_of_json(start_broker, arguments, kind):
+def test_each_reading_verb_prints_one_json_value(start_broker, arguments, kind):
     broker = start_broker("access: { users: ./data/access.jsonl }\nlog: { audit: stdout }\n")
     broker.publish("a", "1", "retain")
     done = broker.control(*arguments, "--json", input=b"anonymous publish a allow\n", cwd=broker.directory)
@@ -488,7 +488,7 @@ def test_each_verb_that_reads_prints_one_value_of_json(start_broker, arguments, 
     assert type(json.loads(done.stdout)) is kind
 
 
-def test_acl_list_says_in_json_what_it_lists(broker):
+def test_acl_list_and_test_print_json(broker):
     (publish, subscribe, *_) = broker.control_json("acl", "list", "anonymous")
     assert (publish["right"], publish["filters"], publish["denied"]) == ("publish", ["#"], False)
     assert subscribe["right"] == "subscribe" and subscribe["rule"]

@@ -91,19 +91,19 @@ def misled(request, tmp_path):
     browser.close()
 
 
-def test_a_page_of_another_host_is_told_why_not(broker, pages, misled):
+def test_a_page_of_another_host_is_told_why_it_is_refused(broker, pages, misled):
     """For a refused handshake a browser reports only 1006, so the reason comes in a CLOSE."""
     misled.open(f"http://evil.test:{pages}/subscriber.html?broker=127.0.0.1:{broker.port}")
     why = f"4403 The origin http://evil.test:{pages} may not connect to 127.0.0.1:{broker.port}: add it to origins."
     misled.wait_for_text(f"topic socket closed {why}", f"session closed {why}")
 
 
-def test_a_page_of_a_file_is_told_why_not(broker, browser):
+def test_a_page_from_a_file_is_told_why_it_is_refused(broker, browser):
     browser.open(f"file://{PAGES}/subscriber.html?broker=127.0.0.1:{broker.port}")
     browser.wait_for_text("topic socket closed 4403 The origin", "session closed 4403 The origin", "add it to origins")
 
 
-def test_a_name_that_was_led_here_gets_nothing(broker, misled):
+def test_dns_rebinding_is_refused(broker, misled):
     """DNS rebinding: for the browser, the page and the broker have the same origin by now."""
     broker.publish("secret", "hunter2", "retain")
     misled.open(f"http://evil.test:{broker.port}/t/secret")
@@ -130,7 +130,7 @@ def test_a_page_may_publish_and_read_with_fetch(broker, pages, browser):
     browser.wait_for_text("sensors/page/temp = 7", "fetched 7")
 
 
-def test_a_page_sees_the_broker_go_down_and_come_back(broker, pages, browser):
+def test_a_page_reconnects_after_a_restart(broker, pages, browser):
     browser.open(f"http://127.0.0.1:{pages}/subscriber.html?broker=127.0.0.1:{broker.port}")
     browser.wait_for_text("topic socket open", "session live")
     broker.stop()
@@ -174,7 +174,7 @@ def test_the_front_page_keeps_its_filter_when_another_is_refused(broker, front_p
     front_page.wait_for_text("it goes on")
 
 
-def test_what_the_front_page_publishes_without_a_connection_is_sent_later(broker, front_page, tmp_path):
+def test_the_front_page_queues_messages_while_disconnected(broker, front_page, tmp_path):
     broker.kill()
     front_page.wait_for_text("not connected (1006), trying again")
     for number in range(3):
@@ -187,7 +187,7 @@ def test_what_the_front_page_publishes_without_a_connection_is_sent_later(broker
     assert broker.control_json("status")["published"] == 3, "each of them once"
 
 
-def test_the_front_page_shows_payloads_as_they_are(broker, front_page, tmp_path):
+def test_the_front_page_shows_payloads_unchanged(broker, front_page, tmp_path):
     json_type = {"Content-Type": "application/json"}
     broker.publish("number", "12345678901234567890.10", headers=json_type)
     broker.publish("object", '{"b": 1e2, "a": ["]", "\\"}"], "data": {"data": 1.50}}', headers=json_type)
@@ -201,7 +201,7 @@ def test_the_front_page_shows_payloads_as_they_are(broker, front_page, tmp_path)
 
 
 @pytest.mark.parametrize("width, scheme", [(320, "light"), (320, "dark"), (900, "dark"), (900, "light")])
-def test_the_front_page_fits_its_window_by_day_and_by_night(broker, front_page, tmp_path, width, scheme):
+def test_the_front_page_fits_its_window_in_both_colour_schemes(broker, front_page, tmp_path, width, scheme):
     front_page.resize(width)
     broker.publish("long/" + "w" * 300, "x" * 2000)
     broker.publish("sensors/kitchen/temp", "21.5", "retain")

@@ -103,7 +103,7 @@ def test_a_person_logs_in_and_out(harness, browser, host):
     assert "out 204" in text and 'then {"kind":"anonymous"}' in text
 
 
-def test_a_cookie_that_is_over_is_taken_back(harness, browser):
+def test_an_ended_login_clears_its_cookie(harness, browser):
     log_in(browser, harness, "localhost")
     next(entry for entry in harness.file.entries if entry.get("user") == "alice")["disabled"] = True
     harness.rewrite()
@@ -205,7 +205,7 @@ PLACES = [("/ws", "broker.v1.json"), ("/t/sensors/device7/t", "broker.topic.v1")
           ("/s/sensors/device7/t", "broker.subscription.v1")]
 
 
-def test_a_page_shows_its_token_by_a_subprotocol(harness, browser):
+def test_a_page_presents_its_token_by_a_subprotocol(harness, browser):
     assert harness.broker.http("PUT", "/t/sensors/device7/t?retain", body="1", headers=bearer(harness.device)).status == 200
     visit(browser, f"http://localhost:{harness.broker.port}/health/live")
     for path, subprotocol in PLACES:
@@ -214,7 +214,7 @@ def test_a_page_shows_its_token_by_a_subprotocol(harness, browser):
             browser, path, [subprotocol, f"bearer.{wrong(harness.device)}"])
 
 
-def test_a_page_that_offers_its_token_alone_is_told_where_the_browser_tells_it(harness, browser):
+def test_a_page_that_offers_only_a_token_learns_why_if_the_browser_says(harness, browser):
     """Chromium does not open a WebSocket that answers none of the subprotocols offered; Firefox does, and shows the CLOSE."""
     visit(browser, f"http://localhost:{harness.broker.port}/health/live")
     for path, subprotocol in PLACES:
@@ -232,7 +232,7 @@ access:
 """
 
 
-def test_a_page_stays_with_its_login_server(start_broker, tmp_path, browser):
+def test_a_page_renews_its_token_with_a_login_server(start_broker, tmp_path, browser):
     """It logs in by a JWT, subscribes, shows the next one in time, loses nothing by it, is revoked and told so."""
     secret = tmp_path / "secret"
     secret.write_bytes(b"s" * 32)

@@ -10,8 +10,8 @@ from deadlines import ANSWER_DEADLINE
 FAULTS = 2
 
 
-def test_what_the_engine_has_lost_is_told_and_sent_again(tmp_path):
-    """A broker that goes on with a part of the engine, and is then alone with what it has seen."""
+def test_messages_the_engine_lost_are_announced_and_sent_again(tmp_path):
+    """A broker continues with a part of the engine; afterwards only this broker has seen its messages."""
     rig = chaos_rig.ChaosRig(tmp_path, 0)
     try:
         rig.run(["split_with_a_replica"] * 2)
@@ -26,7 +26,7 @@ def test_what_the_engine_has_lost_is_told_and_sent_again(tmp_path):
 # Most faults have their turn in these.
 @pytest.mark.parametrize("first", (0, 5))
 def test_nothing_acknowledged_is_lost_whatever_fails(first, tmp_path):
-    """Five at a time, as they wait most of the time; how long anybody waits is measured where nothing else runs."""
+    """Five at a time, because they mostly wait; waiting times are measured where nothing else runs."""
     with ThreadPoolExecutor(5) as pool:
         runs = [pool.submit(chaos_rig.run, seed, FAULTS, tmp_path / str(seed), ANSWER_DEADLINE)
                 for seed in range(first, first + 5)]

@@ -24,7 +24,7 @@ def figures(line):
     return found
 
 
-def test_a_broker_that_is_well(broker):
+def test_a_healthy_broker_is_ok(broker):
     broker.session().subscribe("a")
     # The disk of the machine that runs the tests may be full.
     done = broker.control("check", "--warning", "disk=off,commit=off,canary=off", "--critical", "disk=off,commit=off,canary=off")
@@ -41,7 +41,7 @@ def test_a_broker_that_is_well(broker):
     (["--warning", "map=0%"], 1, "WARNING"), (["--critical", "map=0%"], 2, "CRITICAL"),
     (["--warning", "map=0%,descriptors=0%", "--critical", "descriptors=0%"], 2, "CRITICAL"),
     (["--warning", "map=100%", "--critical", "map=off"], 0, "OK")])
-def test_thresholds_decide(broker, options, status, word):
+def test_thresholds_determine_the_status(broker, options, status, word):
     broker.publish("a", "x", "retain")
     quiet = ["--warning", "disk=off,commit=off,canary=off", "--critical", "disk=off,commit=off,canary=off"]
     done = broker.control("check", *quiet, *options)
@@ -50,7 +50,7 @@ def test_thresholds_decide(broker, options, status, word):
     assert report.returncode == status and json.loads(report.stdout)["state"] == word.lower()
 
 
-def test_a_certificate_that_ends_soon(start_broker, tmp_path):
+def test_a_certificate_that_expires_soon_is_a_warning(start_broker, tmp_path):
     harness = AdminHarness(start_broker, tmp_path)
     assert "certificate" in figures(harness.broker.control("check").stdout.decode())
     done = harness.broker.control("check", "--warning", "disk=off,commit=off,canary=off,certificate=100000d", "--critical",
@@ -59,12 +59,12 @@ def test_a_certificate_that_ends_soon(start_broker, tmp_path):
     assert figures(done.stdout.decode())["certificate"][2:4] == ("100000:", "")
 
 
-def test_a_broker_that_is_not_there_is_critical(tmp_path):
+def test_an_unreachable_broker_is_critical(tmp_path):
     done = run_control("check", "--socket", str(tmp_path / "none.sock"))
     assert done.returncode == 2 and done.stdout.startswith(b"BROKER CRITICAL - cannot reach a broker") and not done.stderr
 
 
-def test_what_cannot_be_told_is_unknown(start_broker, tmp_path):
+def test_missing_rights_are_unknown(start_broker, tmp_path):
     harness = AdminHarness(start_broker, tmp_path)
     done = run_control("check", "--url", harness.url, "--token", harness.tokens["writer"])
     assert done.returncode == 3 and done.stdout.startswith(b"BROKER UNKNOWN - ") and b'"read"' in done.stdout
@@ -73,12 +73,12 @@ def test_what_cannot_be_told_is_unknown(start_broker, tmp_path):
 @pytest.mark.parametrize("option, advice", [
     ("dsk=5%", 'did you mean "disk"?'), ("disk", "expected disk=80%"), ("disk=5", "expected 80% or off"),
     ("certificate=soon", "expected 14d or off"), ("commit=-1ms", "expected 100ms or off"), ("", "there is no figure")])
-def test_thresholds_that_are_none(broker, option, advice):
+def test_invalid_thresholds_are_usage_errors(broker, option, advice):
     done = broker.control("check", "--warning", option)
     assert done.returncode == 64 and advice in done.stderr.decode() and not done.stdout
 
 
-def test_a_client_that_does_not_read_is_seen(start_broker):
+def test_a_client_that_does_not_read_is_reported(start_broker):
     broker = start_broker("limits: { pending: 64MiB, pending_age: 10m }\n")
     slow = broker.session()
     slow.subscribe("a", slow="drop-oldest")

@@ -62,7 +62,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_a_client_has_the_address_that_its_proxy_says(start, name):
+def test_a_client_has_the_address_given_by_its_proxy(start, name):
     broker = start("proxy_protocol: true")
     header, expected = HEADERS[name]
     with broker.connect() as plain:
@@ -72,7 +72,7 @@ def test_a_client_has_the_address_that_its_proxy_says(start, name):
 
 
 @pytest.mark.parametrize("header", [b"PROXY UNKNOWN\r\n", version_2(command=0x20)], ids=["unknown", "local"])
-def test_a_proxy_that_speaks_for_itself_keeps_its_address(start, header):
+def test_a_proxys_own_connection_keeps_its_address(start, header):
     broker = start("proxy_protocol: true")
     with broker.connect() as plain:
         own = plain.getsockname()[1]
@@ -81,7 +81,7 @@ def test_a_proxy_that_speaks_for_itself_keeps_its_address(start, header):
         assert addresses(broker) == [f"127.0.0.1:{own}"]
 
 
-def test_a_header_and_a_request_may_come_in_any_pieces(start):
+def test_a_header_and_a_request_may_be_split_anywhere(start):
     broker = start("proxy_protocol: true")
     request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     for header in [version_1(), version_2(more=b"\x03\0\x04abcd")]:
@@ -95,21 +95,21 @@ def test_a_header_and_a_request_may_come_in_any_pieces(start):
 
 @pytest.mark.parametrize("start_with", [b"GET / HTTP/1.1\r\n\r\n", b"PROXY TCP4 evil 1.2.3.4 1 2\r\n", SIGNATURE + b"\x21\x11\x08\x00", b"\x16\x03\x01"],
                          ids=["no header", "no address", "2 KiB", "TLS"])
-def test_what_is_no_header_is_reset(start, start_with):
+def test_a_malformed_header_is_reset(start, start_with):
     broker = start("proxy_protocol: true")
     with broker.connect() as plain:
         plain.sendall(start_with)
         assert is_reset(plain)
 
 
-def test_a_header_has_the_time_of_a_handshake(start):
+def test_a_header_has_the_timeout_of_a_handshake(start):
     broker = start("proxy_protocol: true", rest="limits: { handshake_timeout: 200ms }\n")
     with broker.connect() as plain:
         plain.sendall(version_2()[:20])
         assert is_reset(plain)
 
 
-def test_strangers_are_reset_whatever_they_say(start):
+def test_untrusted_addresses_are_reset(start):
     broker = start("proxy_protocol: true", trusted='["10.0.0.0/8"]')
     # The reset may come before connect has returned.
     with pytest.raises(ConnectionResetError), broker.connect() as plain:
@@ -117,7 +117,7 @@ def test_strangers_are_reset_whatever_they_say(start):
         plain.recv(1000)
 
 
-def test_the_address_of_a_header_is_that_of_the_limits(start):
+def test_limits_per_address_use_the_forwarded_address(start):
     broker = start("proxy_protocol: true", rest="limits: { connections_per_address: 1 }\n")
     request = b"GET /t/a HTTP/1.1\r\nHost: localhost\r\n\r\n"
     first, second, other = broker.connect(), broker.connect(), broker.connect()
@@ -168,7 +168,7 @@ FIELDS = [
 
 
 @pytest.mark.parametrize("kind, fields, expected", FIELDS)
-def test_the_rightmost_that_is_not_trusted(start, kind, fields, expected):
+def test_the_rightmost_untrusted_address_is_the_client(start, kind, fields, expected):
     broker = start(f"forwarded: {kind}", trusted='["127.0.0.1", "10.0.0.0/8"]')
     client = websocket(broker.port, **fields)
     assert addresses(broker) == [expected]
@@ -177,25 +177,25 @@ def test_the_rightmost_that_is_not_trusted(start, kind, fields, expected):
 
 @pytest.mark.parametrize("more, trusted", [("forwarded: x-forwarded-for", '["10.0.0.1"]'), ("forwarded: none", '["127.0.0.1"]'),
                                            ("forwarded: forwarded", '["127.0.0.1"]')], ids=["a stranger", "not asked for", "another field"])
-def test_what_nobody_asked_for_is_not_believed(start, more, trusted):
+def test_forwarding_fields_are_ignored_unless_configured(start, more, trusted):
     broker = start(more, trusted=trusted)
     client = websocket(broker.port, **{"X-Forwarded-For": "192.0.2.7"})
     assert addresses(broker)[0].startswith("127.0.0.1:")
     client.close()
 
 
-def test_the_host_that_a_proxy_forwards_is_never_believed(start):
+def test_a_forwarded_host_is_ignored(start):
     broker = start("forwarded: x-forwarded-for")
     assert ask(broker.port, "/t/a", Host="evil.test", **{"X-Forwarded-Host": NAME}) == 421
 
 
-def test_the_scheme_that_a_proxy_forwards_is_that_of_the_same_origin(start):
+def test_a_forwarded_scheme_counts_for_the_same_origin(start):
     broker = start("forwarded: x-forwarded-for")
     for page, scheme, expected in [("https", "https", 404), ("http", "https", 403), ("http", "http", 404), ("https", "http", 403)]:
         assert ask(broker.port, "/t/a", Origin=f"{page}://{NAME}", **{"X-Forwarded-Proto": scheme}) == expected, (page, scheme)
 
 
-def test_a_login_is_of_the_scheme_that_a_proxy_forwards(start, tmp_path):
+def test_a_login_cookie_follows_the_forwarded_scheme(start, tmp_path):
     """The cookie is for TLS only, and a page that came by plain HTTP would not get it back."""
     file = AccessFile(tmp_path / "data" / "access.jsonl")
     file.user("alice", "correct horse")
@@ -213,7 +213,7 @@ def test_a_login_is_of_the_scheme_that_a_proxy_forwards(start, tmp_path):
 
 @pytest.mark.parametrize("more, header", [("forwarded: x-forwarded-for", b""), ("forwarded: forwarded", b""),
                                           ("proxy_protocol: true", version_1())])
-def test_clients_of_a_proxy_have_no_rights_of_loopback(start, more, header):
+def test_proxied_clients_get_no_loopback_rights(start, more, header):
     broker = start(more, rest="access: { peers: false }\n")
     for method, topic in [("GET", "a"), ("POST", "a")]:
         with broker.connect() as plain:
@@ -222,7 +222,7 @@ def test_clients_of_a_proxy_have_no_rights_of_loopback(start, more, header):
             assert read_head(plain)[0] == 401, method
 
 
-def test_a_quote_of_a_client_hides_nothing_of_its_proxys(start):
+def test_a_clients_quote_cannot_hide_the_proxys_field(start):
     broker = start("forwarded: x-forwarded-for")
     client = websocket(broker.port, **{"X-Forwarded-For": '", 203.0.113.9'})
     assert addresses(broker) == ["203.0.113.9:0"]
@@ -250,7 +250,7 @@ class HAProxyTCP(proxies.HAProxy):
         return [self.program, "-db", "-f", self.write("haproxy.cfg", text)]
 
 
-def test_through_nginx(start, tmp_path):
+def test_works_behind_nginx(start, tmp_path):
     broker = start("forwarded: x-forwarded-for", rest="log: { audit: stdout }\naccess: { anonymous: { publish: [] } }\n")
     with NginxWithAddress(tmp_path / "proxy", broker.port) as proxy:
         place = f"{NAME}:{proxy.port}"
@@ -264,7 +264,7 @@ def test_through_nginx(start, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [proxies.Caddy, proxies.Apache], ids=lambda kind: kind.name)
-def test_through_others_as_they_are(start, tmp_path, kind):
+def test_works_behind_caddy_and_apache_by_default(start, tmp_path, kind):
     """Caddy and Apache name their client by default."""
     broker = start("forwarded: x-forwarded-for")
     with kind(tmp_path / "proxy", broker.port) as proxy:
@@ -275,7 +275,7 @@ def test_through_others_as_they_are(start, tmp_path, kind):
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_through_haproxy(start, tmp_path, version):
+def test_works_behind_haproxy(start, tmp_path, version):
     authority = Authority(tmp_path / "authority")
     identity = authority.sign("server")
     broker = start(f"proxy_protocol: true, tls: {{ certificate: {identity.certificate}, key: {identity.key} }}")
@@ -290,7 +290,7 @@ def test_through_haproxy(start, tmp_path, version):
 LIMITS = "limits: { per_address: { connections: 2, new_connections: unlimited }, authentication_failures: 3/m }\n"
 
 
-def test_each_client_of_nginx_has_limits_of_its_own(start, tmp_path):
+def test_each_client_of_nginx_has_its_own_limits(start, tmp_path):
     """nginx itself has no limits, because it carries all clients."""
     broker = start("forwarded: x-forwarded-for", rest=LIMITS)
     with NginxWithAddress(tmp_path / "proxy", broker.port) as proxy:
@@ -311,7 +311,7 @@ def test_each_client_of_nginx_has_limits_of_its_own(start, tmp_path):
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_each_client_of_haproxy_has_limits_of_its_own(start, tmp_path, version):
+def test_each_client_of_haproxy_has_its_own_limits(start, tmp_path, version):
     authority = Authority(tmp_path / "authority")
     identity = authority.sign("server")
     broker = start(f"proxy_protocol: true, tls: {{ certificate: {identity.certificate}, key: {identity.key} }}", rest=LIMITS)
@@ -331,7 +331,7 @@ def test_each_client_of_haproxy_has_limits_of_its_own(start, tmp_path, version):
             client.close()
 
 
-def test_settings_that_believe_nobody_are_errors(start_broker, tmp_path):
+def test_forwarding_without_trusted_proxies_is_an_error(start_broker, tmp_path):
     from command_line import run_brokerd
     (tmp_path / "broker.yaml").write_text("listen: [{ address: '127.0.0.1:0', proxy_protocol: true, forwarded: forwarded }]\n")
     done = run_brokerd("--config", "broker.yaml", "--check", cwd=tmp_path)

@@ -137,7 +137,7 @@ def is_refused(broker, context):
     ("cn", "by-cn"), ("san-dns", "dns.example"), ("san-email", "mail@example.com"), ("san-uri", "urn:dev:7"),
     ("fingerprint", "tied")])
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_certificate_names_its_user(start, authority, devices, kind, user, version):
+def test_a_certificate_authenticates_its_user(start, authority, devices, kind, user, version):
     device = devices.make("by-cn", [
         x509.DNSName("dns.example"), x509.RFC822Name("mail@example.com"), x509.UniformResourceIdentifier("urn:dev:7"),
     ], units=["sensor"])
@@ -156,7 +156,7 @@ def test_a_certificate_names_its_user(start, authority, devices, kind, user, ver
 
 @pytest.mark.parametrize("names", [
     ["+"], ["#"], ["a/b"], ["$SYS"], ["one.example", "two.example"], [], ["x" * 129]])
-def test_a_name_that_is_none_is_nobody(start, authority, devices, names):
+def test_an_invalid_name_authenticates_nobody(start, authority, devices, names):
     broker = start()
     made = devices.make("device", [x509.DNSName(name) for name in names])
     context = client_context(authority, made)
@@ -164,7 +164,7 @@ def test_a_name_that_is_none_is_nobody(start, authority, devices, names):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_certificates_that_are_not_accepted(start, authority, devices, tmp_path, version):
+def test_invalid_certificates_are_refused(start, authority, devices, tmp_path, version):
     names = [x509.DNSName("dev.example")]
     revoked = devices.make("revoked", names)
     devices.revoke(revoked)
@@ -182,7 +182,7 @@ def test_certificates_that_are_not_accepted(start, authority, devices, tmp_path,
     assert status(broker, right, "/t/from/dev.example") == 200
 
 
-def test_a_certificate_may_be_left_out(start, authority, devices):
+def test_client_auth_may_be_optional(start, authority, devices):
     broker = start(more=", client_auth: optional")
     assert status(broker, client_context(authority), "/t/from/dev.example") == 401
     assert status(broker, client_context(authority), "/health/live", "GET") == 200
@@ -222,13 +222,13 @@ def two(authority, devices):
             for name in ("going", "staying")]
 
 
-def test_a_certificate_that_is_taken_back_ends(start, authority, devices):
+def test_revoking_a_certificate_ends_its_connections(start, authority, devices):
     broker = start(more=f", client_crl: {devices.crl}")
     going, staying = (devices.make(name, [x509.DNSName(f"{name}.example")]) for name in ("going", "staying"))
     ends(broker, lambda: devices.revoke(going), client_context(authority, going), client_context(authority, staying))
 
 
-def test_an_authority_that_is_not_trusted_any_more(start, authority, devices, tmp_path):
+def test_removing_an_authority_ends_its_connections(start, authority, devices, tmp_path):
     other = Devices(tmp_path / "others", "others")
     both = devices.file.read_bytes() + other.file.read_bytes()
     only = other.file.read_bytes()
@@ -240,7 +240,7 @@ def test_an_authority_that_is_not_trusted_any_more(start, authority, devices, tm
          client_context(authority, staying))
 
 
-def test_a_certificate_ends_by_its_time(start, authority, devices, identity):
+def test_an_expired_certificate_ends_its_connections(start, authority, devices, identity):
     broker = start()
     staying = devices.make("staying", [x509.DNSName("staying.example")])
     going = devices.make("going", [x509.DNSName("going.example")], lifetime=12)
@@ -251,7 +251,7 @@ def test_a_certificate_ends_by_its_time(start, authority, devices, identity):
     ends(broker, change, client_context(authority, going), client_context(authority, staying))
 
 
-def test_certificates_are_looked_at_each_hour(start, authority, devices, tmp_path):
+def test_certificates_are_checked_each_hour(start, authority, devices, tmp_path):
     """No file changes; the clocks advance by more than an hour, and one certificate expires."""
     disk = FragileDisk(tmp_path, tmp_path / "broker" / "data")
     broker = start(rest="keepalive: { interval: 1d }\n", environment=disk.environment)
@@ -263,7 +263,7 @@ def test_certificates_are_looked_at_each_hour(start, authority, devices, tmp_pat
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_no_session_of_a_client_certificate_is_resumed(start, authority, devices, version):
+def test_tls_sessions_with_client_certificates_are_not_resumed(start, authority, devices, version):
     """A resumed session would have a certificate that was not checked again."""
     broker = start()
     context = client_context(
@@ -278,7 +278,7 @@ def test_no_session_of_a_client_certificate_is_resumed(start, authority, devices
         assert not second.session_reused
 
 
-def test_says_what_is_wrong_with_a_list(tmp_path, devices, identity):
+def test_an_invalid_revocation_list_is_explained(tmp_path, devices, identity):
     def check(more):
         config = tmp_path / "broker.yaml"
         config.write_text(

@@ -57,7 +57,7 @@ one.data;
 """
 
 
-def test_the_types_are_right(tmp_path):
+def test_the_type_declarations_are_correct(tmp_path):
     (tmp_path / "typed.ts").write_text(TYPED.replace("CLIENT", str(MODULE)))
     (tmp_path / "example.ts").write_text(EXAMPLES["js"].replace("/client.js", str(MODULE)))
     done = subprocess.run(
@@ -66,7 +66,7 @@ def test_the_types_are_right(tmp_path):
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_what_is_served_is_what_stands_in_the_repository():
+def test_the_served_files_match_the_repository():
     done = subprocess.run(["/usr/bin/python3", REPOSITORY / "tools/web.py", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

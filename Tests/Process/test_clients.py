@@ -31,7 +31,7 @@ def crowd(broker):
     return [name(session) for session in sessions]
 
 
-def test_they_are_sorted_and_limited(broker, crowd):
+def test_clients_are_sorted_and_limited(broker, crowd):
     few, some, many = crowd
     assert ids(broker, "--sort", "subscriptions") == [many, some, few]
     assert ids(broker, "--sort", "subscriptions", "--reverse") == [few, some, many]
@@ -47,7 +47,7 @@ def test_they_are_sorted_and_limited(broker, crowd):
     (["user = bob"], []), (["user != bob"], [0, 1, 2]), (["address ~ 127.0.0.1:"], [0, 1, 2]), (["age < 1h"], [0, 1, 2]),
     (["pending < 1KiB"], [0, 1, 2]), (["behind=no"], [0, 1, 2]), (["tls != x"], [0, 1, 2]), (["received > 10"], [0, 1, 2]),
     (["waiting > 0ms"], []), (["id ~ "], [0, 1, 2])])
-def test_conditions_select(broker, crowd, conditions, expected):
+def test_conditions_filter_clients(broker, crowd, conditions, expected):
     options = [part for condition in conditions for part in ("--where", condition)]
     assert sorted(ids(broker, *options)) == sorted(crowd[index] for index in expected)
 
@@ -66,7 +66,7 @@ def test_a_client_that_does_not_read_comes_first(start_broker):
     assert ids(broker, "--where", "pending > 64KiB") == [name(slow)]
 
 
-def test_what_is_known_of_a_client(start_broker, tmp_path):
+def test_a_client_is_shown_with_its_connection(start_broker, tmp_path):
     harness = AdminHarness(start_broker, tmp_path)
     harness.open(harness.bearer("chief"), "tls")
     secured, = harness.broker.control_json("clients", "--where", "tls ~ TLS")
@@ -76,7 +76,7 @@ def test_what_is_known_of_a_client(start_broker, tmp_path):
     assert re.search(r"^tls +TLSv1", local.stdout.decode(), re.MULTILINE)
 
 
-def test_it_is_known_what_a_client_is_and_what_it_publishes(broker):
+def test_a_client_is_shown_with_its_agent_and_rates(broker):
     page = broker.session(headers={"Origin": broker.url().rstrip("/"), "User-Agent": "Mozilla/5.0 (test)"})
     script = broker.session(headers={"User-Agent": "sensor\u00fc/1".encode("utf-8").decode("latin-1")})
     follower = broker.follow("a", headers={"User-Agent": "curl/8"})
@@ -96,7 +96,7 @@ def test_it_is_known_what_a_client_is_and_what_it_publishes(broker):
     follower.close()
 
 
-def test_brokerctl_says_who_it_is(broker):
+def test_brokerctl_sends_a_user_agent(broker):
     process = subprocess.Popen([BROKERCTL, "--socket", str(broker.admin_socket), "sub", "a"])
     try:
         wait_until(lambda: ids(broker, "--where", "agent ~ brokerctl/") != [], "the client's program")
@@ -119,7 +119,7 @@ def test_bytes_are_counted(broker):
     assert sent() < 110_000
 
 
-def test_columns_are_chosen(broker, crowd):
+def test_columns_can_be_chosen(broker, crowd):
     head, first, *_ = broker.control("clients", "--columns", "id,policy,subscriptions", "--sort", "subscriptions").stdout.decode().splitlines()
     assert head.split() == ["ID", "POLICY", "SUBSCRIPTIONS"] and first.split() == [crowd[2], "latest", "3"]
     every = broker.control("clients", "--columns", "all").stdout.decode().splitlines()[0]
@@ -133,19 +133,19 @@ def test_columns_are_chosen(broker, crowd):
     (["--where", "subscriptions > 0x1"], "expected a number"), (["--where", "user > bob"], "expected = != or ~"),
     (["--limit", "0"], "expected 1 or more"), (["--reverse"], "requires --sort"), (["--columns", "id,,user"], 'no field ""'),
     (["--where", "a"] * 9, "at most 8")])
-def test_what_cannot_be_asked_is_bad_usage(broker, arguments, advice):
+def test_invalid_arguments_are_usage_errors(broker, arguments, advice):
     done = broker.control("clients", *arguments)
     assert done.returncode == 64 and advice in done.stderr.decode() and not done.stdout
 
 
 @pytest.mark.parametrize("members", [
     {"sort": "none"}, {"where": ["pending > much"]}, {"where": ["user = a"] * 9}, {"limit": 0}])
-def test_the_broker_refuses_it_too(start_broker, tmp_path, members):
+def test_the_broker_refuses_invalid_members(start_broker, tmp_path, members):
     harness = AdminHarness(start_broker, tmp_path)
     assert harness.open(harness.bearer("reader")).error("clients", **members) == "bad-request"
 
 
-def test_watching_lists_again_and_again(broker, crowd):
+def test_watching_repeats_the_list(broker, crowd):
     child = subprocess.Popen(
         [BROKERCTL, "--socket", str(broker.admin_socket), "clients", "--watch", "--sort", "id", "--json"],
         stdout=subprocess.PIPE)
@@ -158,7 +158,7 @@ def test_watching_lists_again_and_again(broker, crowd):
     assert [[client["id"] for client in list_] for list_ in lists] == [sorted(crowd)] * 2
 
 
-def test_watching_on_a_terminal_begins_at_the_top(broker, crowd):
+def test_watching_on_a_terminal_redraws_from_the_top(broker, crowd):
     process, terminal = pty.fork()
     if process == 0:
         os.execv(BROKERCTL, [BROKERCTL, "--socket", str(broker.admin_socket), "clients", "--watch"])
@@ -171,7 +171,7 @@ def test_watching_on_a_terminal_begins_at_the_top(broker, crowd):
     assert shown.split(b"\x1b[H\x1b[J")[1].count(b"\r\n") == 4
 
 
-def test_a_dry_run_leaves_them_alone(broker, crowd):
+def test_a_dry_run_disconnects_nobody(broker, crowd):
     assert broker.control_json("clients", "kick", "--filter", "a/#", "--dry-run") == {"kicked": 0, "matching": 3}
     shown = broker.control("clients", "kick", crowd[0], "--dry-run").stdout
     assert shown == b"would be disconnected: 1\n"
@@ -180,7 +180,7 @@ def test_a_dry_run_leaves_them_alone(broker, crowd):
     assert broker.control_json("bans") == [] and len(ids(broker)) == 3
 
 
-def test_a_reason_is_told(broker):
+def test_a_reason_is_sent_in_the_close(broker):
     session = broker.session()
     assert broker.control_json("clients", "kick", name(session), "--reason", "moved to another harness é") == {"kicked": 1}
     with pytest.raises(ConnectionEnded) as ended:
@@ -191,6 +191,6 @@ def test_a_reason_is_told(broker):
 @pytest.mark.parametrize("arguments, advice", [
     (["--reason", "x" * 124], "1 to 123 bytes"), (["--reason", "é" * 62], "1 to 123 bytes"), (["--reason", ""], "1 to 123 bytes"),
     (["--reason", "x", "--ban", "10m"], "exclude each other")])
-def test_reasons_that_cannot_be_told(broker, arguments, advice):
+def test_invalid_reasons_are_usage_errors(broker, arguments, advice):
     done = broker.control("clients", "kick", "none", *arguments)
     assert done.returncode == 64 and advice in done.stderr.decode()

@@ -33,7 +33,7 @@ def subscribed(broker, topic):
     return websocket
 
 
-def write_to_a_reader(broker, topic):
+def write_to_a_read_only_socket(broker, topic):
     websocket = broker.subscription_socket(topic, "snapshot=false")
     assert json.loads(websocket.receive_text())["op"] == "live"
     websocket.send_text("x")
@@ -58,7 +58,7 @@ def publish_too_fast(broker, topic):
     return websocket, 4429
 
 
-def publish_what_is_forbidden(broker, topic):
+def publish_without_right(broker, topic):
     websocket = broker.topic_socket("forbidden")
     websocket.send_text("x")
     return websocket, 4403
@@ -71,8 +71,8 @@ def be_kicked(broker, topic):
 
 
 @pytest.mark.parametrize(
-    "way, topic", [(write_to_a_reader, "others/1"), (send_bytes, "others/1"), (send_broken_lines, "others/1"),
-                   (publish_too_fast, "own/1"), (publish_what_is_forbidden, "forbidden"), (be_kicked, "others/1")])
+    "way, topic", [(write_to_a_read_only_socket, "others/1"), (send_bytes, "others/1"), (send_broken_lines, "others/1"),
+                   (publish_too_fast, "own/1"), (publish_without_right, "forbidden"), (be_kicked, "others/1")])
 def test_nothing_follows_a_close(broker, way, topic):
     """The peer does not answer the CLOSE yet, and others continue to publish to its subscriptions."""
     websocket, code = way(broker, topic)
@@ -86,7 +86,7 @@ def test_nothing_follows_a_close(broker, way, topic):
             assert opcode >= CLOSE, payload
 
 
-def test_nothing_that_follows_a_close_is_taken(broker):
+def test_nothing_after_a_close_is_accepted(broker):
     reader = subscribed(broker, "own/1")
     writer = subscribed(broker, "own/2")
     publish = json.dumps({"op": "publish", "topic": "own/1", "data": "after the CLOSE"}).encode()
@@ -96,7 +96,7 @@ def test_nothing_that_follows_a_close_is_taken(broker):
     assert json.loads(reader.receive_text())["data"] == "the next"
 
 
-def test_a_close_over_a_backlog_leaves_at_once(start_broker):
+def test_closing_with_a_backlog_ends_subscriptions_at_once(start_broker):
     """The CLOSE waits for a reader that reads nothing, but its subscriptions end."""
     broker = start_broker("limits: { pending: 8MiB }\n")
     websocket = broker.subscription_socket("flood/#", "snapshot=false", receive_buffer=4096)
@@ -132,7 +132,7 @@ def unlimited(start_broker):
 
 
 @pytest.mark.parametrize("identified", [False, True], ids=["silent", "answered"])
-def test_what_came_before_a_reset_is_published(unlimited, identified):
+def test_messages_before_a_reset_are_published(unlimited, identified):
     """Everything, including the reset, has arrived before the broker reads, even if its answers are not read."""
     reader = subscribed(unlimited, "reset/#")
     writer = subscribed(unlimited, "other")
@@ -145,7 +145,7 @@ def test_what_came_before_a_reset_is_published(unlimited, identified):
     assert [json.loads(reader.receive_text())["data"] for _ in range(400)] == list(range(400))
 
 
-def test_who_resets_while_it_is_not_read_is_heard_all_the_same(start_broker):
+def test_messages_before_a_reset_are_published_even_if_reading_was_paused(start_broker):
     """The client reads no answers: they fill its window, then half of `limits.pending`, and then the broker stops reading."""
     broker = start_broker("limits: { pending: 64KiB }\n")
     reader = subscribed(broker, "reset/#")
@@ -158,7 +158,7 @@ def test_who_resets_while_it_is_not_read_is_heard_all_the_same(start_broker):
     assert json.loads(reader.receive_text())["data"] == "last"
 
 
-def test_requests_that_came_before_a_reset_are_done(unlimited):
+def test_requests_before_a_reset_are_carried_out(unlimited):
     reader = subscribed(unlimited, "reset/#")
     plain = unlimited.connect()
     plain.sendall(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
@@ -173,7 +173,7 @@ def test_requests_that_came_before_a_reset_are_done(unlimited):
     assert [json.loads(reader.receive_text())["data"] for _ in range(100)] == list(range(100))
 
 
-def test_a_handshake_with_a_first_message_before_a_reset_is_heard(unlimited):
+def test_a_handshake_and_message_before_a_reset_are_handled(unlimited):
     reader = subscribed(unlimited, "reset/#")
     plain = unlimited.connect()
     plain.sendall(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")

@@ -133,7 +133,7 @@ def test_all_subscribers_of_all_brokers_see_one_order(cluster):
         assert [data for _, _, data in seen[0] if data.startswith(name)] == [f"{name} {number}" for number in range(50)]
 
 
-def test_snapshot_and_live_are_joined_while_others_publish(cluster):
+def test_snapshots_join_live_messages_while_others_publish(cluster):
     first, second, third = cluster.brokers
     writers = [first.session(), third.session()]
 
@@ -162,7 +162,7 @@ def test_snapshot_and_live_are_joined_while_others_publish(cluster):
             wait_until(lambda: broker.retained(topic).json == value, f"{topic} at {broker.directory.name}")
 
 
-def test_a_position_of_one_broker_is_resumed_at_another(cluster):
+def test_a_position_of_one_broker_can_be_resumed_at_another(cluster):
     first, second, third = cluster.brokers
     session = first.session()
     session.subscribe("kept/#")
@@ -205,7 +205,7 @@ def test_a_repetition_at_another_broker_is_recognised(cluster):
     assert second.publish("once", "1", headers=headers)["seq"] == seq
 
 
-def test_a_client_does_not_hear_itself(cluster):
+def test_echo_false_works_across_brokers(cluster):
     first, second, _ = cluster.brokers
     session, other = first.session(), second.session()
     session.subscribe("echo/#", echo=False)
@@ -218,7 +218,7 @@ def test_a_client_does_not_hear_itself(cluster):
     assert numbers[0] != numbers[1], "clients of two brokers never have the same number"
 
 
-def test_what_brokerctl_and_metrics_say(cluster):
+def test_brokerctl_and_metrics_show_the_cluster(cluster):
     status = cluster.brokers[0].control_json("cluster", "status")
     assert (status["cluster"], status["name"], status["state"]) == ("test", "a", "active")
     assert status["primary"] == f"127.0.0.1:{cluster.engine.primary.port}" and status["replica"] != status["primary"]
@@ -244,7 +244,7 @@ def users(broker):
     return {row["user"]: row["roles"] for row in rows if not row["user"].startswith("from-")}
 
 
-def test_the_first_brings_its_users_and_the_files_of_others_are_set_aside(cluster):
+def test_the_first_broker_contributes_its_users_and_other_files_are_set_aside(cluster):
     first, second, third = cluster.brokers
     for broker in cluster.brokers:
         assert {row["user"] for row in broker.control_json("users", "list")} == {"from-a", "from-start"}
@@ -259,7 +259,7 @@ def login(broker, user, password):
     return broker.http("GET", "/t/nothing", headers=basic(user, password)).status
 
 
-def test_users_and_tokens_of_one_broker_hold_at_all(cluster):
+def test_users_and_tokens_apply_at_all_brokers(cluster):
     first, second, third = cluster.brokers
     added = first.control("users", "add", "ann", "--role", "staff", "--password-stdin", input=b"correct horse\n")
     assert said(added) == "added: ann\n"
@@ -281,7 +281,7 @@ def test_users_and_tokens_of_one_broker_hold_at_all(cluster):
     cluster.everywhere(lambda broker: login(broker, "ann", "correct horse") == 401, "no user")
 
 
-def test_of_three_that_add_one_user_one_does(cluster):
+def test_adding_one_user_at_three_brokers_succeeds_once(cluster):
     answers = at_once(*[
         lambda broker=broker: broker.control("users", "add", "once", "--role", broker.directory.name, "--no-password")
         for broker in cluster.brokers])
@@ -295,7 +295,7 @@ def test_of_three_that_add_one_user_one_does(cluster):
     said(cluster.brokers[0].control("users", "remove", "once"))
 
 
-def test_a_ban_of_one_broker_holds_at_all(cluster):
+def test_a_ban_applies_at_all_brokers(cluster):
     first, second, third = cluster.brokers
     said(first.control("users", "add", "bob", "--no-password"))
     token = said(first.control("token", "mint", "--user", "bob")).strip()
@@ -315,7 +315,7 @@ def test_a_ban_of_one_broker_holds_at_all(cluster):
     said(first.control("users", "remove", "bob"))
 
 
-def test_a_broker_that_was_away_learns_what_was_revoked(cluster):
+def test_a_returning_broker_learns_of_revocations(cluster):
     first, second, third = cluster.brokers
     said(first.control("users", "add", "eve", "--no-password"))
     token = said(first.control("token", "mint", "--user", "eve")).strip()
@@ -338,7 +338,7 @@ def test_a_broker_that_was_away_learns_what_was_revoked(cluster):
     cluster.everywhere(is_ready, "ready")
 
 
-def test_a_changed_copy_of_the_users_is_a_change_of_the_cluster(cluster):
+def test_editing_a_copy_of_the_users_changes_the_cluster(cluster):
     first, second, third = cluster.brokers
     said(second.control("users", "add", "filed", "--no-password"))
     cluster.everywhere(lambda broker: b"filed" in (broker.data / "access.jsonl").read_bytes(), "the copy")
@@ -350,7 +350,7 @@ def test_a_changed_copy_of_the_users_is_a_change_of_the_cluster(cluster):
     cluster.everywhere(lambda broker: b"typed" not in (broker.data / "access.jsonl").read_bytes(), "the copy")
 
 
-def test_nobody_reads_or_writes_what_the_brokers_share(cluster):
+def test_clients_cannot_access_the_shared_topics(cluster):
     broker = cluster.brokers[0]
     said(broker.control("users", "add", "secret", "--password-stdin", input=b"correct horse\n"))
     session = broker.session()
@@ -364,7 +364,7 @@ def test_nobody_reads_or_writes_what_the_brokers_share(cluster):
     said(broker.control("users", "remove", "secret"))
 
 
-def test_one_broker_shows_and_disconnects_the_clients_of_all(cluster):
+def test_one_broker_lists_and_kicks_the_clients_of_all(cluster):
     first, second, third = cluster.brokers
     sessions = [broker.session() for broker in cluster.brokers]
     for session in sessions:
@@ -422,7 +422,7 @@ def test_a_broker_that_does_not_answer_is_named(cluster):
     assert session.request(op="ping")["op"] == "pong"
 
 
-def test_a_broker_is_drained_from_another(cluster):
+def test_a_broker_can_be_drained_from_another(cluster):
     first, second, third = cluster.brokers
     session = third.session()
     before = len(first.control_json("cluster", "nodes"))
@@ -455,7 +455,7 @@ def test_of_two_brokers_with_one_identity_one_stops(cluster):
         finish_all([first, copy])
 
 
-def test_figures_of_all_brokers_together(cluster):
+def test_metrics_cover_all_brokers(cluster):
     sessions = [broker.session() for broker in cluster.brokers]
 
     def total(broker):
@@ -472,7 +472,7 @@ def test_figures_of_all_brokers_together(cluster):
     assert all(session.request(op="ping")["op"] == "pong" for session in sessions)
 
 
-def test_brokers_whose_clients_would_have_the_same_numbers_say_so(cluster):
+def test_brokers_with_colliding_client_numbers_warn(cluster):
     number = cluster.brokers[0].control_json("cluster", "status")["node"].rjust(16, "0")
     twin = cluster.make("twin")
     twin.data.mkdir(parents=True)
@@ -534,7 +534,7 @@ def test_the_farewells_of_a_dead_broker_are_published(cluster):
     assert late.subscribe("will/#") == [], "it is there once, as a message"
 
 
-def test_a_killed_broker_goes_on_where_it_was(cluster):
+def test_a_killed_broker_continues_where_it_was(cluster):
     first, second, third = cluster.brokers
     for number in range(20):
         third.publish("kept/before", str(number), "retain")
@@ -560,7 +560,7 @@ def cut_log(engine):
     assert engine.current_primary().ask("XTRIM", "broker:{test}:log", "MAXLEN", "1").startswith(":")
 
 
-def test_a_broker_that_is_new_gets_a_copy_by_itself(cluster, request):
+def test_a_new_broker_fetches_a_copy(cluster, request):
     first = cluster.brokers[0]
     for number in range(20):
         first.publish("kept/copied", str(number), "retain&ack=stored")
@@ -589,7 +589,7 @@ def test_a_broker_that_is_new_gets_a_copy_by_itself(cluster, request):
         new.finish()
 
 
-def test_a_broker_that_was_away_for_too_long_gets_a_copy_by_itself(cluster):
+def test_a_broker_that_was_away_too_long_fetches_a_copy(cluster):
     first, _, third = cluster.brokers
     session = third.session()
     session.subscribe("kept/away")
@@ -645,7 +645,7 @@ def test_values_expire_by_the_clock_of_the_engine(cluster, tmp_path):
             broker.start()
 
 
-def test_a_broker_that_has_come_to_another_state_says_so(cluster):
+def test_a_broker_with_a_different_state_reports_it(cluster):
     """One whose disk has changed a key takes for new what the others take for a repetition."""
     first, second, third = cluster.brokers
 
@@ -697,7 +697,7 @@ def reload(broker, config=None, line="settings reloaded"):
     return broker.wait_for_line(line, since=since)
 
 
-def test_the_rules_of_the_broker_that_was_reloaded_last_hold_at_all(cluster):
+def test_the_rules_of_the_last_reload_apply_at_all_brokers(cluster):
     first, second, third = cluster.brokers
     old = {broker: broker.config_file.read_text() for broker in cluster.brokers}
     anonymous = 'access:\n  anonymous: { publish: ["open/#"], subscribe: ["#"] }\n'
@@ -716,11 +716,11 @@ def test_the_rules_of_the_broker_that_was_reloaded_last_hold_at_all(cluster):
         assert all(allows(broker, "open/x") for broker in cluster.brokers)
         second.wait_for_line("took over the rules of the cluster")
         assert "access.anonymous" in second.wait_for_line("this broker's file has other rules than its cluster")
-        wait_until(lambda: files() == {"a": False, "b": True, "c": True}, "who has another file")
+        wait_until(lambda: files() == {"a": False, "b": True, "c": True}, "the brokers with another file")
         cluster.everywhere(lambda broker: broker.metrics()["broker_cluster_differing_files"] == 2, "the figure of that")
         assert "set by a" in said(second.control("cluster")) and "the file here has another" in said(second.control("cluster"))
         assert "open/#" in said(second.control("config", "show"))
-        # A file from before does not come back by a start.
+        # A start does not restore an older file.
         second.stop()
         second.start()
         wait_until(lambda: is_ready(second), "the broker that was started again")
@@ -728,7 +728,7 @@ def test_the_rules_of_the_broker_that_was_reloaded_last_hold_at_all(cluster):
         # What the history keeps is decided alike, in the order.
         reload(third, old[third].replace("history:\n", 'history:\n  - { filter: "ruled/#", messages: 5 }\n'))
         cluster.everywhere(lambda broker: allows(broker, "shut"), "the rules of the last reload")
-        wait_until(lambda: files() == {"a": True, "b": True, "c": False}, "who has another file now")
+        wait_until(lambda: files() == {"a": True, "b": True, "c": False}, "the brokers with another file now")
         for number in range(7):
             cluster.brokers[number % 3].publish("ruled/x", str(number), "ack=stored")
         kept = []
@@ -737,7 +737,7 @@ def test_the_rules_of_the_broker_that_was_reloaded_last_hold_at_all(cluster):
             assert session.request(op="subscribe", filter="ruled/#", since="all")["op"] == "ok"
             kept.append([(seq, data) for seq, _, data in collect(session, 5)])
         assert kept[0] == kept[1] == kept[2] and [data for _, data in kept[0]] == ["2", "3", "4", "5", "6"]
-        # Two files that differ from what is in force are told apart from it, not from one another.
+        # Each file is compared with the rules in force, not with another file.
         reload(second, old[third].replace("history:\n", 'history:\n  - { filter: "ruled/#", messages: 5 }\n'))
         wait_until(lambda: files() == {"a": True, "b": False, "c": False}, "the same file at two")
     finally:
@@ -746,7 +746,7 @@ def test_the_rules_of_the_broker_that_was_reloaded_last_hold_at_all(cluster):
         cluster.everywhere(lambda broker: broker.metrics()["broker_cluster_differing_files"] == 0, "one set of rules again")
 
 
-def test_an_emptied_engine_goes_on_with_what_the_brokers_have(cluster):
+def test_an_emptied_engine_is_refilled_by_the_brokers(cluster):
     """Also with their epoch, although a new broker knows none at that moment."""
     first = cluster.brokers[0]
     first.publish("kept/emptied", "value", "retain")
@@ -806,7 +806,7 @@ def test_nothing_acknowledged_is_lost_when_the_primary_dies(cluster):
         assert one and all(texts[seq] == text for seq, text in one)
 
 
-def test_without_an_engine_it_serves_what_it_has(cluster):
+def test_without_an_engine_a_broker_serves_reads(cluster):
     """The last test, because the engine ends."""
     broker = cluster.brokers[0]
     broker.publish("kept/last", "value", "retain")
@@ -834,7 +834,7 @@ def test_without_an_engine_it_serves_what_it_has(cluster):
     assert done.returncode == 1 and "is that of a broker of a cluster: set cluster" in done.stdout
 
 
-def test_the_walk_of_the_page(tmp_path):
+def test_the_commands_of_the_manual_work(tmp_path):
     """The blocks of docs/cluster.md, unchanged except for the ports."""
     page = (REPOSITORY / "docs/cluster.md").read_text()
     blocks = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)

@@ -74,7 +74,7 @@ def compressing(start_broker):
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=NAMES)
-def test_websockets(compressing, payload):
+def test_works_with_websockets(compressing, payload):
     async def run():
         url = compressing.websocket_url("/t/peer")
         async with websockets.connect(url, max_size=None, compression="deflate") as subscriber:
@@ -92,7 +92,7 @@ def test_websockets(compressing, payload):
 
 @pytest.mark.parametrize("server", [None, 9, 12, 15])
 @pytest.mark.parametrize("client", [None, True, 9, 15])
-def test_websockets_with_windows(compressing, server, client):
+def test_works_with_websockets_and_small_windows(compressing, server, client):
     factory = ClientPerMessageDeflateFactory(server_max_window_bits=server, client_max_window_bits=client)
 
     async def run():
@@ -107,7 +107,7 @@ def test_websockets_with_windows(compressing, server, client):
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=NAMES)
-def test_aiohttp(compressing, payload):
+def test_works_with_aiohttp(compressing, payload):
     async def run():
         async with aiohttp.ClientSession() as session:
             async with session.ws_connect(compressing.url("/t/peer"), max_msg_size=0, compress=15) as socket:
@@ -123,7 +123,7 @@ def test_aiohttp(compressing, payload):
     asyncio.run(run())
 
 
-def test_json_sessions_of_both_kinds(compressing):
+def test_compressed_and_plain_json_sessions(compressing):
     async def run():
         url = compressing.websocket_url("/ws")
         async with websockets.connect(url) as one, websockets.connect(url, compression=None) as other:
@@ -159,14 +159,14 @@ def test_the_answer_to_an_offer(compressing, path, offer, answer):
 
 
 @pytest.mark.parametrize("path", ["/ws", "/t/a", "/s/a"])
-def test_it_is_off_by_default(broker, path):
+def test_compression_is_off_by_default(broker, path):
     client = CompressedWebSocket(broker, path, "permessage-deflate; client_max_window_bits")
     assert client.agreed is None
     client.send(TEXT, b"{}")
     assert client.raw.receive_close()[0] == 1002
 
 
-def test_reloading_changes_it_for_those_who_come(start_broker):
+def test_a_reload_applies_to_new_connections(start_broker):
     broker = start_broker(ON)
     before = CompressedWebSocket(broker, "/t/reload")
     broker.config_file.write_text("compression: { enabled: false }\n")
@@ -181,7 +181,7 @@ def test_reloading_changes_it_for_those_who_come(start_broker):
 # What is compressed
 
 
-def test_a_broadcast_is_the_same_for_all_who_compress(compressing):
+def test_a_broadcast_is_compressed_once_for_all(compressing):
     clients = [CompressedWebSocket(compressing, "/t/all") for _ in range(20)]
     narrow = [
         CompressedWebSocket(compressing, "/t/all", f"permessage-deflate; server_max_window_bits={bits}")
@@ -206,7 +206,7 @@ def test_a_broadcast_is_the_same_for_all_who_compress(compressing):
         assert plain.receive_message() == (TEXT, body.encode())
 
 
-def test_what_compression_would_make_larger_is_sent_as_it_is(compressing):
+def test_incompressible_messages_are_sent_uncompressed(compressing):
     client = CompressedWebSocket(compressing, "/t/noise")
     client.synchronise()
     noise = os.urandom(5000)
@@ -215,7 +215,7 @@ def test_what_compression_would_make_larger_is_sent_as_it_is(compressing):
 
 
 @pytest.mark.parametrize("size, compressed", [(299, False), (300, True)])
-def test_the_minimum_is_a_payload(start_broker, size, compressed):
+def test_the_minimum_applies_to_the_payload(start_broker, size, compressed):
     broker = start_broker("compression: { enabled: true, level: 9, minimum: 300 }\n")
     client = CompressedWebSocket(broker, "/t/size")
     client.synchronise()
@@ -282,7 +282,7 @@ def test_each_violation_has_its_close_code(compressing, name):
     assert compressing.http("GET", "/health/ready").status == 200
 
 
-def test_a_message_as_long_as_the_limit(compressing):
+def test_a_message_of_exactly_the_limit_is_accepted(compressing):
     client = CompressedWebSocket(compressing, "/t/limit")
     client.send(BINARY, b"x" * (1 << 20))
     compressed, opcode, payload = client.receive()

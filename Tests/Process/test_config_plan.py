@@ -19,7 +19,7 @@ def planned(broker, text):
     return json.loads(broker.control("config", "plan", "-", "--json", input=text.encode()).stdout)
 
 
-def test_what_holds_is_shown(start_broker):
+def test_config_show_prints_the_settings_in_force(start_broker):
     broker = start_broker(RUNNING, environment={"BROKER_LIMITS_WILDCARDS": "3"})
     shown = done(broker.control("config", "show"))
     assert "  message: 2MiB\n" in shown and "  views: 9\n" in shown and "  wildcards: 3\n" in shown
@@ -32,7 +32,7 @@ def test_what_holds_is_shown(start_broker):
     done(run_control("config", "check", str(file)))
 
 
-def test_what_waits_for_a_restart_is_named_at_the_top(start_broker):
+def test_config_show_lists_settings_waiting_for_a_restart(start_broker):
     broker = start_broker(RUNNING)
     broker.config_file.write_text("limits: { message: 2MiB }\nstore: { views: 7 }\n")
     done(broker.control("reload"))
@@ -40,7 +40,7 @@ def test_what_waits_for_a_restart_is_named_at_the_top(start_broker):
     assert done(broker.control("config", "diff")) == "- store.views: 9\n+ store.views: 7  # waits for a restart\n"
 
 
-def test_secrets_are_not_told(start_broker):
+def test_secrets_are_not_printed(start_broker):
     secret = "a secret of forty characters 0123456789ab"
     broker = start_broker(f'access: {{ jwt: [ {{ issuer: a, audience: b, secret: "{secret}" }} ] }}\n')
     printed = [done(broker.control("config", "show")), json.dumps(broker.control_json("config", "show")),
@@ -49,7 +49,7 @@ def test_secrets_are_not_told(start_broker):
         assert "***" in text and "forty" not in text
 
 
-def test_a_plan_says_what_when(start_broker):
+def test_a_plan_says_what_changes_and_when(start_broker):
     broker = start_broker(RUNNING)
     broker.session()
     text = "limits: { message: 3MiB, wildcards: 5 }\nstore: { views: 7 }\n"
@@ -69,7 +69,7 @@ def test_a_plan_says_what_when(start_broker):
     assert done(broker.control("config", "plan", str(broker.config_file))) == "nothing would change\n"
 
 
-def test_a_plan_that_would_be_refused(start_broker, tmp_path):
+def test_a_plan_reports_errors_of_the_file(start_broker, tmp_path):
     broker = start_broker(RUNNING)
     file = tmp_path / "next.yaml"
     file.write_text("limits: { mesage: 3MiB }\n\ncolour: blue\n")
@@ -80,7 +80,7 @@ def test_a_plan_that_would_be_refused(start_broker, tmp_path):
     assert "none.yaml" in done(broker.control("config", "plan", str(tmp_path / "none.yaml")), 1)
 
 
-def test_a_plan_says_whom_it_touches(start_broker):
+def test_a_plan_counts_affected_clients(start_broker):
     broker = start_broker("access: { anonymous: { subscribe: ['#'], publish: ['#'] } }\n")
     both, one, none = (broker.session() for _ in range(3))
     both.subscribe(["secret/1", "secret/2", "open/1"])
@@ -96,7 +96,7 @@ def test_a_plan_says_whom_it_touches(start_broker):
     assert "clients that would lose subscriptions: 2 of 3, 3 subscriptions\n" in done(text)
 
 
-def test_a_difference_between_the_file_and_what_holds(start_broker):
+def test_config_diff_compares_the_file_with_the_settings_in_force(start_broker):
     broker = start_broker(RUNNING)
     assert done(broker.control("config", "diff")) == ""
     broker.config_file.write_text("limits: { message: 3MiB, publish_rate: 5 }\nstore: { views: 9 }\n")
@@ -107,7 +107,7 @@ def test_a_difference_between_the_file_and_what_holds(start_broker):
     assert "not valid YAML" in done(broker.control("config", "diff"), 1)
 
 
-def test_only_an_operator_sees_it(start_broker, tmp_path):
+def test_only_an_operator_can_see_the_configuration(start_broker, tmp_path):
     harness = AdminHarness(start_broker, tmp_path)
     for verb in (["config", "show"], ["config", "diff"]):
         done(run_control(*verb, "--url", harness.url, "--token", harness.tokens["operator"]))
@@ -117,5 +117,5 @@ def test_only_an_operator_sees_it(start_broker, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["show", "--defaults", "x.yaml"], ["plan"], ["diff", "x.yaml", "y.yaml"]])
-def test_bad_usage(arguments):
+def test_invalid_arguments_are_usage_errors(arguments):
     assert run_control("config", *arguments).returncode == 64

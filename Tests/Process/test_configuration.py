@@ -22,19 +22,19 @@ def check(tmp_path, text, name="broker.yaml"):
 # --check
 
 
-def test_the_shipped_file_is_right(tmp_path):
+def test_the_shipped_file_is_valid(tmp_path):
     done = run_brokerd("--check", "--config", str(REPOSITORY / "Config/broker.yaml"), cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert list(tmp_path.iterdir()) == [], "a check makes nothing"
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "keepalive: { interval: 10s }\n"])
-def test_a_right_file_passes(tmp_path, text):
+def test_a_valid_file_passes(tmp_path, text):
     done, _ = check(tmp_path, text)
     assert done.returncode == 0, done.stdout
 
 
-def test_all_errors_come_at_once_with_their_places(tmp_path):
+def test_all_errors_are_reported_with_their_places(tmp_path):
     done, file = check(
         tmp_path,
         "keepalive:\n"
@@ -58,7 +58,7 @@ def test_all_errors_come_at_once_with_their_places(tmp_path):
     [
         ("access: { jwt: { keys: keys.json } }\n", "access.jwt"),
     ])
-def test_what_comes_later_is_refused_not_ignored(tmp_path, text, key):
+def test_settings_of_later_versions_are_refused(tmp_path, text, key):
     done, file = check(tmp_path, text)
     assert done.returncode != 0
     where = rf"^{re.escape(str(file))}:[0-9]+:[0-9]+: {re.escape(key)}"
@@ -106,7 +106,7 @@ def test_every_kind_of_mistake_has_a_place(tmp_path, text, line):
 DENYING = "access: { rules: [{ role: a, publish: [\"x/#\"], deny: [\"x/#\"] }, { role: b, publish: [\"x/#\"] }] }\n"
 
 
-def test_a_rule_that_denies_all_that_it_allows_is_told(start_broker, tmp_path):
+def test_a_rule_that_allows_nothing_is_a_warning(start_broker, tmp_path):
     warning = "access.rules[0] allows nothing: its deny covers all that it allows"
     done, file = check(tmp_path, DENYING)
     assert done.returncode == 0 and done.stdout == f"{file}: warning: {warning}\n{file}: ok\n"
@@ -116,7 +116,7 @@ def test_a_rule_that_denies_all_that_it_allows_is_told(start_broker, tmp_path):
     broker.wait_for_line(re.escape(warning))
 
 
-def test_a_group_that_cannot_reach_the_admin_socket_is_told(start_broker, tmp_path):
+def test_a_group_that_cannot_reach_the_admin_socket_is_a_warning(start_broker, tmp_path):
     """The data directory is accessible to its owner only, whether it exists already or not."""
     group = "admin: { socket_group: nogroup%s }\n"
     warning = "warning: admin.socket_group has no effect, because the group nogroup may not enter ./data: set admin.socket to another place\n"
@@ -129,19 +129,19 @@ def test_a_group_that_cannot_reach_the_admin_socket_is_told(start_broker, tmp_pa
     start_broker(group % "").wait_for_line("admin.socket_group has no effect")
 
 
-def test_no_password_of_an_address_is_printed(tmp_path):
+def test_passwords_in_urls_are_not_printed(tmp_path):
     done, file = check(
         tmp_path, "access: { jwt: [{ issuer: a, audience: b, keys: 'https://me:correct-horse@login.example.com/keys' }] }\n")
     assert done.returncode == 1 and 'found "https://***@login.example.com/keys"' in done.stdout
     assert "correct-horse" not in done.stdout
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_missing_file_is_an_error(tmp_path):
     done = run_brokerd("--check", "--config", str(tmp_path / "none.yaml"), cwd=tmp_path)
     assert done.returncode == 1 and "none.yaml" in done.stdout
 
 
-def test_a_wrong_file_stops_the_start(tmp_path):
+def test_an_invalid_file_stops_the_start(tmp_path):
     (tmp_path / "wrong.yaml").write_text("colour: blue\n")
     done = run_brokerd(
         "--config", "wrong.yaml", "--listen", f"127.0.0.1:{free_port()}", "--data-dir", "data", cwd=tmp_path)
@@ -154,7 +154,7 @@ def test_a_wrong_file_stops_the_start(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments", [["--nonsense"], ["--listen", "nowhere"], ["--listen"], ["--log-level", "shouting"], ["stray"]])
-def test_wrong_options_are_usage_errors(tmp_path, arguments):
+def test_invalid_options_are_usage_errors(tmp_path, arguments):
     done = run_brokerd(*arguments, cwd=tmp_path)
     assert done.returncode == 64 and done.stdout
     assert "listening" not in done.stdout.lower()
@@ -167,7 +167,7 @@ def test_help_names_every_option(tmp_path):
         assert option in done.stdout
 
 
-def test_the_line_says_where_it_listens(broker):
+def test_one_line_says_where_it_listens(broker):
     assert f"127.0.0.1:{broker.port}" in broker.listening_line
     assert len([line for line in broker.lines if re.search("(?i)listening", line)]) == 1
 
@@ -183,7 +183,7 @@ def test_listen_may_be_given_more_than_once(start_broker):
     assert subscriber.receive_text() == "x"
 
 
-def test_the_command_line_goes_before_the_file(start_broker):
+def test_the_command_line_overrides_the_file(start_broker):
     port, elsewhere = free_port(), free_port()
     broker = start_broker(f"listen:\n  - address: 127.0.0.1:{elsewhere}\nlog: {{ level: error }}\n",
                           arguments=["--log-level", "info"], port=port)
@@ -202,19 +202,19 @@ def test_a_port_that_is_taken_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "[::]"])
-def test_it_does_not_listen_beyond_loopback_while_anybody_may_publish(tmp_path, address):
+def test_does_not_listen_beyond_loopback_while_anyone_may_publish(tmp_path, address):
     done = run_brokerd("--listen", f"{address}:{free_port()}", "--data-dir", "data", cwd=tmp_path)
     assert done.returncode == 1
     assert "anonymous" in done.stdout and "loopback" in done.stdout
 
 
-def test_beyond_loopback_when_the_config_says_so_in_so_many_words(tmp_path):
+def test_listens_beyond_loopback_if_explicitly_allowed(tmp_path):
     for text in ["access: { anonymous_anywhere: true }\n", "access: { anonymous: { publish: [] } }\n"]:
         done, _ = check(tmp_path, "listen:\n  - address: 0.0.0.0:8080\n" + text)
         assert done.returncode == 0, done.stdout
 
 
-def test_beyond_loopback_only_what_is_written_is_allowed(start_broker):
+def test_only_explicit_rights_apply_beyond_loopback(start_broker):
     port, inside = free_port(), free_port()
     broker = start_broker(
         f"listen: [{{ address: '0.0.0.0:{port}' }}, {{ address: '127.0.0.1:{inside}' }}]\n"
@@ -228,7 +228,7 @@ def test_beyond_loopback_only_what_is_written_is_allowed(start_broker):
     assert broker.http("GET", "/t/closed").status == 401
 
 
-def test_beyond_loopback_reading_is_not_allowed_unless_written(start_broker):
+def test_reading_beyond_loopback_must_be_allowed_explicitly(start_broker):
     port = free_port()
     broker = start_broker(
         f"listen: [{{ address: '0.0.0.0:{port}' }}]\naccess: {{ anonymous: {{ publish: [] }} }}\n", port=port, configured_listen=True)
@@ -239,7 +239,7 @@ def test_beyond_loopback_reading_is_not_allowed_unless_written(start_broker):
 # The effect of the keys
 
 
-def test_a_unix_socket(start_broker, tmp_path):
+def test_listens_on_a_unix_socket(start_broker, tmp_path):
     path = tmp_path / "listen.sock"
     broker = start_broker(f"listen:\n  - address: unix:{path}\n", configured_listen=True)
     with socket.socket(socket.AF_UNIX) as plain:
@@ -251,7 +251,7 @@ def test_a_unix_socket(start_broker, tmp_path):
     assert not path.exists()
 
 
-def test_a_path_prefix(start_broker):
+def test_serves_below_a_path_prefix(start_broker):
     port = free_port()
     broker = start_broker(
         f"listen:\n  - address: 127.0.0.1:{port}\n    path_prefix: /broker\n", configured_listen=True, port=port)
@@ -264,13 +264,13 @@ def test_a_path_prefix(start_broker):
     assert broker.http("GET", "/brokerage/health/live").status == 404
 
 
-def test_another_admin_socket(start_broker, tmp_path):
+def test_the_admin_socket_can_be_moved(start_broker, tmp_path):
     path = tmp_path / "elsewhere.sock"
     start_broker(f"admin: {{ socket: {path} }}\n")
     assert run_control("status", "--socket", str(path)).returncode == 0
 
 
-def test_anonymous_rights(start_broker):
+def test_anonymous_rights_are_enforced(start_broker):
     broker = start_broker(
         'access: { anonymous: { publish: ["in/#"], subscribe: ["out/+"] } }\n')
     session = broker.session()
@@ -289,7 +289,7 @@ def test_anonymous_rights(start_broker):
     assert broker.http("GET", "/s/in/a?poll=1").status == 401
 
 
-def test_anonymous_without_rights(start_broker):
+def test_anonymous_clients_without_rights_are_refused(start_broker):
     broker = start_broker("access: { anonymous: { publish: [], subscribe: [] } }\n")
     assert broker.http("POST", "/t/a", body="x").status == 401
     assert broker.http("GET", "/s/%23?poll=1").status == 401
@@ -300,7 +300,7 @@ def origin_answers(broker, origin):
     return broker.http("POST", "/t/a", body="x", headers={"Origin": origin}).status
 
 
-def test_origins(start_broker):
+def test_origins_match_the_list(start_broker):
     broker = start_broker('origins: ["https://*.example.com", "http://app.test:3000"]\n')
     assert origin_answers(broker, "https://shop.example.com") == 200
     assert origin_answers(broker, "http://app.test:3000") == 200
@@ -312,7 +312,7 @@ def test_origins(start_broker):
     assert origin_answers(anywhere, "https://anybody.example") == 200
 
 
-def test_json_log_lines(start_broker):
+def test_the_log_can_be_json(start_broker):
     broker = start_broker("log: { level: debug, format: json }\n")
     broker.session().synchronise()
     broker.stop()
@@ -320,7 +320,7 @@ def test_json_log_lines(start_broker):
         assert isinstance(json.loads(line), dict), line
 
 
-def test_the_number_of_reactors(start_broker):
+def test_the_number_of_reactors_is_configurable(start_broker):
     for count in (1, 2, 3):
         broker = start_broker(f"reactors: {{ count: {count} }}\n")
         sockets = [broker.topic_socket("all") for _ in range(12)]
@@ -330,7 +330,7 @@ def test_the_number_of_reactors(start_broker):
         assert [websocket.receive_text() for websocket in sockets] == ["x"] * 12
 
 
-def test_the_defaults_need_no_data_directory_and_no_file(broker):
+def test_starts_without_a_data_directory_and_a_file(broker):
     assert broker.config_file is None and broker.data.is_dir()
     wait_until(lambda: broker.http("GET", "/health/ready").status == 200, "ready")
 
@@ -338,7 +338,7 @@ def test_the_defaults_need_no_data_directory_and_no_file(broker):
 # The environment
 
 
-def test_a_variable_goes_before_the_file_and_an_option_before_it(start_broker):
+def test_options_override_variables_and_variables_the_file(start_broker):
     broker = start_broker("limits: { subscriptions_per_client: 5, topic: 9 }\nlog: { level: error }\n", environment={
         "BROKER_LIMITS_SUBSCRIPTIONS_PER_CLIENT": "1", "BROKER_LIMITS_MESAGE": "1", "BROKER_LOG_LEVEL": "info"})
     session = broker.session()
@@ -352,7 +352,7 @@ def test_a_variable_goes_before_the_file_and_an_option_before_it(start_broker):
 # brokerctl config
 
 
-def test_what_is_shown_and_checked_as_json(tmp_path):
+def test_config_show_and_check_print_json(tmp_path):
     file = tmp_path / "broker.yaml"
     file.write_text("limits: { message: 2MiB, wildcards: 3 }\nmetrics: { enabled: false }\n")
     shown = json.loads(run_control("config", "show", str(file), "--json").stdout)
@@ -366,5 +366,5 @@ def test_what_is_shown_and_checked_as_json(tmp_path):
         {"line": 1, "column": 11, "key": "limits.mesage", "message": 'unknown key, did you mean "message"?'}]
 
 
-def test_the_shown_comments_are_the_shipped_file():
+def test_the_commented_defaults_are_the_shipped_file():
     assert run_control("config", "show", "--defaults", "--comments").stdout == (REPOSITORY / "Config/broker.yaml").read_bytes()

@@ -45,7 +45,7 @@ def publish(connection, body):
     answer.read()
 
 
-def test_a_reactor_that_stands_still_holds_16_mib_of_http_publications(start_broker):
+def test_a_blocked_reactor_holds_at_most_16_mib_of_http_publications(start_broker):
     broker = start_broker("reactors: { count: 2 }\n")
     # Some on each reactor.
     connections = [http.client.HTTPConnection("127.0.0.1", broker.port, timeout=8) for _ in range(PUBLISHERS)]
@@ -53,7 +53,7 @@ def test_a_reactor_that_stands_still_holds_16_mib_of_http_publications(start_bro
         publish(connection, b".")
     sent = []
 
-    def publish_until_it_waits(connection):
+    def publish_until_blocked(connection):
         try:
             while len(sent) * SIZE < MOST:
                 publish(connection, b"x" * SIZE)
@@ -62,7 +62,7 @@ def test_a_reactor_that_stands_still_holds_16_mib_of_http_publications(start_bro
             connection.close()
 
     with HeldThread(broker, "reactor-1"):
-        threads = [threading.Thread(target=publish_until_it_waits, args=(connection,)) for connection in connections]
+        threads = [threading.Thread(target=publish_until_blocked, args=(connection,)) for connection in connections]
         for thread in threads:
             thread.start()
         for thread in threads:

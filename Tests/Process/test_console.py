@@ -56,7 +56,7 @@ def inspector(console):
     return console.evaluate("document.getElementById('inspector').innerText")
 
 
-def test_one_topic_is_shown_with_all_there_is_to_know(broker, console):
+def test_a_selected_topic_shows_all_details(broker, console):
     broker.publish("sensors/a", '{"b":1e2,"a":[12345678901234567890]}', "retain&ttl=3600", {"Content-Type": "application/json"})
     broker.publish("sensors/b", bytes([0, 255]), headers={"Content-Type": "application/octet-stream"})
     console.wait_for_text("12345678901234567890", "00 ff")
@@ -71,7 +71,7 @@ def test_one_topic_is_shown_with_all_there_is_to_know(broker, console):
     wait_until(lambda: "0000  00 ff" in inspector(console), "the bytes")
 
 
-def test_a_lost_race_is_shown_and_not_won_by_chance(broker, console):
+def test_a_conflicting_edit_is_reported(broker, console):
     broker.publish("state", "first", "retain")
     console.wait_for_text("state", "first")
     choose(console)
@@ -86,7 +86,7 @@ def test_a_lost_race_is_shown_and_not_won_by_chance(broker, console):
     wait_until(lambda: broker.retained("state").body == b"mine", "the value after a second save")
 
 
-def test_json_is_published_digit_by_digit(broker, console):
+def test_json_numbers_are_published_unchanged(broker, console):
     session = broker.session()
     session.subscribe("#")
     console.evaluate(
@@ -100,7 +100,7 @@ def test_json_is_published_digit_by_digit(broker, console):
     (b"@/etc/hostname", None), (b"-", None), (b"it's --retain\n", "text/x-note"), (b'{"a":"it\'s"}', "application/json"),
     (bytes([0, 255, 39, 10]), "application/octet-stream"), ("ä\u202e".encode(), None),
 ])
-def test_a_copied_command_publishes_what_was_there(broker, console, payload, type_):
+def test_a_copied_command_publishes_the_same_message(broker, console, payload, type_):
     """Whatever was published, it becomes neither an option nor the name of a file."""
     broker.publish("it's/here", payload, "retain", {"Content-Type": type_} if type_ else {})
     console.wait_for_text("it's", "here")
@@ -124,7 +124,7 @@ def test_a_copied_command_publishes_what_was_there(broker, console, payload, typ
         wait_until(lambda: "retained" in inspector(console), "the value in the page")
 
 
-def test_what_others_publish_is_text_and_no_more(broker, console):
+def test_payloads_are_shown_as_text_only(broker, console):
     """Markup is shown as text, invisible characters are escaped, and nothing runs."""
     markup = "<img src=x onerror=document.title='hacked'><script>document.title='hacked'</script>"
     broker.publish(f"evil/{markup.replace('/', '|')}", markup, "retain")
@@ -137,18 +137,18 @@ def test_what_others_publish_is_text_and_no_more(broker, console):
     assert console.evaluate("try { document.body.innerHTML = '<b>x</b>'; 'taken' } catch (error) { error.name }") == "TypeError"
 
 
-def test_no_file_makes_markup_of_text():
+def test_no_file_parses_text_as_markup():
     for path in (REPOSITORY / "clients").rglob("*.js"):
         found = re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser", path.read_text())
         assert found == [], path
 
 
-def test_it_is_small_and_in_few_files(broker):
+def test_the_console_is_small(broker):
     files = [broker.http("GET", f"/{name}", headers={"Accept-Encoding": "gzip"}).body for name in FILES]
     assert sum(map(len, files)) <= 20 * 1024
 
 
-def test_ten_thousand_topics_take_few_rows(broker, console):
+def test_ten_thousand_topics_render_few_rows(broker, console):
     for branch in range(100):
         values = [{"topic": f"many/{branch}/{leaf}", "data": leaf, "retain": True} for leaf in range(100)]
         assert broker.http("POST", "/t", body="\n".join(map(json.dumps, values))).status == 200
@@ -280,7 +280,7 @@ def tab_to(console, name):
         strike(console, "Tab")
 
 
-def test_a_keyboard_is_enough(governed, chromium):
+def test_everything_works_by_keyboard(governed, chromium):
     """From logging in to disconnecting a client, no step needs a pointer."""
     chromium.forget_cookies()
     chromium.open(governed.url("/"))
@@ -361,8 +361,8 @@ def test_the_tab_key_reaches_every_control(governed, chromium, page, word):
     assert set(clickable) <= {"tree", "rows"}
 
 
-def test_an_administrator_deletes_all_below_a_topic(governed, chromium):
-    """And is told the number of values first."""
+def test_an_administrator_deletes_a_whole_branch(governed, chromium):
+    """The number of values is shown first."""
     log_in(chromium, governed, "ada", "correct horse")
     publisher = governed.session(headers=ADA)
     for topic in ["new", "old/a", "old/b/c"]:
@@ -377,7 +377,7 @@ def test_an_administrator_deletes_all_below_a_topic(governed, chromium):
     assert [json.loads(line)["topic"] for line in left] == ["new"]
 
 
-def test_a_person_logs_in_by_a_token(governed, chromium):
+def test_logs_in_by_token(governed, chromium):
     """The token is in no URL, and is forgotten at the logout."""
     token = governed.control("token", "mint", "--user", "bob").stdout.decode().strip()
     ask_who(chromium, governed)
@@ -396,7 +396,7 @@ def test_a_person_logs_in_by_a_token(governed, chromium):
     assert chromium.evaluate("sessionStorage.length") == 0
 
 
-def test_a_page_without_any_rights_asks_to_log_in(start_broker, chromium):
+def test_a_page_without_rights_asks_to_log_in(start_broker, chromium):
     """And does not reconnect every ten seconds in vain."""
     broker = start_broker("access: { anonymous: { publish: [], subscribe: [] }, authentication_timeout: 1s }\n")
     chromium.open(broker.url("/"))
@@ -404,7 +404,7 @@ def test_a_page_without_any_rights_asks_to_log_in(start_broker, chromium):
     wait_until(lambda: broker.control_json("clients") == [], "the end")
 
 
-def test_others_are_told_that_they_may_not(governed, chromium):
+def test_users_without_rights_see_what_is_not_available(governed, chromium):
     log_in(chromium, governed, "bob", "battery staple")
     chromium.wait_for_text("forbidden")
     for page in ["clients", "overview", "access"]:

@@ -65,7 +65,7 @@ def test_every_kind_of_verb_works_over_the_network(harness, person):
     assert harness.broker.wait_for_exit() == 0
 
 
-def test_what_is_wrong_is_said(harness, person, tmp_path):
+def test_failures_are_explained(harness, person, tmp_path):
     url = ["--url", harness.url]
     assert "no credentials were presented" in person.run(*url, "status", status=1)
     assert "(unauthenticated)" in person.run(*url, "--token", wrong(harness.tokens["chief"]), "status", status=1)
@@ -85,7 +85,7 @@ def test_what_is_wrong_is_said(harness, person, tmp_path):
 # Contexts
 
 
-def test_a_login_is_tried_then_kept_for_its_owner_only(harness, person):
+def test_a_login_is_verified_and_stored_privately(harness, person):
     tls = [harness.tls_url, "--ca-file", str(harness.authority.file), "--name", "main"]
     for failed in (wrong(harness.tokens["chief"]).encode(), b"no-token", b"", b"two words"):
         person.run("login", *tls, input=failed, status=64 if failed in (b"", b"two words") else 1)
@@ -102,25 +102,25 @@ def test_a_login_is_tried_then_kept_for_its_owner_only(harness, person):
     assert "ready" in run_control("status", cwd="/", environment=person.environment).stdout.decode()
 
 
-def test_a_file_that_others_may_read_is_refused(harness, person):
+def test_a_file_readable_by_others_is_refused(harness, person):
     person.run("login", harness.url, input=token(harness, "chief"))
     person.file.chmod(0o640 if os.getuid() else 0o644)
     assert "others may read" in person.run("status", status=1)
 
 
-def test_a_password(harness, person):
+def test_logs_in_by_password(harness, person):
     shown = person.run("login", harness.url, "--user", "chief", input=b"the chief himself\n")
     assert "user chief" in shown and "himself" not in shown
     assert "ready" in person.run("status")
     person.run("login", harness.url, "--user", "chief", input=b"wrong\n", status=1)
 
 
-def test_a_token_that_is_not_for_administration_is_kept_and_says_so(harness, person):
+def test_a_token_without_admin_rights_is_stored_with_a_warning(harness, person):
     shown = person.run("login", harness.url, input=token(harness, "guest"))
     assert "no right to administer" in shown and "read, write or operate" in shown
 
 
-def test_an_option_and_a_variable_come_before_the_context_in_use(harness, person):
+def test_options_and_variables_override_the_context_in_use(harness, person):
     person.run("login", harness.url, "--name", "chief", input=token(harness, "chief"))
     person.run("login", harness.url, "--name", "reader", input=token(harness, "reader"))
     assert person.run("reload", status=1).count("operate") == 1
@@ -137,7 +137,7 @@ def test_an_option_and_a_variable_come_before_the_context_in_use(harness, person
     assert "there is no context" in person.run("--context", "none", "status", status=64)
 
 
-def test_logging_out(harness, person):
+def test_logout_forgets_a_context(harness, person):
     person.run("login", harness.url, "--name", "one", input=token(harness, "chief"))
     person.run("login", harness.url, "--name", "two", input=token(harness, "chief"))
     assert person.run("logout") == "forgotten: two\n"
@@ -148,7 +148,7 @@ def test_logging_out(harness, person):
     assert harness.tokens["chief"] not in person.file.read_text()
 
 
-def test_the_directory_of_configuration(harness, person, tmp_path):
+def test_the_configuration_directory_follows_xdg(harness, person, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     person.run("login", harness.url, input=token(harness, "chief"), XDG_CONFIG_HOME=str(elsewhere))
     assert stat.S_IMODE((elsewhere / "broker" / "contexts.json").stat().st_mode) == 0o600
@@ -162,11 +162,11 @@ def test_the_directory_of_configuration(harness, person, tmp_path):
     (["http://broker.example.com"], "use https://"), (["ftp://x"], "expected http"),
     (["http://localhost:1", "--insecure"], "--insecure"), (["http://localhost:1", "--name", "a b"], "--name"),
     (["http://localhost:1", "--socket", "x"], "only the broker's address")])
-def test_addresses_that_no_login_accepts(person, arguments, words):
+def test_login_rejects_invalid_addresses(person, arguments, words):
     assert words in person.run("login", *arguments, input=b"token\n", status=64)
 
 
-def test_what_is_typed_is_not_shown(harness, person):
+def test_a_typed_token_is_not_echoed(harness, person):
     own, other = pty.openpty()
     child = subprocess.Popen(
         [BROKERCTL, "login", harness.url], stdin=other, stdout=other, stderr=other, cwd=person.home,

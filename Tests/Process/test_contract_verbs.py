@@ -18,14 +18,14 @@ def told(done, status=0):
 
 
 @pytest.mark.parametrize("since", [["--since", "-2"], ["--since=-2"]])
-def test_the_last_n_may_be_a_word_of_its_own(start_broker, since):
+def test_the_last_n_may_be_a_separate_argument(start_broker, since):
     broker = start_broker("history: [{ filter: 'h/#', messages: 10 }]\n")
     for number in range(4):
         broker.publish("h/a", str(number))
     assert told(broker.control("sub", "h/#", *since, "--count", "2")) == "h/a 2\nh/a 3\n"
 
 
-def test_a_negative_number_is_still_data(broker):
+def test_a_negative_number_is_accepted_as_data(broker):
     done = broker.control("pub", "a", "-2", "--retain")
     assert done.returncode == 0 and told(broker.control("retained", "get", "a")) == "-2"
 
@@ -41,7 +41,7 @@ def test_retained_get_takes_a_filter(broker):
     assert told(broker.control("retained", "get", "a/1")) == "one"
 
 
-def test_clients_are_sorted_by_how_fast_they_publish(broker):
+def test_clients_are_sorted_by_publish_rate(broker):
     quiet, busy = broker.session(), broker.session()
     for number in range(200):
         busy.request(op="publish", topic="a", data=number)
@@ -51,7 +51,7 @@ def test_clients_are_sorted_by_how_fast_they_publish(broker):
     assert told(broker.control("clients", "--columns", "id", "--where", "rate = 0")).split() == ["ID", quiet.welcome["client"]]
 
 
-def test_spans_of_time_have_units(broker):
+def test_durations_have_units(broker):
     told(broker.control("pub", "a", "x", "--retain", "--ttl", "10m"))
     (value,) = broker.control_json("retained", "list")
     assert 0 < value["expires"] - value["time"] <= 600_000
@@ -70,7 +70,7 @@ def test_a_configuration_is_compared_with_the_running_one(start_broker):
     assert told(broker.control("config", "diff")) == ""
 
 
-def test_a_token_in_an_argument_is_refused_and_not_repeated(broker):
+def test_a_token_as_an_argument_is_refused_and_not_printed(broker):
     """Other users see arguments, and standard error may be logged."""
     token = "bk_q7Xk2mP9_" + "a" * 43
     for text in (token, "eyJhbGciOiJub25lIn0.e30.c2ln"):
@@ -78,7 +78,7 @@ def test_a_token_in_an_argument_is_refused_and_not_repeated(broker):
         assert "a token must not be one" in refused and text not in refused
 
 
-def test_tokens_are_revoked_by_a_time(start_broker):
+def test_tokens_can_be_revoked_by_time(start_broker):
     broker = start_broker("access: { users: ./data/access.jsonl }\n")
     told(broker.control("users", "add", "bob", "--no-password"))
     token = told(broker.control("token", "mint", "--user", "bob")).encode()
@@ -94,7 +94,7 @@ def test_tokens_are_revoked_by_a_time(start_broker):
     assert not is_valid()
 
 
-def test_a_signed_token_is_json_too(tmp_path):
+def test_a_signed_token_can_be_printed_as_json(tmp_path):
     key = tmp_path / "key.pem"
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", key], check=True, capture_output=True)
     key.chmod(0o600)
@@ -102,7 +102,7 @@ def test_a_signed_token_is_json_too(tmp_path):
     assert len(token.split(".")) == 3
 
 
-def test_why_says_what_a_client_of_the_socket_is_allowed_by(broker):
+def test_why_explains_the_rights_of_a_client_of_the_socket(broker):
     follower = subprocess.Popen([BROKERCTL, "sub", "a", "--socket", str(broker.admin_socket)], stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: broker.control_json("subscriptions"), "the subscription")
@@ -114,7 +114,7 @@ def test_why_says_what_a_client_of_the_socket_is_allowed_by(broker):
         follower.wait()
 
 
-def test_the_policy_of_a_slow_client_is_changed(start_broker):
+def test_the_policy_of_a_slow_client_can_be_changed(start_broker):
     """A subscription with `close` drops messages from then on, and reports it; nothing was lost before."""
     broker = start_broker("limits: { pending: 65536 }\n")
     receive = slow_session(broker, "slow/#", "close")
@@ -131,7 +131,7 @@ def test_the_policy_of_a_slow_client_is_changed(start_broker):
     assert "gap" in [one["op"] for one in received]
 
 
-def test_a_policy_that_cannot_be_is_refused(broker):
+def test_an_impossible_policy_is_refused(broker):
     broker.topic_socket("a")
     (client,) = broker.control_json("clients")
     assert "supports only close" in told(broker.control("clients", "policy", client["id"], "latest"), 1)
@@ -139,7 +139,7 @@ def test_a_policy_that_cannot_be_is_refused(broker):
     assert "expected one of close, drop-oldest, latest" in told(broker.control("clients", "policy", client["id"], "never"), 64)
 
 
-def test_each_certificate_is_told(start_broker, tmp_path):
+def test_the_status_lists_each_certificate(start_broker, tmp_path):
     authority = Authority(tmp_path / "authority")
     one, two = authority.sign("one", "DNS:localhost"), authority.sign("two", "DNS:two.example.com")
     port = free_port()

@@ -26,7 +26,7 @@ def make_rig(tmp_path):
 
 
 @pytest.mark.parametrize("loses_power", [False, True], ids=["killed", "power cut"])
-def test_what_was_acknowledged_survives(make_rig, loses_power):
+def test_acknowledged_messages_survive(make_rig, loses_power):
     rig = make_rig(seed=4, loses_power=loses_power)
     for _ in range(CYCLES):
         rig.cycle()
@@ -38,7 +38,7 @@ def test_what_was_acknowledged_survives(make_rig, loses_power):
 # The rig itself: a broker that loses something must not pass.
 
 
-def test_the_rig_notices_a_disk_that_lies(make_rig):
+def test_the_rig_detects_a_lying_disk(make_rig):
     rig = make_rig(seed=5, loses_power=True)
     rig.cycle()
     honest = rig.disk.cut_power
@@ -48,7 +48,7 @@ def test_the_rig_notices_a_disk_that_lies(make_rig):
             rig.cycle()
 
 
-def test_the_rig_notices_a_store_that_goes_back(make_rig, tmp_path):
+def test_the_rig_detects_a_store_that_was_rolled_back(make_rig, tmp_path):
     rig = make_rig(seed=6)
     rig.cycle()
     rig.broker.stop()
@@ -56,11 +56,11 @@ def test_the_rig_notices_a_store_that_goes_back(make_rig, tmp_path):
     rig.start()
     kill = rig.kill
 
-    def kill_and_go_back():
+    def kill_and_roll_back():
         kill()
         shutil.copy(old / "broker.mdb", rig.broker.data / "broker.mdb")
 
-    rig.kill = kill_and_go_back
+    rig.kill = kill_and_roll_back
     with pytest.raises(Failed):
         for _ in range(10):
             rig.cycle()
@@ -86,7 +86,7 @@ def change_the_order(messages):
 
 @pytest.mark.parametrize("spoil", [lose_one, double_one, cut_one_in_half, change_the_order])
 @pytest.mark.parametrize("since", [False, True], ids=["everything", "resumed"])
-def test_the_rig_notices_a_history_that_is_not_right(make_rig, monkeypatch, spoil, since):
+def test_the_rig_detects_a_wrong_history(make_rig, monkeypatch, spoil, since):
     rig = make_rig(seed=7)
     for _ in range(3):
         rig.cycle()
@@ -103,7 +103,7 @@ def test_the_rig_notices_a_history_that_is_not_right(make_rig, monkeypatch, spoi
             rig.cycle()
 
 
-def test_the_rig_notices_a_gap_that_is_not_told(make_rig, monkeypatch):
+def test_the_rig_detects_an_unannounced_gap(make_rig, monkeypatch):
     rig = make_rig(seed=8)
     honest = Resumption.check
 

@@ -37,7 +37,7 @@ def is_reset(plain):
         return True
 
 
-def test_silent_connections_count(start_broker):
+def test_silent_connections_count_towards_the_limit(start_broker):
     broker = start_broker("reactors: { count: 1 }\nlimits: { connections: 20 }\n")
     before = descriptors(broker)
     connections = knock(broker, 100)
@@ -47,7 +47,7 @@ def test_silent_connections_count(start_broker):
     assert descriptors(broker) - before <= 20 + REFUSED_OPEN + 8
 
 
-def test_those_that_are_let_in_stay(start_broker):
+def test_admitted_clients_stay_connected(start_broker):
     broker = start_broker("reactors: { count: 1 }\nlimits: { connections: 3 }\n")
     session = broker.session()
     connections = knock(broker, 50)
@@ -61,21 +61,21 @@ def ask(plain, path):
     return status, headers
 
 
-def is_let_in(broker):
+def is_admitted(broker):
     try:
         return ask(broker.connect(), "/t/none")[0] == 404
     except ConnectionError:
         return False
 
 
-def test_a_refused_client_is_told_when_to_come_back(start_broker):
+def test_a_refused_client_gets_a_retry_after(start_broker):
     broker = start_broker("limits: { connections: 1 }\n")
     broker.session()
     status, headers = ask(broker.connect(), "/t/a")
     assert (status, headers["retry-after"], headers["connection"]) == (503, "5", "close")
 
 
-def test_one_address_too_often_is_told_when_to_come_back(start_broker):
+def test_an_address_over_its_limit_gets_a_retry_after(start_broker):
     broker = start_broker("limits: { connections_per_address: 1 }\n")
     broker.session()
     status, headers = ask(broker.connect(), "/t/a")
@@ -89,14 +89,14 @@ def test_a_full_broker_is_healthy(start_broker, path):
     assert ask(broker.connect(), path)[0] == 200
 
 
-def test_room_is_given_back(start_broker):
+def test_closed_connections_make_room(start_broker):
     broker = start_broker("reactors: { count: 1 }\nlimits: { connections: 2 }\n")
     for plain in filter(None, knock(broker, 40)):
         plain.close()
-    wait_until(lambda: is_let_in(broker), "a place")
+    wait_until(lambda: is_admitted(broker), "a place")
 
 
-def test_the_administrator_finds_room_when_descriptors_run_out(start_broker):
+def test_the_admin_socket_works_when_descriptors_run_out(start_broker):
     broker = start_broker("reactors: { count: 1 }\n", limits={resource.RLIMIT_NOFILE: 200})
     connections = knock(broker, 300)
     assert is_reset(connections[-1])
@@ -104,7 +104,7 @@ def test_the_administrator_finds_room_when_descriptors_run_out(start_broker):
     assert descriptors(broker) <= 200 - 16
 
 
-def test_this_machines_supervisor_is_answered_when_descriptors_run_out(start_broker):
+def test_local_probes_are_answered_when_descriptors_run_out(start_broker):
     broker = start_broker("reactors: { count: 1 }\n", limits={resource.RLIMIT_NOFILE: 200})
     connections = [broker.connect()]
     while ask(connections[-1], "/t/none")[0] == 404:
@@ -114,7 +114,7 @@ def test_this_machines_supervisor_is_answered_when_descriptors_run_out(start_bro
     assert broker.control("status").returncode == 0
 
 
-def test_the_store_finds_room_when_descriptors_run_out(start_broker, tmp_path):
+def test_the_store_works_when_descriptors_run_out(start_broker, tmp_path):
     broker = start_broker("reactors: { count: 1 }\n", limits={resource.RLIMIT_NOFILE: 200})
     broker.publish("kept", "value", "retain")
     connections = knock(broker, 300)
@@ -123,7 +123,7 @@ def test_the_store_finds_room_when_descriptors_run_out(start_broker, tmp_path):
     assert done.returncode == 0, done
 
 
-def test_a_reload_finds_room_when_descriptors_run_out(start_broker):
+def test_a_reload_works_when_descriptors_run_out(start_broker):
     broker = start_broker("reactors: { count: 1 }\n", limits={resource.RLIMIT_NOFILE: 200})
     connections = knock(broker, 300)
     assert is_reset(connections[-1])
@@ -135,7 +135,7 @@ def test_a_reload_finds_room_when_descriptors_run_out(start_broker):
     ("limits: { connections: 5 }\n", "connections"),
     ("limits: { connections_per_address: 5 }\n", "address"),
 ])
-def test_refusals_are_logged_by_their_number(start_broker, config, reason):
+def test_refusals_are_logged_with_their_number(start_broker, config, reason):
     broker = start_broker("reactors: { count: 1 }\n" + config)
     knock(broker, 45)
     counts = []
@@ -155,11 +155,11 @@ def test_refusals_are_counted_by_their_reason(start_broker):
     assert is_reset(connections[-1])
     for plain in filter(None, connections):
         plain.close()
-    wait_until(lambda: is_let_in(broker), "a place")
+    wait_until(lambda: is_admitted(broker), "a place")
     assert broker.metrics()['broker_connections_refused_total{reason="connections"}'] >= 40
 
 
-def test_fewer_descriptors_than_connections_is_a_warning(start_broker):
+def test_too_few_descriptors_are_a_warning(start_broker):
     broker = start_broker("limits: { connections: 200 }\n", limits={resource.RLIMIT_NOFILE: 231})
     line = broker.wait_for_line("fewer file descriptors than limits.connections needs")
     assert "warning" in line
@@ -170,7 +170,7 @@ def test_enough_descriptors_are_no_warning(start_broker):
     assert not any("fewer file descriptors" in line for line in broker.lines)
 
 
-def test_clients_of_a_socket_in_the_file_system_have_no_address(start_broker, tmp_path):
+def test_limits_per_address_do_not_apply_to_unix_sockets(start_broker, tmp_path):
     path = tmp_path / "socket"
     start_broker(f"listen:\n  - address: unix:{path}\nlimits: {{ connections_per_address: 1 }}\n",
                  configured_listen=True)
@@ -185,7 +185,7 @@ def test_clients_of_a_socket_in_the_file_system_have_no_address(start_broker, tm
 
 
 @pytest.mark.parametrize("verb", ["status", "clients", "topics"])
-def test_brokerctl_gives_up_on_a_broker_that_does_not_answer(broker, verb):
+def test_brokerctl_times_out_if_the_broker_does_not_answer(broker, verb):
     broker.send_signal(signal.SIGSTOP)
     try:
         done = broker.control(verb, timeout=60)

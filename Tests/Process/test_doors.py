@@ -1,4 +1,4 @@
-"""access.md §13, "Doors": every way to show credentials, with those that are right, wrong and over, and with two at once."""
+"""access.md §13, "Doors": every way to present credentials, valid, wrong, expired, and two at once."""
 
 import collections
 import http.client
@@ -54,7 +54,7 @@ class Doors(Harness):
         finally:
             connection.close()
 
-    def lets_in(self, way, *shown):
+    def admits(self, way, *shown):
         match way:
             case "subprotocol":
                 try:
@@ -79,10 +79,10 @@ def doors(start_broker, tmp_path):
     assert not [secret for secret in doors.secrets if secret in written]
 
 
-def test_each_way_takes_what_is_right_and_nothing_else(doors):
+def test_each_way_accepts_only_valid_credentials(doors):
     """What is wrong, what is over, and two at once, although both are right."""
     found = {
-        way: [doors.lets_in(way, right), doors.lets_in(way, false), doors.lets_in(way, over), doors.lets_in(way, right, right)]
+        way: [doors.admits(way, right), doors.admits(way, false), doors.admits(way, over), doors.admits(way, right, right)]
         for way, (right, false, over) in doors.shown.items()}
     assert found == {way: [True, False, False, False] for way in doors.shown}
 
@@ -98,7 +98,7 @@ def test_of_two_ways_the_first_decides(doors):
     assert found == {pair: [404, 401] for pair in itertools.combinations(ways, 2)}
 
 
-def test_the_token_of_a_subprotocol_comes_before_a_cookie(doors):
+def test_a_subprotocol_token_takes_precedence_over_a_cookie(doors):
     right, false, _ = doors.shown["subprotocol"]
     cookie = doors.page.own | doors.page.cookie
     doors.broker.websocket("/s/news/a", subprotocols=[f"bearer.{right}", "broker.subscription.v1"],
@@ -107,8 +107,8 @@ def test_the_token_of_a_subprotocol_comes_before_a_cookie(doors):
     assert page.receive_close()[0] == 4401
 
 
-def test_guesses_from_a_thousand_addresses_keep_nobody_out(start_broker, tmp_path):
-    """Each address has its own few guesses, and those who are known get in from others."""
+def test_guesses_from_a_thousand_addresses_lock_nobody_out(start_broker, tmp_path):
+    """Each address has its own few guesses, and known users get in from other addresses."""
     harness = Harness(start_broker, tmp_path, limits="authentication_failures: 3/m")
     page = Page(harness)
     assert page.log_in().status == 200

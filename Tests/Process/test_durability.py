@@ -38,7 +38,7 @@ class Writer(threading.Thread):
 
 
 @pytest.mark.parametrize("round_", range(5))
-def test_what_was_acknowledged_is_there_after_kill(broker, round_):
+def test_acknowledged_values_survive_a_kill(broker, round_):
     writers = [Writer(broker, number, topics=50) for number in range(4)]
     for writer in writers:
         writer.start()
@@ -59,7 +59,7 @@ def test_what_was_acknowledged_is_there_after_kill(broker, round_):
     assert broker.publish("after", "restart")["seq"] > highest
 
 
-def test_numbers_go_on_after_an_orderly_end_and_jump_after_a_crash(start_broker):
+def test_numbers_continue_after_a_clean_stop_and_jump_after_a_crash(start_broker):
     broker = start_broker("system_topics: { interval: 0 }\n")
     last = broker.publish("kept", "x", query="retain")["seq"]
     broker.stop()
@@ -70,7 +70,7 @@ def test_numbers_go_on_after_an_orderly_end_and_jump_after_a_crash(start_broker)
     assert broker.publish("kept", "x")["seq"] > last + 2
 
 
-def test_stored_over_json_survives_too(broker):
+def test_values_stored_over_json_survive_a_kill(broker):
     session = broker.session()
     for number in range(200):
         session.send(op="publish", id=number, topic=f"json/{number}", data=number, retain=True, ack="stored")
@@ -85,7 +85,7 @@ def test_stored_over_json_survives_too(broker):
         assert broker.retained(f"json/{number}").body == str(number).encode()
 
 
-def test_seq_goes_on_after_kill_even_when_nothing_was_stored(broker):
+def test_seq_continues_after_a_kill_even_if_nothing_was_stored(broker):
     seen = [broker.publish("fleeting", "x")["seq"] for _ in range(50)]
     for _ in range(3):
         broker.kill()
@@ -94,14 +94,14 @@ def test_seq_goes_on_after_kill_even_when_nothing_was_stored(broker):
     assert seen == sorted(set(seen))
 
 
-def test_seq_goes_on_after_a_clean_stop(broker):
+def test_seq_continues_after_a_clean_stop(broker):
     before = broker.publish("fleeting", "x")["seq"]
     broker.stop()
     broker.start()
     assert broker.publish("fleeting", "x")["seq"] > before
 
 
-def test_everything_about_a_value_survives(broker):
+def test_every_property_of_a_value_survives(broker):
     published = broker.publish("value", b"\xff\x00", "retain", {"Content-Type": "image/png"}, "PUT")
     modified = broker.retained("value").headers["Last-Modified"]
     broker.kill()
@@ -138,7 +138,7 @@ def damage_empty_out(path):
 
 
 @pytest.mark.parametrize("damage", [damage_truncate, damage_overwrite, damage_empty_out])
-def test_a_damaged_store_is_moved_aside_loudly(broker, damage):
+def test_a_damaged_store_is_moved_aside_and_reported(broker, damage):
     for number in range(20):
         broker.publish(f"value/{number}", "x" * 2000, "retain")
     broker.stop()
@@ -160,7 +160,7 @@ def test_a_data_directory_belongs_to_one_broker(broker):
     assert broker.http("GET", "/health/ready").status == 200
 
 
-def test_the_data_directory_is_nobody_elses_business(broker):
+def test_the_data_directory_is_private(broker):
     assert broker.data.stat().st_mode & 0o077 == 0
     assert broker.admin_socket.stat().st_mode & 0o777 == 0o600
 
@@ -170,7 +170,7 @@ def test_the_data_directory_is_nobody_elses_business(broker):
 
 @pytest.mark.parametrize("retain", [True, False])
 @pytest.mark.parametrize("ack", ["routed", "stored", None])
-def test_the_answer_says_what_was_reached(broker, retain, ack):
+def test_the_answer_says_whether_the_message_is_stored(broker, retain, ack):
     """`stored` is the default of retained messages; a message that is not stored is never acknowledged as stored."""
     wanted = retain and ack != "routed"
     options = ({"retain": True} if retain else {}) | ({"ack": ack} if ack else {})

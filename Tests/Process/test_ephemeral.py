@@ -27,7 +27,7 @@ def ephemeral_count(broker):
     return broker.metrics()["broker_ephemeral_values"]
 
 
-def test_a_wildcard_subscription_is_the_member_list(broker):
+def test_a_wildcard_subscription_lists_the_members(broker):
     ann, bob, follower = broker.session(), broker.session(), broker.session()
     seq = present(ann, "who/ann", {"name": "Ann"})
     shown = follower.subscribe("who/+")
@@ -49,7 +49,7 @@ def test_a_wildcard_subscription_is_the_member_list(broker):
     assert broker.metrics()["broker_ephemeral_ended_total"] == 2 and ephemeral_count(broker) == 0
 
 
-def test_a_last_will(broker):
+def test_a_farewell_is_published(broker):
     member, follower = broker.session(), broker.session()
     follower.subscribe("#")
     lines = broker.follow("plant/#", "snapshot=false")
@@ -62,7 +62,7 @@ def test_a_last_will(broker):
     assert broker.http("GET", "/t/plant/1").status == 404
 
 
-def test_by_a_topic_socket(broker):
+def test_a_topic_socket_can_publish_ephemeral_values(broker):
     follower = broker.session()
     follower.subscribe("#")
     socket = broker.websocket("/t/who/ann?ephemeral&echo=false")
@@ -88,7 +88,7 @@ def test_by_a_topic_socket(broker):
             broker.websocket(f"/t/a?{query}")
 
 
-def test_grace_spares_others_a_reconnect(broker):
+def test_a_grace_period_hides_a_reconnect(broker):
     member, follower = broker.session(), broker.session()
     follower.subscribe("who/#")
     present(member, "who/ann", 1, grace=300)
@@ -104,7 +104,7 @@ def test_grace_spares_others_a_reconnect(broker):
     assert follower.expect("message", topic="who/bob", removed=True)
 
 
-def test_kicked_and_evicted(start_broker):
+def test_values_of_kicked_and_evicted_clients_end(start_broker):
     broker = start_broker("keepalive: { interval: 1s, timeout: 1s }\n")
     # It is kept alive by TCP.
     lines = broker.follow("who/#")
@@ -118,7 +118,7 @@ def test_kicked_and_evicted(start_broker):
     assert {message["topic"] for message in seen if message.get("removed")} == {"who/kicked", "who/silent"}
 
 
-def test_limits(start_broker):
+def test_ephemeral_values_are_limited(start_broker):
     broker = start_broker("limits: { ephemeral_values: 2, ephemeral_bytes: 2KiB }\n")
     session = broker.session()
     for name in ("a", "b"):
@@ -133,7 +133,7 @@ def test_limits(start_broker):
     assert answer.status == 207 and answer.json["error"]["code"] == "bad-request"
 
 
-def test_retained_delete_takes_them_too(broker):
+def test_retained_delete_removes_ephemeral_values(broker):
     session = broker.session()
     for name in ("who/ann", "who/bob"):
         present(session, name, 1)
@@ -145,7 +145,7 @@ def test_retained_delete_takes_them_too(broker):
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
-def test_after_a_restart_they_are_gone_and_a_gap_says_so(start_broker, end):
+def test_a_restart_removes_them_and_announces_a_gap(start_broker, end):
     broker = start_broker('history: [{ filter: "#", messages: 1000 }]\n')
     member, follower = broker.session(), broker.session()
     start = follower.publish("room/1", "before")["seq"]
@@ -165,7 +165,7 @@ def test_after_a_restart_they_are_gone_and_a_gap_says_so(start_broker, end):
     assert broker.http("GET", "/t/room/ann").status == 404 and last > start + 1
 
 
-def test_a_client_that_returns_misses_no_join_and_no_leave(start_broker):
+def test_a_resuming_client_misses_no_join_or_leave(start_broker):
     broker = start_broker('history: [{ filter: "#", messages: 1000 }]\n')
     follower = broker.session()
     start = follower.publish("room/1", 1)["seq"]

@@ -33,7 +33,7 @@ def running(name, *arguments):
         process.stdout.close()
 
 
-def test_door_lets_in_who_knows_the_token():
+def test_door_admits_clients_with_the_token():
     with running("door", "0", "secret") as port:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as page:
             assert page.read() == b"The room is at /room.\n"
@@ -58,7 +58,7 @@ def test_door_lets_in_who_knows_the_token():
         asyncio.run(talk())
 
 
-def test_raw_frames_speaks_by_hand():
+def test_raw_frames_exchanges_frames():
     with running("echo-server", "0") as port:
         said = subprocess.run(
             [f"{EXAMPLES}/raw-frames", f"ws://127.0.0.1:{port}/", "hello", "grüß"],
@@ -66,7 +66,7 @@ def test_raw_frames_speaks_by_hand():
     assert said.stdout.splitlines() == ["text: hello", "text: grüß", "pong: are you there?", "close: [3, 232]"]
 
 
-def test_echo_server_speaks_tls(tmp_path):
+def test_echo_server_supports_tls(tmp_path):
     authority = Authority(tmp_path)
     identity = authority.sign("server")
     with running("echo-server", "0", str(identity.certificate), str(identity.key)) as port:
@@ -80,7 +80,7 @@ def test_echo_server_speaks_tls(tmp_path):
         asyncio.run(talk())
 
 
-def test_a_client_comes_back_to_a_chat_that_was_restarted():
+def test_a_client_reconnects_to_a_restarted_chat():
     def chat(port):
         process = subprocess.Popen(
             [f"{EXAMPLES}/chat", str(port)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -113,7 +113,7 @@ def test_a_client_comes_back_to_a_chat_that_was_restarted():
 
 
 @pytest.mark.parametrize("name", ["chat", "door", "raw-frames", "resilient-client", "echo-client"])
-def test_says_how_it_is_used(name):
+def test_prints_its_usage(name):
     said = subprocess.run([f"{EXAMPLES}/{name}"], capture_output=True, text=True, timeout=60)
     assert said.returncode != 0
     assert "usage: " in said.stdout + said.stderr

@@ -51,7 +51,7 @@ def ways(broker):
     return list(zip([sessions_of, sockets_of, lines_of, events_of], followers))
 
 
-def test_every_way_out_says_what_became_of_the_value(broker, ways):
+def test_every_endpoint_reports_removal_and_expiry(broker, ways):
     socket = broker.topic_socket("a")
     epoch = broker.session().welcome["epoch"]
     broker.publish("a", "x", "retain")
@@ -69,7 +69,7 @@ def test_every_way_out_says_what_became_of_the_value(broker, ways):
         expires = [marks[3].pop("expires"), marks[4].pop("expires")]
         assert marks == [{"retain": True, "data": "x"}, {"removed": True}, {"data": ""}, {"data": "brief"},
                          {"retain": True, "data": "y"}, {"removed": True, "expired": True}]
-        # Lifetimes go by a clock that nobody sets, which may be some milliseconds off the time of day.
+        # Lifetimes use the monotonic clock, which may differ from the time of day by some milliseconds.
         assert abs(expires[0] - found[3]["time"] - 60_000) < 500 and abs(expires[1] - found[4]["time"] - 1000) < 500
         assert found[5]["time"] > expires[1] - 500
     # Its frames are payloads: neither a removal nor an expiry is one.
@@ -80,7 +80,7 @@ def test_every_way_out_says_what_became_of_the_value(broker, ways):
     assert broker.metrics()["broker_expired_values_total"] == 1
 
 
-def test_what_expires_while_the_broker_is_away_is_said_when_it_is_back(start_broker):
+def test_values_that_expired_while_stopped_are_announced_at_start(start_broker):
     broker = start_broker(CONFIG)
     set_ = broker.publish("kept/a", "x", "retain&ttl=0.2")
     broker.publish("b", "x", "retain&ttl=0.2")
@@ -95,7 +95,7 @@ def test_what_expires_while_the_broker_is_away_is_said_when_it_is_back(start_bro
     wait_until(lambda: broker.metrics()["broker_retained_messages"] == 0, "both to be gone")
 
 
-def test_a_thousand_that_expire_together_are_all_said(start_broker):
+def test_a_thousand_simultaneous_expiries_are_all_announced(start_broker):
     broker = start_broker(CONFIG)
     session = broker.session()
     session.subscribe("many/#")

@@ -32,7 +32,7 @@ def rows(page, title):
     return found
 
 
-def test_the_manual_says_the_same():
+def test_the_manual_agrees():
     codes = explained()
 
     def of(kind, *members):
@@ -50,7 +50,7 @@ def test_the_manual_says_the_same():
     assert of("audit", "code", "meaning") == events
 
 
-def test_every_code_of_the_machine_readable_descriptions_is_there():
+def test_every_code_of_the_specifications_is_explained():
     codes = {code["code"] for code in explained() if code["kind"] == "error"}
     for page in ("http.yaml", "ws.yaml"):
         listed = re.search(r"- bad-request\n(?: +- [a-z-]+\n)+", (DOCS / page).read_text())[0]
@@ -61,13 +61,13 @@ def test_every_code_of_the_machine_readable_descriptions_is_there():
     ("rate-limited", ["error"]), ("4410", ["close"]), ("429", ["error", "error"]), ("421", ["status"]),
     ("publish.denied", ["audit"]), ("admin.kick", ["audit"]), ("limits.pending", ["setting"]),
     ("listen[2].address", ["setting"])])
-def test_a_code_of_each_kind(code, kinds):
+def test_codes_of_each_kind_are_explained(code, kinds):
     assert [found["kind"] for found in explained(code)] == kinds
     shown = run_control("explain", code).stdout.decode()
     assert all(found["meaning"].replace("`", "") in shown for found in explained(code))
 
 
-def test_an_operator_reads_what_to_do():
+def test_a_code_is_explained_with_advice():
     shown = run_control("explain", "4410").stdout.decode()
     assert shown == (
         "4410: close code\n  disconnected by an administrator, or banned\n  come back: no\n"
@@ -79,6 +79,6 @@ def test_an_operator_reads_what_to_do():
 @pytest.mark.parametrize("code, advice", [
     ("rate-limit", 'did you mean "rate-limited"?'), ("limits.mesage", 'did you mean "limits.message"?'),
     ("9999", "brokerctl explain lists the codes"), ("\x1b[2J", "\\u{1b}[2J")])
-def test_an_unknown_code_is_bad_usage(code, advice):
+def test_an_unknown_code_is_a_usage_error(code, advice):
     done = run_control("explain", code)
     assert done.returncode == 64 and advice in done.stderr.decode() and not done.stdout

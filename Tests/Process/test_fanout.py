@@ -117,7 +117,7 @@ def test_all_subscribers_see_one_order_of_many_publishers(broker):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_subscribers_that_come_and_go_harm_no_order(broker, seed):
+def test_subscribers_that_come_and_go_do_not_affect_the_order(broker, seed):
     numbers = random.Random(seed)
     steady = broker.session()
     steady.subscribe("churn/#")

@@ -46,7 +46,7 @@ def watched(process):
 
 @pytest.mark.parametrize("setting", ["admin: {{ socket: {} }}", "listen: [{{ address: unix:{} }}]"])
 @pytest.mark.parametrize("arguments", [[], ["--check"]])
-def test_what_is_no_socket_is_left_alone(tmp_path, setting, arguments):
+def test_a_file_that_is_not_a_socket_is_kept(tmp_path, setting, arguments):
     victim, config = tmp_path / "notes.txt", tmp_path / "broker.yaml"
     victim.write_text("a year of notes\n")
     config.write_text(setting.format(victim))
@@ -55,7 +55,7 @@ def test_what_is_no_socket_is_left_alone(tmp_path, setting, arguments):
     assert victim.read_text() == "a year of notes\n"
 
 
-def test_a_socket_that_a_killed_broker_left_is_replaced(start_broker):
+def test_the_socket_of_a_killed_broker_is_replaced(start_broker):
     broker = start_broker()
     broker.kill()
     assert stat.S_ISSOCK(os.lstat(broker.admin_socket).st_mode)
@@ -63,7 +63,7 @@ def test_a_socket_that_a_killed_broker_left_is_replaced(start_broker):
     assert broker.control("status").returncode == 0
 
 
-def test_the_end_removes_only_the_broker_s_own_socket(start_broker):
+def test_stopping_removes_only_the_brokers_own_socket(start_broker):
     broker = start_broker()
     broker.admin_socket.unlink()
     broker.admin_socket.write_text("somebody's file")
@@ -71,20 +71,20 @@ def test_the_end_removes_only_the_broker_s_own_socket(start_broker):
     assert broker.admin_socket.read_text() == "somebody's file"
 
 
-def test_mode_and_group_of_a_unix_listener(start_broker, tmp_path):
+def test_a_unix_listener_has_its_mode_and_group(start_broker, tmp_path):
     path = tmp_path / "s.sock"
     own = grp.getgrgid(os.getgid()).gr_name
     start_broker(f'listen: [{{ address: "unix:{path}", mode: "0660", group: {own} }}]\n', configured_listen=True)
     assert mode(path) == 0o660 and os.lstat(path).st_gid == os.getgid()
 
 
-def test_a_unix_listener_is_its_owner_s_unless_it_says_otherwise(start_broker, tmp_path):
+def test_a_unix_listener_is_private_by_default(start_broker, tmp_path):
     path = tmp_path / "s.sock"
     start_broker(f'listen: [{{ address: "unix:{path}" }}]\n', configured_listen=True, wrapper=["sh", "-c", 'umask 0; exec "$@"', "sh"])
     assert mode(path) == 0o600
 
 
-def test_a_group_that_is_not_there(tmp_path):
+def test_a_missing_group_is_an_error(tmp_path):
     config = tmp_path / "broker.yaml"
     config.write_text(f'listen: [{{ address: "unix:{tmp_path}/s.sock", group: no-such-group }}]\n')
     for arguments in ([], ["--check"]):
@@ -128,7 +128,7 @@ def refusal(data, cwd):
 
 
 @pytest.mark.parametrize("bits", [0o777, 0o770, 0o1777, 0o702])
-def test_a_data_directory_that_others_may_write_to_is_refused(tmp_path, bits):
+def test_a_data_directory_writable_by_others_is_refused(tmp_path, bits):
     data = tmp_path / "data"
     data.mkdir()
     data.chmod(bits)
@@ -149,7 +149,7 @@ def test_a_data_directory_of_another_user_is_refused(tmp_path):
     assert "belongs to another user" in refusal(data, tmp_path)
 
 
-def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+def test_a_symbolic_link_as_lock_is_not_followed(tmp_path):
     data, victim = tmp_path / "data", tmp_path / "profile"
     data.mkdir(mode=0o700)
     victim.write_text("export IMPORTANT=1\n")
@@ -158,21 +158,21 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
     assert victim.read_text() == "export IMPORTANT=1\n"
 
 
-def test_a_lock_that_is_a_pipe_does_not_hang(tmp_path):
+def test_a_pipe_as_lock_is_refused(tmp_path):
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
     os.mkfifo(data / "lock")
     assert "not a regular file" in refusal(data, tmp_path)
 
 
-def test_a_data_directory_without_a_name_is_refused(tmp_path):
+def test_an_empty_data_directory_name_is_refused(tmp_path):
     done = run_brokerd("--data-dir", "", cwd=tmp_path)
     assert done.returncode == 64 and "--data-dir" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("arguments", [[], ["--check"]])
-def test_a_data_directory_too_long_for_the_admin_socket_is_told_by_the_check_too(tmp_path, arguments):
+def test_a_data_directory_too_long_for_the_admin_socket_is_an_error(tmp_path, arguments):
     data = tmp_path / ("d" * 110)
     done = run_brokerd("--data-dir", str(data), "--listen", "127.0.0.1:0", *arguments, cwd=tmp_path)
     assert done.returncode == 1 and "107 bytes" in done.stdout
@@ -187,7 +187,7 @@ def test_a_data_directory_too_long_for_the_admin_socket_is_told_by_the_check_too
 # Output for people
 
 
-def test_the_log_goes_into_no_file_when_its_output_is_closed(start_broker):
+def test_closed_standard_streams_do_not_corrupt_files(start_broker):
     """Before, the first line of the log overwrote the content of `lock`."""
     broker = start_broker()
     broker.stop()
@@ -203,7 +203,7 @@ def test_the_log_goes_into_no_file_when_its_output_is_closed(start_broker):
 
 
 @pytest.mark.parametrize("bits, warns", [(0o600, False), (0o640, True), (0o604, True)])
-def test_a_key_file_that_others_may_read_is_a_warning(start_broker, tmp_path, bits, warns):
+def test_a_key_file_readable_by_others_is_a_warning(start_broker, tmp_path, bits, warns):
     identity = Authority(tmp_path / "ca").sign("localhost")
     key = identity.key
     os.chown(key, 12345 if os.geteuid() == 0 else -1, -1)
@@ -239,7 +239,7 @@ def reaches(family, address, port):
 
 
 @pytest.mark.parametrize("option, four", [("", True), (", ipv6_only: true", False)])
-def test_the_unspecified_address_means_both_families(start_broker, option, four):
+def test_the_unspecified_address_serves_both_families(start_broker, option, four):
     port = free_port()
     start_broker(
         f'listen: [{{ address: "[::]:{port}"{option} }}]\naccess: {{ anonymous_anywhere: true }}\n',
@@ -248,7 +248,7 @@ def test_the_unspecified_address_means_both_families(start_broker, option, four)
     assert reaches(socket.AF_INET, "127.0.0.1", port) == four
 
 
-def test_a_listener_for_each_family(start_broker):
+def test_each_family_can_have_its_own_listener(start_broker):
     """As nginx users write it: the IPv4 listener has the port to itself."""
     port = free_port()
     start_broker(

@@ -204,7 +204,7 @@ def test_a_small_frame_of_many_commands_waits_for_its_reader(start_broker):
     assert memory.growth() < 48 * MIB
 
 
-def test_a_frame_goes_on_when_its_answers_are_taken(broker):
+def test_a_long_frame_continues_when_its_answers_are_read(broker):
     websocket = broker.websocket("/ws")
     count = 40_000
     frame = encode_frame(TEXT, b"\n".join(b'{"op":"ping","id":%d}' % number for number in range(count)))
@@ -213,7 +213,7 @@ def test_a_frame_goes_on_when_its_answers_are_taken(broker):
 
 
 @pytest.mark.parametrize("operation", ["subscribe", "unsubscribe"])
-def test_a_list_of_filters_is_at_most_as_long_as_a_client_may_have(broker, operation):
+def test_a_list_of_filters_is_limited_like_subscriptions(broker, operation):
     session = broker.session()
     session.subscribe([f"f/{number}" for number in range(1000)], snapshot=False)
     with Neighbour(broker):
@@ -221,7 +221,7 @@ def test_a_list_of_filters_is_at_most_as_long_as_a_client_may_have(broker, opera
     assert answer["code"] == "limit-exceeded"
 
 
-# What has no test of its own above, as `make floods` measures it
+# The floods without a separate test above, as `make floods` measures them
 
 
 # In MiB, and what makes up most of it.
@@ -250,7 +250,7 @@ def test_a_flood_takes_no_more_memory_than_its_limits(kind):
 # All clients together
 
 
-def send_what_is_taken(plain, bytes_):
+def send_until_blocked(plain, bytes_):
     """Sends everything, or stops when the broker closes."""
     try:
         plain.sendall(bytes_)
@@ -260,10 +260,10 @@ def send_what_is_taken(plain, bytes_):
 
 def begin_message(websocket, count):
     """Begins a message of 1 MiB, and sends only some bytes of it."""
-    send_what_is_taken(websocket.plain, encode_frame(BINARY, bytes(MIB))[:14 + count])
+    send_until_blocked(websocket.plain, encode_frame(BINARY, bytes(MIB))[:14 + count])
 
 
-def test_unfinished_messages_are_held_to_the_limit(start_broker):
+def test_unfinished_messages_count_towards_the_memory_limit(start_broker):
     broker = start_broker(ONE_REACTOR + "limits: { memory: 4MiB }\n")
     floods = [broker.topic_socket("a") for _ in range(40)]
     memory = Memory(broker)
@@ -273,7 +273,7 @@ def test_unfinished_messages_are_held_to_the_limit(start_broker):
     assert memory.growth() < 24 * MIB, "not 40 MiB and more"
 
 
-def test_unread_messages_are_held_to_the_limit(start_broker):
+def test_unread_messages_count_towards_the_memory_limit(start_broker):
     broker = start_broker(ONE_REACTOR + "limits: { memory: 8MiB, pending: 64MiB }\n")
     readers = [broker.topic_socket(f"flood/{number}", receive_buffer=4096) for number in range(8)]
     publishers = [broker.topic_socket(f"flood/{number}", "echo=false&snapshot=false") for number in range(8)]
@@ -281,11 +281,11 @@ def test_unread_messages_are_held_to_the_limit(start_broker):
     with Neighbour(broker):
         for _ in range(12):
             for publisher in publishers:
-                send_what_is_taken(publisher.plain, encode_frame(BINARY, bytes(1_000_000)))
+                send_until_blocked(publisher.plain, encode_frame(BINARY, bytes(1_000_000)))
     assert len(readers) == 8 and memory.growth() < 40 * MIB, "not 96 MB less what the kernel takes"
 
 
-def test_a_client_that_holds_the_most_is_told_and_counted(start_broker):
+def test_the_client_that_holds_the_most_is_closed_and_counted(start_broker):
     broker = start_broker(ONE_REACTOR + "limits: { memory: 1MiB }\n")
     small, large = broker.topic_socket("a"), broker.topic_socket("a")
     begin_message(small, 100_000)
@@ -295,11 +295,11 @@ def test_a_client_that_holds_the_most_is_told_and_counted(start_broker):
     assert broker.metrics()['broker_disconnects_total{reason="memory"}'] == 1
 
 
-def test_a_limit_that_is_lowered_reaches_those_that_hold_more(start_broker):
+def test_a_lowered_limit_closes_clients_above_it(start_broker):
     broker = start_broker(ONE_REACTOR + "limits: { memory: 64MiB }\n")
     small, large = broker.topic_socket("a"), broker.topic_socket("a")
     frame = encode_frame(BINARY, bytes(200_000))
-    send_what_is_taken(small.plain, frame[:100_000])
+    send_until_blocked(small.plain, frame[:100_000])
     begin_message(large, MIB - 1)
     wait_until(lambda: broker.metrics()["broker_held_bytes"] > MIB, "both to be held")
     broker.config_file.write_text(ONE_REACTOR + "limits: { memory: 1MiB }\n")
@@ -307,11 +307,11 @@ def test_a_limit_that_is_lowered_reaches_those_that_hold_more(start_broker):
     assert large.receive_close()[0] == 4429
     metrics = broker.metrics()
     assert metrics['broker_disconnects_total{reason="memory"}'] == 1 and metrics["broker_held_limit_bytes"] == MIB
-    send_what_is_taken(small.plain, frame[100_000:])
+    send_until_blocked(small.plain, frame[100_000:])
     assert small.receive_message()[1] == bytes(200_000)
 
 
-def test_above_four_fifths_of_the_limit_newcomers_are_refused(start_broker):
+def test_new_clients_are_refused_above_four_fifths_of_the_limit(start_broker):
     broker = start_broker(ONE_REACTOR + "limits: { memory: 4608KiB }\n")
     floods = [broker.topic_socket("a") for _ in range(4)]
     for websocket in floods:
@@ -328,7 +328,7 @@ def test_above_four_fifths_of_the_limit_newcomers_are_refused(start_broker):
     wait_until(lambda: broker.http("GET", "/t/none").status == 404, "room")
 
 
-def test_a_message_has_its_time_as_a_body_has(start_broker):
+def test_an_incomplete_message_times_out(start_broker):
     broker = start_broker("limits: { handshake_timeout: 2s, message: 1KiB }\n")
     websocket = broker.topic_socket("a")
     websocket.plain.sendall(encode_frame(BINARY, b"x" * 1000)[:500])

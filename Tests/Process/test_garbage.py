@@ -101,7 +101,7 @@ def test_every_bad_handshake_has_its_status(broker, bystander, path, headers, st
 
 
 @pytest.mark.parametrize("path, status", [("/nothing", 404), ("/t/a/%23", 400), ("/health/live", 200)])
-def test_a_handshake_where_no_websocket_is_gets_an_http_answer(broker, path, status):
+def test_a_handshake_on_another_path_gets_an_http_answer(broker, path, status):
     with pytest.raises(RefusedHandshake) as refused:
         broker.websocket(path)
     assert refused.value.status == status
@@ -116,7 +116,7 @@ def test_random_bytes_on_a_fresh_connection(broker, bystander, seed):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_good_request_with_bytes_changed(broker, bystander, seed):
+def test_a_valid_request_with_changed_bytes(broker, bystander, seed):
     numbers = random.Random(seed)
     good = (b"POST /t/mutated?retain&ttl=60 HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\n"
             b"Content-Length: 5\r\nIf-None-Match: *\r\n\r\nhello")
@@ -187,7 +187,7 @@ def test_ten_thousand_pings_at_once(broker, bystander):
         assert websocket.receive_frame()[1] == 10
 
 
-def test_connections_that_come_and_go_at_once(broker, bystander):
+def test_connections_that_close_at_once(broker, bystander):
     for number in range(500):
         plain = broker.connect()
         if number % 3 == 0:

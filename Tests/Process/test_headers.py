@@ -17,7 +17,7 @@ def properties(message):
     return {name: message[name] for name in PROPERTIES if name in message}
 
 
-def test_json_in_and_every_way_out(broker):
+def test_headers_from_json_reach_every_endpoint(broker):
     session, events = broker.session(), broker.follow("a", headers={"Accept": "text/event-stream"})
     session.subscribe("a")
     socket, lines = broker.subscription_socket("a"), broker.follow("a")
@@ -40,7 +40,7 @@ def test_json_in_and_every_way_out(broker):
     assert properties(again.expect("message", data=2)) == {}
 
 
-def test_fields_in_and_out(broker):
+def test_http_fields_become_headers_and_back(broker):
     session = broker.session()
     session.subscribe("a")
     fields = [("Message-Trace", "7f3a"), ("message-tag", "one"), ("Message-tag", "two"), ("X-Message-No", "x")]
@@ -54,7 +54,7 @@ def test_fields_in_and_out(broker):
     assert answer.headers["Access-Control-Expose-Headers"] == "Message-Trace, Message-tag"
 
 
-def test_what_is_no_field_is_left_out_of_an_answer(broker):
+def test_headers_that_are_not_valid_fields_are_omitted(broker):
     headers = {"good": "1", "with space": "2", "lines": "a\r\nX-Evil: 1", "": "3"}
     assert broker.session().request(op="publish", topic="a", data=1, headers=headers)["code"] == "bad-request"
     del headers[""]
@@ -75,7 +75,7 @@ def test_too_many_headers_are_refused(broker, headers):
     assert (answer.status, answer.error_code) == (413, "too-large")
 
 
-def test_export_and_import_keep_them(broker, start_broker):
+def test_export_and_import_keep_headers(broker, start_broker):
     broker.session().publish("a", "x", retain=True, **PROPERTIES)
     exported = broker.control("retained", "export").stdout
     assert properties(json.loads(exported)) == PROPERTIES

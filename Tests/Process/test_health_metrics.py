@@ -31,12 +31,12 @@ def test_healthy_is_200_with_json(broker, path):
     assert broker.http("HEAD", path).status == 200
 
 
-def test_ready_goes_on_saying_so(broker):
+def test_readiness_is_stable(broker):
     for _ in range(20):
         assert broker.http("GET", "/health/ready").status == 200
 
 
-def test_the_readiness_probe_reaches_no_subscriber_and_keeps_nothing(start_broker):
+def test_the_readiness_probe_is_neither_delivered_nor_kept(start_broker):
     # Without the broker's own figures and events nothing but the probe could come.
     broker = start_broker('system_topics: { interval: 0, events: false }\nhistory: [ { filter: "#", messages: 100 } ]\n')
     session = broker.session()
@@ -98,7 +98,7 @@ def test_messages_and_connections_are_counted(broker):
     assert [grown[f"broker_{name}"] for name in names] == [7, 7, 1, 1], grown
 
 
-def test_what_is_retained_is_counted(broker):
+def test_retained_values_are_counted(broker):
     before = broker.metrics()
     for number in range(5):
         broker.publish(f"kept/{number}", "x" * 100, "retain")
@@ -114,7 +114,7 @@ def test_a_refusal_is_counted(broker):
     assert grown['broker_refusals_total{reason="command"}'] == 1, grown
 
 
-def test_no_topic_and_no_client_is_ever_a_label(broker):
+def test_topics_and_clients_are_never_labels(broker):
     session = broker.session()
     session.subscribe("very/secret/filter")
     broker.publish("very/secret/topic", "x", "retain")
@@ -138,7 +138,7 @@ def test_metrics_can_be_turned_off(start_broker):
     assert broker.http("GET", "/metrics").status == 404
 
 
-def test_what_comes_and_goes_is_counted_by_endpoint(broker):
+def test_traffic_is_counted_by_endpoint(broker):
     session, socket = broker.session(), broker.topic_socket("by/socket")
     follower = broker.follow("by/#", "snapshot=false", {"Accept": "text/event-stream"})
     session.subscribe("by/#")
@@ -217,7 +217,7 @@ def test_resumes_are_counted_by_their_outcome(start_broker):
     assert grown['broker_resumes_total{outcome="gap"}'] == 1, grown
 
 
-def test_what_slow_readers_leave_is_shown(start_broker):
+def test_slow_readers_are_shown(start_broker):
     broker = start_broker("limits: { pending: 65536 }\n")
     receive = slow_session(broker, "slow/#", "drop-oldest")
     last = flood(broker, "slow", count=300)[-1]
@@ -226,11 +226,11 @@ def test_what_slow_readers_leave_is_shown(start_broker):
     assert found["broker_pending_bytes"] == found["broker_pending_bytes_largest"] > 0, found
     while receive().get("seq") != last:
         pass
-    wait_until(lambda: broker.metrics()["broker_clients_behind"] == 0, "nobody is behind")
+    wait_until(lambda: broker.metrics()["broker_clients_behind"] == 0, "no client to be behind")
     assert broker.metrics()["broker_pending_bytes"] == 0
 
 
-def test_what_was_done_last_is_shown(start_broker, tmp_path):
+def test_last_backups_and_reloads_are_shown(start_broker, tmp_path):
     broker = start_broker("limits: { pending: 65536 }\n")
     before = broker.metrics()
     assert not any("last_backup" in name or "last_reload_timestamp" in name for name in before)
@@ -266,7 +266,7 @@ def test_deliveries_commits_and_turns_have_histograms(broker):
     wait_until(measured, "something is measured")
 
 
-def test_a_client_that_left_has_carried_bytes(broker):
+def test_the_bytes_of_a_client_are_reported_when_it_leaves(broker):
     session = broker.session()
     session.publish("a", "x" * 1000)
     session.close()

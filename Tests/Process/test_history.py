@@ -80,7 +80,7 @@ WAYS = [OverJSON, OverSocket, OverLines, OverEvents]
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("filter_", ["chat/a", "chat/+", "chat/#"])
-def test_what_was_missed_comes_in_order_and_then_what_is_new(broker, way, filter_):
+def test_missed_messages_come_in_order_before_new_ones(broker, way, filter_):
     sent = [broker.publish(f"chat/{'ab'[number % 2]}", str(number))["seq"] for number in range(200)]
     since = sent[50]
     resumed = way(broker, filter_, since)
@@ -104,7 +104,7 @@ def test_a_topic_socket_resumes(broker):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_a_limit_has_removed_is_announced_with_its_count(broker, way):
+def test_messages_removed_by_a_limit_are_announced_with_their_count(broker, way):
     before = broker.publish("elsewhere", "x")["seq"]
     sent = [broker.publish("short/a", str(number), "ack=stored")["seq"] for number in range(10)]
     messages, gaps, _ = collect(way(broker, "short/a", before).receive)
@@ -116,7 +116,7 @@ def test_what_a_limit_has_removed_is_announced_with_its_count(broker, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_without_a_rule_the_gap_is_announced_and_newer_values_are_shown(broker, way):
+def test_without_a_rule_a_gap_and_newer_values_are_sent(broker, way):
     broker.publish("plain/old", "old", "retain")
     since = broker.publish("plain/x", "missed")["seq"]
     new = broker.publish("plain/new", "new", "retain")["seq"]
@@ -126,7 +126,7 @@ def test_without_a_rule_the_gap_is_announced_and_newer_values_are_shown(broker, 
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_who_has_missed_nothing_gets_the_marker_only(broker, way):
+def test_a_client_that_missed_nothing_gets_only_the_marker(broker, way):
     broker.publish("chat/a", "kept", "retain")
     since = broker.publish("chat/b", "x")["seq"]
     messages, gaps, position = collect(way(broker, "chat/#", since).receive)
@@ -158,7 +158,7 @@ def test_the_answer_says_that_a_kept_message_is_on_disk(broker):
     assert session.publish("chat/a", 1, ack="routed")["stored"] is False
 
 
-def test_everything_is_there_after_an_orderly_restart(broker):
+def test_everything_survives_a_clean_restart(broker):
     sent = [broker.publish("chat/a", str(number))["seq"] for number in range(50)]
     broker.stop()
     broker.start()
@@ -166,7 +166,7 @@ def test_everything_is_there_after_an_orderly_restart(broker):
     assert [message["seq"] for message in messages] == sent[10:] and gaps == []
 
 
-def test_what_was_acknowledged_is_there_after_kill(broker):
+def test_acknowledged_messages_survive_a_kill(broker):
     sent = [broker.publish("chat/a", str(number), "ack=stored")["seq"] for number in range(50)]
     mark = broker.data / "broker.mdb-kept"
     wait_until(lambda: any(mark.read_bytes()[:8]), "the note that everything is on disk")
@@ -184,7 +184,7 @@ def test_what_was_acknowledged_is_there_after_kill(broker):
     assert [message["seq"] for message in messages] == [new] and gaps == []
 
 
-def test_what_may_be_lost_by_a_kill_is_told(broker):
+def test_possible_losses_after_a_kill_are_announced(broker):
     sent = broker.publish("chat/a", "x", "ack=stored")["seq"]
     mark = broker.data / "broker.mdb-kept"
     wait_until(lambda: any(mark.read_bytes()[:8]), "the note that everything is on disk")
@@ -197,7 +197,7 @@ def test_what_may_be_lost_by_a_kill_is_told(broker):
     assert len(gaps) == 1 and sent < gaps[0]["seq"] <= position and "missed" not in gaps[0]
 
 
-def test_age_is_kept_without_traffic(broker):
+def test_old_messages_are_removed_without_traffic(broker):
     since = broker.publish("plain", "x")["seq"]
     broker.publish("brief/a", "gone soon", "ack=stored")
     assert broker.metrics()["broker_history_messages"] == 1
@@ -229,7 +229,7 @@ def test_rules_are_reloaded(start_broker):
 @pytest.mark.parametrize("query, word", [("since=x", "since"), ("since=-0", "since"), ("since=10y", "since"), ("since=1-2-3", "since"),
                                          ("slow=never", "slow")])
 @pytest.mark.parametrize("path", ["/s/a", "/t/a"])
-def test_every_mistake_is_named(broker, path, query, word):
+def test_every_invalid_parameter_is_named(broker, path, query, word):
     from raw_websocket import RefusedHandshake
     with pytest.raises(RefusedHandshake) as refused:
         broker.websocket(f"{path}?{query}")
@@ -245,7 +245,7 @@ def test_brokerctl_resumes(broker):
     assert broker.control("sub", "chat/#", "--since", "soon").returncode == 64
 
 
-def test_a_long_history_comes_whole_at_the_readers_pace(start_broker):
+def test_a_long_history_is_sent_at_the_readers_pace(start_broker):
     broker = start_broker("history:\n  - { filter: \"log/#\", messages: 100000 }\nlimits: { pending: 64KiB }\n")
     session = broker.session()
     for number in range(2000):
@@ -307,7 +307,7 @@ def brought(way, broker, filter_, since):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_last_of_each_topic_come_in_order(broker, way):
+def test_the_last_messages_of_each_topic_come_in_order(broker, way):
     topics = ["chat/a", "chat/b", "chat/a", "other", "chat/a", "chat/b", "chat/c/d"]
     for topic in topics:
         broker.publish(topic, "x")
@@ -324,7 +324,7 @@ def test_the_last_of_each_topic_come_in_order(broker, way):
     assert brought(way, broker, "other", "all") == []
 
 
-def test_retained_values_that_are_not_among_them_come_first(broker):
+def test_other_retained_values_come_first(broker):
     broker.publish("chat/old", "x", "retain")
     broker.publish("plain", "x", "retain")
     for _ in range(3):
@@ -337,7 +337,7 @@ def test_retained_values_that_are_not_among_them_come_first(broker):
         ("chat/new", 6, False)]
 
 
-def test_nothing_is_lost_between_the_history_and_what_is_live(broker):
+def test_nothing_is_lost_between_history_and_live_messages(broker):
     publisher = broker.session()
     for number in range(3000):
         publisher.send(op="publish", topic=f"chat/{number % 50}", data=number)
@@ -351,14 +351,14 @@ def test_nothing_is_lost_between_the_history_and_what_is_live(broker):
     assert seen == list(range(seen[0], 3001)) and len(seen) >= 1499
 
 
-def test_a_poll_gets_the_last(broker):
+def test_a_poll_gets_the_last_messages(broker):
     for number in range(5):
         broker.publish("chat/a", str(number), "ack=stored")
     follower = broker.follow("chat/a", "poll=1&since=-2")
     assert [follower.json()["data"] for _ in range(2)] == ["3", "4"] and follower.json() is None
 
 
-def test_what_another_subscription_has_brought_is_left_out(broker):
+def test_messages_of_another_subscription_are_not_repeated(broker):
     session = broker.session()
     session.publish("chat/a", "before", ack="stored")
     session.subscribe("chat/a", snapshot=False)
@@ -370,7 +370,7 @@ def test_what_another_subscription_has_brought_is_left_out(broker):
     session.expect("live", filter="chat/#")
 
 
-def test_more_than_can_be_chosen_is_a_gap(start_broker):
+def test_too_many_last_messages_leave_a_gap(start_broker):
     broker = start_broker('history:\n  - { filter: "#", messages: 20000 }\n')
     session = broker.session()
     for start in range(0, 12_000, 1000):

@@ -26,15 +26,15 @@ def kept(broker):
     return broker
 
 
-def test_names_of_loopback_are_answered_to(kept):
+def test_loopback_names_are_accepted(kept):
     for host in LOOPBACK:
         for port in ["", ":8080", ":1"]:
             assert ask(kept, host + port).body == b"secret", host + port
 
 
 @pytest.mark.parametrize("host", STRANGERS)
-def test_other_names_are_misdirected(kept, host):
-    """With and without Origin: a page whose name an attacker's DNS has led here sends none with a GET of its own."""
+def test_other_names_are_answered_with_421(kept, host):
+    """With and without Origin: after DNS rebinding a page sends none with a same-origin GET."""
     for headers in [{}, {"Origin": f"http://{host}:{kept.port}"}, {"Origin": "http://localhost"}]:
         for method, path in [("GET", "/t/a"), ("POST", "/t/a"), ("GET", "/s/%23?poll=1"), ("GET", "/"), ("GET", "/metrics"), ("GET", "/nothing"),
                              ("GET", "/health/live"), ("OPTIONS", "/t/a"), ("DELETE", "/t/a"), ("GET", "/ws")]:
@@ -48,7 +48,7 @@ def test_other_names_are_misdirected(kept, host):
     assert kept.metrics()['broker_refusals_total{reason="host"}'] == 39
 
 
-def test_the_sentence_says_what_to_do(broker):
+def test_the_error_says_what_to_do(broker):
     answer = ask(broker, f"evil.test:{broker.port}")
     assert answer.json["error"]["message"] == "This broker does not answer to the name evil.test: add it to hosts."
     for _ in range(10):
@@ -61,14 +61,14 @@ def test_the_sentence_says_what_to_do(broker):
     assert sum("evil.test" in line for line in broker.lines) == 2, "once for each way it was written"
 
 
-def test_strangers_do_not_fill_the_log(broker):
+def test_refused_names_do_not_flood_the_log(broker):
     for number in range(200):
         assert ask(broker, f"evil{number}.test").status == 421
     broker.wait_for_line("too many refusals to log each")
     assert sum("its host name is not listed in hosts" in line for line in broker.lines) == 100
 
 
-def test_a_request_without_a_host_is_a_script_of_this_machine(kept):
+def test_a_request_without_a_host_is_accepted(kept):
     with kept.connect() as plain:
         plain.sendall(b"GET /t/a HTTP/1.0\r\n\r\n")
         assert plain.makefile("rb").read().endswith(b"secret")
@@ -81,7 +81,7 @@ def test_a_request_without_a_host_is_a_script_of_this_machine(kept):
     ("[]", ["localhost"], ["evil.test"]),
     ("auto", ["localhost"], ["evil.test"]),
 ])
-def test_hosts_names_others(start_broker, hosts, allowed, refused):
+def test_the_setting_hosts_allows_names(start_broker, hosts, allowed, refused):
     broker = start_broker(f"hosts: {hosts}\n")
     for host in allowed:
         assert ask(broker, host, "/health/live").status == 200, host
@@ -104,7 +104,7 @@ def test_hosts_and_origins_are_reloaded(start_broker):
     wait_until(lambda: broker.http("GET", "/t/a", headers=connection_host).status == 421, "both to be gone")
 
 
-def test_a_unix_listener_answers_to_any_name(start_broker, tmp_path):
+def test_a_unix_listener_accepts_any_name(start_broker, tmp_path):
     """A proxy in front of it has checked names, or has only one."""
     port = free_port()
     path = tmp_path / "broker.sock"
@@ -117,7 +117,7 @@ def test_a_unix_listener_answers_to_any_name(start_broker, tmp_path):
     assert ask(broker, "anything.example", "/health/live").status == 421
 
 
-def test_beyond_loopback_the_machine_answers_to_its_own(start_broker):
+def test_beyond_loopback_the_machines_own_names_are_accepted(start_broker):
     port = free_port()
     broker = start_broker(
         f"listen: [{{ address: '0.0.0.0:{port}' }}]\naccess: {{ anonymous_anywhere: true }}\n", port=port, configured_listen=True)
@@ -146,7 +146,7 @@ def websocket_end(broker, path="/ws", host=None, subprotocols=(), **headers):
     ("http://localhost:5173", "127.0.0.1:{port}"), ("http://127.0.0.1:5173", "localhost:{port}"), ("http://localhost:{port}", "localhost:{port}"),
     ("http://app.localhost", "127.0.0.1:{port}"), ("http://[::1]:3000", "127.0.0.1:{port}"), ("https://localhost:5173", "localhost:{port}"),
 ])
-def test_a_page_of_this_machine_may_ask(broker, origin, host):
+def test_a_local_page_is_allowed(broker, origin, host):
     """A developer's page has its own port, and any name of this machine."""
     origin, host = origin.format(port=broker.port), host.format(port=broker.port)
     answer = ask(broker, host, "/t/a", "POST", Origin=origin)
@@ -166,7 +166,7 @@ def test_a_page_of_this_machine_may_ask(broker, origin, host):
     ("null", "chat.example.com", False), ("file://", "chat.example.com", False), ("", "chat.example.com", False),
     ("http://evil.test, http://chat.example.com", "chat.example.com", False),
 ])
-def test_the_same_origin_is_host_and_port(start_broker, origin, host, allowed):
+def test_the_same_origin_means_host_and_port(start_broker, origin, host, allowed):
     broker = start_broker("hosts: [chat.example.com]\n")
     answer = ask(broker, host, "/t/a", "POST", Origin=origin)
     assert answer.status == (200 if allowed else 403), answer
@@ -175,7 +175,7 @@ def test_the_same_origin_is_host_and_port(start_broker, origin, host, allowed):
         assert websocket_end(broker, host=host, Origin=origin)[0] == 4403
 
 
-def test_a_page_that_came_by_plain_http_does_not_ask_over_tls(start_broker, tmp_path):
+def test_a_plain_http_page_is_refused_over_tls(start_broker, tmp_path):
     """An attacker on the network path may have changed that page, which would then reach what TLS protects."""
     authority = Authority(tmp_path)
     mine = authority.sign("mine", "DNS:broker.example.com")
@@ -239,14 +239,14 @@ def test_the_refusal_names_both_hosts(broker):
     ("https://a.example", "https://a.example", "true"), ("null", "null", None), ("null", "file://", None), ("any", "null", None),
     ("https://*.example", "https://a.example", None),
 ])
-def test_credentials_go_with_an_origin_that_is_listed_by_name(start_broker, listed, origin, credentials):
+def test_credentials_are_allowed_for_exactly_listed_origins(start_broker, listed, origin, credentials):
     broker = start_broker(f"origins: ['{listed}']\n")
     answer = broker.http("POST", "/t/a", headers={"Origin": origin})
     assert answer.status == 200 and answer.headers["Access-Control-Allow-Origin"] == origin
     assert answer.headers["Access-Control-Allow-Credentials"] == credentials
 
 
-def test_two_origins_are_ambiguous(broker):
+def test_two_origin_fields_are_rejected(broker):
     with broker.connect() as plain:
         plain.sendall(b"POST /t/a HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nOrigin: http://evil.test\r\n"
                       b"Content-Length: 1\r\nConnection: close\r\n\r\nx")
@@ -257,7 +257,7 @@ def test_two_origins_are_ambiguous(broker):
     ("/t/$SYS/x", "access: { anonymous: { publish: [], subscribe: [a] } }", 4401), ("/s/b", "access: { anonymous: { subscribe: [a] } }", 4401),
     ("/ws?token=x", "", 4401), ("/s/a%2B", "", 4400), ("/t/a?retian", "", 4400),
 ])
-def test_a_page_is_told_of_other_refusals_too(start_broker, path, config, code):
+def test_a_page_learns_of_other_refusals_from_the_close(start_broker, path, config, code):
     broker = start_broker(config + "\n")
     close_code, reason = websocket_end(broker, path, Origin=broker.url())
     assert close_code == code and reason

@@ -26,7 +26,7 @@ def next_event(follower):
     raise AssertionError("the stream ended")
 
 
-def test_json_lines(broker):
+def test_streams_json_lines(broker):
     broker.publish("follow/kept", "retained", "retain")
     follower = broker.follow("follow/#")
     assert follower.status == 200
@@ -38,7 +38,7 @@ def test_json_lines(broker):
     assert second["seq"] == answer["seq"] and second["data"] == "now" and "retained" not in second
 
 
-def test_server_sent_events(broker):
+def test_streams_server_sent_events(broker):
     broker.publish("follow/kept", "retained", "retain")
     follower = broker.follow("follow/#", headers=EVENTS)
     assert follower.status == 200 and follower.headers.get_content_type() == "text/event-stream"
@@ -67,7 +67,7 @@ def test_json_of_several_lines_stays_one_message(broker, headers):
     "accept, kind",
     [("text/event-stream", "text/event-stream"), ("text/event-stream, */*;q=0.1", "text/event-stream"),
      ("application/json, text/event-stream;q=0.5", "json"), ("*/*", "json"), (None, "json")])
-def test_accept_decides(broker, accept, kind):
+def test_accept_selects_the_format(broker, accept, kind):
     follower = broker.follow("follow", headers={"Accept": accept} if accept else {})
     assert kind in follower.headers["Content-Type"]
 
@@ -84,7 +84,7 @@ def test_poll_is_only_the_snapshot(broker):
     assert all(message["retained"] is True for message in messages)
 
 
-def test_poll_of_nothing_ends(broker):
+def test_a_poll_without_values_ends(broker):
     answer = broker.http("GET", "/s/nothing?poll=1")
     assert answer.status == 200
 
@@ -102,7 +102,7 @@ def slow_poll(start_broker):
     return broker, plain, begun
 
 
-def test_what_is_published_meanwhile_does_not_end_a_poll(slow_poll):
+def test_publications_during_a_poll_do_not_extend_it(slow_poll):
     broker, plain, begun = slow_poll
     for number in range(30):
         broker.publish(f"v/{number:02}", "y" * 65_536)
@@ -112,14 +112,14 @@ def test_what_is_published_meanwhile_does_not_end_a_poll(slow_poll):
     assert metrics["broker_messages_dropped_total"] == 0 and metrics['broker_disconnects_total{reason="slow"}'] == 0
 
 
-def test_a_poll_that_is_cut_off_does_not_look_whole(slow_poll):
+def test_an_interrupted_poll_does_not_look_complete(slow_poll):
     broker, plain, begun = slow_poll
     assert broker.control("clients", "kick", "--filter", "v/#", "--yes").returncode == 0
     with pytest.raises(ConnectionResetError):
         read_to_end_of_chunks(plain, begun)
 
 
-def test_a_poll_is_whole_though_the_broker_shuts_down(slow_poll):
+def test_a_poll_completes_during_shutdown(slow_poll):
     broker, plain, begun = slow_poll
     broker.send_signal(signal.SIGTERM)
     assert read_to_end_of_chunks(plain, begun).count(b'"retained":true') == 60
@@ -133,7 +133,7 @@ def read_to_end_of_chunks(plain, received):
     return received
 
 
-def test_snapshot_false(broker):
+def test_snapshot_false_omits_retained_values(broker):
     broker.publish("follow", "old", "retain")
     follower = broker.follow("follow", "snapshot=false")
     broker.publish("follow", "new")
@@ -154,7 +154,7 @@ def test_many_followers_each_get_everything_in_order(broker):
         assert sequence == sorted(set(sequence))
 
 
-def test_a_follower_that_goes_away_is_forgotten(broker):
+def test_the_subscription_of_a_closed_follower_ends(broker):
     follower = broker.follow("leaving")
     def is_there():
         return any("leaving" in str(item) for item in broker.control_json("subscriptions"))
@@ -175,7 +175,7 @@ def test_a_follower_that_goes_away_is_forgotten(broker):
         ("/s/a", {"Last-Event-ID": "one"}, "bad-request"),
         ("/s/a?poll=perhaps", {}, "bad-request"),
     ])
-def test_every_mistake_has_its_code(broker, path, headers, code):
+def test_every_invalid_request_has_its_code(broker, path, headers, code):
     answer = broker.http("GET", path, headers=headers)
     assert (answer.status, answer.error_code) == (400, code)
 
@@ -194,7 +194,7 @@ def test_head_of_a_stream_does_not_hang(broker):
     assert answer.status == 200 and answer.body == b""
 
 
-def test_another_origin_is_forbidden(broker):
+def test_foreign_origins_are_forbidden(broker):
     assert broker.http("GET", "/s/a?poll=1", headers={"Origin": "https://evil.example"}).status == 403
 
 
@@ -202,7 +202,7 @@ def test_another_origin_is_forbidden(broker):
 
 
 @pytest.mark.parametrize("accept, beat", [("text/event-stream", b":\n\n"), ("*/*", b"\n")], ids=["events", "lines"])
-def test_an_idle_stream_shows_that_it_lives(start_broker, accept, beat):
+def test_an_idle_stream_sends_heartbeats(start_broker, accept, beat):
     broker = start_broker("keepalive: { interval: 1s, timeout: 1s }\n")
     follower = broker.follow("idle", "snapshot=false", headers={"Accept": accept})
     marker = follower.event() if accept == EVENTS["Accept"] else follower.json()
@@ -213,7 +213,7 @@ def test_an_idle_stream_shows_that_it_lives(start_broker, accept, beat):
     assert message["data"] == "awake"
 
 
-def test_what_is_behind_gets_no_heartbeat(start_broker):
+def test_a_follower_that_is_behind_gets_no_heartbeat(start_broker):
     broker = start_broker("keepalive: { interval: 1s, timeout: 60s }\nlimits: { pending: 64KiB }\n")
     stuck = broker.follow("flood/#", "snapshot=false&slow=drop-oldest")
     assert stuck.json()["op"] == "live"
@@ -230,7 +230,7 @@ def test_what_is_behind_gets_no_heartbeat(start_broker):
         assert lines[-1], "an empty line among messages that waited"
 
 
-def test_events_begin_with_a_retry_of_their_own(broker):
+def test_an_event_stream_begins_with_a_retry_field(broker):
     """Otherwise the time told by a drain would stay with an EventSource as long as its page lives."""
     follower = broker.follow("idle", "snapshot=false", headers=EVENTS)
     assert follower.event()["event"] == "live" and follower.retry == 3000

@@ -58,7 +58,7 @@ def test_every_ambiguity_is_refused_and_closed(broker, bystander, request_, stat
         assert len(re.findall(rb"HTTP/1\.1 \d{3} ", answer)) == 1, "something behind it was taken for a request"
 
 
-def test_the_bystander_sees_nothing_of_what_is_smuggled(broker):
+def test_smuggled_requests_are_not_carried_out(broker):
     session = broker.session()
     session.subscribe("#")
     smuggled = b"POST /t/smuggled HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx"
@@ -84,7 +84,7 @@ def impatient(start_broker):
     (b"POST /t/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
     (b"POST /t/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"a"),
 ])
-def test_who_dribbles_runs_out_of_time(impatient, beginning, drip):
+def test_slow_requests_time_out(impatient, beginning, drip):
     """Sending byte by byte, or line by line, does not keep a connection open: the time limit is for the whole."""
     plain = impatient.connect(timeout=0.02)
     plain.sendall(beginning)
@@ -110,7 +110,7 @@ def test_who_dribbles_runs_out_of_time(impatient, beginning, drip):
     assert taken.startswith(b"HTTP/1.1 408 ") or beginning == b"\r\n" and taken == b"", taken
 
 
-def test_a_method_that_is_unknown_and_an_expectation_that_is(broker):
+def test_unknown_methods_and_expectations_are_refused(broker):
     with broker.connect() as plain:
         plain.sendall(b"BREW /t/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
         status, headers, _ = read_head(plain)
@@ -127,7 +127,7 @@ def test_a_method_that_is_unknown_and_an_expectation_that_is(broker):
     (b"GET /t/a HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 20_000, 431, "too-large"),
     (b"GET /t/a HTTP/1.1\r\n\r\n", 400, "bad-request"),
 ], ids=["version", "expectation", "long target", "long head", "no host"])
-def test_a_clients_fault_is_not_called_internal(broker, request_bytes, status, code):
+def test_client_errors_are_not_reported_as_internal(broker, request_bytes, status, code):
     with broker.connect() as plain:
         plain.sendall(request_bytes)
         head, _, body = read_to_end(plain).partition(b"\r\n\r\n")
@@ -141,7 +141,7 @@ HIDDEN = b"POST /t/hidden?retain HTTP/1.1\r\nHost: localhost\r\nContent-Length: 
 
 @pytest.mark.parametrize("request_line", [b"GET /s/a?poll=1", b"HEAD /s/a", b"GET /t/a", b"HEAD /t/a", b"DELETE /t/a", b"GET /health/live",
                                           b"GET /nothing", b"OPTIONS /t/a", b"GET /ws", b"POST /t/a?ttl=nonsense", b"POST /ws"])
-def test_a_body_that_nobody_reads_is_no_request(broker, request_line):
+def test_an_unread_body_is_not_parsed_as_a_request(broker, request_line):
     """A proxy that lets only GET through must not carry a POST in the body of a GET."""
     for framing, body in [(b"Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)),
                           (b"Content-Length: %d" % len(HIDDEN), HIDDEN)]:
@@ -156,7 +156,7 @@ def test_a_body_that_nobody_reads_is_no_request(broker, request_line):
 
 @pytest.mark.parametrize("fields", [b"Sec-WebSocket-Version: 8\r\n", b"Origin: http://evil.example\r\nSec-WebSocket-Version: 13\r\n"],
                          ids=["version", "key"])
-def test_nothing_after_a_refused_upgrade_is_a_request(broker, fields):
+def test_nothing_after_a_refused_upgrade_is_parsed_as_a_request(broker, fields):
     """A proxy in between may treat the connection as a tunnel by now."""
     with broker.connect() as plain:
         plain.sendall(b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + fields + b"\r\n" + HIDDEN)
@@ -166,7 +166,7 @@ def test_nothing_after_a_refused_upgrade_is_a_request(broker, fields):
     assert broker.retained("hidden").status == 404
 
 
-def test_a_stream_for_an_old_client_ends_with_the_connection(broker):
+def test_a_stream_to_an_http_1_0_client_ends_with_the_connection(broker):
     """HTTP/1.0 has no chunks, and nginx speaks it to upstream servers by default."""
     broker.publish("old/kept", "1", "retain")
     for accept in (b"*/*", b"text/event-stream"):
@@ -179,7 +179,7 @@ def test_a_stream_for_an_old_client_ends_with_the_connection(broker):
 
 
 @pytest.mark.parametrize("accept", [b"*/*", b"text/event-stream"], ids=["lines", "events"])
-def test_an_old_client_follows(broker, accept):
+def test_an_http_1_0_client_can_follow(broker, accept):
     with broker.connect() as plain:
         plain.sendall(b"GET /s/old/%23 HTTP/1.0\r\nAccept: " + accept + b"\r\n\r\n")
         lines = plain.makefile("rb")
@@ -193,7 +193,7 @@ def test_an_old_client_follows(broker, accept):
         assert json.loads(message.removeprefix(b"data: "))["seq"] == answer["seq"]
 
 
-def test_a_half_closed_client_gets_its_poll_in_full(broker):
+def test_a_half_closed_client_gets_its_whole_poll(broker):
     """As `printf … | nc` does, which closes its sending half."""
     for number in range(200):
         broker.publish(f"half/{number:03}", "x" * 5000, "retain")
@@ -204,7 +204,7 @@ def test_a_half_closed_client_gets_its_poll_in_full(broker):
     assert answer.count(b'"retained":true') == 200 and answer.endswith(b"0\r\n\r\n")
 
 
-def test_an_old_client_may_go_on_where_it_says_so(broker):
+def test_an_http_1_0_client_may_keep_the_connection(broker):
     with broker.connect() as plain:
         for _ in range(3):
             plain.sendall(b"GET /health/live HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")

@@ -48,7 +48,7 @@ def small(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", EARLY)
-def test_a_page_may_read_every_refusal(small, name):
+def test_a_page_can_read_every_refusal(small, name):
     """Without these fields a page sees a network error in place of the status and its sentence."""
     expected, request = EARLY[name]
     status, headers = head_of(small, request)
@@ -60,7 +60,7 @@ def test_a_page_may_read_every_refusal(small, name):
 
 
 @pytest.mark.parametrize("config, status", [("connections: 1", 503), ("connections_per_address: 1", 429)])
-def test_a_page_may_read_that_there_is_no_room(start_broker, config, status):
+def test_a_page_can_read_that_a_limit_is_reached(start_broker, config, status):
     broker = start_broker(f"limits: {{ {config} }}\n")
     held = broker.topic_socket("held")
     found, headers = head_of(broker, b"GET /t/a HTTP/1.1\r\n" + PAGE + b"\r\n")
@@ -69,7 +69,7 @@ def test_a_page_may_read_that_there_is_no_room(start_broker, config, status):
     held.synchronise()
 
 
-def test_outside_of_the_prefix_as_well(start_broker):
+def test_a_page_can_read_refusals_outside_the_prefix(start_broker):
     from broker_process import free_port
     port = free_port()
     broker = start_broker(f"listen: [{{ address: '127.0.0.1:{port}', path_prefix: /p }}]\n", port=port, configured_listen=True)
@@ -82,7 +82,7 @@ def test_outside_of_the_prefix_as_well(start_broker):
     ("GET", "/health/ready", "no-store"), ("GET", "/s/kept?poll=1", "no-store"), ("GET", "/", "no-cache"), ("GET", "/page.js", "no-cache"),
     ("POST", "/t/a", None), ("DELETE", "/t/none", "no-store"), ("OPTIONS", "/t/a", None),
 ])
-def test_what_a_cache_may_keep(broker, method, path, cached):
+def test_cache_control_fits_each_resource(broker, method, path, cached):
     """A cache in between kept a 404, and the value that came afterwards was not seen."""
     broker.publish("kept", "value", "retain")
     answer = broker.http(method, path)
@@ -93,19 +93,19 @@ def test_what_a_cache_may_keep(broker, method, path, cached):
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-def test_a_value_that_has_not_changed_is_so_for_every_page(broker):
+def test_a_304_has_the_fields_for_its_page(broker):
     tag = f'"{broker.publish("kept", "value", "retain")["seq"]}"'
     answer = broker.http("GET", "/t/kept", headers={"If-None-Match": tag, "Origin": "http://localhost:1"})
     assert answer.status == 304 and answer.headers["Access-Control-Allow-Origin"] == "http://localhost:1"
     assert answer.headers["Vary"] == "Origin"
 
 
-def test_who_is_not_known_is_told_how_to_say_it(broker):
+def test_a_401_says_how_to_authenticate(broker):
     answer = broker.http("GET", "/t/a", headers={"Authorization": "Bearer nonsense"})
     assert answer.status == 401 and answer.headers["WWW-Authenticate"] == 'Bearer realm="broker", error="invalid_token"'
 
 
-def test_who_is_too_fast_is_told_when_to_come_back(start_broker):
+def test_a_429_says_when_to_retry(start_broker):
     broker = start_broker("limits: { publish_rate: 1 }\n")
     with broker.connect() as plain:
         request = b"POST /t/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
@@ -121,13 +121,13 @@ def test_who_is_too_fast_is_told_when_to_come_back(start_broker):
         assert status == 429 and headers["retry-after"] == "1"
 
 
-def test_options_of_the_server_as_a_whole(broker):
+def test_options_for_the_whole_server(broker):
     for prefix in (b"*", b"/t/a"):
         status, headers = head_of(broker, b"OPTIONS " + prefix + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert status == 204 and {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} == set(headers["allow"].split(", "))
 
 
-def test_an_absolute_target_wins_over_host(broker):
+def test_an_absolute_target_overrides_host(broker):
     """RFC 9112 §3.2.2: Host is ignored, also when checking the names that the broker answers to."""
     for target, host, status in [(b"http://localhost/t/none", b"evil.test", 404), (b"http://evil.test/t/none", b"localhost", 421),
                                  (b"http://127.0.0.1:1/t/none", b"localhost", 404)]:

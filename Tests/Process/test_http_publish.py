@@ -43,7 +43,7 @@ def test_the_content_type_decides_text_or_binary(broker, content_type, body, opc
 
 
 @pytest.mark.parametrize("type_", ["application/x-www-form-urlencoded", "Application/X-WWW-Form-URLEncoded; charset=utf-8"])
-def test_what_curl_says_of_every_body_is_no_type(broker, type_):
+def test_the_default_content_type_of_curl_is_ignored(broker, type_):
     """`curl -d 21.5` publishes a number, not a form."""
     session = broker.session()
     session.subscribe("typed")
@@ -54,7 +54,7 @@ def test_what_curl_says_of_every_body_is_no_type(broker, type_):
     assert broker.retained("typed").headers["Content-Type"] == "application/octet-stream"
 
 
-def test_a_body_in_a_coding_is_refused(broker):
+def test_content_codings_are_refused(broker):
     for coding in ["gzip", "br", "identity, gzip", "x"]:
         answer = broker.http("POST", "/t/coded?retain", body=b"x", headers={"Content-Encoding": coding})
         assert (answer.status, answer.error_code) == (415, "bad-request") and answer.headers["Accept-Encoding"] == "identity", coding
@@ -71,7 +71,7 @@ UNKNOWN_PARAMETERS = [
 ]
 
 
-def test_a_query_parameter_that_is_not_known_is_refused(broker):
+def test_an_unknown_query_parameter_is_refused(broker):
     """A typing mistake must not look like a success."""
     for method, path, words in UNKNOWN_PARAMETERS:
         answer = broker.http(method, path, body=b"x" if method in ("POST", "PUT") else None)
@@ -111,7 +111,7 @@ def test_stored_says_whether_it_is_on_disk(broker, query, stored):
 
 
 @pytest.mark.parametrize("query", ["retain", "retain=true", "retain=1"])
-def test_the_ways_to_say_retain(broker, query):
+def test_every_spelling_of_retain_is_accepted(broker, query):
     broker.publish("said", "value", query)
     assert broker.retained("said").body == b"value"
 
@@ -140,13 +140,13 @@ def test_retain_false_is_not_retained(broker):
         ("/t/a?retain=perhaps", 400, "bad-request"),
         ("/t/a?since=1", 400, "bad-request"),
     ])
-def test_every_mistake_has_its_status_and_code(broker, path, status, code):
+def test_every_invalid_request_has_its_status_and_code(broker, path, status, code):
     answer = broker.http("POST", path, body="x")
     assert (answer.status, answer.error_code) == (status, code)
 
 
 @pytest.mark.parametrize("size", [0, 1, 65536, 1 << 20])
-def test_bodies_up_to_the_limit(broker, size):
+def test_bodies_up_to_the_limit_are_accepted(broker, size):
     body = bytes(index % 251 for index in range(size))
     subscriber = broker.topic_socket("sizes")
     subscriber.synchronise()
@@ -176,7 +176,7 @@ def test_a_chunked_body_beyond_the_limit_is_too_large(broker):
         assert read_head(plain)[0] == 413
 
 
-def test_a_chunked_body_is_put_together(broker):
+def test_a_chunked_body_is_assembled(broker):
     subscriber = broker.topic_socket("chunks")
     subscriber.synchronise()
     with broker.connect() as plain:
@@ -212,7 +212,7 @@ def test_requests_on_one_connection_are_answered_in_order(broker):
     assert sequence == list(range(sequence[0], sequence[0] + 10))
 
 
-def test_connection_close_is_kept(broker):
+def test_connection_close_is_honoured(broker):
     with broker.connect() as plain:
         plain.sendall(b"POST /t/last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx")
         received = b""
@@ -255,7 +255,7 @@ def test_the_websocket_path_without_an_upgrade_says_so(broker):
 @pytest.mark.parametrize(
     "origin, allowed",
     [("{host}", True), ("http://127.0.0.1:1", True), ("https://evil.example", False), ("null", False)])
-def test_an_origin_that_is_present_must_be_on_the_list(broker, origin, allowed):
+def test_an_origin_must_be_allowed(broker, origin, allowed):
     origin = origin.format(host=broker.url())
     answer = broker.http("POST", "/t/origin", body="x", headers={"Origin": origin})
     if allowed:
@@ -265,7 +265,7 @@ def test_an_origin_that_is_present_must_be_on_the_list(broker, origin, allowed):
         assert answer.headers["Access-Control-Allow-Origin"] is None
 
 
-def test_the_preflight_of_an_allowed_origin(broker):
+def test_the_preflight_of_an_allowed_origin_succeeds(broker):
     headers = {
         "Origin": "http://127.0.0.1:1", "Access-Control-Request-Method": "PUT",
         "Access-Control-Request-Headers": "content-type"}
@@ -282,7 +282,7 @@ def test_the_preflight_of_another_origin_is_forbidden(broker):
     assert answer.status == 403 and answer.headers["Access-Control-Allow-Origin"] is None
 
 
-def test_the_front_page_lets_nothing_run_but_its_file(broker):
+def test_the_front_page_runs_only_its_own_script(broker):
     """Injected scripts do not run, text does not become markup, no other page can frame it, and its forms cannot be redirected."""
     answer = broker.http("GET", "/")
     assert answer.status == 200 and answer.headers.get_content_type() == "text/html"
@@ -310,7 +310,7 @@ def test_the_front_page_finds_its_files_below_a_prefix(start_broker):
     assert broker.http("GET", "/broker/page.js").status == 200
 
 
-def test_the_same_host_over_ipv6_loopback(start_broker):
+def test_ipv6_loopback_is_the_same_host(start_broker):
     probe = socket.socket(socket.AF_INET6)
     try:
         probe.bind(("::1", 0))

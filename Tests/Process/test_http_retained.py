@@ -14,7 +14,7 @@ from deadlines import wait_until
     "content_type, body",
     [("text/plain; charset=utf-8", "grüße".encode()), ("application/json", b' {"a" : 1} '),
      ("image/png", bytes(range(256))), ("application/octet-stream", b"\x00")])
-def test_a_value_is_read_back_as_it_was_published(broker, content_type, body):
+def test_a_value_is_returned_as_published(broker, content_type, body):
     published = broker.publish("value", body, "retain", {"Content-Type": content_type}, "PUT")
     answer = broker.retained("value")
     assert answer.status == 200 and answer.body == body
@@ -33,12 +33,12 @@ def test_head_is_get_without_the_body(broker):
     assert broker.http("HEAD", "/t/none").status == 404
 
 
-def test_none_is_404(broker):
+def test_a_missing_value_is_404(broker):
     answer = broker.retained("none")
     assert (answer.status, answer.error_code) == (404, "not-found")
 
 
-def test_a_value_that_is_known_is_not_sent_again(broker):
+def test_a_known_value_is_answered_with_304(broker):
     tag = f'"{broker.publish("value", "x", "retain")["seq"]}"'
     for known in (tag, f'"1000000", {tag}', f"W/{tag}", "*"):
         answer = broker.http("GET", "/t/value", headers={"If-None-Match": known})
@@ -70,7 +70,7 @@ OLD = "Thu, 01 Jan 2015 00:00:00 GMT"
     ({"If-None-Match": "seven"}, 400), ({"If-None-Match": '"{seq}"'}, 400), ({"If-Match": "*", "If-None-Match": "*"}, 400),
     ({"If-Modified-Since": OLD}, None), ({"If-Unmodified-Since": "{later}"}, None),
 ], ids=lambda value: " ".join(value) if isinstance(value, dict) else None)
-def test_a_write_that_is_conditional_is_never_just_done(broker, fields, status):
+def test_a_conditional_write_is_never_unconditional(broker, fields, status):
     """RFC 9110 §13: a condition that is not understood, or does not hold, keeps the value as it is."""
     for method in ("PUT", "POST", "DELETE"):
         seq = broker.publish("value", "kept", "retain")["seq"]
@@ -86,7 +86,7 @@ def test_a_write_that_is_conditional_is_never_just_done(broker, fields, status):
     ("PUT", {"If-Unmodified-Since": OLD}, 200), ("DELETE", {"If-Unmodified-Since": OLD}, 404), ("DELETE", {"If-None-Match": "*"}, 404),
     ("PUT", {"If-None-Match": "*"}, 200), ("GET", {"If-Match": "*"}, 404),
 ])
-def test_conditions_where_nothing_is(broker, method, fields, status):
+def test_conditions_on_a_missing_value(broker, method, fields, status):
     path = "/t/none?retain" if method == "PUT" else "/t/none"
     assert broker.http(method, path, body="x" if method == "PUT" else None, headers=fields).status == status
 
@@ -96,7 +96,7 @@ def test_conditions_where_nothing_is(broker, method, fields, status):
     ({"If-Unmodified-Since": "{later}"}, 200), ({"If-Match": '"{seq}"', "If-Modified-Since": "{later}"}, 304), ({"If-None-Match": ""}, 200),
     ({"If-Modified-Since": "yesterday"}, 200), ({"If-Modified-Since": OLD}, 200),
 ])
-def test_a_conditional_read(broker, fields, status):
+def test_conditional_reads(broker, fields, status):
     seq = broker.publish("value", "kept", "retain")["seq"]
     later = email.utils.formatdate(time.time() + 60, usegmt=True)
     headers = {name: value.format(seq=seq, later=later) for name, value in fields.items()}
@@ -142,7 +142,7 @@ def test_an_empty_body_removes(broker):
     assert broker.retained("value").status == 404
 
 
-def test_delete_tells_the_subscribers(broker):
+def test_delete_notifies_subscribers(broker):
     broker.publish("value", "x", "retain")
     session = broker.session()
     assert len(session.subscribe("value")) == 1
@@ -162,7 +162,7 @@ def test_if_none_match_creates_only(broker):
     assert kept.body == b"first" and kept.headers["ETag"] == f'"{created["seq"]}"'
 
 
-def test_if_match_replaces_only_what_was_seen(broker):
+def test_if_match_replaces_only_the_matching_value(broker):
     first = broker.publish("value", "1", "retain")["seq"]
     second = broker.publish("value", "2", "retain", {"If-Match": f'"{first}"'}, "PUT")["seq"]
     answer = broker.http("PUT", "/t/value?retain", body="3", headers={"If-Match": f'"{first}"'})
@@ -172,7 +172,7 @@ def test_if_match_replaces_only_what_was_seen(broker):
 
 
 @pytest.mark.parametrize("value, status", [("seven", 400), ('"seven"', 412), ('"', 400), ('"99999999999999999999999"', 412), ('""', 412)])
-def test_a_match_that_is_no_seq_cannot_succeed(broker, value, status):
+def test_an_invalid_if_match_never_succeeds(broker, value, status):
     broker.publish("value", "1", "retain")
     assert broker.http("PUT", "/t/value?retain", body="2", headers={"If-Match": value}).status == status
     assert broker.retained("value").body == b"1"
@@ -193,7 +193,7 @@ def test_of_many_conditional_writers_one_wins(broker):
     assert sorted(statuses) == [200] + [412] * 15
 
 
-def test_a_conditional_publish_that_fails_reaches_nobody(broker):
+def test_a_failed_conditional_publish_is_not_delivered(broker):
     broker.publish("value", "1", "retain")
     socket = broker.topic_socket("value", "snapshot=false")
     socket.synchronise()
@@ -202,14 +202,14 @@ def test_a_conditional_publish_that_fails_reaches_nobody(broker):
     assert socket.receive_text() == "3"
 
 
-def test_time_to_live(broker):
+def test_a_value_expires_after_its_time_to_live(broker):
     broker.publish("brief", "x", "retain&ttl=4")
     assert broker.retained("brief").status == 200
     wait_until(lambda: broker.retained("brief").status == 404, "the value to expire", 60)
 
 
 @pytest.mark.parametrize("length", [480, 511, 512, 1000, 1024])
-def test_long_topics_keep_values_apart(broker, length):
+def test_values_of_long_topics_are_distinct(broker, length):
     stem = "x" * (length - 1)
     broker.publish(stem + "1", "one", "retain")
     broker.publish(stem + "2", "two", "retain")
@@ -218,18 +218,18 @@ def test_long_topics_keep_values_apart(broker, length):
 
 
 @pytest.mark.parametrize("topic", ["a//b", "/a", "a/", "ü/🐘", "a b", "a%b", "$own/x"])
-def test_topics_of_every_shape(broker, topic):
+def test_values_of_topics_of_every_shape(broker, topic):
     broker.publish(topic, topic.encode(), "retain")
     assert broker.retained(topic).body == topic.encode()
 
 
-def test_a_large_value(broker):
+def test_a_large_value_is_kept(broker):
     body = bytes(range(256)) * 4096
     broker.publish("large", body, "retain", {"Content-Type": "application/octet-stream"})
     assert broker.retained("large").body == body
 
 
-def test_a_counter_that_many_raise_by_condition_loses_nothing(start_broker):
+def test_a_counter_raised_by_compare_and_set_loses_nothing(start_broker):
     """Read, then write with If-Match: with writers on several reactors, each step belongs to one writer."""
     broker = start_broker("reactors: { count: 3 }\n")
     broker.publish("counter", "0", "retain")

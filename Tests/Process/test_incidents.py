@@ -43,7 +43,7 @@ def said(broker, *arguments):
     return (done.stdout + done.stderr).decode()
 
 
-def test_it_may_not_publish(broker):
+def test_a_client_may_not_publish(broker):
     session = broker.session()
     session.request(op="publish", topic="closed/1", data=1)
     refused = event(broker, "refused", by="rule")
@@ -51,7 +51,7 @@ def test_it_may_not_publish(broker):
         broker, "acl", "explain", "--client", refused["client"], refused["what"], refused["target"])
 
 
-def test_it_may_not_subscribe_any_more(broker):
+def test_a_client_reached_its_subscription_limit(broker):
     session = broker.session()
     session.subscribe("open/1")
     session.request(op="subscribe", filter="open/2")
@@ -60,20 +60,20 @@ def test_it_may_not_subscribe_any_more(broker):
     assert len(broker.control_json("clients", "show", refused["client"])["filters"]) == 1
 
 
-def test_it_is_not_let_in(broker):
+def test_a_client_is_refused_for_its_credentials(broker):
     broker.http("GET", "/t/open/1", headers={"Authorization": "Bearer nonsense"})
     refused = event(broker, "refused", by="credentials")
     assert refused["what"] == "token" and refused["address"].startswith("127.0.0.1:")
     wait_until(lambda: "auth" in said(broker, "audit"), "the audit log has the attempt")
 
 
-def test_a_page_is_not_let_in(broker):
+def test_a_page_is_refused_for_its_origin(broker):
     broker.http("GET", "/t/open/1", headers={"Origin": "https://evil.test"})
     assert event(broker, "refused", by="origin")["target"] == "https://evil.test"
     assert "same-origin" in said(broker, "config", "show")
 
 
-def test_it_misses_messages(start_broker):
+def test_a_client_misses_messages(start_broker):
     broker = start_broker("limits: { pending: 65536 }\n")
     receive = slow_session(broker, "slow/#", "drop-oldest")
     last = flood(broker, "slow", count=300)[-1]
@@ -88,7 +88,7 @@ def test_it_misses_messages(start_broker):
     assert any(gap["since"] < seq <= gap["seq"] for seq in lost)
 
 
-def test_it_is_gone_without_a_word(start_broker):
+def test_a_client_disappeared(start_broker):
     broker = start_broker("keepalive: { interval: 1s, timeout: 1s }\n")
     websocket = broker.websocket("/t/quiet")
     dead = event(broker, "dead")
@@ -97,14 +97,14 @@ def test_it_is_gone_without_a_word(start_broker):
     websocket.close()
 
 
-def test_it_left(broker):
+def test_a_client_closed_its_connection(broker):
     session = broker.session()
     session.websocket.send_frame(CLOSE, b"\x03\xe9bye")
     left = event(broker, "left", client=session.welcome["client"])
     assert "1001" in said(broker, "explain", str(left["code"]))
 
 
-def test_somebody_disconnected_it(broker):
+def test_an_administrator_disconnected_a_client(broker):
     session = broker.session()
     broker.control("clients", "kick", session.welcome["client"], "--yes", "--reason", "drill")
     kicked = event(broker, "kicked", client=session.welcome["client"])
@@ -113,7 +113,7 @@ def test_somebody_disconnected_it(broker):
     wait_until(lambda: "admin.kick" in said(broker, "audit"), "the audit log says so")
 
 
-def test_nothing_is_stored(start_broker):
+def test_the_store_is_full(start_broker):
     broker = start_broker("store: { maximum_size: 1MiB }\n")
     number = 0
     while broker.http("PUT", f"/t/full/{number}?retain", body=b"x" * 3000).status == 200:
@@ -123,14 +123,14 @@ def test_nothing_is_stored(start_broker):
     assert store["usedBytes"] > 0.7 * store["maximumBytes"]
 
 
-def test_a_reload_did_nothing(broker):
+def test_a_reload_had_no_effect(broker):
     broker.config_file.write_text(CONFIG + "reactors: { count: 3 }\n")
     broker.send_signal(signal.SIGHUP)
     assert event(broker, "reload")["needs-restart"] == "reactors.count"
     assert "reactors.count" in said(broker, "config", "show")
 
 
-def test_it_was_not_stored_for_a_while(start_broker):
+def test_the_store_was_full_for_a_while(start_broker):
     """Alarms are over, and publishers report errors of the night: when, why, and is it over?"""
     broker = start_broker("store: { maximum_size: 1MiB }\n")
     number = 0
@@ -179,7 +179,7 @@ def test_a_token_of_the_login_server_is_refused(start_broker):
     assert checked.returncode == 1 and "keys" in (checked.stdout + checked.stderr).decode()
 
 
-def test_a_user_that_was_added_is_not_known(start_broker, tmp_path):
+def test_an_added_user_is_unknown(start_broker, tmp_path):
     """The file was edited by hand, and the broker keeps the previous users."""
     harness = Harness(start_broker, tmp_path)
     with open(harness.file.path, "a") as file:
@@ -191,7 +191,7 @@ def test_a_user_that_was_added_is_not_known(start_broker, tmp_path):
     assert harness.broker.http("GET", "/t/news/a", headers=bearer(harness.device)).status == 404
 
 
-def test_everybody_was_disconnected(broker):
+def test_all_clients_were_disconnected(broker):
     """All clients left with 1012: did the broker crash, or was it shut down?"""
     watch = [subprocess.Popen([BROKERCTL, "--socket", str(broker.admin_socket), verb, "--follow", *options],
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -213,7 +213,7 @@ def test_everybody_was_disconnected(broker):
     assert broker.control_json("status")["uptimeSeconds"] < 60
 
 
-def test_it_is_turned_away_at_the_door(start_broker, tmp_path):
+def test_a_banned_device_is_refused(start_broker, tmp_path):
     """A device says that it is disconnected at once, each time."""
     harness = Harness(start_broker, tmp_path, more="log: { audit: ./audit.log }")
     harness.broker.control("bans", "add", "user", "device7", "--for", "1h", "--note", "sends too much")

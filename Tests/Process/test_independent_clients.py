@@ -18,7 +18,7 @@ def connect(url, **options):
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=NAMES)
-def test_websockets(broker, payload):
+def test_works_with_websockets(broker, payload):
     async def run():
         async with connect(broker.websocket_url("/t/peer")) as subscriber:
             async with connect(broker.websocket_url("/t/peer?echo=false")) as publisher:
@@ -30,7 +30,7 @@ def test_websockets(broker, payload):
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=NAMES)
-def test_aiohttp(broker, payload):
+def test_works_with_aiohttp(broker, payload):
     async def run():
         async with aiohttp.ClientSession() as session:
             async with session.ws_connect(broker.url("/t/peer"), max_msg_size=0) as subscriber:
@@ -46,7 +46,7 @@ def test_aiohttp(broker, payload):
 
 
 @pytest.mark.parametrize("size", [10, 10_000, LIMIT])
-def test_fragments_of_websockets(broker, size):
+def test_reassembles_fragments_of_websockets(broker, size):
     payload = os.urandom(size)
     pieces = [payload[start:start + max(size // 7, 1)] for start in range(0, size, max(size // 7, 1))]
 
@@ -59,7 +59,7 @@ def test_fragments_of_websockets(broker, size):
     asyncio.run(run())
 
 
-def test_from_every_way_in_to_every_way_out(broker):
+def test_every_endpoint_reaches_every_endpoint(broker):
     """§2: what is published through any endpoint reaches the subscribers of every endpoint."""
 
     async def run():
@@ -118,7 +118,7 @@ def test_aiohttp_closes_cleanly(broker):
     asyncio.run(run())
 
 
-def test_websockets_keepalive_is_answered(broker):
+def test_answers_the_keepalive_of_websockets(broker):
     async def run():
         async with connect(broker.websocket_url("/t/peer"), ping_interval=0.1, ping_timeout=60) as socket:
             for _ in range(5):

@@ -15,7 +15,7 @@ def make_install(root, *variables):
 
 
 def libraries(program):
-    """The names of the shared libraries of a program, and of those that are not found."""
+    """The names of the shared libraries of a program, and of the missing ones."""
     listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True, timeout=START_DEADLINE).stdout
     names = {line.split()[0].split("/")[-1] for line in listed.splitlines()}
     return names, [line for line in listed.splitlines() if "not found" in line]
@@ -41,7 +41,7 @@ def test_the_installed_programs_need_no_toolchain(tmp_path):
         assert version.stdout.startswith(name)
 
 
-def test_the_unit_starts_what_was_installed_and_a_configuration_stays(tmp_path):
+def test_the_unit_starts_the_installed_program_and_a_configuration_is_kept(tmp_path):
     assert make_install(tmp_path, "PREFIX=/opt/broker").returncode == 0
     unit = (tmp_path / "opt/broker/lib/systemd/system/brokerd.service").read_text()
     assert "ExecStart=/opt/broker/bin/brokerd --config /etc/broker/broker.yaml" in unit

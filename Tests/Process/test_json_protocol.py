@@ -10,7 +10,7 @@ from deadlines import wait_until
 from raw_websocket import BINARY, RefusedHandshake
 
 
-def test_the_welcome_says_who_and_how(broker):
+def test_the_welcome_names_client_server_and_limits(broker):
     session = broker.session()
     assert session.welcome["client"] and session.welcome["server"]
     assert session.welcome["keepalive"] == 25
@@ -52,7 +52,7 @@ def test_subscribe_publish_unsubscribe(broker):
     assert subscriber.waiting == []
 
 
-def test_seq_rises_by_one_over_all_topics_and_endpoints(broker):
+def test_seq_increases_by_one_across_topics_and_endpoints(broker):
     session = broker.session()
     sequence = [
         session.publish("a", 1)["seq"], broker.publish("b", "2")["seq"], session.publish("c/d", 3)["seq"],
@@ -63,7 +63,7 @@ def test_seq_rises_by_one_over_all_topics_and_endpoints(broker):
 @pytest.mark.parametrize(
     "value",
     [21.5, 0, -1, True, False, None, [], {}, [1, [2, {"a": None}]], {"nested": {"deep": [1.5e300]}}, "text", ""])
-def test_json_values_arrive_as_they_were(broker, value):
+def test_json_values_arrive_unchanged(broker, value):
     session = broker.session()
     session.subscribe("values")
     session.publish("values", value)
@@ -73,7 +73,7 @@ def test_json_values_arrive_as_they_were(broker, value):
 
 @pytest.mark.parametrize(
     "text", ["", "plain", "ü🐘", 'quotes " and \\ back', "line\nbreak\ttab", "\u2028\u2029", "\x7f"])
-def test_a_string_travels_as_its_text(broker, text):
+def test_strings_are_sent_as_text(broker, text):
     session, socket = broker.session(), broker.topic_socket("text")
     socket.synchronise()
     session.subscribe("text")
@@ -82,7 +82,7 @@ def test_a_string_travels_as_its_text(broker, text):
     assert socket.receive_message() == (1, text.encode())
 
 
-def test_bytes_travel_as_base64(broker):
+def test_bytes_are_sent_as_base64(broker):
     session, socket = broker.session(), broker.topic_socket("bytes")
     socket.synchronise()
     session.subscribe("bytes")
@@ -133,7 +133,7 @@ def test_without_an_id_success_is_silent_and_errors_are_not(broker):
 
 
 @pytest.mark.parametrize("identifier", [0, 7, -3, 9007199254740991, "text", "", 'with "quotes"'])
-def test_the_id_comes_back_as_it_was(broker, identifier):
+def test_the_id_is_returned_unchanged(broker, identifier):
     session = broker.session()
     session.send(op="ping", id=identifier)
     session.expect("pong", id=identifier)
@@ -192,7 +192,7 @@ def test_unknown_members_are_ignored(broker):
     ],
     ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else value,
 )
-def test_every_mistake_has_its_code(broker, object_, code):
+def test_every_error_has_its_code(broker, object_, code):
     session = broker.session()
     answer = session.request(**object_)
     assert (answer["op"], answer["code"]) == ("error", code), answer
@@ -203,7 +203,7 @@ def test_every_mistake_has_its_code(broker, object_, code):
 @pytest.mark.parametrize(
     "text", ["", "nonsense", "[1,2]", "5", '{"op":', '{"op":"ping"', '{"op":"ping",}', "{'op':'ping'}", "[" * 10000,
              '{"a":' * 10000, '{"op":"ping","op":"ping","id":1}', '{"op":"\\ud800"}'])
-def test_what_is_no_object_is_a_bad_request(broker, text):
+def test_anything_but_an_object_is_a_bad_request(broker, text):
     session = broker.session()
     session.websocket.send_text(text)
     session.send(op="ping", id="after")
@@ -212,13 +212,13 @@ def test_what_is_no_object_is_a_bad_request(broker, text):
     session.expect("pong", id="after")
 
 
-def test_a_binary_frame_is_the_wrong_kind(broker):
+def test_a_binary_frame_closes_with_1003(broker):
     session = broker.session()
     session.websocket.send_binary(b'{"op":"ping","id":1}')
     assert session.websocket.receive_close()[0] == 1003
 
 
-def test_unsubscribing_what_was_never_subscribed_is_answered(broker):
+def test_unsubscribing_an_unknown_filter_is_an_error(broker):
     answer = broker.session().request(op="unsubscribe", filter="never/subscribed")
     assert (answer["op"], answer["code"]) == ("error", "not-found")
 
@@ -231,7 +231,7 @@ def test_an_array_with_one_bad_filter_subscribes_to_none(broker):
     assert session.waiting == []
 
 
-def test_echo_false_leaves_out_what_i_publish(broker):
+def test_echo_false_omits_own_messages(broker):
     session, other = broker.session(), broker.session()
     session.subscribe("mine", echo=False)
     session.publish("mine", "own")
@@ -266,7 +266,7 @@ def test_snapshot_false_brings_no_retained_values(broker):
     assert received["data"] == "new"
 
 
-def test_a_filter_that_begins_with_a_wildcard_leaves_dollar_topics_out(broker):
+def test_leading_wildcards_do_not_match_dollar_topics(broker):
     session = broker.session()
     session.subscribe(["#", "+/x"])
     broker.publish("$own/x", "hidden")
@@ -293,7 +293,7 @@ def test_a_filter_that_begins_with_a_wildcard_leaves_dollar_topics_out(broker):
         ("a/b", "A/b", False),
         ("#", "/", True),
     ])
-def test_matching_is_mqtts(broker, filter_, topic, matches):
+def test_filters_match_as_in_mqtt(broker, filter_, topic, matches):
     session = broker.session()
     session.subscribe(filter_)
     broker.publish(topic, "asked")
@@ -302,7 +302,7 @@ def test_matching_is_mqtts(broker, filter_, topic, matches):
     assert [item["topic"] for item in session.waiting] == ([topic] * 2 if matches else [])
 
 
-def test_retained_with_conditions(broker):
+def test_retained_messages_with_conditions(broker):
     session = broker.session()
     first = session.publish("state", "one", retain=True, ifSeq=0)
     assert first["stored"] is True
@@ -331,7 +331,7 @@ def test_an_empty_retained_payload_removes(broker):
     assert broker.session().subscribe("gone") == []
 
 
-def test_a_value_with_a_time_to_live_goes_when_it_is_over(broker):
+def test_a_value_with_a_time_to_live_expires(broker):
     session = broker.session()
     session.publish("brief", "value", retain=True, ttl=4)
     assert broker.retained("brief").status == 200
@@ -344,7 +344,7 @@ def test_authenticate_is_answered_not_ignored(broker):
     assert answer["op"] == "error" and answer["code"] == "unauthenticated"
 
 
-def test_subscribing_again_brings_the_snapshot_again_and_no_doubles(broker):
+def test_subscribing_again_sends_the_snapshot_again_without_duplicates(broker):
     broker.publish("again", "kept", "retain")
     session = broker.session()
     assert len(session.subscribe("again")) == 1
@@ -354,7 +354,7 @@ def test_subscribing_again_brings_the_snapshot_again_and_no_doubles(broker):
     assert [item["data"] for item in session.waiting] == ["live"]
 
 
-def test_the_seam_between_snapshot_and_live_loses_and_doubles_nothing(broker):
+def test_snapshot_and_live_messages_join_without_loss_or_duplicates(broker):
     """While one client writes as fast as it can, others subscribe: each sees every topic rise without a gap."""
     topics, rounds = 20, 40
     writer = broker.session()

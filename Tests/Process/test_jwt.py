@@ -58,7 +58,7 @@ def made(keys, names, count, chance, kind):
         yield name, claims, jwt.encode(claims, keys.signing(name), algorithm=name, headers=headers)
 
 
-def test_what_pyjwt_signs_is_believed(keys):
+def test_tokens_of_pyjwt_are_accepted(keys):
     chance = random.Random(1)
     for kind, names, count in groups(keys, chance):
         tokens = list(made(keys, names, count, chance, kind))
@@ -66,7 +66,7 @@ def test_what_pyjwt_signs_is_believed(keys):
         assert check(keys, kind, [token for _, _, token in tokens]) == [f"valid {claims['sub']}" for _, claims, _ in tokens]
 
 
-def test_what_brokerctl_signs_is_believed_by_pyjwt(keys):
+def test_pyjwt_accepts_tokens_of_brokerctl(keys):
     chance = random.Random(2)
     for kind, names, count in groups(keys, chance):
         for name in names:
@@ -97,7 +97,7 @@ def mutated(token, chance):
     return ".".join(parts)
 
 
-def is_believed_by_pyjwt(keys, kind, names, token):
+def is_accepted_by_pyjwt(keys, kind, names, token):
     for name in names:
         try:
             jwt.decode(token, keys.verifying(name), algorithms=[name], audience="broker", issuer="login")
@@ -112,7 +112,7 @@ def decoded(token):
     return [base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in token.split(".")]
 
 
-def test_what_is_changed_is_refused_by_both(keys):
+def test_changed_tokens_are_refused_by_both(keys):
     chance = random.Random(3)
     refused = 0
     for kind, names, count in groups(keys, chance):
@@ -126,7 +126,7 @@ def test_what_is_changed_is_refused_by_both(keys):
             assert line.startswith("refused "), (line, other)
             refused += 1
             # PyJWT ignores surplus bits in the last character of a part, and characters of another alphabet.
-            if is_believed_by_pyjwt(keys, kind, names, other):
+            if is_accepted_by_pyjwt(keys, kind, names, other):
                 assert decoded(other) == decoded(token)
     assert refused >= COUNT - 10
 
@@ -145,7 +145,7 @@ def sealed(message, name, key):
 
 
 class Attacker:
-    """Knows the public keys, has keys of its own, and can offer them in a header."""
+    """Knows the public keys, has other keys, and can offer those in a header."""
 
     def __init__(self, keys):
         self.own = Keys.__new__(Keys)
@@ -208,7 +208,7 @@ class Attacker:
         return f"{first}.{claims}.{self.signature(f'{first}.{claims}', signature, name, chance)}"
 
 
-def test_a_header_that_is_tampered_with_is_refused_by_both(keys):
+def test_tampered_headers_are_refused_by_both(keys):
     """Whatever the header says, only the holder of the key can sign it."""
     chance, attacker = random.Random(4), Attacker(keys)
     for kind, names, count in groups(keys, chance):
@@ -219,10 +219,10 @@ def test_a_header_that_is_tampered_with_is_refused_by_both(keys):
         assert len(tokens) > count * 9 // 10
         for token, line in zip(tokens, check(keys, kind, tokens)):
             assert line.startswith("refused "), (line, token)
-            assert not is_believed_by_pyjwt(keys, kind, names, token), token
+            assert not is_accepted_by_pyjwt(keys, kind, names, token), token
 
 
-def test_what_the_key_itself_signs_is_believed_only_if_pyjwt_believes_it(keys):
+def test_signed_tokens_are_accepted_only_if_pyjwt_accepts_them(keys):
     """Headers that are changed and then signed by the right key: mistakes of a login server, or tokens of another one."""
     chance, attacker = random.Random(5), Attacker(keys)
     outcomes = set()
@@ -238,7 +238,7 @@ def test_what_the_key_itself_signs_is_believed_only_if_pyjwt_believes_it(keys):
             if line.startswith("refused "):
                 continue
             assert line == f"valid {claims['sub']}"
-            assert is_believed_by_pyjwt(keys, kind, names, token), token
+            assert is_accepted_by_pyjwt(keys, kind, names, token), token
             header = json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))
             # It is accepted because of its signature, and nothing else is fetched.
             assert header["alg"] == name and not {"crit", "b64", "zip", "jwk", "jku", "x5u", "x5c"} & set(header)
@@ -246,7 +246,7 @@ def test_what_the_key_itself_signs_is_believed_only_if_pyjwt_believes_it(keys):
     assert outcomes == {"valid", "refused"}
 
 
-def test_sign_makes_the_claims_that_were_asked_for(keys):
+def test_sign_writes_the_given_claims(keys):
     done = run_control(
         "token", "sign", "--key", keys.files["P-256"], "--iss", "login", "--aud", "broker", "--sub", "alice", "--ttl", "10m", "--claim",
         "tenant=t1", "--claim", "level=7", "--claim", 'broker={"publish":["a/#"]}')
@@ -257,19 +257,19 @@ def test_sign_makes_the_claims_that_were_asked_for(keys):
 
 
 @pytest.mark.parametrize("claim", ["sub=bob", "exp=1", "tenant=t2"])
-def test_sign_says_nothing_twice(keys, claim):
+def test_sign_rejects_duplicate_claims(keys, claim):
     done = run_control("token", "sign", "--key", keys.files["P-256"], "--sub", "alice", "--claim", "tenant=t1", "--claim", claim)
     assert (done.returncode, done.stdout) == (64, b"")
     assert f"--claim: {claim.split('=')[0]} is given twice, or has an option of its own".encode() in done.stderr
 
 
-def test_sign_takes_only_objects_from_lines(keys):
+def test_sign_accepts_only_objects_as_lines(keys):
     done = run_control("token", "sign", "--key", keys.files["P-256"], "--lines", input=b'{"sub":"a"}\n["sub"]\n')
     assert done.returncode == 1 and done.stdout.count(b"\n") == 1
     assert b"line 2: expected a JSON object" in done.stderr
 
 
-def test_a_key_that_others_may_read_signs_nothing(keys, tmp_path):
+def test_sign_refuses_a_key_readable_by_others(keys, tmp_path):
     path = tmp_path / "open.pem"
     path.write_bytes(open(keys.files["P-256"], "rb").read())
     os.chmod(path, 0o644)
@@ -277,7 +277,7 @@ def test_a_key_that_others_may_read_signs_nothing(keys, tmp_path):
     assert done.returncode == 1 and b"chmod go-rwx" in done.stderr, done
 
 
-def test_says_why_a_token_is_refused(keys):
+def test_check_says_why_a_token_is_refused(keys):
     now = int(time.time())
     right = {"iss": "login", "aud": "broker", "sub": "alice", "iat": now, "exp": now + 60}
     changes = {"expired": {"exp": now - 100}, "audience": {"aud": "other"}, "issuer": {"iss": "other"}, "future": {"iat": now + 1000},

@@ -38,7 +38,7 @@ def live_for(websocket, seconds, answer):
 
 
 @pytest.mark.parametrize("path", ["/ws", "/t/quiet", "/s/quiet"])
-def test_a_peer_that_answers_nothing_is_evicted(broker, path):
+def test_a_silent_peer_is_evicted(broker, path):
     before = broker.metrics()
     websocket = broker.websocket(path)
     start = time.monotonic()
@@ -62,7 +62,7 @@ def test_a_peer_that_only_answers_pings_stays(broker):
     assert websocket.receive_message() == (TEXT, b"still there")
 
 
-def test_any_byte_is_life(broker):
+def test_any_byte_is_a_sign_of_life(broker):
     """A message that trickles in a byte at a time keeps the connection without a single PONG."""
     websocket = broker.topic_socket("trickle", "echo=false")
     rest = bytearray(encode_frame(TEXT, b"x" * 100))
@@ -78,7 +78,7 @@ def test_any_byte_is_life(broker):
     assert watcher.expect("message")["data"] == "x" * 100
 
 
-def test_a_busy_sender_is_not_asked(start_broker):
+def test_a_busy_sender_is_not_pinged(start_broker):
     websocket = start_broker("keepalive: { interval: 4s }\n").topic_socket("busy", "echo=false")
     opcodes = live_for(websocket, 5, lambda opcode, payload: encode_frame(TEXT, b"x"))
     assert PING not in opcodes
@@ -112,7 +112,7 @@ def test_a_stopped_process_is_evicted_with_its_subscriptions(broker):
         child.stdout.close()
 
 
-def test_the_round_trip_time_is_kept(broker):
+def test_the_round_trip_time_is_shown(broker):
     session = broker.session()
     assert session.welcome["keepalive"] == INTERVAL
     end = time.monotonic() + ANSWER_DEADLINE
@@ -127,7 +127,7 @@ def test_the_round_trip_time_is_kept(broker):
     assert shown is not None and 0 <= shown < 1000 * TIMEOUT
 
 
-def test_a_pong_nobody_asked_for_is_life_and_nothing_more(broker):
+def test_an_unsolicited_pong_is_only_a_sign_of_life(broker):
     websocket = broker.websocket("/ws")
     websocket.receive_message()
     opcodes = live_for(websocket, 2 * (INTERVAL + TIMEOUT), lambda opcode, payload: encode_frame(PONG, b"unasked"))

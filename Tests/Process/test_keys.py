@@ -28,7 +28,7 @@ WAYS = [publish_json, publish_http, publish_line]
 
 @pytest.mark.parametrize("first", WAYS)
 @pytest.mark.parametrize("second", WAYS)
-def test_the_first_answer_is_given_again(broker, first, second):
+def test_a_repetition_gets_the_first_answer(broker, first, second):
     session = broker.session()
     session.subscribe("#")
     assert first(broker, "a", "k1") == second(broker, "a", "k1") == (1, False)
@@ -39,7 +39,7 @@ def test_the_first_answer_is_given_again(broker, first, second):
     assert broker.metrics()["broker_publish_keys"] == 4
 
 
-def test_it_holds_across_a_restart_for_what_was_stored(broker):
+def test_keys_of_stored_messages_survive_a_restart(broker):
     stored = publish_json(broker, "r", "k", retain=True)
     broker.kill()
     broker.start()
@@ -55,7 +55,7 @@ def test_the_window_ends(start_broker):
     assert seqs[-1] == 2
 
 
-def test_a_refused_publication_may_be_tried_again(broker):
+def test_a_refused_publication_can_be_retried(broker):
     broker.publish("r", "x", "retain")
     headers = KEY | {"If-None-Match": "*"}
     assert broker.http("PUT", "/t/r?retain", body="y", headers=headers).status == 412
@@ -68,14 +68,14 @@ def test_a_refused_publication_may_be_tried_again(broker):
 
 
 @pytest.mark.parametrize("key", ["", "k" * 129])
-def test_what_is_no_key(broker, key):
+def test_invalid_keys_are_refused(broker, key):
     answer = broker.session().request(op="publish", topic="a", data=1, key=key)
     assert answer["code"] == "bad-request" and answer["message"].startswith("key: expected 1 to 128 bytes")
     assert broker.http("POST", "/t/a", body="x", headers={"Idempotency-Key": key}).status == 400
     assert publish_json(broker, "a", "k" * 128)[0] == 1
 
 
-def test_keys_are_bounded_for_each_client(start_broker):
+def test_keys_are_limited_per_client(start_broker):
     broker = start_broker("publish: { keys_per_user: 64KiB }\n")
     session = broker.session()
     for number in range(300):

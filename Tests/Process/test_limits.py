@@ -22,7 +22,7 @@ def refusals(before, after):
 # Messages
 
 
-def test_a_message_of_the_limit_is_fine_and_one_byte_more_is_1009(start_broker):
+def test_a_message_above_the_limit_closes_with_1009(start_broker):
     broker = start_broker("limits: { message: 1KiB }\n")
     subscriber, publisher = broker.topic_socket("size"), broker.topic_socket("size", "echo=false")
     subscriber.synchronise()
@@ -33,7 +33,7 @@ def test_a_message_of_the_limit_is_fine_and_one_byte_more_is_1009(start_broker):
     subscriber.synchronise()
 
 
-def test_the_limit_is_on_the_sum_of_the_fragments(start_broker):
+def test_the_limit_applies_to_the_sum_of_fragments(start_broker):
     broker = start_broker("limits: { message: 1KiB }\n")
     publisher = broker.topic_socket("size", "echo=false")
     publisher.send_frame(BINARY, b"x" * 1000, final=False)
@@ -59,7 +59,7 @@ def test_json_and_http_have_the_same_limit(start_broker):
 # Topics
 
 
-def test_topic_length_and_levels(start_broker):
+def test_topic_length_and_levels_are_limited(start_broker):
     broker = start_broker("limits: { topic: 20, topic_levels: 3 }\n")
     session = broker.session()
     session.publish("x" * 20, 1)
@@ -70,7 +70,7 @@ def test_topic_length_and_levels(start_broker):
     assert broker.http("GET", "/t/a/b/c/d").error_code == "bad-topic"
 
 
-def test_what_was_taken_before_a_limit_was_lowered_can_be_given_up(start_broker):
+def test_subscriptions_and_values_above_a_lowered_limit_can_be_removed(start_broker):
     broker = start_broker("limits: { topic: 20 }\n")
     session = broker.session()
     long = "x" * 20
@@ -87,7 +87,7 @@ def test_what_was_taken_before_a_limit_was_lowered_can_be_given_up(start_broker)
     assert broker.control("retained", "get", long).returncode == 1
 
 
-def test_a_value_from_before_a_limit_was_lowered_is_read_and_removed_over_http(start_broker):
+def test_a_value_above_a_lowered_limit_can_be_read_and_deleted_over_http(start_broker):
     broker = start_broker("limits: { topic: 20 }\n")
     long = "x" * 20
     broker.publish(long, "kept", "retain")
@@ -111,7 +111,7 @@ def test_a_shared_subscription_is_refused(broker):
 # Subscriptions
 
 
-def test_subscriptions_per_client(start_broker):
+def test_subscriptions_per_client_are_limited(start_broker):
     broker = start_broker("limits: { subscriptions_per_client: 3 }\n")
     session, other = broker.session(), broker.session()
     session.subscribe(["a", "b", "c"])
@@ -137,7 +137,7 @@ def can_connect(broker):
 
 
 @pytest.mark.parametrize("key, status", [("connections", 503), ("connections_per_address", 429)])
-def test_one_connection_too_many_is_refused_and_room_is_given_back(start_broker, key, status):
+def test_connections_above_the_limit_are_refused_until_one_closes(start_broker, key, status):
     broker = start_broker(f"limits: {{ {key}: 3 }}\nreactors: {{ count: 1 }}\n")
     sockets = [broker.websocket("/t/x") for _ in range(3)]
     with pytest.raises(RefusedHandshake) as refused:
@@ -149,7 +149,7 @@ def test_one_connection_too_many_is_refused_and_room_is_given_back(start_broker,
     wait_until(lambda: can_connect(broker), "room for one more")
 
 
-def test_the_limit_on_connections_holds_over_all_reactors(start_broker):
+def test_the_connection_limit_covers_all_reactors(start_broker):
     broker = start_broker("limits: { connections: 10 }\nreactors: { count: 2 }\n")
     taken = []
     for _ in range(30):
@@ -167,7 +167,7 @@ def test_the_limit_on_connections_holds_over_all_reactors(start_broker):
 
 @pytest.mark.parametrize("beginning, told", [
     (b"", b""), (b"GET /t/x HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", b"HTTP/1.1 408")])
-def test_a_handshake_that_does_not_come_is_given_up(start_broker, beginning, told):
+def test_an_incomplete_handshake_times_out(start_broker, beginning, told):
     broker = start_broker("limits: { handshake_timeout: 1s }\n")
     plain = broker.connect()
     start = time.monotonic()
@@ -179,7 +179,7 @@ def test_a_handshake_that_does_not_come_is_given_up(start_broker, beginning, tol
     assert received[:12] == told
 
 
-def test_a_handshake_that_trickles_is_given_up_too(start_broker):
+def test_a_slow_handshake_times_out(start_broker):
     broker = start_broker("limits: { handshake_timeout: 1s }\n")
     plain = broker.connect(timeout=0.1)
     start = time.monotonic()
@@ -193,7 +193,7 @@ def test_a_handshake_that_trickles_is_given_up_too(start_broker):
                 plain.sendall(b"x")
 
 
-def test_the_size_of_a_request_head(start_broker):
+def test_the_size_of_a_request_head_is_limited(start_broker):
     broker = start_broker("limits: { request_head: 2KiB }\n")
     assert broker.http("GET", "/health/live", headers={"X-Long": "x" * 1000}).status == 200
     with broker.connect() as plain:
@@ -309,7 +309,7 @@ def test_a_follower_that_falls_behind_is_closed(start_broker):
     assert broker.metrics()['broker_disconnects_total{reason="slow"}'] == 1
 
 
-def test_a_follower_that_falls_behind_in_its_snapshot_is_counted_too(start_broker):
+def test_a_follower_that_falls_behind_in_its_snapshot_is_closed(start_broker):
     broker = start_broker("limits: { pending: 256KiB }\n")
     for number in range(60):
         broker.publish(f"v/{number}", "x" * 65_536, "retain")
@@ -324,7 +324,7 @@ def test_a_follower_that_falls_behind_in_its_snapshot_is_counted_too(start_broke
     assert broker.metrics()['broker_disconnects_total{reason="slow"}'] == 1
 
 
-def test_a_filter_has_so_many_wildcards(start_broker):
+def test_the_wildcards_of_a_filter_are_limited(start_broker):
     broker = start_broker("limits: { wildcards: 3 }\n")
     answers = [broker.http("GET", f"/s/{'/'.join(['%2B'] * count)}?poll=1") for count in (3, 4)]
     assert [answer.status for answer in answers] == [200, 400]
@@ -332,14 +332,14 @@ def test_a_filter_has_so_many_wildcards(start_broker):
         "code": "bad-filter", "message": "filter: The filter has 4 wildcards '+'; at most 3 are allowed."}
 
 
-def test_a_chunk_beyond_the_limit_is_refused_by_its_size_alone(start_broker):
+def test_an_oversized_chunk_is_refused_by_its_size(start_broker):
     broker = start_broker("limits: { message: 64KiB }\n")
     with broker.connect() as plain:
         plain.sendall(b"POST /t/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n10001\r\n")
         assert read_head(plain)[0] == 413
 
 
-def test_what_waits_too_long_is_closed_too(start_broker):
+def test_a_reader_with_old_unsent_bytes_is_closed(start_broker):
     """The bytes are well within `pending`, but none was read for `pending_age`."""
     broker = start_broker("limits: { pending: 64MiB, pending_age: 1s }\n")
     slow = Slow(broker, "/t/stuck")
@@ -380,7 +380,7 @@ def test_pings_get_through_while_messages_wait(start_broker):
 
 
 @pytest.mark.parametrize("limits", ["maximum_messages: 2", "maximum_bytes: 2KiB"])
-def test_retained_values_have_a_limit(start_broker, limits):
+def test_retained_values_are_limited(start_broker, limits):
     broker = start_broker(f"retained: {{ {limits} }}\n")
     body = "x" * 1000
     broker.publish("one", body, "retain")

@@ -16,7 +16,7 @@ def done(process, status=0):
 
 
 @pytest.mark.parametrize("format_", ["text", "json"])
-def test_a_level_holds_at_once_and_for_its_time(start_broker, format_):
+def test_a_level_applies_at_once_and_for_its_time(start_broker, format_):
     broker = start_broker(f"log: {{ level: info, format: {format_} }}\n")
     assert done(broker.control("log", "level")) == "info\n"
     assert re.fullmatch(r"warning, for (10m 0s|9m 59s); then info\n", done(broker.control("log", "level", "warning", "--for", "10m")))
@@ -26,7 +26,7 @@ def test_a_level_holds_at_once_and_for_its_time(start_broker, format_):
     assert done(broker.control("log", "level", "error")) == "error, until the next reload; then info\n"
 
 
-def test_a_level_comes_back_by_itself(start_broker):
+def test_the_configured_level_returns_after_the_time(start_broker):
     broker = start_broker("log: { level: info }\n")
     done(broker.control("log", "level", "debug", "--for", "1s"))
     broker.wait_for_line("an administrator has set the log level level=debug")
@@ -34,7 +34,7 @@ def test_a_level_comes_back_by_itself(start_broker):
     assert broker.control_json("log", "level") == {"level": "info", "configured": "info"}
 
 
-def test_less_urgent_lines_are_left_out(start_broker):
+def test_less_urgent_lines_are_not_logged(start_broker):
     broker = start_broker("log: { level: info }\n")
     done(broker.control("log", "level", "error"))
     # An error is written, and this warning, which came before, is not.
@@ -44,7 +44,7 @@ def test_less_urgent_lines_are_left_out(start_broker):
     assert not any("an administrator has set" in line for line in broker.lines)
 
 
-def test_a_reload_has_it_be_the_files(start_broker):
+def test_a_reload_restores_the_configured_level(start_broker):
     broker = start_broker("log: { level: info }\n")
     done(broker.control("log", "level", "error"))
     broker.config_file.write_text("log: { level: warning }\n")
@@ -52,7 +52,7 @@ def test_a_reload_has_it_be_the_files(start_broker):
     assert done(broker.control("log", "level")) == "warning\n"
 
 
-def test_a_reload_says_what_has_changed_and_what_waits(start_broker):
+def test_a_reload_lists_changes_and_pending_restarts(start_broker):
     broker = start_broker("limits: { message: 100KiB }\n")
     broker.config_file.write_text("limits: { message: 200KiB }\nstore: { views: 7 }\nreactors: { count: 3 }\n")
     assert done(broker.control("reload")) == (
@@ -60,7 +60,7 @@ def test_a_reload_says_what_has_changed_and_what_waits(start_broker):
     assert broker.control_json("reload") == {"changed": [], "needsRestart": ["reactors.count", "store.views"]}
 
 
-def test_a_reload_that_is_refused_says_why(start_broker):
+def test_a_refused_reload_says_why(start_broker):
     broker = start_broker("limits: { message: 100KiB }\n")
     broker.config_file.write_text("limits: { mesage: 200KiB }\n\ncolour: blue\n")
     refused = done(broker.control("reload"), 1)
@@ -69,7 +69,7 @@ def test_a_reload_that_is_refused_says_why(start_broker):
     assert done(broker.control("reload")) == "reloaded\n"
 
 
-def test_a_change_of_the_level_is_in_the_audit_log(start_broker, tmp_path):
+def test_the_audit_log_records_level_changes(start_broker, tmp_path):
     harness = AdminHarness(start_broker, tmp_path)
     operator = ["--url", harness.url, "--token", harness.tokens["operator"]]
     done(run_control("log", "level", "debug", "--for", "1m", *operator))
@@ -85,13 +85,13 @@ def test_a_change_of_the_level_is_in_the_audit_log(start_broker, tmp_path):
     (["loud"], "'loud'"), (["debug", "--for", "soon"], "expected a time such as 10m"),
     (["debug", "--for", "8d"], "at most 7d"), (["debug", "--for", "0s"], "expected a time such as 10m"),
     (["--for", "10m"], "requires a level")])
-def test_levels_and_times_that_are_none(broker, arguments, advice):
+def test_invalid_levels_and_times_are_usage_errors(broker, arguments, advice):
     assert advice in done(broker.control("log", "level", *arguments), 64)
 
 
 @pytest.mark.parametrize("members", [{"level": "loud"}, {"level": "debug", "seconds": 0}, {"level": "debug", "seconds": 604_801},
                                      {"seconds": 5}])
-def test_the_broker_refuses_them_too(start_broker, tmp_path, members):
+def test_the_broker_refuses_invalid_members(start_broker, tmp_path, members):
     harness = AdminHarness(start_broker, tmp_path)
     assert harness.open(harness.bearer("operator")).error("log.level", **members) == "bad-request"
     assert json.loads(harness.broker.control("log", "level", "--json").stdout)["level"] == "info"

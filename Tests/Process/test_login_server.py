@@ -90,7 +90,7 @@ def allows(login, topic, token):
     return published(login, topic, token) < 300
 
 
-def test_a_broker_believes_a_login_server(keys, login):
+def test_tokens_of_a_login_server_are_accepted(keys, login):
     token = signed(keys, tenant="t1", realm_access={"roles": ["sensor"]}, broker={"publish": ["t/a/#", "u/#"]})
     assert allows(login, "sensors/alice/x", token)
     assert published(login, "sensors/bob/x", token) == 403
@@ -106,7 +106,7 @@ def test_a_broker_believes_a_login_server(keys, login):
     assert 'broker_jwks_age_seconds{issuer="login"}' in login.broker.http("GET", "/metrics").body.decode()
 
 
-def test_a_name_that_placeholders_do_not_take_is_told_to_administrators(keys, login):
+def test_a_name_unfit_for_placeholders_is_reported(keys, login):
     """A name like `a/+` authenticates, but rules with `{user}` do not apply."""
     rules = {"realm_access": {"roles": ["sensor"]}, "tenant": "t1"}
     for name in ("a/+", "a/+", "bob"):
@@ -120,7 +120,7 @@ def test_a_name_that_placeholders_do_not_take_is_told_to_administrators(keys, lo
     assert sum("unusual name" in line for line in login.broker.lines) == 1
 
 
-def test_a_token_by_a_new_key_is_believed_at_once(keys, login):
+def test_a_token_by_a_new_key_is_accepted_at_once(keys, login):
     # The keys that it fetches at the start.
     wait_until(lambda: allows(login, "t/x", signed(keys, broker={"publish": ["t/#"]})), "the keys to be there")
     login.keys = [key for key in keys.public_set() if key["kid"] == "Ed25519"]
@@ -133,7 +133,7 @@ def test_a_token_by_a_new_key_is_believed_at_once(keys, login):
     assert login.count == asked
 
 
-def test_a_token_by_a_key_that_cannot_be_fetched_is_not_called_wrong(keys, login):
+def test_a_token_is_not_rejected_because_its_key_cannot_be_fetched(keys, login):
     known = signed(keys, broker={"publish": ["t/#"]})
     wait_until(lambda: allows(login, "t/x", known), "the keys to be there")
     login.keys = []
@@ -143,7 +143,7 @@ def test_a_token_by_a_key_that_cannot_be_fetched_is_not_called_wrong(keys, login
     assert published(login, "t/x", signed(keys, broker={"publish": ["t/#"]}, jti="3")) == 200
 
 
-def test_a_reload_that_asks_at_other_times_keeps_the_keys(keys, login):
+def test_a_reload_with_another_refresh_keeps_the_keys(keys, login):
     token = signed(keys, broker={"publish": ["t/#"]})
     wait_until(lambda: allows(login, "t/x", token), "the keys to be there")
     login.keys = []
@@ -177,7 +177,7 @@ def stacks(broker):
     return sum(high - low == 8 << 20 for low, high in places)
 
 
-def test_reloads_leave_no_stacks_of_threads_that_fetched(keys, login):
+def test_reloads_leave_no_stacks_of_fetching_threads(keys, login):
     config = login.broker.config_file.read_text()
     for number in range(16):
         login.broker.config_file.write_text(config.replace("roles_claim:", f"refresh: {60 + number}s\n      roles_claim:"))
@@ -189,7 +189,7 @@ def test_reloads_leave_no_stacks_of_threads_that_fetched(keys, login):
     assert stacks(login.broker) <= threads + 5
 
 
-def test_the_audit_log_tells_of_keys_and_of_tokens_that_are_refused(keys, login):
+def test_the_audit_log_records_keys_and_refused_tokens(keys, login):
     assert published(login, "t/x", signed(keys, exp=int(time.time()) - 100)) == 401
     failed = json.loads(login.broker.wait_for_line('"auth.failed"'))
     assert (failed["kind"], failed["user"], failed["result"]) == ("jwt", "alice", "expired")
@@ -197,7 +197,7 @@ def test_the_audit_log_tells_of_keys_and_of_tokens_that_are_refused(keys, login)
     assert (refreshed["target"], refreshed["result"]) == ("login", "1 keys")
 
 
-def test_the_broker_checks_a_json_web_token(keys, login):
+def test_token_check_explains_a_json_web_token(keys, login):
     def checked(token):
         return login.broker.control("token", "check", input=token.encode()).stdout.decode()
 
@@ -208,7 +208,7 @@ def test_the_broker_checks_a_json_web_token(keys, login):
     assert checked(signed(keys, aud="another")) == "refused audience\n"
 
 
-def test_keys_that_change_while_many_come_back(keys, login):
+def test_changed_keys_are_fetched_once_for_many_clients(keys, login):
     """One fetch of the new keys admits all 1,000 clients, and those of the old key end."""
     old = login.broker.session(subprotocols=["broker.v1.json", f"bearer.{signed(keys)}"])
     asked = login.count
@@ -220,7 +220,7 @@ def test_keys_that_change_while_many_come_back(keys, login):
     assert old.websocket.receive_close() == (4401, "revoked")
 
 
-def test_keys_over_tls_by_an_authority_of_their_own(keys, start_broker, tmp_path):
+def test_keys_are_fetched_over_tls_with_their_own_authority(keys, start_broker, tmp_path):
     authority = Authority(tmp_path / "authority")
     server = LoginServer([key for key in keys.public_set() if key["kid"] == "P-256"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -239,7 +239,7 @@ def test_keys_over_tls_by_an_authority_of_their_own(keys, start_broker, tmp_path
         server.close()
 
 
-def test_a_user_of_a_login_server_is_locked_out(keys, login):
+def test_a_user_of_a_login_server_can_be_locked_out(keys, login):
     file = login.broker.directory / "data/access.jsonl"
     token = signed(keys, jti="j1", broker={"publish": ["t/#"]})
     assert allows(login, "t/x", token)

@@ -17,7 +17,7 @@ def page():
     return done.stdout
 
 
-def test_the_page_is_proper_roff():
+def test_the_page_is_valid_roff():
     done = subprocess.run(["groff", "-man", "-ww", "-z"], input=page(), capture_output=True, timeout=ANSWER_DEADLINE)
     assert done.returncode == 0 and done.stderr == b""
 
@@ -42,7 +42,7 @@ def test_the_page_has_every_verb_and_option():
     assert "brokerctl clients kick --user bob --ban 10m" in shown
 
 
-def test_names_come_from_the_broker(broker):
+def test_completions_come_from_the_broker(broker):
     session = broker.session()
     session.subscribe("sensors/1/temp")
     broker.publish("kept/a-b_c.d:e@f", "x", "retain")
@@ -54,7 +54,7 @@ def test_names_come_from_the_broker(broker):
 
 
 @pytest.mark.parametrize("evil", ["$(id)", "`id`", "a b", "a;b", "a'b", 'a"b', "a\\b", "-rf", "a|b", "a&b", "a>b", "~root", "a*b", "é", "a{b,c}"])
-def test_a_name_that_a_shell_would_expand_is_left_out(broker, evil):
+def test_names_that_a_shell_would_expand_are_omitted(broker, evil):
     """Otherwise a publisher could run commands on the machine of an operator that presses Tab."""
     broker.publish(evil, "x", "retain")
     broker.publish("plain", "x", "retain")
@@ -77,7 +77,7 @@ def test_bash_completes_a_topic(broker, tmp_path):
     assert done.stdout.split() == [b"kept/one"], done.stderr
 
 
-def test_they_are_installed(tmp_path):
+def test_manual_and_completions_are_installed(tmp_path):
     assert make_install(tmp_path).returncode == 0
     share = tmp_path / "usr/local/share"
     assert (share / "man/man1/brokerctl.1").read_bytes() == page()

@@ -5,14 +5,14 @@ import os
 from raw_websocket import read_head
 
 
-def test_pipelined_requests_for_a_large_value_wait_for_their_reader(broker):
+def test_pipelined_requests_for_a_large_value_wait_for_the_reader(broker):
     value = os.urandom(1 << 20)
     broker.publish("large", value, "retain", {"Content-Type": "application/octet-stream"})
     before = broker.metrics()["process_resident_memory_bytes"]
     count = 400
     plain = broker.connect(timeout=60, receive_buffer=1 << 16)
     plain.sendall(b"GET /t/large HTTP/1.1\r\nHost: localhost\r\n\r\n" * count)
-    # An answer to somebody else, after the broker has seen those requests.
+    # An answer to another client, after the broker has seen those requests.
     assert broker.http("GET", "/t/large").body == value
     assert broker.metrics()["process_resident_memory_bytes"] - before < 64 << 20
     received = b""

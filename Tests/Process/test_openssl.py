@@ -18,7 +18,7 @@ def s_client(broker, authority, *arguments, typed=REQUEST, host="localhost"):
 
 
 @pytest.mark.parametrize("version, words", [("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")])
-def test_versions(secure, authority, version, words):
+def test_supported_versions(secure, authority, version, words):
     done = s_client(secure, authority, version)
     assert done.returncode == 0 and "Verify return code: 0 (ok)" in done.stdout, done
     assert f"New, {words}" in done.stdout
@@ -31,13 +31,13 @@ def test_old_versions_are_refused(secure, authority, version):
     assert done.returncode != 0 and "alert protocol version" in done.stderr, done
 
 
-def test_another_name_is_seen(secure, authority):
+def test_a_wrong_name_is_detected(secure, authority):
     done = s_client(secure, authority, host="other.example")
     assert done.returncode != 0 and "hostname mismatch" in done.stderr, done
 
 
 @pytest.mark.parametrize("offered, chosen", [("http/1.1", "http/1.1"), ("h2,http/1.1", "http/1.1")])
-def test_alpn(secure, authority, offered, chosen):
+def test_negotiates_the_application_protocol(secure, authority, offered, chosen):
     assert f"ALPN protocol: {chosen}" in s_client(secure, authority, "-alpn", offered).stdout
 
 

@@ -34,7 +34,7 @@ def matches(filter_, topic):
 
 
 class Publisher(threading.Thread):
-    """Publishes by HTTP until it is told to stop or the broker goes away; remembers what was answered."""
+    """Publishes by HTTP until it is stopped or the broker ends; records the answers."""
 
     def __init__(self, broker, number, seed):
         super().__init__(daemon=True)
@@ -160,7 +160,7 @@ class Reader(threading.Thread):
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("kills", [0, 2], ids=["alive", "killed"])
-def test_everybody_knows_everything_or_is_told(start_broker, seed, kills):
+def test_every_reader_gets_everything_or_a_gap(start_broker, seed, kills):
     choose = random.Random(seed * 10 + kills)
     broker = start_broker(CONFIG)
     readers = [Reader(broker, choose.choice(FILTERS), way) for way in ["json", "socket", "lines", "events"] * 2]

@@ -37,7 +37,7 @@ def run_node(script, *arguments):
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=NAMES)
-def test_websocket_client(broker, payload):
+def test_works_with_websocket_client(broker, payload):
     socket = websocket.create_connection(broker.websocket_url("/t/peer"), timeout=ANSWER_DEADLINE)
     socket.send(payload, OPCODES[type(payload)])
     opcode, received = socket.recv_data()
@@ -47,7 +47,7 @@ def test_websocket_client(broker, payload):
     socket.close()
 
 
-def test_websocket_client_in_fragments(broker):
+def test_works_with_websocket_client_in_fragments(broker):
     socket = websocket.create_connection(broker.websocket_url("/t/peer"), timeout=ANSWER_DEADLINE)
     for final, opcode, piece in [(0, 1, b"gr\xc3"), (0, 0, b"\xbc"), (1, 0, "ße".encode())]:
         socket.send_frame(websocket.ABNF(final, 0, 0, 0, opcode, 1, piece))
@@ -55,7 +55,7 @@ def test_websocket_client_in_fragments(broker):
     socket.close()
 
 
-def test_websocket_client_over_tls(secure, authority):
+def test_works_with_websocket_client_over_tls(secure, authority):
     options = {"ca_certs": str(authority.file)}
     socket = websocket.create_connection(
         f"wss://localhost:{secure.port}/t/peer", timeout=ANSWER_DEADLINE, sslopt=options)
@@ -71,14 +71,14 @@ def test_websocket_client_over_tls(secure, authority):
 
 @pytest.mark.parametrize("offered", ["on", "off"])
 @pytest.mark.parametrize("compression", ["on", "off"])
-def test_node(start_broker, compression, offered):
+def test_works_with_node(start_broker, compression, offered):
     broker = start_broker_with(start_broker, compression)
     said = run_node("ws_client.js", broker.websocket_url("/t/peer"), offered)
     extensions = "permessage-deflate" if compression == offered == "on" else ""
     assert said == f"closed 3000 enough, 0 waiting, 1 pong, extensions {extensions}\n"
 
 
-def test_node_over_tls(secure, authority):
+def test_works_with_node_over_tls(secure, authority):
     said = run_node("ws_client.js", f"wss://localhost:{secure.port}/t/peer", "off", str(authority.file))
     assert said.startswith("closed 3000 enough, 0 waiting, 1 pong")
 
@@ -110,7 +110,7 @@ SCRIPT = """
 
 @pytest.mark.parametrize("compression", ["on", "off"])
 @pytest.mark.parametrize("kind", [Chromium, Firefox])
-def test_browsers(start_broker, tmp_path, kind, compression):
+def test_works_with_browsers(start_broker, tmp_path, kind, compression):
     broker = start_broker_with(start_broker, compression)
     browser = kind(tmp_path)
     try:
@@ -129,7 +129,7 @@ def test_browsers(start_broker, tmp_path, kind, compression):
 # curl
 
 
-def test_curl_upgrades(broker):
+def test_works_with_an_upgrade_by_curl(broker):
     """This curl knows no frames, but what comes after the 101 is shown as it is."""
     broker.publish("peer", "kept", "retain")
     process = subprocess.Popen(

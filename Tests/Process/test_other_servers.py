@@ -53,7 +53,7 @@ async def serve_websockets(handler, arguments=(), scheme="ws", **options):
 
 @pytest.mark.parametrize("compression", ["on", "off"])
 @pytest.mark.parametrize("payload", PAYLOADS, ids=NAMES)
-def test_websockets(payload, compression):
+def test_works_with_websockets(payload, compression):
     async def handler(socket):
         assert len(socket.extensions) == (compression == "on")
         for _ in range(3):
@@ -68,7 +68,7 @@ def test_websockets(payload, compression):
 
 
 @pytest.mark.parametrize("size", [10, 10_000, LIMIT])
-def test_fragments_of_websockets(size):
+def test_works_with_fragments_of_websockets(size):
     payload = os.urandom(size)
 
     async def handler(socket):
@@ -78,7 +78,7 @@ def test_fragments_of_websockets(size):
     assert asyncio.run(serve_websockets(handler)).startswith("closed with 1000")
 
 
-def test_websockets_over_tls(tmp_path):
+def test_works_with_websockets_over_tls(tmp_path):
     authority = Authority(tmp_path / "authority")
     identity = authority.sign("server")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -92,7 +92,7 @@ def test_websockets_over_tls(tmp_path):
     assert said.startswith("closed with 1000")
 
 
-def test_a_server_that_refuses():
+def test_reports_a_refusal():
     async def refuse(path, headers):
         return http.HTTPStatus.FORBIDDEN, [], b"not for you\n"
 
@@ -105,7 +105,7 @@ def test_a_server_that_refuses():
 
 @pytest.mark.parametrize("compression", ["on", "off"])
 @pytest.mark.parametrize("payload", PAYLOADS, ids=NAMES)
-def test_aiohttp(payload, compression):
+def test_works_with_aiohttp(payload, compression):
     outcome = []
 
     async def handle(request):
@@ -136,7 +136,7 @@ def test_aiohttp(payload, compression):
 
 @pytest.mark.parametrize("theirs", ["on", "off"])
 @pytest.mark.parametrize("ours", ["on", "off"])
-def test_node(ours, theirs):
+def test_works_with_node(ours, theirs):
     server = subprocess.Popen(
         ["node", PEERS / "ws_server.js", theirs], env={**os.environ, "NODE_PATH": "/usr/share/nodejs"},
         stdout=subprocess.PIPE, text=True)

@@ -56,7 +56,7 @@ def until_subscribed(broker, *filters):
     wait_until(lambda: {row["filter"] for row in broker.control_json("subscriptions")} == set(filters), f"subscriptions: {filters}")
 
 
-def test_a_chat_goes_on_over_crashes_and_restarts(start_broker, everyone):
+def test_a_chat_survives_crashes_and_restarts(start_broker, everyone):
     """Every message once, in order; also what was published while the client was away."""
     broker, client = start_broker(HISTORY), everyone
     client.start(broker)
@@ -81,7 +81,7 @@ def test_a_chat_goes_on_over_crashes_and_restarts(start_broker, everyone):
     assert "waiting 1012" in client.states() and "waiting 1006" in client.states()
 
 
-def test_a_thousand_publications_arrive_once_over_ten_restarts(start_broker, everyone):
+def test_a_thousand_publications_arrive_once_across_ten_restarts(start_broker, everyone):
     broker, client = start_broker(HISTORY), everyone
     client.start(broker)
     client.flood("chat/load", 1000, 20, key=True, ack="stored")
@@ -95,7 +95,7 @@ def test_a_thousand_publications_arrive_once_over_ten_restarts(start_broker, eve
     assert client.outcomes() == []
 
 
-def test_what_is_published_without_a_connection_is_sent_later(start_broker, client):
+def test_publications_are_queued_while_disconnected(start_broker, client):
     broker = start_broker(HISTORY)
     client.start(broker)
     until_open(client)
@@ -167,7 +167,7 @@ def test_a_whiteboard_ends_with_the_latest_of_each_shape(start_broker, everyone)
     assert missed + len(strokes) == 3000
 
 
-def test_payloads_arrive_as_they_were_published(broker, client):
+def test_payloads_arrive_unchanged(broker, client):
     client.start(broker)
     client.subscribe("all", "#")
     until_subscribed(broker, "#")
@@ -178,7 +178,7 @@ def test_payloads_arrive_as_they_were_published(broker, client):
     wait_until(lambda: client.seen("all") == published + [[0, 255]], "the payloads")
 
 
-def test_an_iterator_that_is_slow_is_told_what_it_missed(broker, client):
+def test_a_slow_iterator_learns_what_it_missed(broker, client):
     client.start(broker)
     client.iterate("slow", "chat/#", queue=10)
     client.subscribe("fast", "chat/#")
@@ -257,7 +257,7 @@ def takes_back():
     broker.close()
 
 
-def test_a_right_that_is_taken_back_holds_up_nothing(takes_back, client):
+def test_a_revoked_right_blocks_no_other_subscription(takes_back, client):
     client.start(takes_back)
     client.subscribe("a", "a")
     wait_until(lambda: client.gaps("a") == ["forbidden"], "the refusal")
@@ -265,7 +265,7 @@ def test_a_right_that_is_taken_back_holds_up_nothing(takes_back, client):
     wait_until(lambda: takes_back.asked == ["a", "a"], "the same filter again")
 
 
-def test_an_abort_ends_what_it_was_given_to(broker):
+def test_an_abort_signal_ends_its_subscription(broker):
     client = NodeClient()
     client.start(broker)
     client.subscribe("stays", "stays")
@@ -291,7 +291,7 @@ def test_requests_are_answered(broker, client):
     wait_until(lambda: client.outcomes() == [42, "unavailable"], "the end of the wait")
 
 
-def test_a_presence_comes_back_with_its_client(start_broker, everyone):
+def test_a_presence_returns_with_its_client(start_broker, everyone):
     """And is removed with it: a member list without further code."""
     broker, client = start_broker(), everyone
     client.start(broker)
@@ -357,7 +357,7 @@ def test_a_token_is_renewed_and_replaced(guarded, client):
     assert "waiting 4401" in client.states()
 
 
-def test_a_wrong_token_ends_it(guarded, client):
+def test_an_invalid_token_closes_the_client(guarded, client):
     broker, token = guarded
     client.start(broker, token(600)[:-4] + "AAAA")
     wait_until(lambda: client.states() and client.states()[-1] == "closed 4401", "the end")
@@ -368,7 +368,7 @@ def test_a_wrong_token_ends_it(guarded, client):
 # Pages, tabs, Node.js, files
 
 
-def test_a_sleeper_notices_that_the_broker_is_gone(broker, chromium):
+def test_a_page_detects_a_dead_connection_when_shown_again(broker, chromium):
     """A silently dead connection is detected when the page is shown again, because no answer arrives."""
     client = PageClient(chromium)
     client.start(broker)
@@ -386,7 +386,7 @@ def test_a_sleeper_notices_that_the_broker_is_gone(broker, chromium):
     client.end()
 
 
-def test_a_tab_that_slept_through_a_restart_misses_nothing(start_broker, chromium):
+def test_a_suspended_tab_misses_nothing(start_broker, chromium):
     broker = start_broker(HISTORY)
     client = PageClient(chromium)
     client.start(broker)
@@ -403,7 +403,7 @@ def test_a_tab_that_slept_through_a_restart_misses_nothing(start_broker, chromiu
     client.end()
 
 
-def test_a_network_that_is_gone_for_a_while_costs_nothing(start_broker, tmp_path):
+def test_a_network_outage_loses_nothing(start_broker, tmp_path):
     """In a separate network whose only link is cut: no connection ends, and nothing arrives."""
     broker = start_broker(HISTORY, wrapper=["unshare", "-Urn", "sh", "-c", 'ip link set lo up && exec "$0" "$@"'])
     inside = ["nsenter", "-t", str(broker.process.pid), "-U", "--preserve-credentials", "-n"]

@@ -21,11 +21,11 @@ def package():
     return REPOSITORY / made.split()[-1]
 
 
-def test_debian_has_nothing_against_it(package):
+def test_lintian_accepts_the_package(package):
     assert run("lintian", "--allow-root", "--fail-on", "error,warning", package) == ""
 
 
-def test_what_it_installs_runs(package, tmp_path):
+def test_the_installed_program_runs(package, tmp_path):
     run("dpkg-deb", "--extract", package, tmp_path)
     version = run(tmp_path / "usr/bin/brokerd", "--version").split()[1]
     assert run("dpkg-deb", "--field", package, "Version").strip() == f"{version}-1"
@@ -41,7 +41,7 @@ def test_what_it_installs_runs(package, tmp_path):
         assert (tmp_path / "usr/share" / file).stat().st_size > 0
 
 
-def test_a_configuration_that_was_changed_stays(package):
+def test_a_changed_configuration_is_kept(package):
     assert run("dpkg-deb", "--info", package, "conffiles").split() == ["/etc/broker/broker.yaml"]
 
 

@@ -19,12 +19,12 @@ DATA = [
 
 
 @pytest.mark.parametrize("value", DATA, ids=lambda value: str(value)[:20])
-def test_the_codec_of_the_tests_reads_what_it_writes(value):
+def test_the_codec_of_the_tests_round_trips(value):
     assert unpack(pack(value)) == value
 
 
 @pytest.mark.parametrize("data", DATA, ids=lambda value: str(value)[:20])
-def test_data_arrives_as_it_is_in_both(broker, data):
+def test_data_arrives_unchanged_in_both(broker, data):
     packed, plain = connect(broker), broker.session()
     packed.subscribe("a")
     plain.subscribe("a")
@@ -55,7 +55,7 @@ def test_bytes_need_no_base64(broker):
     assert other.expect("message", removed=True)["data"] == b"\0\xff"
 
 
-def test_every_operation(broker):
+def test_every_operation_works(broker):
     session = connect(broker)
     assert session.welcome["maximumMessage"] == 1 << 20
     assert session.request(op="ping", id=2**60)["op"] == "pong"
@@ -74,7 +74,7 @@ def test_every_operation(broker):
     assert row["id"] == session.welcome["client"]
 
 
-def test_resuming_and_gaps(start_broker):
+def test_resuming_announces_gaps(start_broker):
     broker = start_broker('history: [{ filter: "h", messages: 3 }]\n')
     for number in range(6):
         broker.publish("h", str(number), "ack=stored")
@@ -86,7 +86,7 @@ def test_resuming_and_gaps(start_broker):
     assert session.expect("live", seq=6)
 
 
-def test_compressed_as_json_is(start_broker):
+def test_messages_are_compressed_as_in_json(start_broker):
     broker = start_broker("compression: { enabled: true, minimum: 64 }\n")
     session = connect(broker)
     session.subscribe("a")
@@ -97,11 +97,11 @@ def test_compressed_as_json_is(start_broker):
 @pytest.mark.parametrize("offered, chosen", [
     ([SUBPROTOCOL, "broker.v1.json"], SUBPROTOCOL), (["broker.v1.json", SUBPROTOCOL], "broker.v1.json"),
     (["x", SUBPROTOCOL], SUBPROTOCOL), ([f"{SUBPROTOCOL}2"], None)])
-def test_the_first_that_is_known_is_chosen(broker, offered, chosen):
+def test_the_first_known_subprotocol_is_chosen(broker, offered, chosen):
     assert broker.websocket("/ws", offered).subprotocol == chosen
 
 
-def test_what_is_no_command(broker):
+def test_malformed_commands_are_refused(broker):
     session = connect(broker)
     for frame, text in ((b"\xc1", "expected a map"), (pack({"op": "ping"})[:-1], "ends too early"),
                         (pack({"op": "ping"}) * 2, "one map and nothing else"), (pack({"op": b"ping"}), "bytes"),
@@ -114,7 +114,7 @@ def test_what_is_no_command(broker):
     assert session.websocket.receive_close() == (1003, "broker.v1.msgpack is binary")
 
 
-def test_the_limits_are_those_of_json(start_broker):
+def test_the_limits_of_json_apply(start_broker):
     broker = start_broker("limits: { message: 1KiB, publish_rate: 3 }\n")
     session = connect(broker)
     assert session.request(op="publish", topic="a", data=b"x" * 1025)["code"] == "too-large"
@@ -129,7 +129,7 @@ def test_the_limits_are_those_of_json(start_broker):
     assert ended.value.close_frame[0] == 1009
 
 
-def test_many_commands_leave_others_their_turn(broker):
+def test_many_commands_do_not_starve_others(broker):
     session, other = connect(broker), broker.session()
     frame = pack({"op": "publish", "topic": "a", "data": 1})
     from raw_websocket import encode_frame

@@ -73,7 +73,7 @@ class Play:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"line {example.line}")
-def test_an_example_is_what_happens(start_broker, example):
+def test_every_example_is_what_happens(start_broker, example):
     play = Play(start_broker(QUIET + example.configuration))
     for step in example.steps:
         play.step(step)
@@ -84,7 +84,7 @@ def test_the_examples_are_found():
     assert sum(len(example.steps) for example in EXAMPLES) > 60
 
 
-def test_every_link_within_the_page_leads_somewhere():
+def test_every_link_within_the_page_resolves():
     slug = lambda title: re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
     titles = {slug(title) for title in re.findall(r"^#+ (.*)$", PAGE, re.MULTILINE)}
     assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= titles

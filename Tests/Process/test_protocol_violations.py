@@ -67,7 +67,7 @@ def test_each_allowed_close_code_is_echoed(broker):
         assert websocket.wait_for_end()[0] == code
 
 
-def test_nothing_published_after_a_close_counts(broker):
+def test_nothing_is_published_after_a_close(broker):
     watcher, websocket = broker.session(), broker.topic_socket("late", "echo=false")
     watcher.subscribe("late")
     websocket.send_bytes(encode_frame(TEXT, b"before") + encode_close(1000) + encode_frame(TEXT, b"after"))
@@ -77,7 +77,7 @@ def test_nothing_published_after_a_close_counts(broker):
     assert watcher.waiting == []
 
 
-def test_text_may_be_cut_anywhere_between_fragments(broker):
+def test_text_may_be_split_anywhere_between_fragments(broker):
     text = "κόσμε🐘".encode()
     for cut in range(len(text) + 1):
         websocket = broker.topic_socket(f"cut/{cut}")
@@ -88,7 +88,7 @@ def test_text_may_be_cut_anywhere_between_fragments(broker):
         assert websocket.receive_message() == (TEXT, text)
 
 
-def test_a_connection_that_breaks_off_in_a_message_publishes_nothing(broker, bystander):
+def test_a_truncated_message_is_not_published(broker, bystander):
     watcher = broker.session()
     watcher.subscribe("broken")
     for cut in range(1, 12):
@@ -102,7 +102,7 @@ def test_a_connection_that_breaks_off_in_a_message_publishes_nothing(broker, bys
 
 
 @pytest.mark.parametrize("size", [1 << 20, (1 << 20) + 1])
-def test_a_header_alone_allocates_and_decides(broker, size):
+def test_an_announced_length_allocates_nothing(broker, size):
     """A frame that is announced too large is refused from its header; the broker waits for one that is just small enough."""
     websocket = broker.websocket("/t/announced")
     websocket.send_bytes(struct.pack("!BBQ", 0x82, 0xFF, size) + os.urandom(4))

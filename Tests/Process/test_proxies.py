@@ -59,7 +59,7 @@ def websocket(proxy, path, origin=None, host=None):
         raise
 
 
-def test_topics_come_through_as_they_are(served, proxy):
+def test_topics_pass_unchanged(served, proxy):
     subscriber = served.session()
     subscriber.subscribe("#")
     for path, topic in [("/t/a%2Fb", "a/b"), ("/t/a//b", "a//b"), ("/t/caf%C3%A9/%20x", "café/ x"), ("/t/a%3Fb", "a?b"), ("/t/a%25b", "a%b"),
@@ -71,7 +71,7 @@ def test_topics_come_through_as_they_are(served, proxy):
     assert answer.status == 200 and len(answer.body.splitlines()) == 6
 
 
-def test_a_body_of_the_limit_comes_through(served, proxy):
+def test_a_body_of_the_limit_passes(served, proxy):
     body = bytes(range(256)) * 4096
     assert len(body) == 1 << 20 and ask(proxy, "PUT", "/t/large?retain", body).status == 200
     assert ask(proxy, "GET", "/t/large").body == body
@@ -79,7 +79,7 @@ def test_a_body_of_the_limit_comes_through(served, proxy):
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson"])
-def test_followers_get_each_message_as_it_comes(served, proxy, accept):
+def test_followers_get_each_message_at_once(served, proxy, accept):
     follower = follow(proxy, "/s/live/%23", accept)
     assert follower.status == 200
     receive = (lambda: json.loads(follower.event()["data"])) if "event" in accept else follower.json
@@ -111,7 +111,7 @@ def test_pages_open_websockets(served, proxy):
     session.websocket.close()
 
 
-def test_pages_of_others_are_told_why_not(served, proxy):
+def test_foreign_pages_are_told_why_they_are_refused(served, proxy):
     refused = websocket(proxy, "/ws", origin="https://evil.example")
     with pytest.raises(ConnectionEnded) as ended:
         refused.receive_message()
@@ -122,7 +122,7 @@ def test_pages_of_others_are_told_why_not(served, proxy):
     refused.close()
 
 
-def test_a_name_that_is_not_listed_is_misdirected(served, start_broker, tmp_path):
+def test_an_unlisted_name_is_answered_with_421(served, start_broker, tmp_path):
     unknown = start_broker()
     with proxies.HAProxy(tmp_path / "proxy", unknown.port) as proxy:
         # HAProxy sends nothing to a broker before it has found the broker ready.
@@ -130,7 +130,7 @@ def test_a_name_that_is_not_listed_is_misdirected(served, start_broker, tmp_path
         assert answer.status == 421 and NAME in answer.json["error"]["message"]
 
 
-def test_nginx_as_it_is_does_what_http_1_0_can(served, tmp_path):
+def test_nginx_with_its_defaults_supports_http_1_0(served, tmp_path):
     with proxies.NginxDefault(tmp_path / "proxy", served.port) as proxy:
         assert ask(proxy, "PUT", "/t/old?retain", "value").status == 200
         assert ask(proxy, "GET", "/t/old").body == b"value"

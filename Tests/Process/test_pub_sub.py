@@ -53,7 +53,7 @@ def test_lines_have_the_options_of_the_command(broker):
     assert json.loads(done(broker.control("pub", "a", "--lines", "--json", input=b"1\n2\n3\n"))) == {"published": 3}
 
 
-def test_lines_of_bytes(broker):
+def test_lines_may_be_binary(broker):
     done(broker.control("pub", "a", "--lines", "--binary", "--retain", input=b"\xff\xfe\n"))
     assert broker.retained("a").body == b"\xff\xfe"
     refused = broker.control("pub", "a", "--lines", input=b"ok\n\xff\n")
@@ -68,7 +68,7 @@ def test_thousands_of_lines_keep_their_order(broker):
     assert [session.expect("message")["data"] for _ in range(count)] == [str(number) for number in range(count)]
 
 
-def test_a_line_is_published_before_the_next_is_there(broker):
+def test_each_line_is_published_at_once(broker):
     session = broker.session()
     session.subscribe("a")
     child = subprocess.Popen([BROKERCTL, "--socket", str(broker.admin_socket), "pub", "a", "--lines"], stdin=subprocess.PIPE)
@@ -83,7 +83,7 @@ def test_a_line_is_published_before_the_next_is_there(broker):
         child.wait()
 
 
-def test_a_refusal_is_seen_while_a_line_is_only_half_there(broker):
+def test_a_refusal_is_reported_during_an_incomplete_line(broker):
     child = subprocess.Popen(
         [BROKERCTL, "--socket", str(broker.admin_socket), "pub", "--json-lines"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
@@ -97,7 +97,7 @@ def test_a_refusal_is_seen_while_a_line_is_only_half_there(broker):
         child.stderr.close()
 
 
-def test_lines_of_json_say_how_they_are_published(broker):
+def test_json_lines_have_publish_options(broker):
     session = broker.session()
     session.subscribe("#")
     text = '{"topic":"a","data":{"x":1.50}}\n\n{"data":"text","retain":true}\n{"topic":"c","data":"AP8=","encoding":"base64","op":"x","id":7}\n'
@@ -111,11 +111,11 @@ def test_lines_of_json_say_how_they_are_published(broker):
 @pytest.mark.parametrize("text, advice", [
     ('{"topic":"a","data":1}\n{"data":1}', "line 2: "), ("{", "line 1: "), ('{"topic":"a/+","data":1}', "bad-topic"),
     ('{"topic":"a","data":1}\n{"topic":"$SYS/a","data":1}', "line 2: ")])
-def test_a_line_that_is_refused_is_named(broker, text, advice):
+def test_a_refused_line_is_named(broker, text, advice):
     assert advice in done(broker.control("pub", "--json-lines", input=text.encode()), 1)
 
 
-def test_numbered_messages(broker):
+def test_count_publishes_numbered_messages(broker):
     session = broker.session()
     session.subscribe("t/#")
     done(broker.control("pub", "t/{n}", "value {n} of {n}", "--count", "3"))
@@ -126,7 +126,7 @@ def test_numbered_messages(broker):
     assert session.expect("message")["data"] == "{n}"
 
 
-def test_the_time_between_them(broker):
+def test_interval_spaces_messages(broker):
     session = broker.session()
     session.subscribe("a")
     begin = time.monotonic()
@@ -141,14 +141,14 @@ def test_the_time_between_them(broker):
     (["a", "x", "--count", "0"], "1 or more"), (["a", "x", "--interval", "1s"], "requires --count"),
     (["a", "x", "--count", "2", "--interval", "soon"], "expected a time"), (["--json-lines", "--retain"], "each line"),
     (["a", "--lines", "--count", "3"], "exclude")])
-def test_bad_usage_of_pub(broker, arguments, advice):
+def test_invalid_arguments_of_pub_are_usage_errors(broker, arguments, advice):
     assert advice in done(broker.control("pub", *arguments), 64)
 
 
 # Handling of messages
 
 
-def test_a_format(broker):
+def test_sub_prints_by_a_format(broker):
     broker.publish("a/b", "x\ty", "retain", {"Content-Type": "text/html"})
     seq = broker.control_json("retained", "list")[0]["seq"]
     shown = done(broker.control("sub", "a/b", "--count", "1", "--format", r"{{{topic}}}\t{data}|{seq}|{type}|{retained}\\"))
@@ -172,7 +172,7 @@ def test_a_format_on_a_terminal_is_escaped(broker):
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0 and shown == b"<\\u{1b}[2J>\r\n"
 
 
-def test_a_command_for_each_message(broker, tmp_path):
+def test_exec_runs_a_command_for_each_message(broker, tmp_path):
     payload = bytes(range(256)) * 1000
     broker.publish("kept", payload, "retain", {"Content-Type": "image/png"})
     script = f'cat > "{tmp_path}/$SEQ"; echo "$TOPIC $TYPE $RETAINED"'
@@ -189,7 +189,7 @@ def test_commands_run_one_at_a_time_and_in_order(broker, follow, tmp_path):
     assert output.decode().split("\n")[:-1] == [f"{word} {number}" for number in range(5) for word in ("begin", "end")]
 
 
-def test_a_command_that_fails_is_named_and_the_next_one_runs(broker, follow):
+def test_a_failed_command_is_reported_and_the_next_one_runs(broker, follow):
     child = follow("sub", "a/#", "--count", "3", "--exec", 'test "$TOPIC" != a/2 && echo "$TOPIC"')
     for number in (1, 2, 3):
         broker.publish(f"a/{number}", "x")
@@ -198,19 +198,19 @@ def test_a_command_that_fails_is_named_and_the_next_one_runs(broker, follow):
     assert b"exit status 1 for a/2" in errors and b"1 of 3 commands failed" in errors
 
 
-def test_a_command_that_does_not_read(broker):
+def test_a_command_may_ignore_its_input(broker):
     broker.publish("big", b"x" * 900_000, "retain")
     done(broker.control("sub", "big", "--count", "1", "--exec", "exit 0"))
     assert b"exit status 137" in broker.control("sub", "big", "--count", "1", "--exec", "kill -9 $$").stderr
 
 
-def test_json_for_a_command(broker):
+def test_a_command_can_get_json(broker):
     broker.publish("a", "text", "retain")
     found = json.loads(done(broker.control("sub", "a", "--count", "1", "--json", "--exec", "cat")))
     assert (found["topic"], found["data"], found["retained"]) == ("a", "text", True)
 
 
-def test_a_policy(broker, follow):
+def test_sub_sets_the_slow_policy(broker, follow):
     follow("sub", "a", "--slow", "latest")
     assert [client["policy"] for client in broker.control_json("clients")] == ["latest"]
 
@@ -218,7 +218,7 @@ def test_a_policy(broker, follow):
 @pytest.mark.parametrize("arguments, advice", [
     (["--slow", "never"], "expected one of"), (["--format", "{colour}"], "no field {colour}"), (["--format", "{topic"], "no field {topic}"),
     (["--format", "a}"], "}}"), (["--format", "x", "--exec", "y"], "cannot be combined"), (["--format", "x", "--json"], "cannot be combined")])
-def test_bad_usage_of_sub(broker, arguments, advice):
+def test_invalid_arguments_of_sub_are_usage_errors(broker, arguments, advice):
     assert advice in done(broker.control("sub", "a", *arguments), 64)
 
 
@@ -231,7 +231,7 @@ def lines(child, count):
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
 @pytest.mark.parametrize("verb", ["sub", "record"])
-def test_it_comes_back_and_misses_nothing(start_broker, follow, how, verb):
+def test_reconnects_and_misses_nothing(start_broker, follow, how, verb):
     broker = start_broker('history: [ { filter: "h/#", messages: 1000 } ]\n')
     child = follow(verb, "h/#", "--count", "30", *(["--json"] if verb == "sub" else []), of=broker)
     found = []
@@ -259,7 +259,7 @@ def test_it_comes_back_and_misses_nothing(start_broker, follow, how, verb):
     assert errors.count(b"reconnecting") == errors.count(b"reconnected") == 3
 
 
-def test_what_cannot_be_brought_is_said_to_be_missing(start_broker, follow):
+def test_reports_missed_messages_after_reconnecting(start_broker, follow):
     broker = start_broker()
     child = follow("sub", "a", "--count", "2", of=broker)
     broker.publish("a", "before")
@@ -273,21 +273,21 @@ def test_what_cannot_be_brought_is_said_to_be_missing(start_broker, follow):
     assert child.wait(ANSWER_DEADLINE) == 0 and b"of a are missing" in child.stderr.read()
 
 
-def test_it_stays_away_when_it_is_told_to(broker, follow):
+def test_no_reconnect_exits_instead(broker, follow):
     child = follow("sub", "a", "--no-reconnect")
     broker.stop()
     _, errors = child.communicate(timeout=ANSWER_DEADLINE)
     assert child.returncode == 2 and b"went away (1012" in errors and b"reconnecting" not in errors
 
 
-def test_who_is_kicked_does_not_come_back(broker, follow):
+def test_does_not_reconnect_after_a_kick(broker, follow):
     child = follow("sub", "a")
     broker.control_json("clients", "kick", broker.control_json("clients")[0]["id"])
     _, errors = child.communicate(timeout=ANSWER_DEADLINE)
     assert child.returncode == 1 and b"4410" in errors and b"reconnecting" not in errors
 
 
-def test_a_right_that_is_taken_away_ends_it(start_broker, follow):
+def test_ends_when_its_right_is_revoked(start_broker, follow):
     broker = start_broker("access: { anonymous: { subscribe: ['#'], publish: ['#'] } }\n")
     child = subprocess.Popen([BROKERCTL, "--url", f"http://127.0.0.1:{broker.port}", "sub", "a"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
@@ -301,5 +301,5 @@ def test_a_right_that_is_taken_away_ends_it(start_broker, follow):
     assert child.returncode == 1 and b"the subscription has ended" in errors
 
 
-def test_the_first_connection_has_to_be_made(tmp_path):
+def test_a_failed_first_connection_is_an_error(tmp_path):
     assert run_control("sub", "a", "--socket", str(tmp_path / "none.sock")).returncode == 2

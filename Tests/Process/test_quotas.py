@@ -32,7 +32,7 @@ def reached(broker, limit):
     return broker.metrics()[f'broker_quotas_reached_total{{limit="{limit}"}}']
 
 
-def test_the_connections_of_one_address(start_broker):
+def test_connections_per_address_are_limited(start_broker):
     broker = start_broker("limits: { per_address: { connections: 3 } }\nlog: { audit: stdout }\n")
     mine = []
     for expected in [404, 404, 404, 429]:
@@ -50,7 +50,7 @@ def test_the_connections_of_one_address(start_broker):
     wait_until(is_in, "the places to be free again")
 
 
-def test_the_new_connections_of_one_address(start_broker):
+def test_new_connections_per_address_are_limited(start_broker):
     broker = start_broker("limits: { per_address: { new_connections: 5/m } }\n")
     def door(source):
         with connect(broker, source) as plain:
@@ -59,7 +59,7 @@ def test_the_new_connections_of_one_address(start_broker):
     assert door("127.0.0.3") == 404
 
 
-def test_publishing_of_one_address_beside_another(start_broker):
+def test_the_publish_rate_is_limited_per_address(start_broker):
     broker = start_broker("limits: { per_address: { publish_rate: 2 } }\n")
     flood, other = [session(broker, "127.0.0.2") for _ in range(2)], session(broker, "127.0.0.3")
     other.subscribe("other")
@@ -73,7 +73,7 @@ def test_publishing_of_one_address_beside_another(start_broker):
     assert reached(broker, "per_address.publish_rate") >= 100
 
 
-def test_the_subscriptions_of_one_address(start_broker):
+def test_subscriptions_per_address_are_limited(start_broker):
     broker = start_broker("limits: { per_address: { subscriptions: 3 } }\n")
     first, second, other = session(broker, "127.0.0.2"), session(broker, "127.0.0.2"), session(broker, "127.0.0.3")
     for name in ["a", "b"]:
@@ -87,13 +87,13 @@ def test_the_subscriptions_of_one_address(start_broker):
     second.subscribe("b")
 
 
-def test_loopback_is_left_out_by_default(start_broker):
+def test_loopback_is_not_limited_by_default(start_broker):
     broker = start_broker()
     mine = [connect(broker, "127.0.0.2") for _ in range(60)]
     assert {status(plain) for plain in mine} == {404}
 
 
-def test_wrong_credentials_of_one_address(start_broker):
+def test_failed_logins_block_an_address(start_broker):
     broker = start_broker("limits: { authentication_failures: 3/m }\n")
     wrong = b"GET /t/a HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer wrong\r\nConnection: close\r\n\r\n"
     def guess(source):
@@ -108,7 +108,7 @@ def test_wrong_credentials_of_one_address(start_broker):
         assert status(plain) == 404, "a client that presents nothing is not kept out"
 
 
-def test_the_connections_of_one_address_behind_a_proxy(start_broker):
+def test_connections_are_limited_per_forwarded_address(start_broker):
     """Each client of the proxy counts by itself, also one that it says is on loopback, which is the proxy's."""
     port = free_port()
     broker = start_broker(
@@ -142,7 +142,7 @@ def get(harness, source, headers, path="/t/news/a"):
         return status(plain, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}Connection: close\r\n\r\n".encode())
 
 
-def test_what_was_right_once_is_no_guess(start_broker, tmp_path):
+def test_expired_credentials_do_not_count_as_guesses(start_broker, tmp_path):
     harness = Harness(start_broker, tmp_path, limits="authentication_failures: 2/m")
     expired = harness.token("device7", lifetime=-10)
     harness.rewrite()
@@ -174,7 +174,7 @@ def test_a_thousand_guessers_lock_nobody_out(start_broker, tmp_path):
     assert 429 in [get(harness, f"127.3.0.{number}", basic("nobody", f"guess {number}")) for number in range(1, 100)]
 
 
-def test_a_blocked_address_lets_in_those_that_are_known(start_broker, tmp_path):
+def test_a_blocked_address_still_admits_known_credentials(start_broker, tmp_path):
     harness = Harness(start_broker, tmp_path, limits="authentication_failures: 2/m")
     right = basic("alice", "correct horse")
     assert get(harness, "127.0.0.2", right) == 404

@@ -62,7 +62,7 @@ SEEN = [
 ]
 
 
-def test_the_tour_works_as_it_is_written(broker, reader):
+def test_the_tour_works_as_written(broker, reader):
     """In the README's order: later lines read what earlier ones have published."""
     tour = [line for line in COMMANDS[2:] if line.startswith(("curl", ".build/release/brokerctl", "echo", "make run"))]
     assert [part in line for line, (part, _) in zip(tour, SEEN, strict=True)] == [True] * len(SEEN)
@@ -83,7 +83,7 @@ def test_the_tour_works_as_it_is_written(broker, reader):
             assert (gap["op"], one["data"], two["data"]) == ("gap", "one", "two")
 
 
-def test_it_is_short():
+def test_the_readme_is_short():
     assert len(README.split()) <= 900
 
 
@@ -94,7 +94,7 @@ def test_the_configuration_commands_work(reader, broker):
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", ".ci/run"])
-def test_every_make_word_that_is_named_exists(name):
+def test_every_named_make_target_exists(name):
     words = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
     named = re.findall(r"(?:^|`)make ((?:[a-z-]+ ?)+)", (REPOSITORY / name).read_text(), re.MULTILINE)
     assert named

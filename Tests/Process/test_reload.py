@@ -7,7 +7,7 @@ import signal
 from deadlines import wait_until
 
 
-def test_new_limits_hold_without_a_restart(start_broker):
+def test_new_limits_apply_without_a_restart(start_broker):
     broker = start_broker("limits: { subscriptions_per_client: 1 }\n")
     session = broker.session()
     session.subscribe("one")
@@ -20,7 +20,7 @@ def test_new_limits_hold_without_a_restart(start_broker):
         pass
 
 
-def test_a_rate_that_is_lifted_reaches_the_connected(start_broker):
+def test_a_raised_rate_applies_to_connected_clients(start_broker):
     """Over a WebSocket and on a kept HTTP connection: both had a bucket of the old rate."""
     broker = start_broker("limits: { publish_rate: 1 }\n")
     session = broker.session()
@@ -44,7 +44,7 @@ def test_a_rate_that_is_lifted_reaches_the_connected(start_broker):
     http_client.close()
 
 
-def test_a_limit_on_messages_reaches_the_connected(start_broker):
+def test_a_message_limit_applies_to_connected_clients(start_broker):
     broker = start_broker("limits: { message: 100KiB }\n")
     socket_, session = broker.topic_socket("a"), broker.session()
     socket_.synchronise()
@@ -58,7 +58,7 @@ def test_a_limit_on_messages_reaches_the_connected(start_broker):
     assert len(session.expect("message", topic="a")["data"]) == 200 << 10
 
 
-def test_the_limits_of_http_reach_the_connected(start_broker):
+def test_http_limits_apply_to_connected_clients(start_broker):
     """On an open connection: a longer head, more time between requests, heartbeats of a follower."""
     broker = start_broker("limits: { request_head: 4KiB, idle_timeout: 5s }\nkeepalive: { interval: 60s }\n")
     kept = http.client.HTTPConnection("127.0.0.1", broker.port, timeout=60)
@@ -82,7 +82,7 @@ def test_the_limits_of_http_reach_the_connected(start_broker):
     kept.close()
 
 
-def test_what_needs_a_restart_is_named_until_there_is_one(start_broker):
+def test_settings_that_need_a_restart_are_named_until_then(start_broker):
     """A second reload compares with the settings in force, not with those read last."""
     broker = start_broker("limits: { message: 100KiB }\n")
     broker.config_file.write_text("limits: { message: 200KiB }\nstore: { views: 7 }\nreactors: { count: 3 }\n")
@@ -93,7 +93,7 @@ def test_what_needs_a_restart_is_named_until_there_is_one(start_broker):
     assert [line.partition("needs_restart=")[2] for line in told] == ['"reactors.count store.views"'] * 2
 
 
-def test_a_broken_file_is_refused_and_the_old_settings_stay(start_broker):
+def test_an_invalid_file_is_refused_and_the_old_settings_stay(start_broker):
     broker = start_broker("limits: { subscriptions_per_client: 1 }\n")
     session = broker.session()
     session.subscribe("one")
@@ -112,7 +112,7 @@ def take_over(broker, config):
     broker.wait_for_line("settings reloaded", since=printed)
 
 
-def test_rights_that_are_taken_away_end_at_once(start_broker):
+def test_revoked_rights_end_at_once(start_broker):
     """From the log line on, nothing denied is accepted or delivered, over any endpoint."""
     broker = start_broker("reactors: { count: 2 }\n")
     session, topic_socket = broker.session(), broker.topic_socket("out/a")

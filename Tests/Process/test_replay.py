@@ -38,7 +38,7 @@ PAYLOADS = [
     ("typed", b"<p>", "text/html"), ("nothing", b"", "image/png")]
 
 
-def test_payloads_are_the_same_afterwards(broker, other, tmp_path):
+def test_payloads_round_trip(broker, other, tmp_path):
     def publish():
         for topic, body, type_ in PAYLOADS:
             broker.publish(topic, body, headers={"Content-Type": type_} if type_ else {})
@@ -54,7 +54,7 @@ def test_payloads_are_the_same_afterwards(broker, other, tmp_path):
         assert payload == body, topic
 
 
-def test_retained_values_come_first_and_are_retained_again(broker, other, tmp_path):
+def test_retained_values_are_replayed_first_and_retained(broker, other, tmp_path):
     broker.publish("kept", bytes(range(256)), "retain", {"Content-Type": "image/png"})
     recorded = record(broker, tmp_path / "r.jsonl", 2, lambda: broker.publish("live", "x"))
     assert [(line["topic"], line.get("retained", False)) for line in recorded] == [("kept", True), ("live", False)]
@@ -68,7 +68,7 @@ def test_retained_values_come_first_and_are_retained_again(broker, other, tmp_pa
     assert [line["topic"] for line in record(broker, tmp_path / "s.jsonl", 1, lambda: broker.publish("b", "x"), "--no-snapshot")] == ["b"]
 
 
-def test_headers_are_the_same_afterwards(broker, other, tmp_path):
+def test_headers_round_trip(broker, other, tmp_path):
     publish = lambda: broker.session().publish(
         "jobs", 1, headers={"trace": "7f3a"}, replyTo="done/1", correlation="j1")
     record(broker, tmp_path / "r.jsonl", 1, publish)
@@ -84,7 +84,7 @@ def lines(*offsets):
 
 
 @pytest.mark.parametrize("speed, least", [("1", 0.6), ("2", 0.3), ("0.5", 1.2), ("max", 0)])
-def test_the_timing_is_that_of_the_record(broker, speed, least):
+def test_replay_keeps_the_recorded_timing(broker, speed, least):
     session = broker.session()
     session.subscribe("t/#")
     begin = time.monotonic()
@@ -96,7 +96,7 @@ def test_the_timing_is_that_of_the_record(broker, speed, least):
     assert [first["topic"], last["topic"]] == ["t/0", "t/2"]
 
 
-def test_times_of_any_size_are_waited_for_or_not(broker):
+def test_extreme_times_are_handled(broker):
     text = "".join(json.dumps({"topic": "t", "time": time_, "data": 1}) + "\n" for time_ in (2**63 - 1, -2**63, 0))
     assert broker.control("replay", input=text.encode()).stdout == b"published: 3\n"
 
@@ -112,12 +112,12 @@ def test_a_thousand_messages_keep_their_order(broker):
 @pytest.mark.parametrize("line, advice", [
     (b"{", "line 2: "), (b'{"time":1}', "topic: expected a string"), (b'{"topic":"a"}', "time: expected Unix milliseconds"),
     (b'{"topic":"a/+","time":1,"data":1}', "bad-topic"), (b"x" * 3_000_000, "too-large")])
-def test_a_line_that_is_none_is_named(broker, line, advice):
+def test_an_invalid_line_is_named(broker, line, advice):
     done = broker.control("replay", "--speed", "max", input=lines(0) + line + b"\n")
     assert done.returncode == 1 and advice in done.stderr.decode()
 
 
-def test_what_the_record_lacks_is_said(broker):
+def test_gaps_in_the_record_are_reported(broker):
     done = broker.control("replay", "--speed", "max", input=b'{"gap":true,"missed":7}\n\n' + lines(0))
     assert done.returncode == 0 and b"line 1: 7 messages are missing in the record" in done.stderr
     assert done.stdout == b"published: 1\n"
@@ -125,6 +125,6 @@ def test_what_the_record_lacks_is_said(broker):
 
 @pytest.mark.parametrize("arguments", [["replay", "--speed", "0"], ["replay", "--speed", "fast"], ["replay", "--speed", "inf"],
                                        ["record", "#", "--count", "0"], ["record", "#", "--since", "yesterday"], ["record"]])
-def test_bad_usage(arguments):
+def test_invalid_arguments_are_usage_errors(arguments):
     done = run_control(*arguments)
     assert done.returncode == 64 and done.stderr

@@ -46,7 +46,7 @@ def request(session, **members):
     return answers
 
 
-def test_a_reply_comes_to_the_client_that_has_asked(broker):
+def test_a_reply_reaches_the_requester(broker):
     replier = Replier(broker, {"data": {"sum": 3}, "headers": {"x": "y"}, "correlation": "c"}, {"data": "too late"})
     session, other = broker.session(), broker.session()
     other.subscribe("#")
@@ -61,14 +61,14 @@ def test_a_reply_comes_to_the_client_that_has_asked(broker):
     assert broker.metrics()["broker_requests_total"] == 1 and broker.metrics()["broker_requests_waiting"] == 0
 
 
-def test_over_http(broker):
+def test_requests_work_over_http(broker):
     Replier(broker, {"data": "AP8=", "encoding": "base64", "type": "image/png", "headers": {"trace": "7"}})
     answer = broker.http("POST", "/t/service?reply=20s", body="x", headers={"Message-trace": "7"})
     assert (answer.status, answer.body, answer.headers["Content-Type"]) == (200, b"\0\xff", "image/png")
     assert answer.headers["Message-trace"] == "7"
 
 
-def test_a_reply_from_any_way_in_and_any_reactor(start_broker):
+def test_replies_may_come_from_any_endpoint_and_reactor(start_broker):
     broker = start_broker("reactors: { count: 3 }\n")
     session, helper = broker.session(), broker.session()
     helper.subscribe("service")
@@ -79,7 +79,7 @@ def test_a_reply_from_any_way_in_and_any_reactor(start_broker):
         assert session.expect("ok", id=number) and session.expect("reply", id=number)["data"] == str(number)
 
 
-def test_without_a_reply_in_time(broker):
+def test_a_request_times_out(broker):
     ok, late = request(broker.session(), data=1, timeout=0.1)
     assert ok["op"] == "ok" and (late["op"], late["code"]) == ("error", "unavailable")
     answer = broker.http("POST", "/t/service?reply=100ms", body="x")
@@ -99,18 +99,18 @@ def test_a_refused_request_has_one_answer(broker):
 
 @pytest.mark.parametrize("members", [
     {"id": None}, {"replyTo": "a"}, {"timeout": 0}, {"timeout": 301}, {"timeout": "1"}, {"reply": 1}])
-def test_what_is_no_request(broker, members):
+def test_invalid_requests_are_refused(broker, members):
     session = broker.session()
     session.send(**({"op": "publish", "id": 1, "topic": "a", "data": 1, "reply": True} | members))
     assert session.expect("error")["code"] == "bad-request"
 
 
 @pytest.mark.parametrize("query", ["reply", "reply=2", "reply=0s", "reply=301s", "reply=soon"])
-def test_what_is_no_duration(broker, query):
+def test_invalid_durations_are_refused(broker, query):
     assert broker.http("POST", f"/t/a?{query}", body="x").status == 400
 
 
-def test_inboxes_are_their_owners_alone(broker):
+def test_only_the_owner_can_read_an_inbox(broker):
     session = broker.session()
     for filter_ in ("$inbox/#", "$inbox/+/+", "$inbox", "$inbox/a/b"):
         assert session.request(op="subscribe", filter=filter_)["code"] == "forbidden"
@@ -122,12 +122,12 @@ def test_inboxes_are_their_owners_alone(broker):
     assert session.publish("$inbox/a/b", 1)["stored"] is False
 
 
-def test_a_line_cannot_wait(broker):
+def test_a_batch_line_cannot_be_a_request(broker):
     answer = broker.http("POST", "/t", body='{"topic":"a","data":1,"reply":true}')
     assert answer.status == 207 and json.loads(answer.body)["error"]["code"] == "bad-request"
 
 
-def test_requests_are_bounded_and_go_with_their_client(start_broker):
+def test_requests_are_limited_and_end_with_their_client(start_broker):
     broker = start_broker("limits: { requests_per_client: 3 }\n")
     session, other = broker.session(), broker.session()
     for number in range(5):
@@ -148,7 +148,7 @@ def test_requests_are_bounded_and_go_with_their_client(start_broker):
     wait_until(lambda: broker.metrics()["broker_requests_waiting"] == 1, "the request to go with its connection")
 
 
-def test_a_request_that_waits_does_not_hold_up_the_end(broker):
+def test_a_waiting_request_does_not_delay_shutdown(broker):
     session = broker.session()
     session.send(op="publish", id=1, topic="service", data=1, reply=True, timeout=300)
     session.expect("ok")
@@ -161,7 +161,7 @@ def test_a_request_that_waits_does_not_hold_up_the_end(broker):
     assert broker.wait_for_exit() == 0
 
 
-def test_by_brokerctl(broker, tmp_path):
+def test_brokerctl_requests_and_replies(broker, tmp_path):
     service = subprocess.Popen(
         [BROKERCTL, "--socket", str(broker.admin_socket), "reply", "sums/+", "--exec", "tr a-z A-Z; printf \" $TOPIC\"",
          "--count", "2"])
@@ -181,7 +181,7 @@ def test_by_brokerctl(broker, tmp_path):
     assert late.returncode == 1 and b"No reply within 100 ms. (unavailable)" in late.stderr
 
 
-def test_brokerctl_names_a_command_that_fails(broker):
+def test_brokerctl_reports_a_failed_command(broker):
     service = subprocess.Popen(
         [BROKERCTL, "--socket", str(broker.admin_socket), "reply", "sums", "--exec", "exit 3", "--count", "1"],
         stderr=subprocess.PIPE)

@@ -49,7 +49,7 @@ CONDITIONS = [
     ("HEAD", {"If-Match": '"1"'})]
 
 
-def test_a_condition_tells_nothing_of_a_value_that_may_not_be_read(rights):
+def test_a_condition_does_not_reveal_an_unreadable_value(rights):
     """Whether there is one, and which number it has: 412 would say what GET does not."""
     broker = rights.broker
     assert broker.http("PUT", "/t/hidden/there?retain", "x", rights.keeper).status == 200
@@ -86,19 +86,19 @@ def test_a_filter_is_covered_exactly_or_not_at_all(rights):
     ("/t/%24SYS/broker/uptime", 403, "forbidden"),
     ("/s/a%2F%23", 403, "forbidden"), ("/s/%23", 403, "forbidden"), ("/s/%2B/b/c", 403, "forbidden"),
     ("/s/a/%252B/%2523", 403, "forbidden")])
-def test_a_percent_sign_opens_nothing(rights, path, status, code):
+def test_percent_encoding_does_not_bypass_rights(rights, path, status, code):
     answer = rights.broker.http("GET", path, headers=rights.reader)
     assert (answer.status, answer.error_code) == (status, code)
 
 
-def test_a_topic_socket_ends_with_the_right_to_read(rights):
+def test_a_topic_socket_closes_when_the_right_to_read_is_revoked(rights):
     socket = rights.broker.topic_socket("b/x", headers=rights.reader)
     socket.synchronise()
     rights.reload('"b/#", ', "")
     assert socket.receive_close() == (4403, "You may not subscribe to b/x.")
 
 
-def test_a_topic_socket_without_the_right_to_write_is_told_so(rights):
+def test_publishing_without_the_right_is_reported_on_a_topic_socket(rights):
     """The message is refused; messages of others still arrive."""
     socket = rights.broker.topic_socket("b/x", headers=rights.reader)
     socket.synchronise()
@@ -110,7 +110,7 @@ def test_a_topic_socket_without_the_right_to_write_is_told_so(rights):
     assert rights.broker.http("GET", "/t/b/x", headers=rights.reader).status == 404, "nothing was published"
 
 
-def test_a_snapshot_ends_where_its_right_does(rights):
+def test_a_snapshot_stops_when_its_right_is_revoked(rights):
     """The client reads slowly, so that most of the values are still to be sent when the rule changes."""
     broker = rights.broker
     writer = broker.session(headers=rights.keeper)

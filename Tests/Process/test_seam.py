@@ -74,7 +74,7 @@ def over_events(broker, filter_):
 
 @pytest.mark.parametrize("filter_", ["v/+", "v/0"])
 @pytest.mark.parametrize("way", [over_json, over_socket, over_lines, over_events])
-def test_nothing_is_lost_doubled_or_out_of_order(filled, way, filter_):
+def test_nothing_is_lost_duplicated_or_reordered(filled, way, filter_):
     broker, count = filled
     before = {message["topic"]: message for message in snapshot(broker)}
     publishers = [Publisher(broker, number, count) for number in range(3)]

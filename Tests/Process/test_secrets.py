@@ -111,7 +111,7 @@ def signed(key, **claims):
     return jwt.encode({**right, **claims}, key, algorithm="HS256")
 
 
-def test_no_door_writes_what_it_was_shown(keeper):
+def test_no_endpoint_logs_presented_credentials(keeper):
     tokens = [keeper.token, keeper.token[:-1] + "!", "bk_abcdefgh_" + "Z" * 43, signed(INLINE), signed(INLINE, exp=1),
               signed(INLINE, iss="unknown"), signed("another-key-0123456789-0123456789-012345"), signed(INLINE) + "x"]
     for token in tokens:
@@ -164,7 +164,7 @@ def test_no_door_writes_what_it_was_shown(keeper):
     assert keeper.found() == []
 
 
-def test_the_configuration_is_shown_without_its_secrets(keeper):
+def test_config_show_hides_secrets(keeper):
     for arguments in (["config", "show"], ["config", "show", "--json"], ["config", "check"]):
         done = run_control(*arguments, str(keeper.broker.config_file), environment={"JWT_SECRET": "secret-of-the-environment-0123456789"})
         assert done.returncode == 0, done
@@ -173,7 +173,7 @@ def test_the_configuration_is_shown_without_its_secrets(keeper):
     assert keeper.found() == []
 
 
-def test_a_mistake_in_the_file_of_users_is_told_without_the_line(keeper):
+def test_errors_in_the_users_file_do_not_print_the_line(keeper):
     """The password, the hash or the token itself is written in the wrong place."""
     secret = keeper.secret("Zq4mistaken7secret2Zq4mistaken7secret2Zq4")
     made = password_hash(secret)
@@ -190,7 +190,7 @@ def test_a_mistake_in_the_file_of_users_is_told_without_the_line(keeper):
 
 
 @pytest.mark.parametrize("secret", ["short", "a-secret-that-is-there-twice-0123456789"])
-def test_a_mistake_in_a_secret_is_told_without_it(tmp_path, secret):
+def test_errors_in_a_secret_do_not_print_it(tmp_path, secret):
     path = tmp_path / "broker.yaml"
     entry = f'{{ issuer: a, audience: b, secret: "Zq{secret}7Zq" }}'
     path.write_text(f"access: {{ jwt: [{entry}, {entry if secret != 'short' else '{}'}] }}\n")

@@ -25,7 +25,7 @@ def manager(place):
 
 
 @pytest.mark.parametrize("kind", ["path", "abstract"])
-def test_it_hears_of_each_change(start_broker, tmp_path, kind):
+def test_each_state_change_is_notified(start_broker, tmp_path, kind):
     place = str(tmp_path / "notify") if kind == "path" else f"@{tmp_path}/notify"
     with manager(place) as read:
         broker = start_broker("limits: {message: 1024}\n", environment={"NOTIFY_SOCKET": place})
@@ -47,7 +47,7 @@ def test_it_hears_of_each_change(start_broker, tmp_path, kind):
         assert broker.wait_for_exit() == 0
 
 
-def test_it_gets_signs_of_life_if_it_wants_them(start_broker, tmp_path):
+def test_the_watchdog_is_notified_if_requested(start_broker, tmp_path):
     place = str(tmp_path / "notify")
     with manager(place) as read:
         start_broker(environment={"NOTIFY_SOCKET": place, "WATCHDOG_USEC": "2000000"})
@@ -55,7 +55,7 @@ def test_it_gets_signs_of_life_if_it_wants_them(start_broker, tmp_path):
         assert [read(signs_of_life=True) for _ in range(3)] == [["WATCHDOG=1"]] * 3
 
 
-def test_a_place_that_is_none_is_named_and_the_broker_serves(start_broker):
+def test_an_invalid_notify_socket_is_reported_and_ignored(start_broker):
     broker = start_broker(environment={"NOTIFY_SOCKET": "relative"})
     assert any("NOTIFY_SOCKET" in line for line in broker.lines)
     assert broker.http("GET", "/health/ready").status == 200

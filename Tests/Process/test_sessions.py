@@ -36,7 +36,7 @@ def test_a_login_gives_a_cookie_and_names_the_user(harness):
 
 
 @pytest.mark.parametrize("origin", [None, "null", "http://127.0.0.1:1", "http://localhost:PORT", "https://evil.test"])
-def test_another_page_logs_nobody_in(harness, origin):
+def test_a_foreign_page_cannot_log_in(harness, origin):
     """An attacker's form would log the visitor in as the attacker."""
     headers = {"Origin": origin.replace("PORT", str(harness.broker.port))} if origin else {}
     answer = harness.broker.http(
@@ -45,7 +45,7 @@ def test_another_page_logs_nobody_in(harness, origin):
     assert answer.status == 403 and "Set-Cookie" not in answer.headers
 
 
-def test_what_is_wrong_is_told_alike(harness):
+def test_every_failed_login_gets_the_same_answer(harness):
     page = Page(harness)
     answers = [page.log_in(*person) for person in [("alice", "guess"), ("nobody", "guess"), ("device7", "")]]
     assert [answer.status for answer in answers] == [401] * 3
@@ -58,12 +58,12 @@ def test_what_is_wrong_is_told_alike(harness):
     ('{"user":"alice","user":"ed","password":"correct horse"}', {}, 400), ("", {}, 400),
     ('{"user":"alice","password":"' + "x" * 4096 + '"}', {}, 413),
     (None, {"Authorization": "Bearer x"}, 400)])
-def test_a_login_is_its_body_alone(harness, body, headers, status):
+def test_login_credentials_are_accepted_only_in_the_body(harness, body, headers, status):
     answer = Page(harness).log_in(body=body, headers=headers)
     assert answer.status == status and b"correct" not in answer.body
 
 
-def test_no_password_goes_over_an_open_network(start_broker, tmp_path):
+def test_passwords_need_tls_beyond_loopback(start_broker, tmp_path):
     port = free_port()
     file = AccessFile(tmp_path / "data" / "access.jsonl")
     file.user("alice", "correct horse")
@@ -76,7 +76,7 @@ def test_no_password_goes_over_an_open_network(start_broker, tmp_path):
     assert answer.status == 403 and "use https" in answer.json["error"]["message"]
 
 
-def test_guesses_have_to_wait_and_sessions_do_not(start_broker, tmp_path):
+def test_guesses_are_blocked_but_sessions_are_not(start_broker, tmp_path):
     harness = Harness(start_broker, tmp_path, limits="authentication_failures: 3/m")
     page = Page(harness)
     assert page.log_in().status == 200
@@ -90,7 +90,7 @@ def test_guesses_have_to_wait_and_sessions_do_not(start_broker, tmp_path):
 # By the cookie
 
 
-def test_the_cookie_counts_for_pages_of_this_broker_only(harness, page):
+def test_the_cookie_is_accepted_from_same_origin_pages_only(harness, page):
     harness.broker.publish("news/a", '"x"', headers=bearer(harness.editor))
     cookie, own = page.cookie, page.own
     read = lambda headers: harness.broker.http("GET", "/s/news/a?poll&since=0", headers=cookie | headers).status
@@ -109,7 +109,7 @@ def test_the_cookie_counts_for_pages_of_this_broker_only(harness, page):
     page.session().subscribe("news/#")
 
 
-def test_every_reactor_knows_it(start_broker, tmp_path):
+def test_every_reactor_accepts_a_session(start_broker, tmp_path):
     harness = Harness(start_broker, tmp_path, more="reactors: { count: 4 }")
     page = Page(harness)
     assert page.log_in().status == 200
@@ -122,7 +122,7 @@ def test_every_reactor_knows_it(start_broker, tmp_path):
 # Out
 
 
-def test_a_logout_ends_what_came_by_it_and_nothing_else(harness, page):
+def test_a_logout_ends_only_its_own_connections(harness, page):
     other = Page(harness)
     assert other.log_in().status == 200
     session, kept = page.session(), other.session()
@@ -150,7 +150,7 @@ def alice(harness):
 
 
 @pytest.mark.parametrize("change", ["removed", "disabled", "another password", "revoked"])
-def test_it_ends_with_what_it_rests_on_and_does_not_come_back(harness, page, change):
+def test_a_session_ends_with_its_user_and_is_not_restored(harness, page, change):
     session = page.session()
     before = [dict(entry) for entry in harness.file.entries]
     match change:
@@ -166,14 +166,14 @@ def test_it_ends_with_what_it_rests_on_and_does_not_come_back(harness, page, cha
     assert Page(harness).log_in().status == 200
 
 
-def test_a_ban_ends_what_came_by_it_and_lets_nobody_in(harness, page):
+def test_a_ban_ends_sessions_and_refuses_logins(harness, page):
     session = page.session()
     assert harness.broker.control("bans", "add", "user", "alice", "--for", "1h").returncode == 0
     assert session.websocket.receive_close() == (4410, "banned for a time")
     assert [page.read("/t/news/a").status, Page(harness).log_in().status] == [403, 403]
 
 
-def test_a_role_that_is_taken_away_holds_at_once(harness, page):
+def test_removing_a_role_applies_at_once(harness, page):
     session = page.session()
     session.subscribe("sensors/device7/#")
     alice(harness)["roles"] = []
@@ -183,7 +183,7 @@ def test_a_role_that_is_taken_away_holds_at_once(harness, page):
     assert "roles" not in page.read("/session").json
 
 
-def test_it_has_an_end(start_broker, tmp_path):
+def test_a_session_expires(start_broker, tmp_path):
     harness = Harness(start_broker, tmp_path, "sessions: { lifetime: 8s }")
     page = Page(harness)
     expires = page.log_in().json["expires"]
@@ -194,7 +194,7 @@ def test_it_has_an_end(start_broker, tmp_path):
     assert page.read("/session").status == 401
 
 
-def test_there_are_so_many_of_one_user_and_in_all(start_broker, tmp_path):
+def test_sessions_are_limited_per_user_and_in_total(start_broker, tmp_path):
     harness = Harness(start_broker, tmp_path, "sessions: { per_user: 2, maximum: 3 }")
     harness.file.user("bob", "battery staple")
     harness.rewrite()

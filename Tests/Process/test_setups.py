@@ -68,7 +68,7 @@ def follow(start_broker, tmp_path):
     return lambda title: Reader(start_broker, tmp_path, title)
 
 
-def test_the_page_has_five():
+def test_the_page_has_five_setups():
     assert list(SETUPS) == [
         "A site's login server", "Devices by token", "Devices by certificate", "A team with passwords",
         "Public read, private write"]

@@ -14,7 +14,7 @@ RETRY = re.compile(r"^retry=([0-9]+)$")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_every_client_is_told_1012_and_when_to_come_back(broker, number):
+def test_every_client_gets_1012_with_a_retry_time(broker, number):
     sockets = [broker.websocket(path) for path in ["/ws", "/t/a", "/s/a"] * 10]
     broker.send_signal(number)
     retries = []
@@ -47,13 +47,13 @@ def retries_of(broker, count):
     return retries
 
 
-def test_a_small_crowd_comes_back_soon(broker):
+def test_few_clients_reconnect_soon(broker):
     """Soon after the restart, within the 0.2 s over which even a few clients are spread."""
     retries = retries_of(broker, 20)
     assert min(retries) >= 200 and max(retries) - min(retries) <= 200
 
 
-def test_a_crowd_comes_back_at_the_rate_that_is_set(start_broker):
+def test_many_clients_reconnect_at_the_configured_rate(start_broker):
     broker = start_broker("drain: { reconnects_per_second: 5000 }\n")
     broker.config_file.write_text("drain: { reconnects_per_second: 2 }\n")
     printed = len(broker.lines)
@@ -64,7 +64,7 @@ def test_a_crowd_comes_back_at_the_rate_that_is_set(start_broker):
     assert 10_000 < spread <= 20_000, spread  # 40 at 2 a second
 
 
-def test_readiness_fails_before_the_door_closes(start_broker):
+def test_readiness_fails_before_clients_are_closed(start_broker):
     """A load balancer that probes regularly notices it while clients are still served."""
     broker = start_broker("drain: { notice: 1m }\n")
     assert broker.http("GET", "/health/ready").status == 200
@@ -74,7 +74,7 @@ def test_readiness_fails_before_the_door_closes(start_broker):
     broker.kill()
 
 
-def test_a_notice_ends_and_there_may_be_none(start_broker):
+def test_the_notice_period_ends_and_may_be_zero(start_broker):
     for notice in ("10ms", "0"):
         broker = start_broker(f"drain: {{ notice: {notice} }}\n")
         assert broker.http("GET", "/health/ready").status == 200
@@ -82,7 +82,7 @@ def test_a_notice_ends_and_there_may_be_none(start_broker):
         assert broker.wait_for_exit() == 0
 
 
-def test_an_administrator_says_over_which_time_clients_come_back(broker):
+def test_retry_spread_sets_the_reconnect_period(broker):
     sockets = [broker.websocket("/t/a") for _ in range(40)]
     assert broker.control("drain", "--retry-spread", "10m", "--yes").stdout == b"the broker is shutting down\n"
     broker.asked_to_end = True
@@ -95,19 +95,19 @@ def test_an_administrator_says_over_which_time_clients_come_back(broker):
 
 
 @pytest.mark.parametrize("spread", ["soon", "-1s", "25h", "5"])
-def test_a_spread_that_is_no_time_shuts_nothing_down(broker, spread):
+def test_an_invalid_retry_spread_is_a_usage_error(broker, spread):
     done = broker.control("drain", f"--retry-spread={spread}", "--yes")
     assert done.returncode == 64 and b"--retry-spread: expected a time such as 500ms" in done.stderr
     assert broker.http("GET", "/health/live").status == 200
 
 
-def test_without_clients_it_is_quick(broker):
+def test_shutdown_is_quick_without_clients(broker):
     start = time.monotonic()
     broker.stop()
     assert time.monotonic() - start < 20
 
 
-def test_it_is_not_held_up_by_clients_that_do_not_answer(broker):
+def test_silent_clients_do_not_delay_shutdown(broker):
     for path in ["/ws", "/t/a", "/s/a"]:
         broker.websocket(path)
     broker.connect()
@@ -118,7 +118,7 @@ def test_it_is_not_held_up_by_clients_that_do_not_answer(broker):
     assert broker.wait_for_exit(20) == 0
 
 
-def test_it_is_not_held_up_by_a_client_that_reads_nothing(start_broker):
+def test_a_client_that_reads_nothing_does_not_delay_shutdown(start_broker):
     broker = start_broker("limits: { pending: 16MiB }\n")
     broker.websocket("/t/flood", receive_buffer=4096)
     for _ in range(12):
@@ -127,7 +127,7 @@ def test_it_is_not_held_up_by_a_client_that_reads_nothing(start_broker):
     assert broker.wait_for_exit(20) == 0
 
 
-def test_followers_see_a_proper_end(broker):
+def test_followers_see_the_end_of_the_stream(broker):
     plain = broker.connect()
     plain.sendall(b"GET /s/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
     status, headers, received = read_head(plain)
@@ -162,7 +162,7 @@ def test_stored_publishes_in_flight_are_acknowledged_and_kept(broker):
     assert stored == list(range(len(stored)))
 
 
-def test_no_new_connections_are_taken(broker):
+def test_no_new_connections_are_accepted(broker):
     waiting = broker.websocket("/ws")
     broker.send_signal(signal.SIGTERM)
     waiting.receive_close()
@@ -175,14 +175,14 @@ def test_no_new_connections_are_taken(broker):
     assert broker.wait_for_exit() == 0
 
 
-def test_a_second_signal_does_no_harm(broker):
+def test_a_second_signal_has_no_effect(broker):
     broker.websocket("/ws")
     broker.send_signal(signal.SIGTERM)
     broker.send_signal(signal.SIGTERM)
     assert broker.wait_for_exit() == 0
 
 
-def test_nothing_is_left_behind_and_it_starts_again_at_once(broker):
+def test_no_socket_is_left_and_the_broker_restarts_at_once(broker):
     broker.stop()
     assert not broker.admin_socket.exists()
     for _ in range(3):
@@ -197,7 +197,7 @@ def test_an_admin_socket_left_by_kill_does_not_stop_the_next_start(broker):
     assert broker.control("status").returncode == 0
 
 
-def test_a_hangup_is_no_end(broker):
+def test_a_hangup_does_not_stop_the_broker(broker):
     session = broker.session()
     session.subscribe("a")
     broker.send_signal(signal.SIGHUP)

@@ -108,7 +108,7 @@ def start_on_link(request, start_broker):
 
 @pytest.mark.parametrize("in_kernel", ["16KiB", "unlimited"])
 @pytest.mark.parametrize("slow", ["drop-oldest", "latest"])
-def test_who_reads_without_a_pause_is_never_dead(start_on_link, slow, in_kernel):
+def test_a_client_that_keeps_reading_is_never_evicted(start_on_link, slow, in_kernel):
     """Even if the kernel holds so much that a PING is minutes late: acknowledged bytes are a sign of life."""
     limits = f"limits: {{ pending: 256KiB, unsent_in_kernel: {in_kernel} }}\n"
     broker, enter, publisher = start_on_link(KEEPALIVE + limits)
@@ -118,7 +118,7 @@ def test_who_reads_without_a_pause_is_never_dead(start_on_link, slow, in_kernel)
     assert broker.metrics()[DEAD] == 0
 
 
-def test_who_is_closed_for_being_slow_can_read_why(start_on_link):
+def test_a_slow_client_can_read_why_it_is_closed(start_on_link):
     broker, enter, publisher = start_on_link(KEEPALIVE + "limits: { pending: 256KiB }\n")
     reader = enter("/s/flood/%23?snapshot=false")
     with Flood(publisher, topics=5):
@@ -130,7 +130,7 @@ def test_who_is_closed_for_being_slow_can_read_why(start_on_link):
 
 
 @pytest.mark.parametrize("slow", ["drop-oldest", "latest"])
-def test_what_a_slow_reader_gets_is_fresh(start_on_link, slow):
+def test_a_slow_reader_gets_recent_messages(start_on_link, slow):
     """Nothing is read during a flood of 8 MiB: the limits bound what arrives before the newest message.
 
     They also bound its age: the time that so many bytes take on the reader's link.
@@ -149,7 +149,7 @@ def test_what_a_slow_reader_gets_is_fresh(start_on_link, slow):
     assert count < 160 * 1024
 
 
-def test_clients_shows_what_waits_and_where(start_broker):
+def test_brokerctl_clients_shows_pending_bytes(start_broker):
     broker = start_broker("limits: { pending: 256KiB }\n")
     reader = broker.subscription_socket("flood/#", "slow=drop-oldest&snapshot=false", receive_buffer=8192)
     assert json.loads(reader.receive_text())["op"] == "live"
@@ -160,7 +160,7 @@ def test_clients_shows_what_waits_and_where(start_broker):
     assert stuck["pendingBytes"] > 0 and 0 < stuck["kernelBytes"] < 128 * 1024
 
 
-def test_the_limit_in_the_kernel_is_reloaded(start_broker):
+def test_unsent_in_kernel_is_reloaded(start_broker):
     broker = start_broker("limits: { unsent_in_kernel: unlimited, pending: 8MiB }\n")
     publisher = broker.session()
 
@@ -190,8 +190,8 @@ while plain.recv(65536): pass
 
 
 @pytest.mark.parametrize("way", ["websocket", "events", "lines"])
-def test_a_peer_that_is_gone_is_evicted_although_bytes_wait(start_broker, way):
-    """In a network of its own, whose only link is cut: nothing is acknowledged any more."""
+def test_a_dead_peer_with_unsent_bytes_is_evicted(start_broker, way):
+    """In a separate network whose only link is cut: nothing is acknowledged any more."""
     broker = start_broker(
         KEEPALIVE + "limits: { pending_age: unlimited }\n",
         wrapper=["unshare", "-Urn", "sh", "-c", 'ip link set lo up && exec "$0" "$@"'])

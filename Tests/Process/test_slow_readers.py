@@ -119,7 +119,7 @@ def test_a_topic_socket_with_history_loses_nothing(broker):
     assert [socket.receive_text().split()[0] for _ in sent] == [str(number) for number in range(len(sent))]
 
 
-def test_pings_get_through_to_who_is_behind(broker):
+def test_a_client_that_is_behind_gets_its_pong(broker):
     socket = broker.subscription_socket("flood/#", "slow=drop-oldest&snapshot=false", receive_buffer=4096)
     socket.receive_text()
     flood(broker, "flood")
@@ -131,7 +131,7 @@ def test_pings_get_through_to_who_is_behind(broker):
             return
 
 
-def test_who_takes_nothing_at_all_is_closed_by_age(start_broker):
+def test_a_client_that_reads_nothing_is_closed_by_age(start_broker):
     broker = start_broker("limits: { pending: 256KiB, pending_age: 1s }\n")
     socket = broker.subscription_socket("flood/#", "slow=drop-oldest&snapshot=false", receive_buffer=4096)
     socket.receive_text()
@@ -141,7 +141,7 @@ def test_who_takes_nothing_at_all_is_closed_by_age(start_broker):
     assert ended[0] == 1013
 
 
-def test_slow_readers_cost_their_own_bound_only(broker):
+def test_slow_readers_use_only_their_limit(broker):
     """Fifty slow readers of each policy, and quick ones that get everything; memory stays bounded."""
     policies = ["drop-oldest", "latest", "drop-oldest"]
     slow = [broker.subscription_socket("flood/#", f"slow={policies[number % 3]}&snapshot=false", receive_buffer=4096)

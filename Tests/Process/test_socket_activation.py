@@ -62,7 +62,7 @@ class PathConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-def test_each_listener_has_the_sockets_of_its_name(start_given, tmp_path):
+def test_each_listener_gets_the_sockets_of_its_name(start_given, tmp_path):
     path = tmp_path / "broker.sock"
     local = socket.socket(socket.AF_UNIX)
     local.bind(str(path))
@@ -96,7 +96,7 @@ def test_connections_wait_while_the_broker_restarts(start_given):
         assert early.getresponse().read() == b"kept"
 
 
-def test_a_socket_that_no_listener_takes_is_told(start_given):
+def test_an_unused_socket_is_a_warning(start_given):
     with listening() as web, listening() as other:
         broker = start_given("listen:\n  - address: systemd:web\n", [web, other], ["web", "other"])
         broker.wait_for_line("no listener uses a socket that was passed.*other")
@@ -123,21 +123,21 @@ def test_a_listener_without_a_socket_does_not_start(tmp_path):
             tmp_path, config, [other], ["web"], plus=1)
 
 
-def test_what_is_no_listening_socket_is_refused(tmp_path):
+def test_a_socket_that_does_not_listen_is_refused(tmp_path):
     with socket.socket() as idle:
         idle.bind(("127.0.0.1", 0))
         assert "systemd:web: expected a stream socket that listens" in refused(
             tmp_path, "listen:\n  - address: systemd\n", [idle], ["web"])
 
 
-def test_an_exposed_socket_is_not_for_administrators_without_tls(tmp_path):
+def test_an_exposed_admin_socket_needs_tls(tmp_path):
     with listening("0.0.0.0") as web:
         config = "listen:\n  - { address: systemd, admin: true }\naccess: { anonymous: { publish: [] } }\n"
         assert "listen[0].admin: expected with tls, or on loopback, found 0.0.0.0:" in refused(
             tmp_path, config, [web], ["web"])
 
 
-def test_an_exposed_socket_needs_the_administrators_word(tmp_path):
+def test_an_exposed_socket_needs_explicit_rights(tmp_path):
     with listening("0.0.0.0") as web:
         port = web.getsockname()[1]
         assert f"refusing to listen on 0.0.0.0:{port}, beyond loopback, where nobody may do anything" in refused(

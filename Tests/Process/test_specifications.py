@@ -65,7 +65,7 @@ def query_parameters(method, path):
 
 
 @pytest.mark.parametrize("document", [HTTP, WS], ids=["http", "ws"])
-def test_every_reference_leads_somewhere(document):
+def test_every_reference_resolves(document):
     found = list(references(document))
     assert len(found) > 20
     for reference in found:
@@ -92,7 +92,7 @@ def test_every_route_is_described():
 
 
 @pytest.mark.parametrize("path", HTTP["paths"])
-def test_the_methods_of_a_path(whole, path):
+def test_the_methods_of_each_path_match(whole, path):
     answer = whole.http("PATCH", path.replace("{topic}", "a").replace("{filter}", "a"))
     assert answer.status == 405
     described = {method.upper() for method in METHODS & set(HTTP["paths"][path])}
@@ -101,7 +101,7 @@ def test_the_methods_of_a_path(whole, path):
     assert set(answer.headers["Allow"].split(", ")) == described | {"OPTIONS"}
 
 
-def parameters_that_are_taken(answer):
+def accepted_parameters(answer):
     """The list in the error about an unknown parameter."""
     listed = re.fullmatch(r'Unknown query parameter "[^"]*"; expected (.*)\.', answer["message"])
     return set(listed[1].split(", ")) - {"none"}
@@ -111,20 +111,20 @@ def parameters_that_are_taken(answer):
     "method, path",
     [(method, path) for path, item in HTTP["paths"].items() for method in METHODS & set(item)
      if not path.startswith(("/page", "/ws")) and path != "/"])
-def test_the_query_parameters_of_a_request(whole, method, path):
+def test_the_query_parameters_of_each_request_match(whole, method, path):
     target = path.replace("{topic}", "a").replace("{filter}", "a")
     answer = whole.http(method.upper(), f"{target}?QQQQQQQQQQQQ=1")
     assert answer.status == 400
-    assert parameters_that_are_taken(answer.json["error"]) == query_parameters(method, path)
+    assert accepted_parameters(answer.json["error"]) == query_parameters(method, path)
 
 
 @pytest.mark.parametrize("channel", WS["channels"].values(), ids=lambda channel: channel["address"])
-def test_the_query_parameters_of_a_websocket(broker, channel):
+def test_the_query_parameters_of_each_websocket_match(broker, channel):
     path = channel["address"].replace("{topic}", "a").replace("{filter}", "a")
     with pytest.raises(RefusedHandshake) as refused:
         broker.websocket(f"{path}?QQQQQQQQQQQQ=1")
     described = channel.get("bindings", {}).get("ws", {}).get("query", {}).get("properties", {})
-    assert parameters_that_are_taken(json.loads(refused.value.body)["error"]) == set(described)
+    assert accepted_parameters(json.loads(refused.value.body)["error"]) == set(described)
 
 
 # Codes
@@ -212,7 +212,7 @@ def objects_of_the_page():
                 yield messages("receive" if isinstance(step, Send) else "send"), json.loads(text)
 
 
-def test_the_objects_of_the_page_are_those_that_are_described():
+def test_the_objects_of_the_page_match_their_description():
     """The examples are exactly what the broker sends, and so are the descriptions."""
     seen = set()
     for described, object_ in objects_of_the_page():
@@ -223,7 +223,7 @@ def test_the_objects_of_the_page_are_those_that_are_described():
     assert len(seen) > 15
 
 
-def test_both_documents_say_the_same_of_a_message():
+def test_both_documents_describe_messages_alike():
     """With and without `op`, over HTTP and WebSocket."""
     over_http = HTTP["components"]["schemas"]
     over_ws = {name: message["payload"] for name, message in WS["components"]["messages"].items()}

@@ -51,7 +51,7 @@ def kept(facts):
     return [("log/kept", facts["seqs"]["log/kept"], body, type_), *history[2:]]
 
 
-def test_a_store_of_format_1_is_carried_over(carried_over):
+def test_a_store_of_format_1_is_converted(carried_over):
     broker, facts = carried_over
     assert broker.control_json("status")["epoch"] == facts["epoch"]
     assert not [path for path in broker.data.iterdir() if ".damaged-" in path.name]
@@ -67,7 +67,7 @@ def test_a_store_of_format_1_is_carried_over(carried_over):
     assert broker.publish("after", "x")["seq"] > facts["newest"]
 
 
-def test_both_formats_lie_in_one_store(carried_over):
+def test_one_store_can_hold_both_formats(carried_over):
     broker, facts = carried_over
     seqs = dict(facts["seqs"])
     for topic in ("plain", format1.LONG_TOPIC):
@@ -125,7 +125,7 @@ def newer(request, start_broker):
     return broker, f"broker.mdb is a store {request.param}, and this version reads up to {known}"
 
 
-def test_a_newer_store_is_refused_and_left_as_it_is(newer):
+def test_a_newer_store_is_refused_and_unchanged(newer):
     broker, sentence = newer
     before = files(broker.data)
     done = run_brokerd(*broker.command()[1:], cwd=broker.directory)
@@ -133,7 +133,7 @@ def test_a_newer_store_is_refused_and_left_as_it_is(newer):
     assert files(broker.data) == before
 
 
-def test_check_foresees_it(newer):
+def test_check_reports_a_newer_store(newer):
     broker, sentence = newer
     before = files(broker.data)
     done = run_brokerd(*broker.command()[1:], "--check", cwd=broker.directory)
@@ -153,7 +153,7 @@ def test_a_newer_backup_is_not_restored(newer, start_broker):
 
 
 @pytest.mark.parametrize("newer", ["of format 4"], indirect=True)
-def test_a_backup_in_the_place_of_a_newer_store_is_the_way_back(newer, tmp_path):
+def test_a_backup_can_replace_a_newer_store(newer, tmp_path):
     broker, _ = newer
     format1.unpack(tmp_path / "backup.mdb")
     content = (broker.data / "broker.mdb").read_bytes()

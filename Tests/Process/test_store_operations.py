@@ -46,7 +46,7 @@ def lines(done):
 # Export and import
 
 
-def test_what_is_exported_is_imported_as_it_was(start_broker):
+def test_exported_values_are_imported_unchanged(start_broker):
     source, target = start_broker(), start_broker()
     fill(source)
     put(source, "mortal", b"x", query="retain&ttl=600")
@@ -108,7 +108,7 @@ def random_value(dice):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_export_and_import_are_the_identity(start_broker, seed):
+def test_export_and_import_round_trip(start_broker, seed):
     """Whatever a store contains: data byte for byte, kind, content type, time to live."""
     dice = random.Random(seed)
     source, target = start_broker(), start_broker()
@@ -148,7 +148,7 @@ def test_the_longest_values_are_exported_and_imported(start_broker):
 
 
 @pytest.mark.parametrize("letter", ["x", '"', "\x1b"])
-def test_the_limit_on_messages_holds_for_administrators(start_broker, letter):
+def test_the_message_limit_applies_to_administrators(start_broker, letter):
     broker = start_broker("limits: { message: 100KiB }\n")
     fits, exceeds = letter * (100 << 10), letter * ((100 << 10) + 1)
     assert broker.control("retained", "set", "t", "-", input=fits.encode()).returncode == 0
@@ -162,7 +162,7 @@ def test_the_limit_on_messages_holds_for_administrators(start_broker, letter):
     assert broker.retained("u").status == 404
 
 
-def test_lists_without_a_filter_are_whole(broker):
+def test_lists_without_a_filter_include_dollar_topics(broker):
     """Topics that begin with `$` are among them; with the filter `#` they are not."""
     put(broker, "$app/x", b"1")
     put(broker, "a", b"2")
@@ -172,7 +172,7 @@ def test_lists_without_a_filter_are_whole(broker):
     assert broker.control_json("retained", "delete", "#") == {"deleted": 1}
 
 
-def test_a_long_list_is_whole_or_says_that_it_is_not(broker):
+def test_a_truncated_list_says_so(broker):
     session = broker.session()
     for begin in range(0, 10_500, 500):
         for number in range(begin, begin + 500):
@@ -187,7 +187,7 @@ def test_a_long_list_is_whole_or_says_that_it_is_not(broker):
     assert [row["topic"] for row in json.loads(done.stdout)] == expected[:10_000]
 
 
-def test_export_by_filter_and_in_pieces(broker):
+def test_export_works_by_filter_and_in_pieces(broker):
     session = broker.session()
     for begin in range(0, 5000, 500):
         for number in range(begin, begin + 500):
@@ -201,7 +201,7 @@ def test_export_by_filter_and_in_pieces(broker):
     assert broker.control("retained", "export", "a/#/b").returncode == 1
 
 
-def test_import_takes_hand_written_lines(broker, tmp_path):
+def test_import_accepts_hand_written_lines(broker, tmp_path):
     file = tmp_path / "values.jsonl"
     file.write_text('{"topic":"a","data":21.5}\n\n{"topic":"b","data":"text","type":"text/css"}\r\n'
                     '{"topic":"c","data":"AP8=","encoding":"base64"}\n{"topic":"d","data":"x","ttl":600}')
@@ -212,7 +212,7 @@ def test_import_takes_hand_written_lines(broker, tmp_path):
     assert broker.retained("c").body == b"\x00\xff" and broker.retained("d").status == 200
 
 
-def test_import_says_which_lines_failed_and_goes_on(start_broker):
+def test_import_names_failed_lines_and_continues(start_broker):
     broker = start_broker("limits: { message: 4KiB }\n")
     bad = [
         b'{"topic":"good/1","data":1}', b"no json", b'{"topic":"bad/#","data":1}', b'{"data":1}', b'{"topic":"x"}',
@@ -235,7 +235,7 @@ def test_import_says_which_lines_failed_and_goes_on(start_broker):
 # Deletion
 
 
-def test_delete_by_filter_with_a_dry_run(broker):
+def test_delete_by_filter_has_a_dry_run(broker):
     session = broker.session()
     for number in range(2500):
         session.send(op="publish", topic=f"old/{number}", data=number, retain=True, ack="routed")
@@ -252,7 +252,7 @@ def test_delete_by_filter_with_a_dry_run(broker):
 # Topics
 
 
-def test_topics_with_rates_and_sizes(broker):
+def test_topics_lists_rates_and_sizes(broker):
     put(broker, "kept", b"x" * 300)
     session = broker.session()
     session.subscribe("listened")
@@ -282,7 +282,7 @@ def test_topics_with_rates_and_sizes(broker):
 # Backup and restore
 
 
-def test_a_backup_is_of_one_moment_while_publishers_go_on(start_broker, tmp_path):
+def test_a_backup_is_consistent_during_publishing(start_broker, tmp_path):
     broker = start_broker()
     fill(broker)
     stop = threading.Event()
@@ -321,7 +321,7 @@ def test_a_backup_is_of_one_moment_while_publishers_go_on(start_broker, tmp_path
     assert seq > 0
 
 
-def test_restore_goes_back_but_seq_does_not(start_broker, tmp_path):
+def test_restore_does_not_reset_seq(start_broker, tmp_path):
     broker = start_broker()
     put(broker, "a", b"old")
     assert broker.control("backup", str(tmp_path / "backup")).returncode == 0
@@ -340,7 +340,7 @@ def test_restore_goes_back_but_seq_does_not(start_broker, tmp_path):
     assert broker.control_json("status")["epoch"] != epoch
 
 
-def test_restore_leaves_the_files_to_the_owner_of_the_directory(start_broker, tmp_path):
+def test_restored_files_belong_to_the_owner_of_the_directory(start_broker, tmp_path):
     """The superuser restores, and the broker's own user must be able to open the store."""
     broker = start_broker()
     assert broker.control("backup", str(tmp_path / "backup")).returncode == 0
@@ -355,7 +355,7 @@ def test_restore_leaves_the_files_to_the_owner_of_the_directory(start_broker, tm
         (name, owner.st_uid, owner.st_gid) for name in ("broker.mdb", "lock")}
 
 
-def test_restore_refuses_what_is_no_backup(broker, tmp_path):
+def test_restore_refuses_invalid_backups(broker, tmp_path):
     put(broker, "a", b"1")
     assert broker.control("backup", str(tmp_path / "backup")).returncode == 0
     broker.stop()
@@ -369,14 +369,14 @@ def test_restore_refuses_what_is_no_backup(broker, tmp_path):
     assert broker.retained("a").body == b"1"
 
 
-def test_backup_to_where_nothing_can_be_written(broker, tmp_path):
+def test_backup_to_an_unwritable_path_is_an_error(broker, tmp_path):
     target = tmp_path / "none" / "file"
     done = broker.control("backup", str(target))
     assert done.returncode == 1 and str(target).encode() in done.stderr and not done.stdout
     assert broker.http("GET", "/health/ready").status == 200
 
 
-def test_a_backup_lies_where_brokerctl_runs(start_broker, tmp_path):
+def test_a_backup_is_written_where_brokerctl_runs(start_broker, tmp_path):
     """A path of the caller has no meaning for the broker, which may have another root."""
     broker = start_broker()
     fill(broker)
@@ -391,7 +391,7 @@ def test_a_backup_lies_where_brokerctl_runs(start_broker, tmp_path):
     assert broker.control("backup", "folder", cwd=here).returncode == 1, "a backup is never replaced"
 
 
-def test_a_backup_into_a_pipe(start_broker, tmp_path):
+def test_a_backup_can_be_written_to_a_pipe(start_broker, tmp_path):
     broker = start_broker()
     fill(broker)
     temporary = tmp_path / "temporary"
@@ -407,7 +407,7 @@ def test_a_backup_into_a_pipe(start_broker, tmp_path):
         assert shown(target, topic) == shown(broker, topic)
 
 
-def test_a_backup_that_is_cut_off_is_none(start_broker, tmp_path):
+def test_an_interrupted_backup_leaves_no_file(start_broker, tmp_path):
     """The broker is killed in the middle: nothing that looks like a backup is left."""
     broker = start_broker()
     for number in range(40):

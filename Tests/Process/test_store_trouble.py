@@ -46,7 +46,7 @@ def stored(broker, topic, body=b"x"):
 # Full: the map
 
 
-def test_a_store_of_1_mib_is_full_and_recovers(start_broker):
+def test_a_full_store_recovers(start_broker):
     broker = start_broker("store: { maximum_size: 1MiB }\n")
     count = fill(broker, 3000, 1000)
     assert count > 50
@@ -69,7 +69,7 @@ def test_a_store_of_1_mib_is_full_and_recovers(start_broker):
     assert broker.retained("full/0").status == 404
 
 
-def test_what_the_store_refuses_is_delivered_and_the_value_before_it_stays(start_broker):
+def test_a_refused_value_is_delivered_but_the_old_one_stays(start_broker):
     broker = start_broker("store: { maximum_size: 1MiB }\n")
     stored(broker, "value", b"old")
     fill(broker, 3000, 1000)
@@ -85,7 +85,7 @@ def test_what_the_store_refuses_is_delivered_and_the_value_before_it_stays(start
     assert broker.topic_socket("value").receive_message()[1] == b"old"
 
 
-def test_the_file_starts_small_and_grows_by_itself(start_broker):
+def test_the_file_starts_small_and_grows(start_broker):
     broker = start_broker("store: { maximum_size: 64MiB }\n")
     file = broker.data / "broker.mdb"
     assert file.stat().st_size < 1 << 20
@@ -100,7 +100,7 @@ def test_the_file_starts_small_and_grows_by_itself(start_broker):
     assert 20 << 20 < metrics["broker_store_used_bytes"] < 64 << 20
 
 
-def test_little_address_space_makes_a_smaller_map(start_broker):
+def test_limited_address_space_makes_a_smaller_map(start_broker):
     """The map is reserved whole; where that much address space is not available a smaller one serves."""
     broker = start_broker("store: { maximum_size: 256GiB }\nreactors: { count: 1 }\n", limits={
         resource.RLIMIT_AS: 8 << 30})
@@ -127,7 +127,7 @@ def small_disk(tmp_path):
     yield mounted, disk.environment, lambda: disk.faults.set(disk_size=0)
 
 
-def test_a_full_disk(start_broker, small_disk):
+def test_a_full_disk_recovers(start_broker, small_disk):
     mounted, environment, enlarge = small_disk
     broker = start_broker(environment=environment, directory=mounted / "broker")
     count = fill(broker, 20_000, 1000)
@@ -162,7 +162,7 @@ def run_broker(data, environment):
         env=os.environ | environment)
 
 
-def test_the_first_start_on_a_full_disk_says_so(tmp_path):
+def test_the_first_start_on_a_full_disk_fails_with_a_reason(tmp_path):
     data = tmp_path / "data"
     disk = FragileDisk(tmp_path, data)
     disk.faults.set(disk_size=1)
@@ -171,7 +171,7 @@ def test_the_first_start_on_a_full_disk_says_so(tmp_path):
     assert done.stdout == f"brokerd: cannot create the store in {data}: no space is left on the disk\n"
 
 
-def test_a_later_start_on_a_full_disk_serves_what_is_there(start_broker, tmp_path):
+def test_a_later_start_on_a_full_disk_serves_existing_values(start_broker, tmp_path):
     disk = FragileDisk(tmp_path, tmp_path / "broker0" / "data")
     broker = start_broker(environment=disk.environment)
     before = stored(broker, "a", b"1").json["seq"]
@@ -211,7 +211,7 @@ def test_a_failed_sync_is_not_acknowledged_as_stored(fragile):
     assert broker.retained("a").body == b"3"
 
 
-def test_a_failed_meta_page_is_got_over_without_a_restart(fragile):
+def test_recovers_from_a_failed_meta_page_without_a_restart(fragile):
     """If LMDB cannot write its meta page it must be opened again."""
     broker, faults = fragile
     for number in range(50):
@@ -232,7 +232,7 @@ def test_a_failed_meta_page_is_got_over_without_a_restart(fragile):
     assert broker.retained("after").body == b"3" and broker.retained("before/0").status == 200
 
 
-def test_a_disk_that_goes_on_failing_makes_the_broker_unready_until_it_works(fragile):
+def test_a_failing_disk_makes_the_broker_unready(fragile):
     broker, faults = fragile
     assert stored(broker, "a").status == 200
     faults.set(failing_dsync_writes=1 << 40, failing_syncs=1 << 40)
@@ -268,7 +268,7 @@ def read_only_directory():
 def test_a_read_only_data_directory_is_a_clear_error(read_only_directory):
     data = read_only_directory
 
-    def become_somebody():
+    def drop_privileges():
         if os.getuid() == 0:
             os.setgroups([])
             os.setgid(65534)
@@ -277,7 +277,7 @@ def test_a_read_only_data_directory_is_a_clear_error(read_only_directory):
     done = subprocess.run(
         [BROKERD, "--data-dir", str(data), "--listen", f"127.0.0.1:{free_port()}"], cwd="/",
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=START_DEADLINE, text=True,
-        preexec_fn=become_somebody)
+        preexec_fn=drop_privileges)
     assert done.returncode == 1, done.stdout
     assert f"{data}/lock" in done.stdout and "Permission denied" in done.stdout
     assert len(done.stdout.strip().splitlines()) == 1
@@ -286,7 +286,7 @@ def test_a_read_only_data_directory_is_a_clear_error(read_only_directory):
 # Out of descriptors
 
 
-def test_out_of_descriptors_newcomers_are_turned_away_until_there_are_some(start_broker):
+def test_new_connections_are_refused_while_descriptors_are_exhausted(start_broker):
     broker = start_broker("reactors: { count: 2 }\n", limits={resource.RLIMIT_NOFILE: 64})
     session = broker.session()
     session.subscribe("news/#")
@@ -330,7 +330,7 @@ def time_traveller(start_broker, tmp_path):
 
 
 @pytest.mark.parametrize("jump", [3600, -3600, 40 * 365 * 86400])
-def test_a_jump_of_the_clock_harms_neither_lifetimes_nor_connections(time_traveller, jump):
+def test_a_clock_jump_does_not_affect_lifetimes_or_connections(time_traveller, jump):
     broker, set_clock = time_traveller
     broker.publish("long", "x", "retain&ttl=600")
     begin = time.monotonic()
@@ -357,7 +357,7 @@ def test_a_jump_of_the_clock_harms_neither_lifetimes_nor_connections(time_travel
 
 
 @pytest.mark.parametrize("jump", [-40 * 86400, 40 * 86400])
-def test_a_jump_of_the_clock_does_not_age_the_history(start_broker, tmp_path, jump):
+def test_a_clock_jump_does_not_age_the_history(start_broker, tmp_path, jump):
     disk = FragileDisk(tmp_path, tmp_path / "broker0" / "data")
     broker = start_broker(
         'history: [ { filter: "brief/#", age: 3s }, { filter: "long/#", age: 1h } ]\n', environment=disk.environment)

@@ -20,7 +20,7 @@ def receive_message(socket):
             return received
 
 
-def test_messages_come_as_json_without_op(broker):
+def test_messages_are_json_without_op(broker):
     socket = broker.subscription_socket("sensors/+/temp", "snapshot=false")
     answer = broker.publish("sensors/1/temp", "21.5", headers={"Content-Type": "application/json"})
     message = receive_message(socket)
@@ -62,14 +62,14 @@ def test_the_end_of_the_retained_part_is_marked(broker):
     assert "topic" not in marker and marker["seq"] >= 1
 
 
-def test_snapshot_false_leaves_them_out(broker):
+def test_snapshot_false_omits_retained_values(broker):
     broker.publish("kept/1", "old", "retain")
     socket = broker.subscription_socket("kept/+", "snapshot=false")
     broker.publish("kept/1", "new")
     assert receive_message(socket)["data"] == "new"
 
 
-def test_it_is_read_only(broker):
+def test_a_subscription_socket_is_read_only(broker):
     socket, watcher = broker.subscription_socket("quiet"), broker.session()
     watcher.subscribe("quiet")
     socket.send_text("hello")
@@ -91,14 +91,14 @@ def test_it_is_read_only(broker):
         ("/s/a?since=x", "bad-request"),
         ("/s/a?slow=nonsense", "bad-request"),
     ])
-def test_what_cannot_be_is_refused_before_the_upgrade(broker, path, code):
+def test_invalid_requests_are_refused_before_the_upgrade(broker, path, code):
     with pytest.raises(RefusedHandshake) as refused:
         broker.websocket(path)
     assert refused.value.status == 400
     assert json.loads(bytes(refused.value.body))["error"]["code"] == code
 
 
-def test_slow_close_is_the_default_and_may_be_said(broker):
+def test_slow_close_can_be_given_explicitly(broker):
     socket = broker.subscription_socket("said", "slow=close")
     broker.publish("said", "yes")
     assert receive_message(socket)["data"] == "yes"

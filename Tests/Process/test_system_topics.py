@@ -25,7 +25,7 @@ def fast(start_broker):
     return broker
 
 
-def test_they_are_there_for_every_endpoint(fast):
+def test_system_topics_are_available_at_every_endpoint(fast):
     assert fast.retained("$SYS/broker/version").body.startswith(b'"broker ')
     session = fast.session()
     shown = {message["topic"]: message for message in session.subscribe("$SYS/broker/#")}
@@ -39,7 +39,7 @@ def test_they_are_there_for_every_endpoint(fast):
     assert fast.follow("$SYS/broker/uptime").json()["data"] >= second
 
 
-def test_the_figures_are_right(fast):
+def test_the_figures_are_correct(fast):
     before = figures(fast)
     sessions = [fast.session() for _ in range(3)]
     sessions[0].subscribe(["a", "b/#"])
@@ -63,7 +63,7 @@ def test_the_figures_are_right(fast):
     assert figures(fast)["$SYS/broker/clients/maximum"] >= 3
 
 
-def test_every_metric_is_there(fast):
+def test_every_metric_has_a_system_topic(fast):
     """The names are those of /metrics, with the labels' values as levels."""
     session = fast.session()
     session.subscribe("a")
@@ -88,7 +88,7 @@ def test_every_metric_is_there(fast):
     assert shown["$SYS/broker/metrics/broker_store_commit_duration_seconds"]["sum"] > 0
 
 
-def test_what_was_sent_is_there(fast):
+def test_sent_messages_and_bytes_are_counted(fast):
     """Read one by one, because a subscription to the figures would itself be counted."""
     def figure(name):
         return json.loads(fast.retained(f"$SYS/broker/{name}").body)
@@ -105,7 +105,7 @@ def test_what_was_sent_is_there(fast):
     wait_until(lambda: figure("load/bytes/sent/1min") > 0, "the average rises")
 
 
-def test_they_and_the_readiness_probe_take_no_numbers(fast):
+def test_system_topics_and_the_readiness_probe_take_no_numbers(fast):
     session = fast.session()
     session.publish("a", 1)
     number = fast.metrics()["broker_sequence_number"]
@@ -118,7 +118,7 @@ def test_they_and_the_readiness_probe_take_no_numbers(fast):
     assert "ETag" not in fast.retained("$SYS/broker/uptime").headers
 
 
-def test_nobody_else_publishes_there_and_no_wildcard_finds_them(fast):
+def test_clients_cannot_publish_system_topics_and_leading_wildcards_skip_them(fast):
     session = fast.session()
     assert session.request(op="publish", topic="$SYS/broker/uptime", data=1)["code"] == "forbidden"
     assert fast.http("POST", "/t/%24SYS/x", body=b"x").status == 403
@@ -131,7 +131,7 @@ def test_nobody_else_publishes_there_and_no_wildcard_finds_them(fast):
     assert session.waiting == []
 
 
-def test_they_are_never_on_disk(fast):
+def test_system_topics_are_never_on_disk(fast):
     assert fast.metrics()["broker_retained_messages"] == 0
     fast.stop()
     fast.config_file.write_text("system_topics: { interval: 0 }\n")

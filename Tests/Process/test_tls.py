@@ -26,11 +26,11 @@ from secure_broker import (  # noqa: F401
 # Serving
 
 
-def test_says_https(secure):
+def test_the_listening_line_says_https(secure):
     assert f"https://127.0.0.1:{secure.port}" in secure.listening_line
 
 
-def test_published_by_curl_and_seen_by_websockets(secure, authority):
+def test_curl_publishes_to_websockets(secure, authority):
     context = client_context(authority)
 
     async def go():
@@ -67,7 +67,7 @@ def test_large_messages_pass_through_aiohttp(secure, authority):
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_speaks_both_versions_and_resumes(secure, authority, version):
+def test_supports_both_versions_and_resumption(secure, authority, version):
     context = client_context(authority, minimum_version=version, maximum_version=version)
     context.set_alpn_protocols(["h2", "http/1.1"])
     with connect(secure, context) as first:
@@ -92,7 +92,7 @@ def test_old_versions_are_refused(secure, authority):
     assert request(secure, client_context(authority))[0] == 200
 
 
-def test_only_other_protocols_are_refused(secure, authority):
+def test_clients_with_only_other_protocols_are_refused(secure, authority):
     context = client_context(authority)
     context.set_alpn_protocols(["h2"])
     with pytest.raises(ssl.SSLError):
@@ -130,7 +130,7 @@ def test_follows_over_https(secure, authority):
     connection.close()
 
 
-def test_a_shutdown_is_told(secure, authority):
+def test_a_shutdown_closes_with_1012(secure, authority):
     async def go():
         async with websockets.connect(f"wss://localhost:{secure.port}/t/a", ssl=client_context(authority)) as socket_:
             secure.send_signal(signal.SIGTERM)
@@ -176,7 +176,7 @@ def test_a_slow_reader_is_closed_and_the_others_are_not(secure, authority):
 # Refused clients
 
 
-def test_http_on_the_tls_port_is_told_so(secure):
+def test_plain_http_on_the_tls_port_is_explained(secure):
     with secure.connect() as plain:
         plain.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = read_all(plain)
@@ -185,7 +185,7 @@ def test_http_on_the_tls_port_is_told_so(secure):
 
 @pytest.mark.parametrize("bytes_", [b"\x00" * 500, b"\x16\x03\x01\xff\xff" + b"\x01" * 9, b"\x16\x03\x01\x00\x05hello",
                                     b"\xff" * 70000, b"get / http/1.1\r\n\r\n"])
-def test_garbage_on_the_tls_port_is_ended(secure, authority, bytes_):
+def test_garbage_on_the_tls_port_ends_the_connection(secure, authority, bytes_):
     with secure.connect() as plain:
         try:
             plain.sendall(bytes_)
@@ -196,7 +196,7 @@ def test_garbage_on_the_tls_port_is_ended(secure, authority, bytes_):
     assert request(secure, client_context(authority))[0] == 200
 
 
-def test_a_handshake_that_does_not_end_is_ended(start_broker, authority, identity):
+def test_an_incomplete_handshake_times_out(start_broker, authority, identity):
     port = free_port()
     broker = start_broker(configuration(port, identity) + "limits: { handshake_timeout: 300ms }\n", port=port,
                           configured_listen=True)
@@ -206,7 +206,7 @@ def test_a_handshake_that_does_not_end_is_ended(start_broker, authority, identit
             assert read_all(plain) == b""
 
 
-def test_client_certificates(start_broker, authority, identity):
+def test_client_certificates_are_required_if_configured(start_broker, authority, identity):
     port = free_port()
     broker = start_broker(configuration(port, identity, client_ca=authority.file), port=port, configured_listen=True)
     assert request(broker, client_context(authority, authority.sign("client")))[0] == 200
@@ -242,7 +242,7 @@ def follow_while(secure, authority, change):
 
 
 @pytest.mark.parametrize("by_signal", [True, False])
-def test_a_new_certificate_is_taken_over_and_nobody_dropped(secure, authority, identity, by_signal):
+def test_a_new_certificate_is_used_without_dropping_clients(secure, authority, identity, by_signal):
     old = shown_certificate(secure)
 
     def change():
@@ -272,7 +272,7 @@ def test_a_broken_certificate_is_refused_and_the_old_one_stays(secure, authority
 
 
 @pytest.mark.parametrize("by_signal", [True, False])
-def test_the_audit_log_tells_of_certificates(start_broker, authority, identity, by_signal):
+def test_the_audit_log_records_certificates(start_broker, authority, identity, by_signal):
     port = free_port()
     broker = start_broker(configuration(port, identity) + "log: { audit: stdout }\n", port=port, configured_listen=True)
 

@@ -20,7 +20,7 @@ def test_brokerctl_publishes_and_subscribes_over_https(secure, authority):
     assert (done.returncode, done.stdout) == (0, b"ctl kept\n"), done
 
 
-def test_brokerctl_accepts_no_stranger(start_broker, authority, identity):
+def test_brokerctl_rejects_untrusted_servers(start_broker, authority, identity):
     port = free_port()
     start_broker(configuration(port, identity), port=port, configured_listen=True)
     other = Authority(authority.directory / "other")
@@ -39,7 +39,7 @@ def test_brokerctl_accepts_no_stranger(start_broker, authority, identity):
 @pytest.mark.parametrize("hosts, days, words", [
     ("DNS:other.example", 2, "hostname mismatch"), ("DNS:localhost", -1, "expired")])
 @pytest.mark.parametrize("verb, topic", [(["pub"], ["a", "b"]), (["bench", "pub"], [])])
-def test_brokerctl_checks_name_and_time(start_broker, authority, hosts, days, words, verb, topic):
+def test_brokerctl_verifies_name_and_validity(start_broker, authority, hosts, days, words, verb, topic):
     port = free_port()
     wrong = authority.sign("wrong", hosts=hosts, days=days)
     start_broker(configuration(port, wrong), port=port, configured_listen=True)
@@ -47,7 +47,7 @@ def test_brokerctl_checks_name_and_time(start_broker, authority, hosts, days, wo
     assert done.returncode == 2 and words in done.stderr.decode(), done
 
 
-def test_brokerctl_shows_a_certificate(start_broker, authority, identity):
+def test_brokerctl_presents_a_certificate(start_broker, authority, identity):
     port = free_port()
     broker = start_broker(configuration(port, identity, client_ca=authority.file), port=port, configured_listen=True)
     client = authority.sign("client")
@@ -71,7 +71,7 @@ def test_brokerctl_shows_a_certificate(start_broker, authority, identity):
         assert done.returncode == 64 and words in done.stderr.decode(), done
 
 
-def test_brokerctl_verifies_nothing_when_asked_for(secure):
+def test_insecure_disables_verification(secure):
     url = f"https://127.0.0.1:{secure.port}"
     for verb in [["pub", "a", "b"], ["bench", "fanout", "--subscribers", "2", "--messages", "2"]]:
         assert run_control(*verb, "--url", url).returncode == 2

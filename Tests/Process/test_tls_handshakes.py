@@ -59,7 +59,7 @@ def s_client(broker, authority, *options, commands=b""):
     return (done.stdout + done.stderr).decode(errors="replace"), done.returncode
 
 
-def test_openssl_is_served(secure, authority):
+def test_openssl_connects(secure, authority):
     for version in ["-tls1_2", "-tls1_3"]:
         said, code = s_client(secure, authority, version, "-alpn", "h2,http/1.1", "-quiet", "-ign_eof",
                               commands=b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -71,13 +71,13 @@ def test_openssl_is_served(secure, authority):
 
 
 @pytest.mark.parametrize("version", ["-tls1", "-tls1_1"])
-def test_openssl_finds_no_old_version(secure, authority, version):
+def test_old_versions_are_refused(secure, authority, version):
     said, code = s_client(secure, authority, version, "-cipher", "ALL:@SECLEVEL=0")
     assert code != 0 and "alert" in said, said
 
 
 @pytest.mark.parametrize("cipher", ["AES128-SHA", "AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-SHA", "DHE-RSA-AES128-SHA"])
-def test_openssl_finds_no_weak_cipher(secure, authority, cipher):
+def test_weak_ciphers_are_refused(secure, authority, cipher):
     said, code = s_client(secure, authority, "-tls1_2", "-cipher", f"{cipher}:@SECLEVEL=0")
     assert code != 0 and "handshake failure" in said, said
 
@@ -89,7 +89,7 @@ def test_renegotiation_is_refused(secure, authority):
     assert request(secure, client_context(authority))[0] == 200
 
 
-def test_openssl_resumes(secure, authority, tmp_path):
+def test_openssl_resumes_sessions(secure, authority, tmp_path):
     for version in ["-tls1_2", "-tls1_3"]:
         session = tmp_path / f"session{version}"
         get = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -99,7 +99,7 @@ def test_openssl_resumes(secure, authority, tmp_path):
         assert "Reused, TLS" in said and "HTTP/1.1 200" in said, said
 
 
-def test_many_handshakes_at_once(secure, authority):
+def test_many_handshakes_do_not_delay_clients(secure, authority):
     """Recorded hellos, each of which costs a signature; connected clients are served meanwhile."""
     context = client_context(authority)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -112,7 +112,7 @@ def test_many_handshakes_at_once(secure, authority):
         plain.sendall(hello)
     watcher.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert b"broker_tls_handshakes_waiting" in read_all(watcher)
-    # A third leaves before its turn, a third is answered, and a third goes on until its time is over.
+    # One third disconnects early, one third is answered, and one third times out.
     for number, plain in enumerate(crowd):
         if number % 3 == 0:
             plain.close()

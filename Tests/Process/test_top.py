@@ -76,7 +76,7 @@ def start_screen(broker):
         screen.close()
 
 
-def test_it_shows_the_broker_and_its_clients(broker, start_screen):
+def test_shows_the_broker_and_its_clients(broker, start_screen):
     session = broker.session()
     screen = start_screen()
     screen.wait_for(session.welcome["client"])
@@ -87,7 +87,7 @@ def test_it_shows_the_broker_and_its_clients(broker, start_screen):
 
 
 @pytest.mark.parametrize("key, order", [("m", "published"), ("b", "sent"), ("r", "rtt"), ("s", "subscriptions")])
-def test_keys_sort(broker, start_screen, key, order):
+def test_keys_change_the_sort_order(broker, start_screen, key, order):
     screen = start_screen()
     seen = screen.wait_for("by pending")
     screen.press(key)
@@ -96,7 +96,7 @@ def test_keys_sort(broker, start_screen, key, order):
     screen.wait_for("by pending", after=seen)
 
 
-def test_a_client_is_kicked_after_a_question(broker, start_screen):
+def test_a_client_is_kicked_after_confirmation(broker, start_screen):
     kicked, kept = broker.session(), broker.session()
     screen = start_screen()
     screen.wait_for(kept.welcome["client"])
@@ -113,7 +113,7 @@ def test_a_client_is_kicked_after_a_question(broker, start_screen):
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_signals_leave_the_terminal_as_it_was(broker, start_screen, number, status):
+def test_signals_restore_the_terminal(broker, start_screen, number, status):
     screen = start_screen()
     screen.wait_for("by pending")
     assert termios.tcgetattr(screen.follower) != screen.before
@@ -121,14 +121,14 @@ def test_signals_leave_the_terminal_as_it_was(broker, start_screen, number, stat
     assert screen.end() == status and screen.is_as_before
 
 
-def test_a_broker_that_goes_away_leaves_the_terminal_as_it_was(broker, start_screen):
+def test_losing_the_broker_restores_the_terminal(broker, start_screen):
     screen = start_screen()
     screen.wait_for("by pending")
     broker.stop()
     assert screen.end() == 2 and screen.is_as_before and b"brokerctl: " in screen.shown.rpartition(LEAVE)[2]
 
 
-def test_a_small_screen_is_not_left(broker, start_screen):
+def test_a_small_screen_does_not_overflow(broker, start_screen):
     for _ in range(12):
         broker.session()
     screen = start_screen(lines=8, columns=40)
@@ -139,7 +139,7 @@ def test_a_small_screen_is_not_left(broker, start_screen):
     assert len(lines) == 8 and max(map(len, lines)) <= 40
 
 
-def test_lines_without_a_terminal(broker):
+def test_prints_lines_without_a_terminal(broker):
     broker.publish("a", "x")
     done = broker.control("top", "--count", "2")
     first, second = done.stdout.decode().splitlines()
@@ -150,6 +150,6 @@ def test_lines_without_a_terminal(broker):
 
 
 @pytest.mark.parametrize("arguments", [["--sort", "colour"], ["--count", "0"]])
-def test_bad_usage(broker, arguments):
+def test_invalid_arguments_are_usage_errors(broker, arguments):
     done = broker.control("top", *arguments)
     assert done.returncode == 64 and b"expected" in done.stderr

@@ -21,7 +21,7 @@ def test_text_stays_text_and_binary_stays_binary(broker):
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536, 1 << 20])
-def test_every_size_arrives_untouched(broker, size):
+def test_every_size_arrives_unchanged(broker, size):
     subscriber, publisher = broker.topic_socket("sizes"), broker.topic_socket("sizes", "echo=false")
     subscriber.synchronise()
     payload = os.urandom(size)
@@ -60,7 +60,7 @@ def test_messages_keep_their_order(broker):
     assert [subscriber.receive_text() for _ in range(1000)] == [str(number) for number in range(1000)]
 
 
-def test_the_sender_hears_itself_unless_it_asks_not_to(broker):
+def test_the_sender_gets_its_own_messages_unless_echo_is_false(broker):
     with_echo, without_echo = broker.topic_socket("echo"), broker.topic_socket("echo", "echo=false")
     with_echo.synchronise()
     without_echo.synchronise()
@@ -82,7 +82,7 @@ def test_the_retained_value_comes_first(broker):
     assert subscriber.receive_message() == (TEXT, b"live")
 
 
-def test_snapshot_false_leaves_the_retained_value_out(broker):
+def test_snapshot_false_omits_the_retained_value(broker):
     broker.publish("state", "old", "retain")
     subscriber = broker.topic_socket("state", "snapshot=false")
     subscriber.synchronise()
@@ -110,7 +110,7 @@ def test_without_retain_nothing_is_kept(broker):
 
 
 @pytest.mark.parametrize("topic", ["a/b/c", "a//c", "/", "ü/ß", "with space", "a%b", "100%?&=", "x" * 1024])
-def test_any_topic_of_the_grammar(broker, topic):
+def test_every_valid_topic_works(broker, topic):
     subscriber, publisher = broker.topic_socket(topic), broker.topic_socket(topic, "echo=false")
     subscriber.synchronise()
     publisher.send_text("here")
@@ -130,7 +130,7 @@ def test_any_topic_of_the_grammar(broker, topic):
         ("/t/a?since=x", 400, "bad-request"),
     ],
 )
-def test_what_cannot_be_is_refused_before_the_upgrade(broker, path, status, code):
+def test_invalid_requests_are_refused_before_the_upgrade(broker, path, status, code):
     with pytest.raises(RefusedHandshake) as refused:
         broker.websocket(path)
     assert refused.value.status == status
@@ -166,14 +166,14 @@ def test_a_close_is_answered_with_its_code(broker):
     assert empty.receive_close()[0] is None
 
 
-def test_a_ping_comes_back_with_its_bytes(broker):
+def test_a_pong_echoes_the_payload_of_the_ping(broker):
     socket = broker.topic_socket("ping")
     for payload in (b"", b"x", os.urandom(125)):
         socket.send_frame(PING, payload)
         assert socket.receive_frame() == (True, PONG, payload)
 
 
-def test_what_a_socket_retains_lives_as_long_as_it_says(broker):
+def test_ttl_limits_the_lifetime_of_retained_frames(broker):
     brief, lasting = broker.topic_socket("brief", "retain&ttl=1"), broker.topic_socket("lasting", "retain")
     for publisher in (lasting, brief):
         publisher.send_text("value")
@@ -196,7 +196,7 @@ HISTORY = 'history: [{ filter: "chat/#", messages: 5 }]\n'
 @pytest.mark.parametrize("since, brought", [
     ("{seq}", ["5", "6", "7"]), ("{epoch}-{seq}", ["5", "6", "7"]), ("-2", ["6", "7"]), ("latest", ["7"]),
     ("all", ["3", "4", "5", "6", "7"]), ("1h", ["3", "4", "5", "6", "7"]), ("1", ["3", "4", "5", "6", "7"])])
-def test_since_brings_the_frames_of_the_history_and_then_what_is_new(start_broker, since, brought):
+def test_since_sends_history_and_then_live_frames(start_broker, since, brought):
     broker = start_broker(HISTORY)
     epoch = broker.session().welcome["epoch"]
     seqs = [broker.publish("chat/a", str(number), "ack=stored")["seq"] for number in range(8)]
@@ -207,7 +207,7 @@ def test_since_brings_the_frames_of_the_history_and_then_what_is_new(start_broke
     assert frames == brought and other.receive_message() == (BINARY, b"\0\xff")
 
 
-def test_since_with_a_retained_value_brings_each_frame_once(start_broker):
+def test_since_with_a_retained_value_sends_each_frame_once(start_broker):
     broker = start_broker(HISTORY)
     first = broker.publish("chat/a", "1")["seq"]
     broker.publish("chat/a", "2", "retain")

@@ -28,7 +28,7 @@ def lines(file):
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-def test_a_user_with_a_password(file):
+def test_adds_a_user_with_a_password(file):
     assert control(file, "users", "add", "alice", "--role", "dashboard", "--password-stdin", input=b"correct horse\n") == "added: alice\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     [user] = lines(file)
@@ -41,7 +41,7 @@ def test_a_user_with_a_password(file):
     assert lines(file)[0]["password"] != user["password"]
 
 
-def test_roles_and_states(file):
+def test_changes_roles_and_states(file):
     control(file, "users", "add", "bob", "--no-password", "--role", "a")
     assert control(file, "users", "role", "bob", "+b", "-a", "+c") == "bob: b c\n"
     control(file, "users", "disable", "bob")
@@ -80,7 +80,7 @@ def test_a_token_is_checked_by_the_file(file):
     assert (done.returncode, done.stdout) == (1, b"refused unknown token\n")
 
 
-def test_revocations(file):
+def test_revokes_tokens_and_logins(file):
     control(file, "users", "add", "bob", "--no-password")
     control(file, "token", "mint", "--user", "bob")
     control(file, "token", "revoke", "--user", "bob")
@@ -90,7 +90,7 @@ def test_revocations(file):
     assert [line["revoked"] for line in lines(file)[1:]] == [{"user": "bob", "before": lines(file)[1]["revoked"]["before"]}, {"jti": "j1"}]
 
 
-def test_a_user_goes_with_the_tokens(file):
+def test_removing_a_user_removes_its_tokens(file):
     for name in ["bob", "carol"]:
         control(file, "users", "add", name, "--no-password")
         control(file, "token", "mint", "--user", name)
@@ -107,7 +107,7 @@ def test_a_user_goes_with_the_tokens(file):
     (("token", "mint", "--user", "nobody"), "there is no user nobody: brokerctl users add nobody --no-password"),
     (("token", "revoke", "abcdefgh"), "there is no token abcdefgh"),
 ])
-def test_what_cannot_be_done_changes_nothing(file, arguments, words):
+def test_refused_changes_leave_the_file_unchanged(file, arguments, words):
     control(file, "users", "add", "bob", "--no-password")
     before = file.read_bytes()
     assert words in control(file, *arguments, status=1)
@@ -123,12 +123,12 @@ def test_what_cannot_be_done_changes_nothing(file, arguments, words):
     (("token", "mint", "--user", "bob", "--admin", "root"), "--admin"),
     (("token", "revoke"), "expected an id, --user or --jti"),
 ])
-def test_what_is_asked_wrongly(file, arguments, words):
+def test_invalid_arguments_are_usage_errors(file, arguments, words):
     control(file, "users", "add", "bob", "--no-password")
     assert words in control(file, *arguments, status=64)
 
 
-def test_what_is_not_known_is_kept(file):
+def test_unknown_members_are_kept(file):
     file.write_text('{"user":"alice","colour":"blue","roles":["a"]}\n{ "user": "bob", "x": [1, 2] }\n')
     file.chmod(0o600)
     control(file, "users", "role", "alice", "+b")
@@ -136,7 +136,7 @@ def test_what_is_not_known_is_kept(file):
     assert file.read_text().splitlines()[1] == '{ "user": "bob", "x": [1, 2] }'
 
 
-def test_a_file_with_errors_is_left_alone(file):
+def test_a_file_with_errors_is_not_changed(file):
     file.write_text('{"user":"a/b"}\n')
     file.chmod(0o600)
     assert "access.jsonl:1: user: expected a name" in control(file, "users", "add", "bob", "--no-password", status=1)
@@ -145,7 +145,7 @@ def test_a_file_with_errors_is_left_alone(file):
     assert file.read_text() == '{"user":"a/b"}\n'
 
 
-def test_those_who_change_it_at_the_same_time_lose_nothing(file):
+def test_concurrent_changes_are_all_kept(file):
     names = [f"user{number}" for number in range(20)]
     threads = [
         threading.Thread(target=lambda name=name: subprocess.run(
@@ -182,7 +182,7 @@ def rules(tmp_path):
     return str(config)
 
 
-def test_explains_by_the_code_that_decides(rules):
+def test_acl_explain_shows_the_deciding_rules(rules):
     done = run_control("acl", "explain", "device7", "publish", "sensors/bob/x", "--config", rules)
     assert done.returncode == 1 and done.stdout.decode() == (
         "denied: no rule allows it\n"
@@ -208,7 +208,7 @@ def test_explains_by_the_code_that_decides(rules):
         "  rules[3] user alice: (no publish)\n")
 
 
-def test_explains_the_rights_of_administrators(rules):
+def test_acl_explain_shows_admin_rights(rules):
     def explain(*words, status):
         done = run_control("acl", "explain", *words, "--config", rules)
         assert done.returncode == status, done
@@ -226,7 +226,7 @@ def test_explains_the_rights_of_administrators(rules):
     assert "expected publish, subscribe, retain, read, write or operate, found rule" in explain("alice", "rule", "a", status=64)
 
 
-def test_lists_what_somebody_may(rules):
+def test_acl_list_lists_the_rights_of_a_user(rules):
     done = run_control("acl", "list", "device7", "--config", rules)
     rows = [line.split() for line in done.stdout.decode().splitlines()[1:]]
     assert rows == [
@@ -234,7 +234,7 @@ def test_lists_what_somebody_may(rules):
         ["retain", "sensors/device7/state", "rules[1]", "role", "sensor"]]
 
 
-def test_compares_the_rules_with_what_is_expected(rules):
+def test_acl_test_compares_the_rules_with_expectations(rules):
     right = b"""# what we promised
 device7 publish sensors/device7/x allow
 device7 retain sensors/device7/x deny
@@ -267,7 +267,7 @@ def done(result, status=0):
     return (result.stdout if status == 0 else result.stderr).decode()
 
 
-def test_a_change_holds_when_the_command_returns(start_broker):
+def test_a_change_applies_when_the_command_returns(start_broker):
     """Only the path of the socket tells brokerctl which file it is."""
     broker = start_broker(RULES)
     done(broker.control("users", "add", "s1", "--no-password", "--role", "sensor"))
@@ -284,7 +284,7 @@ def test_a_change_holds_when_the_command_returns(start_broker):
     assert publish("sensors/s1/temp") == 401
 
 
-def test_publishing_and_subscribing_with_a_token(start_broker):
+def test_pub_and_sub_accept_a_token(start_broker):
     broker = start_broker(RULES)
     done(broker.control("users", "add", "s1", "--no-password", "--role", "sensor"))
     token = done(broker.control("token", "mint", "--user", "s1")).strip()
@@ -296,7 +296,7 @@ def test_publishing_and_subscribing_with_a_token(start_broker):
     assert "--url" in done(broker.control("--token", token, "pub", "a", "1"), 64)
 
 
-def test_a_reload_says_whether_it_was_done(start_broker):
+def test_reload_reports_success_or_failure(start_broker):
     broker = start_broker(RULES)
     assert done(broker.control("reload")) == "reloaded\n"
     # A change of users meanwhile does not count as one of the configuration.

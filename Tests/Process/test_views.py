@@ -19,7 +19,7 @@ def stalled(broker, path):
     return plain
 
 
-def test_a_follower_that_does_not_read_leaves_the_store_its_room(start_broker):
+def test_a_stalled_follower_does_not_fill_the_store(start_broker):
     broker = start_broker("store: { maximum_size: 32MiB }\nlimits: { pending_age: unlimited }\n")
     retain(broker, "followed")
     retain(broker, "replaced")
@@ -31,7 +31,7 @@ def test_a_follower_that_does_not_read_leaves_the_store_its_room(start_broker):
     assert broker.metrics()["broker_store_file_bytes"] <= 32 << 20
 
 
-def test_followers_that_do_not_read_do_not_have_the_file_grow(start_broker):
+def test_stalled_followers_do_not_grow_the_file(start_broker):
     broker = start_broker("limits: { pending_age: unlimited }\n")
     retain(broker, "followed")
     for _ in range(30):
@@ -44,7 +44,7 @@ def test_followers_that_do_not_read_do_not_have_the_file_grow(start_broker):
     assert figures["broker_store_views_taken_back_total"] > 0
 
 
-def test_a_thousand_snapshots_under_way_are_in_nobodys_way(start_broker):
+def test_a_thousand_pending_snapshots_do_not_affect_others(start_broker):
     broker = start_broker("limits: { pending_age: unlimited, subscriptions_per_client: 2000 }\n")
     for number in range(40):
         broker.publish(f"big/{number}", b"x" * 500_000, "retain", method="PUT")

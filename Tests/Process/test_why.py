@@ -27,7 +27,7 @@ def outcomes(found):
     return [message["outcome"] for message in found["messages"]]
 
 
-def test_what_was_sent_and_what_came_before(broker):
+def test_shows_sent_and_earlier_messages(broker):
     publisher, session = broker.session(), broker.session()
     publisher.publish("open/1", "early")
     session.subscribe("open/+")
@@ -43,7 +43,7 @@ def test_what_was_sent_and_what_came_before(broker):
     assert filter_["filter"] == "open/+" and filter_["matches"] is True and filter_["since"] == sent["seq"] - 1
 
 
-def test_why_nothing_came(broker):
+def test_says_why_nothing_was_sent(broker):
     session, other = broker.session(), broker.session()
     session.subscribe("open/other")
     other.subscribe("open/#")
@@ -56,14 +56,14 @@ def test_why_nothing_came(broker):
     assert found["allowed"] is False and found["rule"].startswith("no rule allows")
 
 
-def test_a_client_that_hears_itself_not(broker):
+def test_shows_own_messages_skipped_by_echo_false(broker):
     session = broker.session()
     session.subscribe("open/1", echo=False)
     session.publish("open/1", 1)
     assert outcomes(why(broker, session.welcome["client"], "open/1")) == ["own"]
 
 
-def test_a_publication_that_was_refused(broker):
+def test_shows_a_refused_publication(broker):
     publisher, session = broker.session(), broker.session()
     publisher.request(op="publish", topic="closed/1", data=1)
     (message,) = why(broker, session.welcome["client"], "closed/1")["messages"]
@@ -71,7 +71,7 @@ def test_a_publication_that_was_refused(broker):
     assert message["reason"].endswith("forbidden") and "seq" not in message
 
 
-def test_a_slow_reader(start_broker):
+def test_shows_what_a_slow_reader_missed(start_broker):
     broker = start_broker("limits: { pending: 65536 }\n")
     receive = slow_session(broker, "slow/#", "drop-oldest")
     client = receive.__self__.welcome["client"]
@@ -90,12 +90,12 @@ def test_a_slow_reader(start_broker):
         assert (message["seq"] in arrived) == (message["outcome"] != "dropped"), message
 
 
-def test_a_client_that_is_not_there(broker):
+def test_an_unknown_client_is_an_error(broker):
     done = broker.control("why", "1a2b3c", "open/1")
     assert done.returncode == 1 and b"There is no client 1a2b3c" in done.stderr
 
 
-def test_for_people(broker):
+def test_the_default_output_is_readable(broker):
     session = broker.session()
     session.subscribe("open/1")
     session.publish("open/1", 1)
@@ -105,7 +105,7 @@ def test_for_people(broker):
     assert "sent at once" in text
 
 
-def test_the_broker_s_figures_and_events_push_no_message_out(start_broker):
+def test_figures_and_events_do_not_displace_messages(start_broker):
     """They would fill a ring of 100 records within some seconds."""
     broker = start_broker("reactors: { count: 1 }\nlog: { flight_memory: 4000 }\nsystem_topics: { interval: 1s }\n")
     session, watcher = broker.session(), broker.session()
@@ -118,7 +118,7 @@ def test_the_broker_s_figures_and_events_push_no_message_out(start_broker):
     assert len(why(broker, session.welcome["client"], "a", "--limit", "1000")["messages"]) == 90
 
 
-def test_the_recorder_can_be_off_and_has_its_bound(start_broker):
+def test_the_recorder_is_limited_and_can_be_off(start_broker):
     broker = start_broker("reactors: { count: 1 }\nlog: { flight_memory: 4000 }\n")
     session = broker.session()
     session.subscribe("a", snapshot=False)
@@ -143,7 +143,7 @@ def traced(broker, *options, meanwhile):
     return [json.loads(line) for line in done[0].stdout.splitlines()]
 
 
-def test_a_trace_of_a_topic(broker):
+def test_traces_a_topic(broker):
     publisher, session = broker.session(), broker.session()
     session.subscribe("open/#")
 
@@ -164,7 +164,7 @@ def test_a_trace_of_a_topic(broker):
         ("refused", "forbidden", publisher.welcome["client"])}
 
 
-def test_a_trace_of_a_client(broker):
+def test_traces_a_client(broker):
     publisher, session = broker.session(), broker.session()
     session.subscribe("open/mine")
 
