@@ -61,9 +61,11 @@ struct Fold: Equatable, Sendable {
 
     /// Announces that the engine accepts records of a term, which begins in the log after `closed`.
     ///
-    /// A copy of the log may still have entries of the previous term that are in no other copy.
+    /// A copy of the log may still have entries of the previous term that are in no other copy. If the term is the one that
+    /// was read last, a later one that was announced before has never come to anything: its primary was replaced before
+    /// anybody read it, by the one of this term.
     mutating func expect(term: UInt64, closed: LogPosition) {
-        if term > position.term { begun = (term, closed) }
+        begun = term > position.term ? (term, closed) : nil
     }
 
     /// Folds the entry at a position.

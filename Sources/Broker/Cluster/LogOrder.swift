@@ -226,6 +226,15 @@ package final class LogOrder: Order {
     /// Some of it may be in the log all the same: it is then applied, as a message whose publisher has gone is.
     package func giveUp() { applying.withLock { _ in giveUp(Self.away, isOver: false) } }
 
+    /// Announces that the log goes on with an earlier term than the last one that was read here.
+    ///
+    /// What came after the end of that term is in no log. Nothing more is accepted. Returns the trouble that this is.
+    package func lose(to term: UInt64) -> LogTrouble {
+        applying.withLock { _ in giveUp(Self.lost, isOver: true) }
+        let closed = state.withLock { $0.fold.jumps.all.last?.closed ?? $0.fold.position.seq }
+        return .undone(after: LogPosition(term: term, seq: closed))
+    }
+
     package func close() -> UInt64 {
         applying.withLock { _ in giveUp(Refusal(.unavailable, "The broker is shutting down."), isOver: true) }
         return sequencer.newest

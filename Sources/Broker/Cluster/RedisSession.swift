@@ -20,7 +20,7 @@ final class RedisSession {
     private let log: RedisLog
     let order: LogOrder
     let reactor: Reactor
-    private let tail: RedisTail
+    let tail: RedisTail
     private let post: RedisPost
     private var writes: EngineRoute?
     private var reads: EngineRoute?
@@ -39,7 +39,9 @@ final class RedisSession {
     /// When the outstanding canary was appended.
     private var canary: MonotonicTime?
     private var engagedAt: MonotonicTime?
-    private var facts: [UInt64: String] = [:]
+    /// Since when the primary goes on with an earlier term than this broker has read; `nil` if it does not.
+    private var behind: MonotonicTime?
+    var facts: [UInt64: String] = [:]
     /// The copy for another broker, and the copy for this one.
     var giver: CopyGiver?
     private(set) var taker: CopyTaker?
@@ -352,10 +354,8 @@ final class RedisSession {
     }
 
     private func engage(term: UInt64, closed: LogPosition) {
-        guard term >= order.position.term else {
-            writes?.abandon(.unfit("The engine has an older log than this broker has read."))
-            return
-        }
+        guard term >= order.position.term else { return fallBehind(term) }
+        behind = nil
         visit += 1
         phase = .engaged(term)
         if term != status.term { status.counts.terms += 1 }
@@ -364,6 +364,24 @@ final class RedisSession {
         order.engage(term: term, closed: closed, top: top)
         tail.go(term: term, closed: closed)
         publish()
+    }
+
+    /// Handles a primary that goes on with an earlier term than this broker has read.
+    ///
+    /// The sentinels may name it for a moment only. If they keep to it, what this broker has read since is in no log. The
+    /// next term, which begins at once then, has numbers beyond those, so that they are never given again.
+    private func fallBehind(_ term: UInt64) {
+        let (since, mine) = (behind ?? reactor.now, order.position)
+        behind = since
+        guard reactor.now.nanoseconds(since: since) >= options.patience else {
+            writes?.abandon(.unfit("The engine has an older log than this broker has read."))
+            return
+        }
+        ask(["HSET", .text(keys.head), "term", .number(mine.term), "seq", .number(max(mine.seq, top.seq))]) {
+            [unowned self] answer in
+            guard case .success = answer else { return failed(answer) }
+            tailReports(.lost(order.lose(to: term)))
+        }
     }
 
     // MARK: Appending
@@ -445,17 +463,6 @@ final class RedisSession {
         guard let canary else { return }
         (status.lag, status.heard) = (now.nanoseconds(since: canary), now)
         (self.canary, doubtful) = (nil, nil)
-    }
-
-    /// Makes the engine forget a broker, until that broker reports again.
-    func forget(_ node: UInt64) {
-        tail.forget(node)
-        facts[node] = nil
-        let place = CopyPlace(keys, for: node)
-        ask(["HDEL", .text(keys.nodes), .text(place.node)]) { [unowned self] in failed($0) }
-        // Remains of a copy that was on its way to that broker.
-        ask(["HDEL", .text(keys.copies), .text(place.node)]) { [unowned self] in failed($0) }
-        ask(["DEL", .text(place.key)]) { [unowned self] in failed($0) }
     }
 
     // MARK: The status

@@ -165,6 +165,11 @@ struct FoldTests {
         let second = LogPosition(term: 2, seq: 200)
         #expect(fold.fold(.term(closed: LogPosition(term: 1, seq: 101), epoch: 5), at: second) == .begun)
         #expect(append(2, 2, 201) == .taken(numbers: 201..<202, time: 7))
+        // A third term begins at a process that is replaced by that of the second, before anybody has read it.
+        fold.expect(term: 3, closed: LogPosition(term: 2, seq: 201))
+        #expect(append(3, 2, 202) == .stale)
+        fold.expect(term: 2, closed: LogPosition(term: 1, seq: 101))
+        #expect(append(3, 2, 202) == .taken(numbers: 202..<203, time: 7))
     }
 
     /// Brokers that decided messages differently no longer agree.

@@ -47,6 +47,12 @@ private struct Cluster {
             peer.order.disengage()
             peer.engine.lose(from: Int.random(in: 0...3, using: &random))
             if Bool.random(using: &random) { try publish(index) }
+            if Int.random(in: 0..<4, using: &random) == 0 {
+                // Another process begins a term, and is replaced before anybody has read that.
+                let place = peer.order.position
+                peer.order.engage(term: log.top.term + 1, closed: place, top: place)
+                peer.order.disengage()
+            }
             peer.order.engage(term: log.top.term, closed: log.closed, top: log.top)
         case 36..<39: peer.engine.lose(from: Int.random(in: 0...3, using: &random))
         default: try failOver()

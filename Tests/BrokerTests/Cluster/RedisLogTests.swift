@@ -181,6 +181,37 @@ struct RedisLogTests {
         }
         #expect(peers[0].order.position.seq > 3 << 20)
     }
+
+    /// Of two processes that were primaries at once, the one with the earlier term remains: a broker that has read the later one has
+    /// read what is in no log, and its numbers are not given again.
+    @Test func isLostWhenTheLogGoesOnWithAnEarlierTerm() throws {
+        let (first, second) = (try EnginePair(), try EnginePair())
+        let links = [try harness.open(first.primary), try harness.open(second.primary)]
+        let keys = EngineFunctions.Keys(cluster: "test")
+        let place = EngineRoute.Place.addresses([
+            first.primary.endpoint, first.replica.endpoint, second.primary.endpoint, second.replica.endpoint,
+        ])
+        let peer = try RedisPeer(1, at: place, with: { $0.patience = 1_000_000_000 })
+        defer { peer.engine.stop() }
+        try peer.active()
+        _ = try links[0].ask("FUNCTION", "FLUSH")
+        peer.submit([try draft("a", "1")])
+        try peer.result("1")
+        let (epoch, position) = (peer.order.epoch, peer.order.position)
+        #expect(position.term == 2)
+        _ = try links[1].ask("FUNCTION", "LOAD", .text(EngineFunctions.source))
+        let report: [RESPCommand.Word] = [.text("f"), .text("0-0"), .number(epoch), .number(0), .number(0), .number(1)]
+        _ = try links[1].all([keys.call(.ready, report)])[0].get()
+        first.replica.signal(SIGKILL)
+        first.primary.signal(SIGKILL)
+        try eventually("it is lost: \(peer.status)") {
+            if case .lost(.undone) = peer.status.state { true } else { false }
+        }
+        #expect(peer.order.obstacle != nil)
+        let head = try links[1].ask("HMGET", .text(keys.head), "term", "seq")
+        let words = (head.elements ?? []).compactMap(\.text)
+        #expect(words == ["2", "\(position.seq)"])
+    }
 }
 
 @Suite("LogRing and LogWindow: how much of the log is kept")
