@@ -1,0 +1,62 @@
+import Testing
+
+@testable import WSTransport
+
+@Suite("ws: closures and listeners on the connection's thread", .timeLimit(.minutes(10)))
+struct ReactorExecutorTests {
+    /// What a closure sends at once does not overtake what it has had sent in other ways.
+    @Test func keepsTheOrderOfWhatIsSent() async throws {
+        let harness = try EchoServer { routing, _ in
+            routing.append(
+                "/order",
+                ws.upgrade(.patient) { (socket: WebSocket) async throws in
+                    let room = Broadcast()
+                    room.add(socket)
+                    for round in 0..<100 {
+                        try await socket.send("\(round) first")
+                        room.send("\(round) broadcast")
+                        try await socket.send("\(round) after it")
+                        // From another thread.
+                        try await Task.detached { try await socket.send("\(round) detached") }.value
+                        try await socket.sendInParts(WS.TEXT) { writer in
+                            try await writer.write("\(round) in ")
+                            try await writer.write("parts")
+                        }
+                        if try !socket.trySend("\(round) last") { try await socket.send("\(round) last") }
+                    }
+                    try socket.close()
+                })
+        }
+        let socket = try await ws.open(harness.url + "/order", options: .patient)
+        var texts: [String] = []
+        for try await message in socket.messages { texts.append(message.data?.text ?? "") }
+        let expected = (0..<100).flatMap { round in
+            ["first", "broadcast", "after it", "detached", "in parts", "last"].map { "\(round) \($0)" }
+        }
+        #expect(texts == expected)
+    }
+
+    /// A listener that waits holds up no other socket's, however many wait.
+    @Test func listenersWaitApart() async throws {
+        let harness = try EchoServer { routing, log in
+            routing.append(
+                "/listen",
+                ws.upgrade(.patient) { socket in
+                    socket.onmessage = { message in
+                        log.add("called")
+                        // The last of ten lets all go on.
+                        await log.wait(for: 10)
+                        try? await socket.send(message)
+                    }
+                })
+        }
+        var sockets: [WebSocket] = []
+        for _ in 0..<10 { sockets.append(try await ws.open(harness.url + "/listen", options: .patient)) }
+        for round in 0..<3 {
+            for (index, socket) in sockets.enumerated() { try await socket.send("\(round) \(index)") }
+            for (index, socket) in sockets.enumerated() {
+                #expect(try await socket.receive()?.data?.text == "\(round) \(index)")
+            }
+        }
+    }
+}
