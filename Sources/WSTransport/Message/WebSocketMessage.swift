@@ -88,13 +88,12 @@ public final class WebSocketMessage: HandlerMessage {
     }
 
     /// Makes a message that a connection received.
-    convenience init(_ type: Opcode, _ body: [UInt8], masked: Bool, compress: Bool, stream: (any ByteStream)?) {
-        self.init(type: type, masked: masked, compress: compress)
-        state.withLock { state in
-            state.body = body
-            state.stream = stream
-            state.isKnownText = type == .text
-        }
+    init(_ type: Opcode, _ body: [UInt8], masked: Bool, compress: Bool, stream: (any ByteStream)?) {
+        let mayCompress = type == .text || type == .binary
+        state = Mutex(
+            State(
+                type: type, masked: masked, compress: compress && mayCompress, isKnownText: type == .text,
+                maxSize: Self.defaultMaxSize, body: body, stream: stream))
     }
 
     /// The opcode; only its low 4 bits are sent.

@@ -197,8 +197,27 @@ final class SocketCore: Sendable {
         state.withLock { $0.task = start(limits.runsOnReactor ? link.remote : nil) }
     }
 
+    /// The closure begins: called by its task, which then waits for messages at less cost than others.
+    func begins() {
+        let mark = TaskMark.current
+        state.withLock { $0.ownTask = mark }
+    }
+
+    /// Whether the caller is the task of the server's closure.
+    ///
+    /// Only the end of the socket cancels that task, and those that wait for a message are told of the end anyhow.
+    var isOwnTask: Bool {
+        let mark = TaskMark.current
+        return state.withLock { $0.ownTask != nil && $0.ownTask == mark }
+    }
+
     /// The closure has returned.
-    func hasRun() { state.withLock { $0.task = nil } }
+    func hasRun() {
+        state.withLock { state in
+            state.task = nil
+            state.ownTask = nil
+        }
+    }
 
     private func end(_ reader: Reader, _ event: CloseEvent) {
         if let error = state.withLock({ error(of: event, $0) }) {
@@ -217,8 +236,8 @@ final class SocketCore: Sendable {
     // MARK: Reading one by one
 
     private enum Step {
-        /// There is nothing; the number is the reader's.
-        case wait(UInt64)
+        /// There is nothing.
+        case wait
         case message(WebSocketMessage, madeRoom: Bool)
         case ended((any Swift.Error)?)
     }
@@ -236,40 +255,42 @@ final class SocketCore: Sendable {
 
     /// Waits for the next message that no listener got; `nil` after a normal end.
     nonisolated(nonsending) func next() async throws -> WebSocketMessage? {
-        let number: UInt64
-        switch state.withLock({ step(&$0, nil) }) {
-        case .wait(let made): number = made
-        case .message(let message, let hasRoom):
-            if hasRoom { readOn() }
-            return message
-        case .ended(let error):
-            if let error { throw error }
-            return nil
-        }
+        if let message = try takeMessage() { return message }
+        return try await waitForMessage()
+    }
+
+    /// The same, after ``takeMessage()`` has found none.
+    nonisolated(nonsending) func waitForMessage() async throws -> WebSocketMessage? {
+        let number = state.withLock { $0.makeNumber() }
         return try await withTaskCancellationHandler {
-            try await Reader.wait { reader in
-                switch state.withLock({ step(&$0, (number, reader)) }) {
-                case .wait: noticeCatchingUp()
-                case .message(let message, let hasRoom):
-                    reader.resume(returning: message)
-                    if hasRoom { readOn() }
-                case .ended(let error?): reader.resume(throwing: error)
-                case .ended: reader.resume(returning: nil)
-                }
-            }
+            try await Reader.wait { wait(number, $0) }
         } onCancel: {
             let reader = state.withLock { $0.readers.remove(number) }
             reader?.resume(throwing: CancellationError())
         }
     }
 
+    /// Gives `reader` what there is, or lets it wait.
+    ///
+    /// - Parameter number: the number to cancel the wait with; 0: only the end of the socket cancels it.
+    func wait(_ number: UInt64, _ reader: Reader) {
+        switch state.withLock({ step(&$0, (number, reader)) }) {
+        case .wait: noticeCatchingUp()
+        case .message(let message, let hasRoom):
+            reader.resume(returning: message)
+            if hasRoom { readOn() }
+        case .ended(let error?): reader.resume(throwing: error)
+        case .ended: reader.resume(returning: nil)
+        }
+    }
+
     /// Takes what there is.
     ///
-    /// - Parameter reader: waits if there is nothing; `nil`: it gets a number to wait with.
+    /// - Parameter reader: waits if there is nothing.
     private func step(_ state: inout State, _ reader: (number: UInt64, reader: Reader)?) -> Step {
         // Checked under the lock: a later cancellation finds the reader in the list. The end of the socket cancels its
-        // closure, which still gets the messages received before.
-        if Task.isCancelled, state.ended == nil { return .ended(CancellationError()) }
+        // closure, which still gets the messages received before; the closure's task was asked just before it waits.
+        if reader?.number != 0, Task.isCancelled, state.ended == nil { return .ended(CancellationError()) }
         if state.hasMessageListener { return .ended(WS.Error.messagesAreListenedTo) }
         state.hasRead = true
         if let message = state.popMessage() {
@@ -277,10 +298,10 @@ final class SocketCore: Sendable {
             return .message(message, madeRoom: release(message.length + Self.overhead, &state))
         }
         if let event = state.ended { return .ended(error(of: event, state)) }
-        guard let reader else { return .wait(state.makeNumber()) }
+        guard let reader else { return .wait }
         state.readers.append(reader.number, reader.reader)
         state.isReading = false
-        return .wait(reader.number)
+        return .wait
     }
 
     /// Releases held bytes; returns whether the peer should be read again.

@@ -39,6 +39,8 @@ extension SocketCore {
         var peer: SocketAddress?
         /// The task of a server's closure, while it runs.
         var task: Task<Void, Never>?
+        /// The same as the task itself sees it, from its start.
+        var ownTask: TaskMark?
         /// Keeps the socket alive for its listeners until it has ended.
         var anchor: WebSocket?
         weak var handle: WebSocket?
@@ -267,13 +269,32 @@ extension SocketCore {
     @safe struct Reader: Sendable {
         private let continuation: UnsafeContinuation<WebSocketMessage?, any Swift.Error>
 
-        static func wait(_ body: (Reader) -> Void) async throws -> WebSocketMessage? {
-            try await unsafe withUnsafeThrowingContinuation { unsafe body(Reader(continuation: $0)) }
+        init(_ continuation: UnsafeContinuation<WebSocketMessage?, any Swift.Error>) {
+            unsafe self.continuation = continuation
+        }
+
+        nonisolated(nonsending) static func wait(_ body: (Reader) -> Void) async throws -> WebSocketMessage? {
+            try await unsafe withUnsafeThrowingContinuation { unsafe body(Reader($0)) }
         }
 
         func resume(returning message: WebSocketMessage?) { unsafe continuation.resume(returning: message) }
 
         func resume(throwing error: any Swift.Error) { unsafe continuation.resume(throwing: error) }
+    }
+}
+
+/// Tells a task from all others while it runs.
+struct TaskMark: Equatable {
+    // Swift has a value for it, too, but one whose layout is not known in advance: each copy would pay for that.
+    private let address: UInt
+
+    /// The mark of the caller's task; `nil` if it is in none, and where such a value is no address.
+    static var current: TaskMark? {
+        unsafe withUnsafeCurrentTask { task in
+            guard let task = unsafe task, unsafe MemoryLayout<UnsafeCurrentTask>.size == MemoryLayout<UInt>.size
+            else { return nil }
+            return unsafe TaskMark(address: unsafeBitCast(task, to: UInt.self))
+        }
     }
 }
 

@@ -178,6 +178,19 @@ public final class WebSocket: Sendable {
         core.limits.receivesParts ? try await receiveWhole() : try await core.next()
     }
 
+    /// Waits for the next message, after ``takeMessage()`` has found none.
+    @usableFromInline nonisolated(nonsending) func waitForMessage() async throws -> WebSocketMessage? {
+        core.limits.receivesParts ? try await receiveWhole() : try await core.waitForMessage()
+    }
+
+    /// Whether the caller may wait by ``wait(_:)``: it is the socket's closure, which gets whole messages.
+    @usableFromInline var waitsByItself: Bool { !core.limits.receivesParts && core.isOwnTask }
+
+    /// Resumes the socket's closure with the next message, as ``waitForMessage()`` returns it.
+    @usableFromInline func wait(_ continuation: UnsafeContinuation<WebSocketMessage?, any Swift.Error>) {
+        unsafe core.wait(0, SocketCore.Reader(continuation))
+    }
+
     /// The next message, if it is there; otherwise ``receive()`` has to wait.
     @usableFromInline func takeMessage() throws -> WebSocketMessage? {
         core.limits.receivesParts ? nil : try core.takeMessage()
@@ -206,7 +219,8 @@ public final class WebSocket: Sendable {
             ) async throws(any Swift.Error) -> WebSocketMessage? {
                 // Inlined, so that a message that is there costs no change of executors and no frame of memory.
                 if let message = try socket.takeMessage() { return message }
-                return try await socket.receive()
+                guard socket.waitsByItself else { return try await socket.waitForMessage() }
+                return try await unsafe withUnsafeThrowingContinuation { unsafe socket.wait($0) }
             }
         }
 

@@ -135,6 +135,38 @@ struct TakingTests {
         #expect(log.all == ["listened to"])
     }
 
+    /// A closure's own task, which waits in a way of its own, and another one, which is cancelled while it waits.
+    @Test(arguments: [UpgradeOptions.Executor.global, .reactor])
+    func cancelsTheWaitsOfAClosure(executor: UpgradeOptions.Executor) async throws {
+        var options = UpgradeOptions.patient
+        options.executor = executor
+        let harness = try EchoServer { [options] routing, log in
+            routing.append(
+                "/waits",
+                ws.upgrade(options) { (socket: WebSocket) async throws in
+                    let other = Task { try await socket.receive() }
+                    other.cancel()
+                    do { _ = try await other.value } catch { log.add("\(type(of: error))") }
+                    // The first is read by `receive`, the second by the sequence.
+                    log.add(try await socket.receive()?.data?.text ?? "")
+                    for try await message in socket.messages {
+                        log.add(message.data?.text ?? "")
+                        withUnsafeCurrentTask { $0?.cancel() }
+                        do { _ = try await socket.receive() } catch { log.add("\(type(of: error))") }
+                    }
+                })
+        }
+        let socket = try await ws.open(harness.url + "/waits", options: .patient)
+        await harness.log.wait(for: 1)
+        try await socket.send("one")
+        await harness.log.wait(for: 2)
+        try await socket.send("two")
+        await harness.log.wait(for: 4)
+        #expect(harness.log.all == ["CancellationError", "one", "two", "CancellationError"])
+        // What the sequence throws next ends the closure: the socket is not needed any more.
+        #expect(try await socket.closed().code == 1011)
+    }
+
     @Test(arguments: [(1000, true), (1001, true), (1008, false), (1011, false), (3000, false), (4401, false)])
     func endsAReaderByTheCode(code: UInt16, isOrderly: Bool) async throws {
         let harness = try EchoServer { routing, log in
@@ -296,14 +328,14 @@ struct TakingTests {
         return taken.withLock { $0 }
     }
 
-    @Test(arguments: 0..<24)
-    func takesEachMessageOnceInAnyOrder(seed: Int) async throws {
+    @Test(arguments: 0..<16, [UpgradeOptions.Executor.global, .reactor])
+    func takesEachMessageOnceInAnyOrder(seed: Int, executor: UpgradeOptions.Executor) async throws {
         let isServer = seed % 2 == 0
         let done = EchoServer.Notes()
         let taken = Mutex<[[Int]]>([])
         var options = UpgradeOptions.patient
         options.closeTimeout = .seconds(600)
-        options.executor = seed % 3 == 0 ? .reactor : .global
+        options.executor = executor
         let harness = try EchoServer { [options] routing, _ in
             routing.append(
                 "/any",
@@ -330,7 +362,7 @@ struct TakingTests {
             taken.withLock { $0 = all }
         }
         let numbers = taken.withLock { $0 }
-        #expect(numbers.flatMap(\.self).sorted() == Array(0..<Self.count), "seed \(seed): \(numbers)")
-        #expect(numbers.allSatisfy { $0 == $0.sorted() }, "seed \(seed): \(numbers)")
+        #expect(numbers.flatMap(\.self).sorted() == Array(0..<Self.count), "seed \(seed), \(executor): \(numbers)")
+        #expect(numbers.allSatisfy { $0 == $0.sorted() }, "seed \(seed), \(executor): \(numbers)")
     }
 }
