@@ -200,6 +200,8 @@ struct head_index {
     uint8_t first[16];
     // A bit for each of these names that has several lines.
     uint32_t repeated;
+    // A bit for the first letter of each line's name.
+    uint32_t letters;
 };
 
 // What a table of lines begins with.
@@ -214,6 +216,7 @@ enum {
     head_at_marks = offsetof(struct head_table, index.marks),
     head_at_first = offsetof(struct head_table, index.first),
     head_at_repeated = offsetof(struct head_table, index.repeated),
+    head_at_letters = offsetof(struct head_table, index.letters),
     head_at_count = offsetof(struct head_table, count),
     head_at_room = offsetof(struct head_table, room),
 };
@@ -227,6 +230,9 @@ enum {
 static inline uint32_t head_mark(size_t count, uint8_t first, uint8_t last) { return HEAD_MARK(count, first, last); }
 
 static inline uint64_t head_mark_bit(uint32_t mark) { return HEAD_BIT(mark); }
+
+// The bit of a first letter, in upper or lower case.
+static inline uint32_t head_letter_bit(uint32_t letter) { return (uint32_t)1 << (letter & 31); }
 
 // The names that are asked for most, in small letters.
 #define HEAD_NAMES(_) \
@@ -275,7 +281,7 @@ static inline __attribute__((always_inline)) int head_says(const uint8_t *name, 
 }
 
 // Which of the names that are asked for most a name of `count` bytes with this mark is.
-static inline int head_name(const uint8_t *name, size_t count, uint32_t mark) {
+static inline __attribute__((always_inline)) int head_name(const uint8_t *name, size_t count, uint32_t mark) {
     // A mark has only the last bits of the length.
     if (count > sizeof "sec-websocket-extensions" - 1) return head_other;
     switch (mark) { HEAD_NAMES(HEAD_NAME_CASE) default: return head_other; }
@@ -286,6 +292,7 @@ static inline __attribute__((always_inline)) void head_add(
     struct head_index *index, const uint8_t *name, size_t count, uint32_t mark, size_t place) {
     const uint64_t bit = head_mark_bit(mark);
     index->marks |= bit;
+    index->letters |= head_letter_bit(mark >> 8);
     if (!(bit & (0 HEAD_NAMES(HEAD_NAME_BIT)))) return;
     const int number = head_name(name, count, mark);
     if (number == head_other) return;
@@ -332,4 +339,44 @@ static inline __attribute__((always_inline)) size_t head_read_fields(
 done:
     *index = known;
     return place;
+}
+
+// Whether the first line with a name, of the table at `bytes`, has the value `text`, which is of small letters only; in upper
+// or lower case.
+static inline __attribute__((always_inline)) int head_value_says(
+    const uint8_t *bytes, size_t text_start, int name, const char *text, size_t count) {
+    struct head_field field;
+    const size_t place = bytes[head_at_first + name] - 1u;
+    memcpy(&field, bytes + sizeof(struct head_table) + place * sizeof field, sizeof field);
+    return field.value_end - field.value_start == count && head_says(bytes + text_start + field.value_start, text, count);
+}
+
+// Whether a table, of more than no lines, has what a handshake of RFC 6455 needs, written as browsers do: Upgrade,
+// Connection, the version and a key of 16 bytes, all of them once, and neither a body nor two origins. If not, it may be right
+// all the same.
+static inline int head_is_usual_handshake(const uint8_t *bytes) {
+    struct head_table table;
+    memcpy(&table, bytes, sizeof table);
+    const uint8_t *first = table.index.first;
+    if (first[head_transfer_encoding] | first[head_content_length]) return 0;
+    const uint32_t once = (uint32_t)1 << head_upgrade | (uint32_t)1 << head_connection | (uint32_t)1 << head_websocket_version
+        | (uint32_t)1 << head_websocket_key | (uint32_t)1 << head_origin;
+    if (table.index.repeated & once) return 0;
+    const int needed[] = {head_upgrade, head_connection, head_websocket_version, head_websocket_key};
+    // A line beyond the 254th has no place of its own.
+    for (int place = 0; place < 4; place++) {
+        if (first[needed[place]] == 0 || first[needed[place]] == 255) return 0;
+    }
+    const size_t text = sizeof table + table.room * sizeof(struct head_field);
+    if (!head_value_says(bytes, text, head_upgrade, "websocket", sizeof "websocket" - 1)) return 0;
+    if (!head_value_says(bytes, text, head_connection, "upgrade", sizeof "upgrade" - 1)) return 0;
+    struct head_field field;
+    memcpy(&field, bytes + sizeof table + (first[head_websocket_version] - 1u) * sizeof field, sizeof field);
+    if (field.value_end - field.value_start != 2 || memcmp(bytes + text + field.value_start, "13", 2) != 0) return 0;
+    memcpy(&field, bytes + sizeof table + (first[head_websocket_key] - 1u) * sizeof field, sizeof field);
+    const uint8_t *key = bytes + text + field.value_start;
+    if (field.value_end - field.value_start != 24 || memcmp(key + 22, "==", 2) != 0) return 0;
+    // The unused bits of the last character are zero.
+    const uint8_t last = key[21];
+    return head_base64(key, 22) == 22 && (last == 'A' || last == 'Q' || last == 'g' || last == 'w');
 }

@@ -49,6 +49,12 @@ struct FieldTable: Sendable {
     @inline(__always)
     func mayHave(_ mark: UInt32) -> Bool { number(at: head_at_marks, UInt64.self) & head_mark_bit(mark) != 0 }
 
+    /// Whether a line's name may begin with a letter.
+    @inline(__always)
+    func mayBegin(with letter: UInt8) -> Bool {
+        number(at: head_at_letters, UInt32.self) & head_letter_bit(UInt32(letter)) != 0
+    }
+
     /// One more than the place of the first line with one of the names that are asked for most, at most 255; 0: none.
     ///
     /// - Parameter name: below `head_other`.
@@ -58,6 +64,12 @@ struct FieldTable: Sendable {
     /// Whether several lines have one of these names.
     @inline(__always)
     func repeats(_ name: Int32) -> Bool { number(at: head_at_repeated, UInt32.self) &>> UInt32(name) & 1 != 0 }
+
+    /// Whether it has what a WebSocket handshake needs, as browsers write it; if not, it may be right all the same.
+    var isUsualHandshake: Bool {
+        if bytes.isEmpty { return false }
+        return unsafe bytes.span.withUnsafeBufferPointer { unsafe head_is_usual_handshake($0.baseAddress) != 0 }
+    }
 
     /// The ranges of a line's parts in ``text``, which has at most 4 GiB.
     @inline(__always)

@@ -79,6 +79,22 @@ extension Handshake {
     /// Checks the handshake in `head` for completeness and correctness (RFC 6455 §4.2.1).
     package static func check(_ head: HTTPRequestHead) throws(Refusal) -> Request {
         let fields = head.fields
+        if head.method != "GET" || head.versionMinor < 1 || !fields.isUsualHandshake { try checkParts(of: head) }
+        // §9.1: a malformed extension fails the connection; an unknown one is not accepted.
+        guard NegotiatedExtension.isList(in: fields) else {
+            throw .badRequest("Sec-WebSocket-Extensions is not a list of extensions")
+        }
+        if fields.has(.webSocketProtocol) {
+            for offered in fields.list("Sec-WebSocket-Protocol") where !offered.isToken {
+                throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens")
+            }
+        }
+        return Request(head)
+    }
+
+    /// Checks what is the same in nearly all handshakes, and says what is wrong with it.
+    static func checkParts(of head: HTTPRequestHead) throws(Refusal) {
+        let fields = head.fields
         guard isUpgrade(head) else { throw .notUpgrade }
         guard head.method == "GET" else { throw .methodNotAllowed }
         guard head.versionMinor >= 1 else { throw .badRequest("a WebSocket handshake needs HTTP/1.1") }
@@ -102,16 +118,6 @@ extension Handshake {
             throw .badRequest("Sec-WebSocket-Key is not 16 bytes in Base64")
         }
         guard fields.count(of: .origin) <= 1 else { throw .badRequest("more than one Origin") }
-        // §9.1: a malformed extension fails the connection; an unknown one is not accepted.
-        guard NegotiatedExtension.isList(in: fields) else {
-            throw .badRequest("Sec-WebSocket-Extensions is not a list of extensions")
-        }
-        if fields.has(.webSocketProtocol) {
-            for offered in fields.list("Sec-WebSocket-Protocol") where !offered.isToken {
-                throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens")
-            }
-        }
-        return Request(head)
     }
 
     /// Makes the response that opens the connection: a head with status 101 (RFC 6455 §4.2.2).

@@ -188,8 +188,12 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         place(of: name).map { word.isWritten(in: table.text, table[$0].value) } ?? false
     }
 
+    /// Whether they have what a WebSocket handshake needs, as browsers write it; if not, they may be right all the same.
+    var isUsualHandshake: Bool { table.isUsualHandshake }
+
     /// How many lines have this name.
     package func count(of name: HTTPWord) -> Int {
+        if name.number < head_other, !table.repeats(name.number) { return table.first(name.number) == 0 ? 0 : 1 }
         var (count, next) = (0, place(of: name))
         while let place = next { (count, next) = (count &+ 1, self.place(of: name, after: place)) }
         return count
@@ -209,6 +213,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
 
     /// Whether a line's name begins with `prefix`, which is in small letters.
     package func hasName(beginningWith prefix: StaticString) -> Bool {
+        guard unsafe table.mayBegin(with: prefix.utf8Start[0]) else { return false }
         let first = unsafe UInt32(prefix.utf8Start[0] | 0x20)
         for place in indices {
             let line = table[place]

@@ -53,6 +53,42 @@ struct HandshakeTests {
         #expect(refusal(head(changes)) == nil)
     }
 
+    /// Nearly all handshakes are found right at one look; that look must never accept what the whole check refuses.
+    @Test func theUsualHandshakeIsFoundAtOnceAndNoOther() {
+        #expect(head().fields.isUsualHandshake && head(["Upgrade": "WebSocket"]).fields.isUsualHandshake)
+        #expect(head(more: ["Origin": "http://a"]).fields.isUsualHandshake && !HeaderFields().isUsualHandshake)
+        let names = ["Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version"]
+        let others = ["Content-Length": "1", "content-length": "0", "Transfer-Encoding": "chunked", "X": "y"]
+        let values: [String?] = [
+            nil, "", "websocket", "websocke", "websockeu", "websocket ", "upgrade", "upgradf", "Upgrade, x", "13", "3",
+            "12",
+            "31", "013", "13,13", "\u{11}\u{13}", Self.key, String(Self.key.dropLast()) + "A",
+            String(Self.key.dropLast(3)) + "R==", String(Self.key.dropLast(3)) + "g==", "*" + Self.key.dropFirst(),
+            String(repeating: "A", count: 24), String(repeating: "A", count: 20) + "====", "é",
+        ]
+        var usual = 0
+        func look(_ head: HTTPRequestHead) {
+            guard head.fields.isUsualHandshake else { return }
+            usual += 1
+            #expect(throws: Never.self, "\(head.fields)") { try Handshake.checkParts(of: head) }
+        }
+        for name in names {
+            for value in values {
+                look(head([name: value]))
+                for case let second? in values { look(head([name: value], more: [name: second])) }
+            }
+        }
+        for (name, value) in others { look(head(more: [name: value])) }
+        #expect(usual > 10 && !head(more: ["Origin": "a", "origin": "b"]).fields.isUsualHandshake)
+        // Further lines than the table has places for.
+        var many = HeaderFields()
+        for number in 0..<300 { many.append("X-\(number)", "y") }
+        for field in head().fields { many.append(field.name, field.value) }
+        #expect(!many.isUsualHandshake)
+        let late = HTTPRequestHead(method: "GET", target: "/", versionMinor: 1, fields: many)
+        #expect(refusal(late) == nil)
+    }
+
     @Test func saysWhetherAWebSocketIsAskedFor() {
         #expect(Handshake.isUpgrade(head()))
         #expect(!Handshake.isUpgrade(head(["Upgrade": nil])))
