@@ -35,8 +35,15 @@
     }
 
     fileprivate func forget() {
-        counters?.heldBytes.add(-capacity)
-        counters = nil
+        guard let counters else { return }
+        counters.heldBytes.add(-capacity)
+        self.counters = nil
+    }
+
+    /// Makes all of it free again.
+    fileprivate func empty() {
+        used = 0
+        forget()
     }
 
     /// The bytes in `range`, valid while this object lives.
@@ -79,8 +86,6 @@ struct FrameArena: ~Copyable {
     /// By lane.
     private var current = [Current()]
     private var turn: UInt64 = 1
-    /// The lane of the first chunk.
-    private var firstLane = 0
     private var spare: [FrameChunk] = []
 
     /// Returns a new lane.
@@ -123,7 +128,6 @@ struct FrameArena: ~Copyable {
         }
         let index = UInt32(truncatingIfNeeded: chunks.count)
         chunks.append(chunk)
-        if index == 0 { firstLane = lane }
         current[lane] = Current(turn: turn, chunk: index)
         return index
     }
@@ -131,26 +135,25 @@ struct FrameArena: ~Copyable {
     /// Discards the turn's segments and keeps a few chunks for the next turn.
     mutating func endTurn() {
         guard !chunks.isEmpty else { return }
-        if chunks.count == 1 && chunks[0].used == 0 { return }
+        if chunks.count == 1 && keepsFirst() { return }
         turn &+= 1
-        // Most turns encode for one lane, which is mostly that of the next turn.
-        if chunks.count == 1 && keepFirst() { return }
         while var chunk = chunks.popLast() {
             guard spare.count < 16, chunk.capacity == Self.chunkCapacity, isKnownUniquelyReferenced(&chunk) else {
                 continue
             }
-            chunk.used = 0
-            chunk.forget()
+            chunk.empty()
             spare.append(chunk)
         }
     }
 
-    /// Leaves the first chunk in its place for the next turn; `false` if a connection holds it.
-    private mutating func keepFirst() -> Bool {
+    /// Leaves the only chunk to its lane for the next turn, too, which mostly encodes for the same one; `false` if a
+    /// connection holds it.
+    ///
+    /// The number of the turn stays the same, so that the chunk is still the current one of its lane, and of no other.
+    private mutating func keepsFirst() -> Bool {
+        if chunks[0].used == 0 { return true }
         guard chunks[0].capacity == Self.chunkCapacity, isKnownUniquelyReferenced(&chunks[0]) else { return false }
-        chunks[0].used = 0
-        chunks[0].forget()
-        current[firstLane] = Current(turn: turn, chunk: 0)
+        chunks[0].empty()
         return true
     }
 }
