@@ -45,7 +45,7 @@ extension Reactor {
             // Slots are reused only at the end of a turn.
             guard let connection = connection(in: ring.tag(at: place)) else { continue }
             do throws(Errno) {
-                unsafe connection.receivedByRing(try ring.bytes(at: place))
+                unsafe connection.receivedByRing(try ring.bytes(at: place), on: self)
             } catch {
                 connection.failedToRead(error)
             }

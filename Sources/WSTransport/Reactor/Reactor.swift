@@ -240,7 +240,7 @@ protocol TurnSender: AnyObject {
                 guard newcomers < Self.newcomersPerTurn else { return }
                 newcomers += 1
             }
-            connection.ready(events)
+            connection.ready(events, on: self)
         }
     }
 

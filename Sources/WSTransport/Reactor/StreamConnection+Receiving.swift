@@ -58,7 +58,7 @@ extension StreamConnection {
         reactor.runSoon { [weak self] in self?.handOverCarry() }
     }
 
-    func becameReadable(hasHungUp: Bool) {
+    func becameReadable(hasHungUp: Bool, on reactor: Reactor) {
         // Its driver gets the earlier bytes in this turn.
         if isHandOverDue { return }
         if !pauses.isEmpty || sawEnd || tls?.isAway ?? false {
@@ -79,13 +79,12 @@ extension StreamConnection {
             return failedToRead(error)
         }
         isBulky = count >= ReceiveRing.room
-        unsafe received(UnsafeMutableRawBufferPointer(rebasing: space[..<count]))
+        unsafe received(UnsafeMutableRawBufferPointer(rebasing: space[..<count]), on: reactor)
     }
 
     /// Takes the bytes that were read; none at the end of the stream.
-    func received(_ bytes: UnsafeMutableRawBufferPointer) {
+    func received(_ bytes: UnsafeMutableRawBufferPointer, on reactor: Reactor) {
         guard unsafe !bytes.isEmpty else { return ended() }
-        let reactor = reactor
         received = reactor.now
         reactor.countReceived(bytes.count)
         guard ending == .none else { return }

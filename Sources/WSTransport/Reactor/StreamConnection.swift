@@ -373,17 +373,19 @@ extension StreamConnection {
 
 extension StreamConnection {
     /// Handles the kernel's events of its socket.
-    func ready(_ events: Epoll.Events) {
+    ///
+    /// - Parameter reactor: its reactor, passed on because each access to it counts references.
+    func ready(_ events: Epoll.Events, on reactor: Reactor) {
         hasBegun = true
         if ending == .closed { return }
         if events.contains(.failed) {
             failure = failure ?? Socket.pendingError(rawDescriptor)
             broke()
-            return ending == .closed ? () : becameReadable(hasHungUp: true)
+            return ending == .closed ? () : becameReadable(hasHungUp: true, on: reactor)
         }
         if events.contains(.writable) { becameWritable() }
         if ending != .closed, !events.isDisjoint(with: [.readable, .hangUp]) {
-            becameReadable(hasHungUp: events.contains(.hangUp))
+            becameReadable(hasHungUp: events.contains(.hangUp), on: reactor)
         }
     }
 
@@ -417,10 +419,10 @@ extension StreamConnection {
     }
 
     /// Takes bytes that were read because of ``readsByRing``; since then it may have been ended or paused.
-    func receivedByRing(_ bytes: UnsafeMutableRawBufferPointer) {
+    func receivedByRing(_ bytes: UnsafeMutableRawBufferPointer, on reactor: Reactor) {
         // The rest is read in the next turn, with a larger buffer.
         isBulky = bytes.count == ReceiveRing.room
-        unsafe received(bytes)
+        unsafe received(bytes, on: reactor)
     }
 }
 

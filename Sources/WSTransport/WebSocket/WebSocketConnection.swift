@@ -178,6 +178,8 @@ package final class WebSocketConnection: StreamDriver {
         // Read once for all messages, because each access to a stream's reactor counts references.
         let (stream, reactor) = (stream, stream.reactor)
         let counters = reactor.counters
+        // Read once, too. It changes only when the socket ends, and then no message is handed over.
+        let session = user
         let before = counters.messagesReceived.current
         defer {
             let isMidMessage = countHeld(since: held)
@@ -200,11 +202,11 @@ package final class WebSocketConnection: StreamDriver {
             }
             // Nearly all messages are in one frame that is all here.
             if state == .open, let (opcode, range) = unsafe machine.nextWhole(bytes, &offset) {
-                unsafe hand(opcode, bytes, range, counters)
+                unsafe hand(opcode, bytes, range, to: session, counters)
             } else {
                 guard let event = unsafe machine.next(bytes, &offset) else { break }
                 if case .message(let opcode, .input(let range)) = event, state == .open {
-                    unsafe hand(opcode, bytes, range, counters)
+                    unsafe hand(opcode, bytes, range, to: session, counters)
                 } else {
                     unsafe handle(event, bytes, counters)
                 }
@@ -225,7 +227,8 @@ package final class WebSocketConnection: StreamDriver {
     /// Hands a message over that is in the input.
     @inline(__always)
     private func hand(
-        _ opcode: Opcode, _ bytes: UnsafeMutableRawBufferPointer, _ range: Range<Int>, _ counters: ReactorCounters
+        _ opcode: Opcode, _ bytes: UnsafeMutableRawBufferPointer, _ range: Range<Int>,
+        to session: (any WebSocketSession)?, _ counters: ReactorCounters
     ) {
         counters.messagesReceived.add(1)
         let payload = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[range])
