@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Heartbeat: whether the reactors take their turns")
 struct HeartbeatTests {
-    @Test func oneThatIsHeldUpIsMissed() throws {
+    @Test func reportsABlockedReactor() throws {
         let group = try ReactorGroup(count: 2)
         try group.start(named: "heart", backend: .epoll) { _ in }
         defer { group.stop() }

@@ -29,7 +29,7 @@ struct HashTests {
     static let functions: [String: HashFunction] = ["sha256": .sha256, "sha384": .sha384, "sha512": .sha512]
 
     @Test(arguments: Vectors.load("hashes", as: HashCase.self))
-    func digestsAndAuthenticates(_ vector: HashCase) throws {
+    func computesDigestsAndMACs(_ vector: HashCase) throws {
         let function = try #require(Self.functions[vector.function])
         let message = Vectors.bytes(vector.message)
         let code = Vectors.bytes(vector.code)
@@ -44,7 +44,7 @@ struct HashTests {
     }
 
     @Test(arguments: Vectors.load("scrypt", as: ScryptCase.self))
-    func stretchesByScrypt(_ vector: ScryptCase) throws {
+    func derivesKeysByScrypt(_ vector: ScryptCase) throws {
         let cost = try #require(
             Scrypt(logarithm: vector.logarithm, blockSize: vector.blockSize, parallelism: vector.parallelism))
         let key = Vectors.bytes(vector.key)
@@ -59,17 +59,17 @@ struct HashTests {
         (17, 8, 5),
         (Int.max, 8, 1), (10, Int.max, 1), (10, 8, Int.min),
     ])
-    func refusesCosts(logarithm: Int, blockSize: Int, parallelism: Int) {
+    func rejectsExcessiveScryptCosts(logarithm: Int, blockSize: Int, parallelism: Int) {
         #expect(Scrypt(logarithm: logarithm, blockSize: blockSize, parallelism: parallelism) == nil)
     }
 
     @Test(arguments: [(14, 64, 1), (17, 8, 4), (15, 1, 4), (1, 1, 64)])
-    func allowsCosts(logarithm: Int, blockSize: Int, parallelism: Int) throws {
+    func acceptsAffordableScryptCosts(logarithm: Int, blockSize: Int, parallelism: Int) throws {
         let cost = Scrypt(logarithm: logarithm, blockSize: blockSize, parallelism: parallelism)
         #expect(try #require(cost).memory <= 128 << 20)
     }
 
-    @Test func stretchesByPBKDF2() throws {
+    @Test func derivesKeysByPBKDF2() throws {
         let key = try HashFunction.sha512.stretch(
             "password".utf8Span.span, salt: "salt".utf8Span.span, iterations: 2, count: 64)
         #expect(

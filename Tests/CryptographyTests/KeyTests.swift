@@ -4,7 +4,7 @@ import WSTransport
 
 @testable import Cryptography
 
-@Suite("Keys: which are accepted, and which are not")
+@Suite("Keys: accepted and rejected")
 struct KeyTests {
     struct FileCase: Decodable, Sendable, CustomTestStringConvertible {
         var testDescription: String { name }
@@ -22,7 +22,7 @@ struct KeyTests {
     ]
 
     @Test(arguments: files.filter { $0.kind != nil })
-    func readsFilesAndSigns(_ file: FileCase) throws {
+    func readsKeyFilesAndSigns(_ file: FileCase) throws {
         let key = try #require(try VerificationKey.all(pem: file.public).first)
         #expect(key.kind == Self.kinds[file.kind ?? ""])
         let signing = try SigningKey(pem: try #require(file.private))
@@ -42,7 +42,7 @@ struct KeyTests {
 
     /// If something follows a key, another reader may see another key.
     @Test(arguments: files.filter { $0.kind != nil })
-    func nothingFollowsAKey(_ file: FileCase) throws {
+    func rejectsTrailingBytes(_ file: FileCase) throws {
         func longer(_ pem: String) throws -> String {
             let block = try #require(try PEMBlock.all(in: pem).first { $0.label != "EC PARAMETERS" })
             let body = Base64.encode(block.bytes + [0], alphabet: .standard)
@@ -53,7 +53,7 @@ struct KeyTests {
     }
 
     /// OpenSSL itself takes one of PSS without its leading zero.
-    @Test func aSignatureOfRSAIsAsLongAsItsModulus() throws {
+    @Test func rejectsAnRSASignatureShorterThanItsModulus() throws {
         let file = try #require(Self.files.first { $0.kind == "rsa" })
         let key = try #require(try VerificationKey.all(pem: file.public).first)
         let signing = try SigningKey(pem: try #require(file.private))
@@ -68,11 +68,11 @@ struct KeyTests {
     }
 
     @Test(arguments: files.filter { $0.kind == nil })
-    func refusesFiles(_ file: FileCase) throws {
+    func rejectsUnsuitableKeyFiles(_ file: FileCase) throws {
         #expect(throws: KeyError(try #require(file.words))) { try VerificationKey.all(pem: file.public) }
     }
 
-    @Test func readsSeveralKeysOfAFile() throws {
+    @Test func readsSeveralKeysFromOneFile() throws {
         let all = Self.files.filter { $0.kind != nil }.map(\.public)
         #expect(try VerificationKey.all(pem: all.joined()).count == all.count)
         let many = String(repeating: all[1], count: 32)
@@ -97,11 +97,11 @@ struct KeyTests {
             "expected blocks PUBLIC KEY or CERTIFICATE"
         ),
     ])
-    func refusesText(text: String, words: String) {
+    func rejectsMalformedPEM(text: String, words: String) {
         #expect(throws: KeyError(words)) { try VerificationKey.all(pem: text) }
     }
 
-    @Test func refusesSecretsThatAreNone() throws {
+    @Test func rejectsShortSecretsAndKeyFiles() throws {
         #expect(throws: KeyError("a secret has 32 bytes at least")) {
             try VerificationKey(secret: [UInt8](repeating: 1, count: 31))
         }
@@ -146,7 +146,7 @@ struct KeyTests {
         }
     }
 
-    @Test func refusesPointsThatAreNone() throws {
+    @Test func rejectsPointsNotOnTheCurve() throws {
         let zero = [UInt8](repeating: 0, count: 32)
         #expect(throws: KeyError("this is no public key")) { try VerificationKey(x: zero, y: zero, on: .p256) }
         let length = KeyError("the coordinates have the wrong length for their curve")
@@ -173,12 +173,12 @@ struct KeyTests {
             ([0x30, 7, 2, 1, 1, 2, 1, 2], nil), ([0x30, 6, 2, 1, 1, 3, 1, 2], nil), ([0x30, 6, 2, 4, 1, 2, 1, 2], nil),
             ([0x30, 7, 2, 1, 1, 2, 2, 0, 0x80], [0, 1, 0, 0x80]), ([0x30, 8, 2, 3, 1, 1, 1, 2, 1, 2], nil),
         ] as [([UInt8], [UInt8]?)])
-    func readsTheNumbersOfASignature(der: [UInt8], numbers: [UInt8]?) {
+    func parsesDERSignatures(der: [UInt8], numbers: [UInt8]?) {
         #expect(DER.numbers(ofSignature: der, size: 2) == numbers)
     }
 
     /// A TLS connection on the same thread would mistake an old error for its own.
-    @Test func leavesNoErrors() throws {
+    @Test func leavesOpenSSLsErrorQueueEmpty() throws {
         _ = try? VerificationKey.all(pem: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")
         _ = try? SigningKey(pem: "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
         let key = try #require(try VerificationKey.all(pem: Self.files[0].public).first)

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Cryptography
 
-@Suite("Passwords as they are stored")
+@Suite("Password hashes")
 struct PasswordHashTests {
     private static let salt12 = "AAECAwQFBgcICQoL"
 
@@ -19,7 +19,7 @@ struct PasswordHashTests {
             "$7$101$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==$nC5lZh4zXXL9YYwSBLXeQ4x6eVDLDThAXrkOTqlGFer3YWn3xud0lGeA18sh8JUkSvje98xCmwzQO8iSZd89Pw=="
         ),
     ])
-    func readsWhatOthersMade(password: String, text: String) throws {
+    func verifiesHashesOfOtherPrograms(password: String, text: String) throws {
         let hash = try PasswordHash(parsing: text)
         #expect(try hash.matches(password))
         #expect(try !hash.matches(password + "!"))
@@ -27,7 +27,7 @@ struct PasswordHashTests {
         #expect(hash.text == text)
     }
 
-    @Test func makesOneWithASaltOfItsOwn() throws {
+    @Test func makesEachHashWithItsOwnSalt() throws {
         let cheap = try #require(Scrypt(logarithm: 4, blockSize: 8, parallelism: 1))
         let (one, other) = (try PasswordHash.make(for: "é", cost: cheap), try PasswordHash.make(for: "é", cost: cheap))
         #expect(one != other)
@@ -37,7 +37,7 @@ struct PasswordHashTests {
         #expect(try !PasswordHash.ofNobody(cost: cheap).matches("é"))
     }
 
-    @Test func saysWhatIsWeak() throws {
+    @Test func recognizesWeakHashes() throws {
         let made = PasswordHash.Examples.standard
         #expect(try !PasswordHash(parsing: made).isWeak)
         #expect(try PasswordHash(parsing: made.replacing("ln=15", with: "ln=13")).isWeak)
@@ -67,7 +67,7 @@ struct PasswordHashTests {
         ("$7$0$S$H", "expected $7$ITERATIONS$SALT$HASH with 2,000,000 iterations at most"),
         ("$7$2000001$S$H", "expected $7$ITERATIONS$SALT$HASH with 2,000,000 iterations at most"),
     ])
-    func refusesText(text: String, words: String) {
+    func rejectsMalformedHashes(text: String, words: String) {
         #expect(throws: PasswordHash.FormatError(words)) { try PasswordHash(parsing: text) }
     }
 
@@ -75,14 +75,14 @@ struct PasswordHashTests {
         ("EBESExQVFhcYGRobHB0eHw==", "keeps no padding"), ("EBESExQVFhcYGRobHB0eHx", "no bits left over"),
         ("EBESExQ", "too short a salt"), ("", "no salt"), ("EBES-xQVFhcYGRobHB0eHw", "the other alphabet"),
     ])
-    func refusesSalts(salt: String, why: Comment) {
+    func rejectsMalformedSalts(salt: String, why: Comment) {
         let text = PasswordHash.Examples.standard.replacing("EBESExQVFhcYGRobHB0eHw", with: salt)
         let words = "the salt and the hash must be Base64, of 8 to 64 and of 16 to 64 bytes"
         #expect(throws: PasswordHash.FormatError(words), why) { try PasswordHash(parsing: text) }
     }
 
-    /// If libcrypto has none, that is reported when the file is read, and not when a user connects.
-    @Test func readsArgon2WhereItIs() throws {
+    /// If libcrypto lacks Argon2, that is reported when the file is read, and not when a user connects.
+    @Test func acceptsArgon2OnlyIfAvailable() throws {
         let text = "$argon2id$v=19$m=1024,t=2,p=1$c29tZXNhbHQ$mx2rBTaVR6lH+0YORwyX5Wm2J+3lDTpzNrr6hTzhm50"
         #expect(((try? PasswordHash(parsing: text)) != nil) == Argon2.isAvailable)
     }

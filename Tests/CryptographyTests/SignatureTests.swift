@@ -29,7 +29,7 @@ struct WebKey: Decodable, Sendable {
     }
 }
 
-@Suite("Signatures: the RFCs' vectors, and those at the edges")
+@Suite("Signatures: the RFCs' vectors and edge cases")
 struct SignatureTests {
     struct TokenCase: Decodable, Sendable, CustomTestStringConvertible {
         var testDescription: String { name }
@@ -64,7 +64,7 @@ struct SignatureTests {
         }
     }
 
-    @Test func knowsNoP521() throws {
+    @Test func doesNotSupportP521() throws {
         #expect(Self.tokens.filter { $0.algorithm == "ES512" }.count == 2, "RFC 7515 A.4, RFC 7520 4.3")
         #expect(SignatureAlgorithm(rawValue: "ES512") == nil)
         #expect(SignatureAlgorithm(rawValue: "none") == nil)
@@ -92,7 +92,7 @@ struct SignatureTests {
     }
 
     @Test(arguments: Vectors.load("signatures", as: EdgeGroup.self) + Vectors.load("edges", as: EdgeGroup.self))
-    func holdsAtTheEdges(_ group: EdgeGroup) throws {
+    func agreesOnEdgeCases(_ group: EdgeGroup) throws {
         let key = try group.key.key()
         for edge in group.cases {
             let algorithm = try #require(SignatureAlgorithm(rawValue: edge.algorithm))
@@ -158,11 +158,11 @@ struct SignatureTests {
 
     /// Points off their curve, of another curve, of small order, of the wrong length, or in another encoding.
     @Test(arguments: Vectors.load("refused", as: KeyCase.self))
-    func takesNoKeyThatIsNone(_ one: KeyCase) {
+    func rejectsInvalidKeys(_ one: KeyCase) {
         #expect(throws: KeyError.self) { try one.key.key() }
     }
 
-    @Test func comparesAllOfACode() throws {
+    @Test func comparesTheWholeMAC() throws {
         let key = try VerificationKey(secret: [UInt8](repeating: 7, count: 32))
         let code = try SigningKey(secret: [UInt8](repeating: 7, count: 32)).sign("a".utf8Span.span, by: .hs256)
         #expect(verifies(key, code, "a", .hs256))

@@ -32,9 +32,9 @@ private func check(_ agreed: DeflateParameters, _ offered: CompressionOptions) {
         precondition((8...15).contains(bits ?? 15) && (bits ?? 15) <= most, "a larger window than was offered")
     }
     let read = NegotiatedExtension.list([agreed.fieldValue])
-    precondition(read?.count == 1, "an agreement that nobody can read")
+    precondition(read?.count == 1, "an agreement that cannot be parsed")
     guard let again = read?.first else { return }
-    precondition(DeflateParameters.check(again, offered: offered) == agreed, "an agreement that is none of its own")
+    precondition(DeflateParameters.check(again, offered: offered) == agreed, "an agreement that differs from itself")
 }
 
 private func check(_ head: HTTPResponseHead, _ offered: CompressionOptions?) {
@@ -45,7 +45,7 @@ private func check(_ head: HTTPResponseHead, _ offered: CompressionOptions?) {
         return precondition(!error.reason.isEmpty, "an error without words")
     }
     precondition(head.status == 101 && head.fields.only("Sec-WebSocket-Accept") == accept, "another's answer")
-    precondition(agreement.subprotocol.map(subprotocols.contains) ?? true, "a subprotocol nobody offered")
+    precondition(agreement.subprotocol.map(subprotocols.contains) ?? true, "a subprotocol that was not offered")
     if let agreed = agreement.compression {
         guard let offered else { preconditionFailure("an extension nobody offered") }
         check(agreed, offered)

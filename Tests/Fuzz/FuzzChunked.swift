@@ -27,7 +27,7 @@ private func decode(_ bytes: [UInt8], pieces size: Int) -> Answer {
                 }
             } catch { answer.error = error }
             answer.consumed += offset
-            precondition(decoder.isAtEnd || answer.error != nil || offset == input.count, "input left behind")
+            precondition(decoder.isAtEnd || answer.error != nil || offset == input.count, "unread input")
         }
         start += piece.count
     }

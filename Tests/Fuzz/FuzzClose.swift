@@ -36,12 +36,12 @@ private func feed(
                 default: preconditionFailure("what was skipped is reported")
                 }
             }
-            precondition(offset == input.count, "input left behind")
+            precondition(offset == input.count, "unread input")
         }
         start += piece.count
     }
     precondition((ending == nil) == (machine.state != .closed), "ended without saying so")
-    precondition(ending == nil || machine.bufferedBytes == 0, "keeps what nobody reads")
+    precondition(ending == nil || machine.bufferedBytes == 0, "keeps bytes that are never read")
     return (ending, answer)
 }
 

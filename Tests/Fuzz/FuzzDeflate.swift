@@ -125,6 +125,6 @@ func fuzzDeflate(_ input: [UInt8]) {
     if let offers = NegotiatedExtension.list([String(decoding: bytes, as: UTF8.self)]),
         let agreed = DeflateParameters.accept(offers, choice.options)
     {
-        precondition(NegotiatedExtension.list([agreed.fieldValue])?.count == 1, "an answer that nobody can read")
+        precondition(NegotiatedExtension.list([agreed.fieldValue])?.count == 1, "an answer that cannot be parsed")
     }
 }

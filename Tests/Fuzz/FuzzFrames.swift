@@ -40,7 +40,7 @@ private func outcomes(
                     outcomes.append(outcome(event, after: &parts, in: UnsafeRawBufferPointer(input), limit: limit))
                 }
             }
-            precondition(offset == input.count, "input left behind")
+            precondition(offset == input.count, "unread input")
         }
         precondition(machine.bufferedBytes <= (inParts ? 0 : limit) + 125 + 14, "more kept than the limits allow")
         if end == closing { _ = machine.close(.normal, reason: "enough") }

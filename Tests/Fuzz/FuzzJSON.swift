@@ -52,16 +52,16 @@ private func look(at object: borrowing JSONObject) {
     rewrite(object)
 }
 
-/// A string comes back as it was written.
+/// A string is read as it was written.
 private func checkString(_ bytes: [UInt8]) {
     var writer = JSONWriter()
     writer.string(utf8: bytes.span)
     let written = writer.bytes
     let value = try? JSONValue(parsing: written.span).stringBytes
-    precondition(value == bytes, "a string that does not come back")
+    precondition(value == bytes, "a string that does not round-trip")
 }
 
-/// An object comes back as it was written, member by member.
+/// An object is read as it was written, member by member.
 private func rewrite(_ object: borrowing JSONObject) {
     var writer = JSONWriter()
     writer.beginObject()
@@ -70,7 +70,7 @@ private func rewrite(_ object: borrowing JSONObject) {
         writer.raw(object.value(at: index).copyRawBytes().span)
     }
     writer.endObject()
-    precondition((try? members(writer.bytes)) == members(of: object), "an object that does not come back")
+    precondition((try? members(writer.bytes)) == members(of: object), "an object that does not round-trip")
 }
 
 private func members(_ bytes: [UInt8]) throws(JSONError) -> [String] {
@@ -100,5 +100,5 @@ func fuzzJSON(_ input: [UInt8]) {
     writer.string(String(decoding: input, as: UTF8.self))
     writer.endArray()
     let written = writer.bytes
-    precondition(JSONScanner.validate(written.span), "writes what is no JSON")
+    precondition(JSONScanner.validate(written.span), "writes invalid JSON")
 }

@@ -12,7 +12,7 @@ internal import Synchronization
     @testable import WSTransport
 #endif
 
-/// Gives its bytes in pieces, and forgets what is written to it.
+/// Delivers its bytes in pieces, and discards written ones.
 private final class CutStream: ByteStream {
     private let rest: Mutex<ArraySlice<UInt8>>
     private let maximum: Int
@@ -80,7 +80,7 @@ private func checkRoundTrip(_ body: [UInt8], _ choice: UInt8, pieces: Int) async
         precondition(received.type == sent.type && received.body == body, "not what was sent")
         precondition(received.masked == sent.masked, "another mask")
         let rest = try await stream.read(nil)
-        precondition(rest == nil, "bytes left behind")
+        precondition(rest == nil, "unread bytes")
     } catch { preconditionFailure("an error of our own: \(error)") }
 }
 

@@ -11,7 +11,7 @@ private func packed(_ json: [UInt8]) -> [UInt8]? {
     var writer = PackedWriter()
     writer.bool(true)
     guard writer.value(json: json.span) else {
-        precondition(writer.bytes == [0xC3], "something of what is no JSON")
+        precondition(writer.bytes == [0xC3], "output for invalid JSON")
         return nil
     }
     return Array(writer.bytes.dropFirst())

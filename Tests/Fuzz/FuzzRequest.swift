@@ -1,4 +1,4 @@
-// A client's handshake is accepted or refused, and whatever is answered to it our own client takes: RFC 6455 §4.2,
+// A client's handshake is accepted or refused, and our own client accepts the answer: RFC 6455 §4.2,
 // RFC 7692 §5, §7.1.
 //
 // The first two bytes choose what the server wants, the next two what a client of our own offers. What follows is a
@@ -28,7 +28,7 @@ private func answer(_ request: Handshake.Request, _ agreed: DeflateParameters?) 
     return parsed.head
 }
 
-/// What a server may answer to offers that a stranger wrote (RFC 7692 §7.1).
+/// The permitted answers of a server to arbitrary offers (RFC 7692 §7.1).
 private func check(_ agreed: DeflateParameters, _ offers: [NegotiatedExtension], _ wanted: CompressionOptions) {
     precondition(agreed.serverNoContextTakeover || !wanted.serverNoContextTakeover, "not as the server wants it")
     precondition((9...15).contains(agreed.serverWindowBits ?? 15), "a window that zlib has not")
@@ -71,7 +71,7 @@ private func check(_ head: HTTPRequestHead, _ wanted: CompressionOptions) {
 }
 
 /// Whatever our client offers and our server wants, the client accepts the answer.
-private func checkOurselves(_ wanted: CompressionOptions, _ offered: CompressionOptions, _ noise: [UInt8]) {
+private func checkOurOwnClient(_ wanted: CompressionOptions, _ offered: CompressionOptions, _ noise: [UInt8]) {
     let key = Base64.encode(Array((noise + [UInt8](repeating: 7, count: 16)).prefix(16)))
     let bytes = Handshake.request(
         host: "a", path: String(decoding: noise, as: UTF8.self), key: key, subprotocols: ["one", "two"],
@@ -97,5 +97,5 @@ func fuzzRequest(_ input: [UInt8]) {
     request += Array("Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n".utf8)
     for value in rest.split(separator: 10) { request += Array("Sec-WebSocket-Extensions: ".utf8) + value + [13, 10] }
     if let head = parse(request + [13, 10]) { check(head, wanted) }
-    checkOurselves(wanted, options(input[2], input[3]), rest)
+    checkOurOwnClient(wanted, options(input[2], input[3]), rest)
 }

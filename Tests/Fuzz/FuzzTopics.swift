@@ -67,8 +67,8 @@ private func obey(_ input: UnsafeRawBufferPointer) {
             }
             check(tree, model, topic)
         }
-        precondition(tree.count == model.count, "counts what is not there")
-        if model.isEmpty { precondition(tree.nodeCount == 0, "keeps nodes of nobody") }
+        precondition(tree.count == model.count, "counts missing entries")
+        if model.isEmpty { precondition(tree.nodeCount == 0, "keeps nodes without entries") }
     }
     var known: [String: Int] = [:]
     tree.forEachFilter { filter, count in known[filter.name] = count }
@@ -93,7 +93,7 @@ private func read(_ input: UnsafeRawBufferPointer) {
     let topics = lines.compactMap { try? Topic(bytes: $0.span) }
     let filters = lines.compactMap { try? TopicFilter(bytes: $0.span) }
     for topic in topics {
-        precondition(!topic.name.isEmpty && topic.name.utf8.count <= 1024, "a topic that is none")
+        precondition(!topic.name.isEmpty && topic.name.utf8.count <= 1024, "an invalid topic")
         precondition(TopicFilter(topic).matches(topic) && TopicFilter(topic).literalTopic == topic, "not itself")
     }
     for filter in filters {

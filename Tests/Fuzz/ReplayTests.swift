@@ -39,7 +39,7 @@ struct ReplayTests {
 
     /// Runs in a separate process, because a target traps on a mistake; the process reports which input that was.
     @Test(arguments: targets.keys.sorted())
-    func replays(target: String) async {
+    func replaysEveryInput(target: String) async {
         await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) { [target] in
             let look = try #require(ReplayTests.targets[target])
             let inputs = try ReplayTests.inputs(of: target)
@@ -52,7 +52,7 @@ struct ReplayTests {
     }
 
     /// A target that is not in the table is never replayed.
-    @Test func knowsAllTargets() throws {
+    @Test func listsEveryTarget() throws {
         let files = try FileManager.default.contentsOfDirectory(atPath: Self.folder.path)
         let names = files.filter { $0.hasPrefix("Fuzz") && $0.hasSuffix(".swift") }.map { String($0.dropLast(6)) }
         #expect(Set(names) == Set(Self.targets.keys))

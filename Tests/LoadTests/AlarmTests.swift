@@ -2,10 +2,10 @@ import Testing
 
 @testable import Load
 
-@Suite("The latest return of a turn")
+@Suite("The alarm that ends a turn's wait")
 struct AlarmTests {
     /// A waiter for a second, and then for less, is woken in time for the first message of an open loop.
-    @Test func isSetWhereNoneComesAsSoon() {
+    @Test func isSetOnlyIfNoneIsDueSooner() {
         var alarm = Alarm()
         let first = alarm.set(1000)
         let later = alarm.set(2000)

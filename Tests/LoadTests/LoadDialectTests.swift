@@ -13,7 +13,7 @@ struct LoadDialectTests {
         return found
     }
 
-    @Test func takesTopicFramesAsTheyAre() {
+    @Test func readsTopicFramesUnchanged() {
         let dialect = TopicDialect(prefix: "/p", topic: "a b/c")
         #expect(dialect.target == "/p/t/a%20b/c?echo=false&snapshot=false")
         #expect(Self.payloads(dialect, "hello") == ["hello"])
@@ -30,7 +30,7 @@ struct LoadDialectTests {
         #expect(other.target(of: 12) == "/t/a" && other.readyMark(isSubscriber: true, number: 12) == nil)
     }
 
-    @Test func findsTheDataOfAMessage() {
+    @Test func extractsTheDataOfAMessage() {
         let dialect = JSONDialect(topic: "bench/1", filter: "bench/+")
         let message = #"{"op":"message","topic":"bench/1","seq":7,"time":1,"data":"0123abc"}"#
         #expect(Self.payloads(dialect, message) == ["0123abc"])

@@ -13,7 +13,7 @@ struct LoadRunTests {
 
     // MARK: With TLS
 
-    @Test func checksEachMessageBehindTLS() async throws {
+    @Test func checksEachMessageOverTLS() async throws {
         let harness = try Self.secureHarness()
         var plan = try harness.plan(messages: 300)
         plan.publishers = 30
@@ -26,7 +26,7 @@ struct LoadRunTests {
         #expect(report.opened == 30 && report.openingLatency.count == 30 && report.openingNanoseconds > 0)
     }
 
-    @Test func saysWhyAServerIsNotTrusted() async throws {
+    @Test func reportsWhyAServerIsNotTrusted() async throws {
         let harness = try Self.secureHarness()
         var plan = try harness.plan()
         plan.security = try Self.security(name: "other.test")
@@ -35,14 +35,14 @@ struct LoadRunTests {
         #expect(await harness.cause(plan) == .insecure(.untrusted("self-signed certificate")))
     }
 
-    @Test func saysThatAServerSpeaksNoTLS() async throws {
+    @Test func reportsAServerWithoutTLS() async throws {
         let harness = try LoadServer()
         var plan = try harness.plan()
         plan.security = try Self.security()
         #expect(await harness.cause(plan) == .insecure(.failed("what came is no TLS (wrong version number)")))
     }
 
-    @Test func saysThatAServerSpeaksTLS() async throws {
+    @Test func reportsAServerThatRequiresTLS() async throws {
         let harness = try Self.secureHarness()
         let plan = try harness.plan()
         let text = "This port speaks TLS: use https:// or wss://.\n"
@@ -52,7 +52,7 @@ struct LoadRunTests {
     // MARK: Ends
 
     @Test(arguments: [false, true])
-    func closesInOrderWhereItHasTime(isSecure: Bool) async throws {
+    func closesCleanlyIfThereIsTime(isSecure: Bool) async throws {
         let harness = try isSecure ? Self.secureHarness() : LoadServer()
         var plan = try harness.plan()
         plan.publishers = 3
@@ -63,7 +63,7 @@ struct LoadRunTests {
         for _ in 0..<3 { #expect(await codes.next() == 1000) }
     }
 
-    @Test func goesOnWaitingBetweenMessagesThatAreFarApart() async throws {
+    @Test func waitsBetweenDistantMessages() async throws {
         let harness = try LoadServer()
         var plan = try harness.plan(messages: 3)
         plan.pace = .open(messagesPerSecond: 0.6)
@@ -72,7 +72,7 @@ struct LoadRunTests {
         #expect(report.isComplete && report.acknowledged == 3)
     }
 
-    @Test func reportsWhatCameBeforeAStall() async throws {
+    @Test func reportsResultsUpToAStall() async throws {
         let harness = try LoadServer()
         var plan = try harness.plan("/silent")
         plan.patience = 2_000_000_000
@@ -82,7 +82,7 @@ struct LoadRunTests {
     }
 
     /// Whatever the amount to send, and however slow the server is.
-    @Test func keepsNoMoreThanMayWait() async throws {
+    @Test func limitsUnsentMessages() async throws {
         let harness = try LoadServer()
         var plan = try harness.plan("/deaf", messages: 100_000)
         plan.payloadSize = 100_000
@@ -97,7 +97,7 @@ struct LoadRunTests {
                 && error.opening == nil)
     }
 
-    @Test func endsWhenItIsInterrupted() async throws {
+    @Test func stopsWhenInterrupted() async throws {
         let harness = try LoadServer()
         var plan = try harness.plan(messages: 1_000_000)
         plan.pace = .open(messagesPerSecond: 1000)
@@ -108,7 +108,7 @@ struct LoadRunTests {
         #expect(report.sent == report.acknowledged && (1..<1_000_000).contains(report.sent))
     }
 
-    @Test func waitsForTheOverdueOnlyShortlyWhenItIsInterrupted() async throws {
+    @Test func waitsBrieflyForOverdueMessagesWhenInterrupted() async throws {
         let harness = try LoadServer()
         var plan = try harness.plan("/silent")
         plan.isInterrupted = { true }
@@ -124,7 +124,7 @@ struct LoadRunTests {
         #expect(report.ending == .stalled && report.unacknowledged == 1)
     }
 
-    @Test func saysHowFarItIs() async throws {
+    @Test func reportsProgress() async throws {
         let harness = try LoadServer()
         var plan = try harness.plan(messages: 12)
         // The last is due after more than a second.
@@ -139,7 +139,7 @@ struct LoadRunTests {
 
     // MARK: Refusals
 
-    @Test func tellsARefusalFromSilence() async throws {
+    @Test func distinguishesARefusalFromSilence() async throws {
         let harness = try LoadServer()
         guard case .refused(status: 404, _) = await harness.cause(try harness.plan("/nobody")) else {
             Issue.record("no refusal")

@@ -7,7 +7,7 @@ import WSTransport
 final class LoadServer: Sendable {
     /// The codes that connections were closed with.
     let closes: AsyncStream<UInt16>
-    /// How many messages have come to `/silent`.
+    /// The number of messages received at `/silent`.
     var heard: Int { silent.value }
     private let silent = Counter()
     /// Handlers that read nothing wait for this.
@@ -62,7 +62,7 @@ final class LoadServer: Sendable {
         }
     }
 
-    /// Why none of a plan's connections was opened; `nil` if one was.
+    /// Why a plan opened no connection; `nil` if it opened one.
     func cause(_ plan: LoadPlan) async -> ConnectError? {
         guard case .failure(let error) = await measure(plan) else { return nil }
         return error.opening?.cause

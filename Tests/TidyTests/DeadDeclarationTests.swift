@@ -12,7 +12,7 @@ struct DeadDeclarationTests {
         "typealias gone = Int", "/// ``gone`` is told of.\nfunc gone() {}", "func gone() {}  // gone",
         "    case gone", "case gone(Int)", "case gone = 1",
     ])
-    func findsWhatNothingMentions(text: String) { #expect(find(text) == ["0: gone"]) }
+    func findsUnmentionedDeclarations(text: String) { #expect(find(text) == ["0: gone"]) }
 
     @Test(arguments: [
         "func here() {}\nhere()", "let here = 1; print(\"\\(here)\")", "public func here() {}",
@@ -20,9 +20,9 @@ struct DeadDeclarationTests {
         "case S_IFREG: 1", "case 400: 1", "case nil: 1",
         "func here() {}\nfunc other() { other(); here() }",
     ])
-    func leavesWhatIsMentioned(text: String) { #expect(find(text).isEmpty) }
+    func ignoresMentionedDeclarations(text: String) { #expect(find(text).isEmpty) }
 
-    @Test func looksThroughAllFiles() {
+    @Test func searchesAllFiles() {
         #expect(find("func one() {}", "one()").isEmpty)
         #expect(find("func one() {}", users: ["one()"]).isEmpty)
         #expect(find("func one() {}", "func one() {}") == ["0: one", "1: one"], "declared twice, mentioned nowhere")
@@ -53,12 +53,12 @@ struct DeadDeclarationTests {
         return DeadDeclarations.find(in: texts("Sources"), users: (benchmarks + texts("Examples")).map(\.text))
     }()
 
-    @Test func nothingIsDead() {
+    @Test func sourcesHaveNoDeadDeclarations() {
         let dead = Self.found.filter { !Self.known.contains($0.name) }
         #expect(dead == [], "nothing in Sources uses it: remove it, or add it to known with the reason")
     }
 
-    @Test func whatIsExcusedIsStillMentionedNowhere() {
+    @Test func knownExceptionsAreStillUnmentioned() {
         #expect(Set(Self.known).subtracting(Self.found.map(\.name)) == [])
     }
 }

@@ -71,7 +71,7 @@ struct DeployTests {
     }
 
     @Test(arguments: all)
-    func isThere(path: String) {
+    func everyFileExists(path: String) {
         #expect(Repository.exists(path))
     }
 
@@ -90,7 +90,7 @@ struct DeployTests {
         }
     }
 
-    @Test func copiesWhatExists() throws {
+    @Test func copiesOnlyExistingFiles() throws {
         for copy in try Self.instructions("COPY") where !copy.rest.hasPrefix("--from") {
             let words = copy.rest.split(separator: " ")
             #expect(words.count >= 2)
@@ -122,7 +122,7 @@ struct DeployTests {
         #expect(bases.first?.hasPrefix("swift:6.3-bookworm ") == true && bases.last == "debian:bookworm-slim")
     }
 
-    @Test func givesOptionsThatTheProductsHave() throws {
+    @Test func usesOnlyOptionsThatExist() throws {
         let unit = try Self.values("ExecStart") + Self.values("ExecStartPre")
         let exec = try (Self.instructions("ENTRYPOINT") + Self.instructions("CMD")).flatMap { Self.strings($0.rest) }
         let health = try Self.instructions("HEALTHCHECK").flatMap { Self.strings($0.rest) }
@@ -192,7 +192,7 @@ struct DeployTests {
     }
 
     /// systemd ignores unknown names, so a typo would silently disable a protection.
-    @Test func usesDirectivesThatSystemdHas() throws {
+    @Test func usesOnlyKnownSystemdDirectives() throws {
         let known: [Substring: Set<Substring>] = [
             "Unit": ["Description", "Documentation", "After", "Wants"],
             "Service": [
@@ -219,7 +219,7 @@ struct DeployTests {
         #expect(lines.count == assignments.count)
     }
 
-    @Test func setsOnlyKeysThatTheBrokerHas() throws {
+    @Test func setsOnlyExistingKeys() throws {
         let pattern = /(?m)^\s*(?:- )?(?:#\s+)?([a-z_]+):/
         let shown = Set(try Repository.text(of: "Config/broker.yaml").matches(of: /([a-z_]+):/).map(\.output.1))
         let set = try Repository.text(of: Self.settings).matches(of: pattern).map(\.output.1)

@@ -20,22 +20,22 @@ struct LayerTests {
     }
 
     @Test(arguments: Layers.sources)
-    func liesInAFolderOfTheTable(source: String) {
+    func everySourceIsInAListedFolder(source: String) {
         let folder = Layers.folder(of: source)
         #expect(Layers.table.keys.contains(folder), "add \(folder) to Tests/TidyTests/Layers.swift")
     }
 
     @Test(arguments: Layers.table.keys.sorted())
-    func isInTheTableOfThePage(folder: String) throws {
+    func everyFolderIsInTheDocumentedTable(folder: String) throws {
         let rows = try Repository.lines(of: "docs/architecture.md").filter { $0.hasPrefix("| `") }
         let isThere = rows.contains { $0.split(separator: "|").first?.contains("`\(folder)`") == true }
         #expect(isThere, "add \(folder) to the table of layers in docs/architecture.md")
     }
 
     @Test(arguments: Layers.sources)
-    func importsOnlyWhatItsFolderMay(source: String) throws {
+    func importsOnlyAllowedModules(source: String) throws {
         let folder = Layers.folder(of: source)
-        // `liesInAFolderOfTheTable` reports a folder without a row.
+        // `everySourceIsInAListedFolder` reports a folder without a row.
         guard let allowed = Layers.table[folder]?.imports else { return }
         let statement = /\s*(?:@\w+ )*(?:public |package |internal |private )?import (?:\w+ )?(\w+)(?:\..*)?/
         let imports = try Repository.lines(of: source).filter { $0.hasPrefix("import ") || $0.contains(" import ") }
@@ -45,7 +45,7 @@ struct LayerTests {
     }
 
     @Test(arguments: Layers.sources)
-    func namesOnlyTypesItsFolderMayUse(source: String) throws {
+    func usesOnlyTypesOfAllowedFolders(source: String) throws {
         let home = Layers.folder(of: source)
         let allowed = Layers.reachable(from: home)
         let text = try Repository.text(of: source)
@@ -61,7 +61,7 @@ struct LayerTests {
     }
 
     @Test(arguments: Layers.sources)
-    func namesNothingThatItsFolderAvoids(source: String) throws {
+    func usesNoAvoidedNames(source: String) throws {
         let home = Layers.folder(of: source)
         guard let avoided = Layers.table[home]?.avoids, !avoided.isEmpty else { return }
         let words = Set(SwiftWords(try Repository.text(of: source)).words.map(String.init))
@@ -71,7 +71,7 @@ struct LayerTests {
 
     /// The avoided names exist.
     @Test(arguments: Layers.table.keys.sorted())
-    func avoidsNothingInVain(folder: String) throws {
+    func everyAvoidedNameExists(folder: String) throws {
         let avoided = Layers.table[folder]?.avoids ?? []
         if avoided.isEmpty { return }
         let others = try Layers.sources.filter { Layers.folder(of: $0) != folder }.map(Repository.text)
@@ -81,14 +81,14 @@ struct LayerTests {
 
     /// A debt that is paid leaves the table.
     @Test(arguments: Layers.table.keys.sorted())
-    func borrowsNothingInVain(folder: String) throws {
+    func everyBorrowedNameIsUsed(folder: String) throws {
         let texts = try Layers.sources.filter { Layers.folder(of: $0) == folder }.map(Repository.text)
         let words = Set(texts.flatMap { SwiftWords($0).words }.map(String.init))
         #expect(Layers.table[folder]?.borrows.subtracting(words) == [])
     }
 
     @Test(arguments: Layers.table.keys.sorted())
-    func liesNotBelowItself(folder: String) {
+    func layersHaveNoCycles(folder: String) {
         for used in Layers.table[folder]?.uses ?? [] {
             #expect(Layers.table[used] != nil, "\(used) is not in the table")
             #expect(!Layers.reachable(from: used).contains(folder), "\(folder) and \(used) use each other")

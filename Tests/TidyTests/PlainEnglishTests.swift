@@ -6,7 +6,7 @@ struct PlainEnglishTests {
     func findsABadSentence(sentence: String) { #expect(PlainEnglish.findings(in: sentence).count == 1) }
 
     @Test(arguments: PlainEnglish.rules.map(\.good))
-    func leavesAGoodSentence(sentence: String) { #expect(PlainEnglish.findings(in: sentence).isEmpty) }
+    func acceptsAGoodSentence(sentence: String) { #expect(PlainEnglish.findings(in: sentence).isEmpty) }
 
     @Test func findsEachLineOnce() {
         #expect(PlainEnglish.findings(in: "Whoever came anew.\nWell.\nWhoever went.").count == 3)
@@ -18,7 +18,7 @@ struct PlainEnglishTests {
     ]
 
     @Test(arguments: TidyTests.everything.filter { !exempt.contains($0) })
-    func saysItPlainly(path: String) throws {
+    func theRepositoryIsInPlainEnglish(path: String) throws {
         // A separate value, so that a failure shows the lines and the advice.
         let findings = PlainEnglish.findings(in: try Repository.text(of: path))
         #expect(findings == [])

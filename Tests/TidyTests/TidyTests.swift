@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("The layout's rules, checked on the text of the repository")
+@Suite("Rules for the text of the repository")
 struct TidyTests {
     static let sources = Repository.swiftFiles(in: "Sources")
     static let tests = Repository.swiftFiles(in: "Tests")
@@ -18,12 +18,12 @@ struct TidyTests {
     }
 
     @Test(arguments: sources + tests)
-    func fitsOnAFewScreens(path: String) throws {
+    func filesHaveAtMost500Lines(path: String) throws {
         #expect(try Repository.lines(of: path).count <= 501, "at most 500 lines")
     }
 
     @Test(arguments: sources + tests)
-    func isNamedForWhatItHolds(path: String) throws {
+    func namesAreSpecific(path: String) throws {
         let vague = /.*(Utils?|Utilit(y|ies)|Helpers?|Managers?|Common|Misc)/
         let parts = path.replacing(/\.swift$/, with: "").split { "/+".contains($0) }
         let names = SwiftWords.declaredNames(in: try Repository.text(of: path)).union(parts)
@@ -42,7 +42,7 @@ struct TidyTests {
     ]
 
     @Test(arguments: sources)
-    func holdsNothingBanned(path: String) throws {
+    func sourcesContainNothingBanned(path: String) throws {
         let text = try Repository.text(of: path)
         for (pattern, reason) in Self.banned {
             let found = text.range(of: pattern, options: .regularExpression)
@@ -51,7 +51,7 @@ struct TidyTests {
     }
 
     @Test(arguments: sources.filter { $0.hasPrefix("Sources/Broker/") })
-    func makesNothingPublic(path: String) throws {
+    func theBrokerMakesNothingPublic(path: String) throws {
         let exported = /^\s*(?:@\w+ )*(public|open)\b/
         let found = try Repository.lines(of: path).filter { $0.firstMatch(of: exported) != nil }
         #expect(found == [], "write package, or nothing")
@@ -60,7 +60,7 @@ struct TidyTests {
     /// Disabled tests, and tests that sleep instead of watching, prove nothing; those that spin take the processor from
     /// the code that they wait for.
     @Test(arguments: tests + Repository.files(in: "Tests").filter { $0.contains("/test_") && $0.hasSuffix(".py") })
-    func neitherSkipsNorSleepsNorSpins(path: String) throws {
+    func testsDoNotSkipSleepOrSpin(path: String) throws {
         let waste =
             #"\.(disabled|enabled)\(|withKnown"# + #"Issue|\b(time\.|u)?sleep\(|\b(Task|Thread)\.sleep"#
             + #"|\b(Task\.|sched_)yield\b|\bwhile [^\n]*(\.load\(|\b(harness|reactor|remotes\[\d+\])\.(run|on)\b)"#
@@ -71,7 +71,7 @@ struct TidyTests {
 
     /// Folders of the machine on which a file was written.
     @Test(arguments: everything)
-    func namesNoMachine(path: String) throws {
+    func namesNoMachinesFolders(path: String) throws {
         let text = try Repository.text(of: path)
         for folder in ["work/", "root/", "tmp/h-", "tmp/brief"] {
             // Not in the middle of a path: no character of a name comes before it.

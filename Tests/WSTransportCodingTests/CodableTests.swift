@@ -5,14 +5,14 @@ import WSTransportCoding
 @Suite("MessagePack: every shape that a Codable type can have")
 struct CodableTests {
     /// Encodes, compares with `digits` where there are some, and decodes again.
-    private static func thereAndBack<Value: Codable>(_ value: Value, _ digits: String? = nil) throws -> Value {
+    private static func roundTrip<Value: Codable>(_ value: Value, _ digits: String? = nil) throws -> Value {
         let bytes = try MessagePackEncoder().encode(value)
         if let digits { #expect(bytes == PackVector.bytes(digits)) }
         return try MessagePackDecoder().decode(Value.self, from: bytes)
     }
 
     private func check<Value: Codable & Equatable>(_ value: Value, _ digits: String? = nil) throws {
-        #expect(try Self.thereAndBack(value, digits) == value)
+        #expect(try Self.roundTrip(value, digits) == value)
     }
 
     private struct Point: Codable, Hashable {
@@ -31,7 +31,7 @@ struct CodableTests {
     private enum Color: String, Codable { case red, blue }
     private enum Level: Int, Codable { case low = -1, high = 300 }
 
-    @Test func structures() throws {
+    @Test func codesStructures() throws {
         try check(Point(x: 1, y: nil), "82 a178 01 a66c6162656c73 90")
         try check(Point(x: -33, y: 128, labels: ["a", "ü"]), "83 a178 d0df a179 cc80 a66c6162656c73 92 a161 a2c3bc")
         try check([Point(x: 1), Point(x: 2, y: 3)])
@@ -40,7 +40,7 @@ struct CodableTests {
         try check([Nothing(), Nothing()], "92 80 80")
     }
 
-    @Test func enumerations() throws {
+    @Test func codesEnumerations() throws {
         try check(Shape.nothing, "81 a76e6f7468696e67 80")
         try check(Shape.circle(0.5), "81 a6636972636c65 81 a25f30 cb3fe0000000000000")
         try check(Shape.both(.polygon(points: [Point(x: 1)], closed: true), .both(.nothing, .circle(-0.0))))
@@ -49,7 +49,7 @@ struct CodableTests {
         #expect(throws: DecodingError.self) { try MessagePackDecoder().decode(Color.self, from: [0xA1, 0x78]) }
     }
 
-    @Test func optionals() throws {
+    @Test func codesOptionals() throws {
         try check([1, nil, 3] as [Int?], "93 01 c0 03")
         try check(nil as Int?, "c0")
         try check(["a": nil] as [String: Int?], "81 a161 c0")
@@ -57,7 +57,7 @@ struct CodableTests {
         try check([nil, [1, 2]] as [[UInt8]?], "92 c0 c4020102")
     }
 
-    @Test func dictionaries() throws {
+    @Test func codesDictionaries() throws {
         try check(["5": 1], "81 a135 01")
         try check(["05": 1, "5": 2, "": 3, "ü": 4])
         try check([5: 1], "81 05 01")
@@ -75,7 +75,7 @@ struct CodableTests {
         #expect(throws: DecodingError.self) { try MessagePackDecoder().decode([Int: Int].self, from: numbers) }
     }
 
-    @Test func keysThatAreNumbers() throws {
+    @Test func codesIntegerKeys() throws {
         struct Compact: Codable, Equatable {
             var name: String
             var size: Int
@@ -90,7 +90,7 @@ struct CodableTests {
         #expect(try MessagePackDecoder().decode(Compact.self, from: byName) == Compact(name: "a", size: 2))
     }
 
-    @Test func superclasses() throws {
+    @Test func codesSuperclasses() throws {
         class Animal: Codable {
             var legs = 4
         }
@@ -114,7 +114,7 @@ struct CodableTests {
         }
         let dog = Dog()
         dog.legs = 3
-        let back = try Self.thereAndBack(dog, "82 a57375706572 81 a46c656773 03 a46e616d65 a3526578")
+        let back = try Self.roundTrip(dog, "82 a57375706572 81 a46c656773 03 a46e616d65 a3526578")
         #expect(back.legs == 3 && back.name == "Rex")
         let error = #expect(throws: DecodingError.self) {
             try MessagePackDecoder().decode(Dog.self, from: PackVector.bytes("81 a46e616d65 a0"))
@@ -176,12 +176,12 @@ struct CodableTests {
         }
     }
 
-    @Test func containersFilledByTurns() throws {
+    @Test func codesContainersFilledAlternately() throws {
         try check(
             Woven(left: [1, 2], right: ["a": 10, "b": 11]), "95 c0 92 01 02 82 a161 91 0a a162 91 0b 02 80")
     }
 
-    @Test func userInfoReachesTheInnermost() throws {
+    @Test func passesUserInfoToNestedTypes() throws {
         struct Tagged: Codable {
             var found: String
             static let key = CodingUserInfoKey(rawValue: "tag")
@@ -207,7 +207,7 @@ struct CodableTests {
         #expect(try decoder.decode([[String: [Tagged]]].self, from: bytes)[0]["a"]?[0].found == "out-in")
     }
 
-    @Test func anErrorOfATypesOwnPasses() {
+    @Test func passesOnErrorsOfATypesOwnCoding() {
         struct Refusing: Codable {
             struct Refusal: Error {}
             init() {}
@@ -219,7 +219,7 @@ struct CodableTests {
     }
 
     /// Types that misuse their encoder get an error, and end no process.
-    @Test func refusesWhatIsNoValue() {
+    @Test func rejectsMisuseOfTheEncoder() {
         struct Twice: Encodable {
             enum Key: CodingKey { case a }
             func encode(to encoder: any Encoder) throws {

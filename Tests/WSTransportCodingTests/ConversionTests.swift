@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import WSTransportCoding
 
-@Suite("MessagePack: which types are made of which items")
+@Suite("MessagePack: conversions between types and items")
 struct ConversionTests {
     private static func decode<Value: Decodable>(_ type: Value.Type, _ digits: String) throws -> Value {
         try MessagePackDecoder().decode(type, from: PackVector.bytes(digits))
@@ -24,7 +24,7 @@ struct ConversionTests {
         }
     }
 
-    @Test func integersOfEveryWidth() throws {
+    @Test func codesIntegersOfEveryWidth() throws {
         try checkBorders(Int8.self)
         try checkBorders(Int16.self)
         try checkBorders(Int32.self)
@@ -40,12 +40,12 @@ struct ConversionTests {
     }
 
     @Test(arguments: ["ca3f800000", "cb3ff0000000000000", "a131", "c3", "c0", "c40101", "91 01", "d6ff00000001"])
-    func integersAreMadeOfIntegersOnly(digits: String) {
+    func decodesIntegersFromIntegersOnly(digits: String) {
         #expect(throws: DecodingError.self) { try Self.decode(Int.self, digits) }
         #expect(throws: DecodingError.self) { try Self.decode(UInt8.self, digits) }
     }
 
-    @Test func floats() throws {
+    @Test func codesFloats() throws {
         #expect(try Self.decode(Double.self, "ca3fc00000") == 1.5)
         #expect(try Self.decode(Double.self, "03") == 3)
         #expect(try Self.decode(Double.self, "d3ffe0000000000000") == -9_007_199_254_740_992)
@@ -62,7 +62,7 @@ struct ConversionTests {
         #expect(try MessagePackEncoder().encode(Float(0.1)) == PackVector.bytes("ca3dcccccd"))
     }
 
-    @Test func textIsMadeOfTextOnly() throws {
+    @Test func decodesStringsFromStringsOnly() throws {
         #expect(try Self.decode(String.self, "a0") == "")
         for digits in ["c40161", "01", "c0", "90", "d40561"] {
             #expect(throws: DecodingError.self) { try Self.decode(String.self, digits) }
@@ -73,7 +73,7 @@ struct ConversionTests {
         }
     }
 
-    @Test func bytes() throws {
+    @Test func codesBytes() throws {
         #expect(try MessagePackEncoder().encode([1, 2] as [UInt8]) == PackVector.bytes("c4020102"))
         #expect(try MessagePackEncoder().encode(Data([1, 2])) == PackVector.bytes("c4020102"))
         #expect(try MessagePackEncoder().encode(["a": Data()]) == PackVector.bytes("81 a161 c400"))
@@ -92,13 +92,13 @@ struct ConversionTests {
         (-0.5, "c70cff1dcd6500ffffffffffffffff"), (4_294_967_296, "d7ff0000000100000000"),
         (17_179_869_184, "c70cff000000000000000400000000"), (-1, "c70cff00000000ffffffffffffffff"),
     ])
-    func dates(seconds: Double, digits: String) throws {
+    func codesDates(seconds: Double, digits: String) throws {
         let date = Date(timeIntervalSince1970: seconds)
         #expect(try MessagePackEncoder().encode(date) == PackVector.bytes(digits))
         #expect(try Self.decode(Date.self, digits) == date)
     }
 
-    @Test func datesBetweenTheSeconds() throws {
+    @Test func codesFractionalSeconds() throws {
         var generator = SeededGenerator(state: 1)
         for _ in 0..<500 {
             let date = Date(timeIntervalSinceReferenceDate: .random(in: -3e9...3e9, using: &generator))
@@ -116,7 +116,7 @@ struct ConversionTests {
         #expect(throws: DecodingError.self) { try Self.decode(Date.self, "c70cff 00000000 7fffffffffffffff") }
     }
 
-    @Test func timestampsAndExtensions() throws {
+    @Test func codesTimestampsAndExtensions() throws {
         let last = MessagePackTimestamp(seconds: .max, nanoseconds: 999_999_999)
         let digits = "c70cff 3b9ac9ff 7fffffffffffffff"
         #expect(try MessagePackEncoder().encode(last) == PackVector.bytes(digits))
@@ -131,7 +131,7 @@ struct ConversionTests {
         #expect(throws: DecodingError.self) { try Self.decode(MessagePackExtension.self, "c403010203") }
     }
 
-    @Test func addresses() throws {
+    @Test func codesURLs() throws {
         let url = try #require(URL(string: "https://example.com/a?b=c"))
         let bytes = try MessagePackEncoder().encode([url])
         #expect(bytes == [0x91, 0xB9] + Array("https://example.com/a?b=c".utf8))
@@ -140,7 +140,7 @@ struct ConversionTests {
     }
 
     /// JSON to MessagePack and back, through the value that may be anything.
-    @Test func valuesPassBetweenFormats() throws {
+    @Test func convertsBetweenJSONAndMessagePack() throws {
         let json = #"{"a":[1,-2,2.5,"ü",null,true,18446744073709551615],"b":{"c":{}}}"#
         let value = try JSONDecoder().decode(MessagePackValue.self, from: Data(json.utf8))
         #expect(

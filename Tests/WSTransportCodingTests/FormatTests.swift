@@ -7,7 +7,7 @@ struct FormatTests {
     private static let decoder = MessagePackDecoder()
     private static let encoder = MessagePackEncoder()
 
-    @Test func theVectorsHaveEveryFirstByteOfTheFormat() {
+    @Test func theVectorsCoverEveryFirstByte() {
         let first = Set(PackVector.all.map { $0.bytes[0] })
         #expect(first.isSuperset(of: Set(0xC0...0xDF as ClosedRange<UInt8>).subtracting([0xC1])))
         #expect(first.isSuperset(of: [0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xE0, 0xFF]))
@@ -32,7 +32,7 @@ struct FormatTests {
 
     /// Every cut of the short ones, and cuts at the ends of the long ones.
     @Test(arguments: PackVector.all)
-    func refusesEveryPart(vector: PackVector) {
+    func rejectsTruncatedInput(vector: PackVector) {
         let bytes = vector.bytes
         let cuts = bytes.count < 600 ? Array(bytes.indices) : Array(0..<8) + [bytes.count / 2, bytes.count - 1]
         for cut in cuts {
@@ -44,7 +44,7 @@ struct FormatTests {
     }
 
     @Test(arguments: PackVector.all)
-    func refusesWhatIsLeftOver(vector: PackVector) {
+    func rejectsTrailingBytes(vector: PackVector) {
         let error = #expect(throws: DecodingError.self) {
             try Self.decoder.decode(MessagePackValue.self, from: vector.bytes + [0xC0, 0x01])
         }
@@ -54,7 +54,7 @@ struct FormatTests {
 
     /// Every byte begins an item, but for one.
     @Test(arguments: 0...UInt8.max)
-    func knowsEveryFirstByte(byte: UInt8) throws {
+    func everyByteButC1BeginsAnItem(byte: UInt8) throws {
         let bytes = [byte] + [UInt8](repeating: 0, count: 20)
         guard byte != 0xC1 else {
             let fault = #expect(throws: MessagePackFault.self) { try MessagePackHeader.read(bytes, at: 0) }
@@ -67,7 +67,7 @@ struct FormatTests {
     }
 
     @Test(arguments: PackVector.all.filter { $0.bytes.count < 70 })
-    func findsItInsideOfOthers(vector: PackVector) throws {
+    func decodesNestedItems(vector: PackVector) throws {
         let bytes = [0x93] + vector.bytes + [0x81, 0xA1, 0x6B] + vector.bytes + [0x07]
         let value = try Self.decoder.decode(MessagePackValue.self, from: bytes)
         let again = try Self.encoder.encode(value)

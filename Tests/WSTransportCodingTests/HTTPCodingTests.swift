@@ -41,7 +41,7 @@ struct HTTPCodingTests {
         return (String(parts[0]), parts.count > 1 ? String(parts[1]) : "")
     }
 
-    @Test func readsAndWrites() async throws {
+    @Test func readsAndWritesJSON() async throws {
         let answer = try await Self.ask(#" {"lines":[{"count":255}],"more":null} "#)
         #expect(answer.head.hasPrefix("HTTP/1.1 200 "))
         #expect(answer.head.contains("\r\nContent-Type: application/json") && answer.head.contains("X-Kept: yes"))
@@ -56,7 +56,7 @@ struct HTTPCodingTests {
         ("{", 400, "expected: At byte 1: expected a name in quotes"), ("{}", 400, "lines"),
         (String(repeating: " ", count: 101), 413, ""),
     ])
-    func refusesWhatIsNotWanted(body: String, status: Int, text: String) async throws {
+    func rejectsUnexpectedBodies(body: String, status: Int, text: String) async throws {
         let answer = try await Self.ask(body)
         #expect(answer.head.hasPrefix("HTTP/1.1 \(status) "))
         #expect(text.isEmpty || answer.body.contains(text))

@@ -38,7 +38,7 @@ struct HostileInputTests {
         ("c703", "", "At byte 0: the input ends within the 3 bytes of a header: 2 are there."),
         ("d8ff 00*15", "", "At byte 0: the input ends within an ext of type -1 and 16 bytes: 15 bytes are left."),
     ])
-    func saysWhatAndWhere(digits: String, place: String, text: String) {
+    func reportsTheByteAndThePath(digits: String, place: String, text: String) {
         let error = Self.error(digits)
         #expect(error?.place == place)
         #expect(error?.context.debugDescription == text)
@@ -49,7 +49,7 @@ struct HostileInputTests {
         "dbffffffff", "c6ffffffff", "c9ffffffff01", "ddffffffff", "dfffffffff", "dd00ffffff c0*1000", "dcffff c0*100",
         "deffff c0*100", "df7fffffff c0*100", "c9fffffffe7f 00*100", "db80000000 61*100",
     ])
-    func believesNoLength(digits: String) {
+    func trustsNoAnnouncedLength(digits: String) {
         let alone = Self.error(digits)
         #expect(alone?.context.debugDescription.hasPrefix("At byte 0: the input ends within a") == true)
         let inside = Self.error("93 01 81 a161 \(digits)")
@@ -58,7 +58,7 @@ struct HostileInputTests {
     }
 
     @Test(arguments: ["91", "81 a161", "81 01", "dc0001", "dd00000001", "de0001a0", "df00000001 c0"])
-    func endsAtTheLimitOfDepth(opening: String) throws {
+    func enforcesTheDepthLimit(opening: String) throws {
         let once = PackVector.bytes(opening)
         func nested(_ count: Int) -> [UInt8] { Array(repeatElement(once, count: count).joined()) + [0xC0] }
         for (limit, decoder) in [(512, MessagePackDecoder()), (3, Self.decoder(3)), (1, Self.decoder(1))] {
@@ -88,14 +88,14 @@ struct HostileInputTests {
         return decoder
     }
 
-    @Test func countsEmptyContainersAsALevel() {
+    @Test func emptyContainersCountAsALevel() {
         #expect(Self.error("90", depth: 0)?.context.debugDescription.contains("more than 0") == true)
         #expect(Self.error("91 80", depth: 1)?.place == "0")
         #expect(throws: Never.self) { try Self.decoder(0).decode(Int.self, from: [7]) }
     }
 
     /// A type that holds itself, as deep as the limit allows: it neither ends the process nor is it refused.
-    @Test func decodesATypeThatHoldsItselfToTheLimit() throws {
+    @Test func decodesARecursiveTypeUpToTheLimit() throws {
         final class Box: Codable {
             var inner: Box?
         }
@@ -124,7 +124,7 @@ struct HostileInputTests {
         ("93 01 02 03", "", "At byte 0: expected a map, found an array of 3."),
         ("c0", "", "At byte 0: expected a map, found nil."),
     ])
-    func saysWhatTheTypeWants(digits: String, place: String, text: String) throws {
+    func reportsWhatTheTypeExpects(digits: String, place: String, text: String) throws {
         let error = #expect(throws: DecodingError.self) {
             try MessagePackDecoder().decode(Reading.self, from: PackVector.bytes(digits))
         }
@@ -133,7 +133,7 @@ struct HostileInputTests {
     }
 
     /// Skipped items are not decoded, but must be valid nevertheless.
-    @Test func checksPartsThatAreNotDecoded() throws {
+    @Test func validatesSkippedItems() throws {
         struct Little: Decodable { var wanted: Int }
         let well = "82 a178 93 91 91 c4020102 81 a179 de0000 d90161 a677616e746564 07"
         #expect(try MessagePackDecoder().decode(Little.self, from: PackVector.bytes(well)).wanted == 7)

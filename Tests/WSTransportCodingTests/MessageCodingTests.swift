@@ -30,7 +30,7 @@ struct MessageCodingTests {
         }
     }
 
-    @Test func jsonHasDatesAndBytesAsJavaScriptHasThem() throws {
+    @Test func jsonWritesDatesAndBytesAsJavaScriptDoes() throws {
         let message = ws.Message(type: ws.TEXT)
         try message.json(
             Note(title: "", when: Date(timeIntervalSince1970: 1_769_860_800.25), content: Data([1, 2, 255])))
@@ -47,7 +47,7 @@ struct MessageCodingTests {
         (#"{"title":"","stars":1.5}"#, ""), (#"{"title":"","when":"yesterday"}"#, "when"),
         (#"{"title":"","content":"?"}"#, "content"), ("null", ""), ("NaN", ""), (#"{"title":"\ud800"}"#, ""),
     ])
-    func badJSONIsAnErrorThatSaysWhere(text: String, place: String) {
+    func reportsThePathOfABadValue(text: String, place: String) {
         let message = ws.Message(text)
         let error = #expect(throws: DecodingError.self) { try message.json(as: Note.self) }
         #expect(error?.place == place && error?.context.debugDescription.isEmpty == false)
@@ -80,7 +80,7 @@ struct MessageCodingTests {
             "At byte 2560: more than 512 arrays and objects within one another."
         ),
     ])
-    func aTextThatIsNoJSONIsExplained(text: String, explanation: String) {
+    func explainsInvalidJSON(text: String, explanation: String) {
         let error = #expect(throws: DecodingError.self) {
             if text.contains("\"") { _ = try ws.Message(text).json(as: [String].self) }
             _ = try ws.Message(text).json(as: [Double].self)
@@ -88,20 +88,20 @@ struct MessageCodingTests {
         #expect(error?.context.debugDescription == explanation)
     }
 
-    @Test func aNumberThatDoesNotFitIsNotCalledASyntaxError() {
+    @Test func explainsANumberThatDoesNotFit() {
         let error = #expect(throws: DecodingError.self) { try ws.Message("[300]").json(as: [UInt8].self) }
         #expect(
             error?.context.debugDescription
                 == "It is JSON, but has a number that does not fit in the type that is expected.")
     }
 
-    @Test func bytesThatAreNoTextAreExplained() {
+    @Test func explainsInvalidUTF8() {
         let message = ws.Message(Array("[\"a".utf8) + [0xFF] + Array("\"]".utf8))
         let error = #expect(throws: DecodingError.self) { try message.json(as: [String].self) }
         #expect(error?.context.debugDescription == "At byte 1: a string that is not UTF-8.")
     }
 
-    @Test func aValueThatJSONDoesNotHaveLeavesTheBody() {
+    @Test func aFailedEncodingKeepsTheBody() {
         let message = ws.Message("before")
         #expect(throws: EncodingError.self) { try message.json([Double.nan]) }
         #expect(throws: EncodingError.self) { try message.pack([UInt128.max]) }
@@ -109,7 +109,7 @@ struct MessageCodingTests {
     }
 
     /// As deep as allowed, on any thread: Foundation's limit is the same as ours.
-    @Test func depthIsLimited() throws {
+    @Test func limitsDepth() throws {
         let message = ws.Message(String(repeating: "[", count: 100_000))
         #expect(throws: DecodingError.self) { try message.json(as: MessagePackValue.self) }
         message.body = [UInt8](repeating: 0x91, count: 100_000)
@@ -135,7 +135,7 @@ struct MessageCodingTests {
 
     /// Whole messages on a stream: each flag, and a body that is larger than a frame's short lengths.
     @Test(arguments: [(true, true), (true, false), (false, true), (false, false)])
-    func travelsOverAStream(masked: Bool, compress: Bool) async throws {
+    func roundTripsOverAStream(masked: Bool, compress: Bool) async throws {
         let stream = MemoryStream()
         let notes = (0..<2000).map { (index: Int) in
             Note(title: "number \(index)", stars: index, when: Date(timeIntervalSince1970: 0.5))
@@ -155,7 +155,7 @@ struct MessageCodingTests {
     }
 
     /// A server that changes each message in its own format; bad input costs its sender the connection, with a reason.
-    @Test func travelsBetweenSockets() async throws {
+    @Test func roundTripsBetweenSockets() async throws {
         let server = HTTPServer(
             port: 0,
             handler: ws.upgrade { socket in

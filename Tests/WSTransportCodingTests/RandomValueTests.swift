@@ -1,7 +1,7 @@
 import Testing
 import WSTransportCoding
 
-@Suite("MessagePack: random values, there and back")
+@Suite("MessagePack: random values")
 struct RandomValueTests {
     private static func value(_ generator: inout SeededGenerator, levels: Int) -> MessagePackValue {
         func bytes(_ generator: inout SeededGenerator) -> [UInt8] {
@@ -41,7 +41,7 @@ struct RandomValueTests {
     }
 
     @Test(arguments: 0..<200 as Range<UInt64>)
-    func comeBackAsTheyWere(seed: UInt64) throws {
+    func roundTrip(seed: UInt64) throws {
         var generator = SeededGenerator(state: seed)
         let value = Self.value(&generator, levels: 4)
         let bytes = try MessagePackEncoder().encode(value)

@@ -67,7 +67,7 @@ struct ServicesTests {
         return HTTPServer(port: 0, routing: routing, options: HTTPServer.Options(reactors: 1, observer: observer))
     }
 
-    @Test func writesAndCountsWhatHappens() async throws {
+    @Test func logsAndCountsEvents() async throws {
         let (lines, metrics) = (Lines(), TestMetrics())
         let server = Self.server(
             ServerObservers(MetricsObserver(factory: metrics), LoggingObserver(Self.logger(lines))))
@@ -105,7 +105,7 @@ struct ServicesTests {
     }
 
     /// Of a flood of lines that clients cause, some are written, and the rest are counted.
-    @Test func writesNoMoreThanItIsToldTo() {
+    @Test func limitsTheRateOfLogLines() {
         let lines = Lines()
         let observer = LoggingObserver(Self.logger(lines), linesPerSecond: 3)
         for _ in 0..<100_000 { observer.tlsFailed("no TLS", remoteAddress: "192.0.2.1:1") }
@@ -116,7 +116,7 @@ struct ServicesTests {
 
     /// Both ends of a service: clients are told 1001, and closures have ended when it returns.
     @Test(arguments: [true, false])
-    func stopsInOrder(isGraceful: Bool) async throws {
+    func stopsGracefully(isGraceful: Bool) async throws {
         let lines = Lines()
         let server = Self.server(MetricsObserver(factory: TestMetrics()))
         let service = HTTPService(server, patience: .seconds(60), logger: Self.logger(lines))
@@ -132,7 +132,7 @@ struct ServicesTests {
         #expect(server.port == 0)
     }
 
-    @Test func throwsWhatKeepsItFromStarting() async throws {
+    @Test func reportsWhyItCannotStart() async throws {
         let server = HTTPServer(address: "nowhere", port: 0, routing: [:])
         let error = await #expect(throws: HTTPServer.StartError.self) { try await HTTPService(server).run() }
         #expect(error?.description == "nowhere is no numeric address and no unix:/path")

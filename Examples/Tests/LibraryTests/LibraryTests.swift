@@ -7,7 +7,7 @@ import WSTransportServices
 import WSTransportTesting
 
 /// The libraries as another package uses them: only their public API, optimised.
-@Suite("The libraries, from another package", .timeLimit(.minutes(5)))
+@Suite("The libraries as another package uses them", .timeLimit(.minutes(5)))
 struct LibraryTests {
     private struct Order: Codable, Equatable, Sendable {
         var item = "tea"
@@ -83,7 +83,7 @@ struct LibraryTests {
         await server.stop()
     }
 
-    @Test func sendsToARoom() async throws {
+    @Test func sendsToEveryMemberOfARoom() async throws {
         let server = try Self.serve()
         var members: [WebSocket] = []
         for _ in 0..<4 {
@@ -114,7 +114,7 @@ struct LibraryTests {
         }
     }
 
-    @Test func refusesAndLetsIn() async throws {
+    @Test func refusesOrAcceptsByCookie() async throws {
         let server = try Self.serve()
         let refused = WS.HandshakeError.refused(status: 401, body: Array("Who are you?\n".utf8))
         await #expect(throws: refused) { try await ws.open(Self.url(server, "/guarded")) }
@@ -128,7 +128,7 @@ struct LibraryTests {
         }
     }
 
-    @Test func comesBack() async throws {
+    @Test func reconnects() async throws {
         let server = try Self.serve()
         let backoff = Backoff(first: .milliseconds(1), longest: .milliseconds(2))
         let heard = Mutex<[String]>([])
@@ -179,7 +179,7 @@ struct LibraryTests {
     }
 
     /// A peer that breaks the protocol in a way that no client of this library can.
-    @Test func playsAPeerThatBreaksTheProtocol() async throws {
+    @Test func reportsAPeerThatViolatesTheProtocol() async throws {
         let (socket, peer) = try await ws.socketAndPeer(server: UpgradeOptions(maxPayload: 100))
         try await ws.Message("in order").sendTo(peer)
         #expect(try await socket.receive()?.data == .text("in order"))
@@ -192,7 +192,7 @@ struct LibraryTests {
         await peer.close()
     }
 
-    @Test func writesFramesByHand() async throws {
+    @Test func readsAndWritesMessagesOnAnyStream() async throws {
         let stream = MemoryStream()
         try await ws.Message("by hand").sendTo(stream)
         let message = ws.Message()

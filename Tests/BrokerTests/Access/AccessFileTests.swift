@@ -24,7 +24,7 @@ struct AccessFileTests {
         }
     }
 
-    @Test func readsTheLinesOfTheContract() throws {
+    @Test func readsUsersTokensAndRevocations() throws {
         let file = try AccessFile(Array(Self.example.utf8), file: "a.jsonl")
         #expect(file.users.map(\.name) == ["alice", "device7"])
         let alice = try #require(file.users.first)
@@ -38,7 +38,7 @@ struct AccessFileTests {
         #expect(file.entries.last?.content == .revoked(.user("bob", before: 1_795_850_000)))
     }
 
-    @Test func writesWhatItHasRead() throws {
+    @Test func keepsUnknownMembersWhenRewritten() throws {
         let text = Self.example.replacing("\"note\"", with: "\"future\" : [1, 2],\"note\"")
         var file = try AccessFile(Array(text.utf8), file: "a.jsonl")
         #expect(String(decoding: file.bytes, as: UTF8.self) == text)
@@ -82,18 +82,18 @@ struct AccessFileTests {
             (#"{"revoked":{"user":"a"}}"#, "revoked: expected before, a time in seconds, with user"),
             (#"{"user":"a","user":"b"}"#, "expected a JSON object: a second member \"user\" at byte 12"),
         ])
-    func saysWhatIsWrong(line: String, message: String) {
+    func reportsTheErrorOfALine(line: String, message: String) {
         #expect(Self.errors(in: "\n" + line) == ["a.jsonl:2: \(message)"])
     }
 
-    @Test func saysAllThatIsWrong() {
+    @Test func reportsAllErrors() {
         let text = "{\"user\":\"a\"}\n{\n{\"user\":\"b\"}\n{\"user\":\"a\"}\n{}"
         let errors = Self.errors(in: text)
         #expect(errors.map { $0.split(separator: ":")[1] } == ["2", "4", "5"])
         #expect(errors[1] == "a.jsonl:4: expected each name once, found \"a\" a second time (first in line 1)")
     }
 
-    @Test func readsItsTokens() throws {
+    @Test func parsesOpaqueTokens() throws {
         let text = "bk_q7Xk2mP9_" + String(repeating: "aZ09", count: 10) + "abc"
         let token = try #require(OpaqueToken(text))
         #expect(token.id == "q7Xk2mP9" && token.secret.utf8.count == 43 && token.text == text)
@@ -143,7 +143,7 @@ struct AccessFileTests {
         #expect(access(place.file + ".new", F_OK) != 0)
     }
 
-    @Test func followsALink() throws {
+    @Test func followsASymbolicLink() throws {
         let place = Place()
         #expect(symlink("other.jsonl", place.file) == 0)
         try Self.add("alice", to: place.path + "/other.jsonl")
@@ -151,14 +151,14 @@ struct AccessFileTests {
         #expect(try AccessFile.read(place.path + "/other.jsonl").users.count == 2)
     }
 
-    @Test func refusesAFileThatOthersMayRead() throws {
+    @Test func refusesAFileThatOthersCanRead() throws {
         let place = Place()
         try Self.add("alice", to: place.file)
         #expect(chmod(place.file, 0o604) == 0)
         #expect(throws: AccessFileErrors.self) { try AccessFile.read(place.file) }
     }
 
-    @Test func losesNoChangeOfSeveralWriters() async throws {
+    @Test func keepsTheChangesOfConcurrentWriters() async throws {
         let place = Place()
         let path = place.file
         await withTaskGroup(of: Void.self) { group in

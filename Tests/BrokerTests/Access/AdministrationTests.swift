@@ -13,7 +13,7 @@ struct AdministrationTests {
         return rule
     }
 
-    @Test func rulesAddUpAndATokenHasNoMore() {
+    @Test func rightsOfRulesAddUpAndLimitATokensRights() {
         let access = Access([
             rule([.read]) { $0.role = "staff" }, rule([.write]) { $0.user = "alice" },
             rule([.operate]) { $0.isAnonymous = true },
@@ -41,7 +41,7 @@ struct AdministrationTests {
     }
 
     @Test(arguments: [[], [AdminRight.read], [.read, .operate]])
-    func aTokenIsForWhatItSays(admin: [AdminRight]) throws {
+    func aTokenGrantsOnlyTheAdminRightsItNames(admin: [AdminRight]) throws {
         let (token, entry) = try CredentialTests.token("ci") { $0.admin = admin }
         let table = CredentialTests.table([.user(CredentialTests.user("ci")), .token(entry)])
         let principal = try #require(table.principal(for: token, from: { nil }, now: 0))

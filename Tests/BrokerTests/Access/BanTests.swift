@@ -22,12 +22,12 @@ struct BanTests {
         ("2001:db8::/64", "2001:db8:0:1::1", false), ("2001:db8::1", "2001:db8:0::1", true),
         ("::ffff:10.0.0.1", "10.0.0.1", true), ("127.0.0.0/9", "127.128.0.1", false),
     ])
-    func anAddressIsFoundByItsNetwork(network: String, address: String, isBanned: Bool) throws {
+    func aNetworkBanCoversItsAddresses(network: String, address: String, isBanned: Bool) throws {
         let list = list(try subject(.address, network), try subject(.address, "198.51.100.0/25"))
         #expect((list.ban(ofAddress: address, now: now) != nil) == isBanned)
     }
 
-    @Test func usersAndTokensAreFoundByTheirBytes() throws {
+    @Test func usersAndTokensAreComparedByBytes() throws {
         let list = list(try subject(.user, "\u{E9}"), try subject(.token, "q7Xk2mP9"))
         func isOut(_ principal: Principal) -> Bool { list.ban(of: principal, at: nil, now: now) != nil }
         #expect(isOut(Principal(.password, user: "\u{E9}")) && isOut(Principal(.jwt, user: "\u{E9}")))
@@ -37,7 +37,7 @@ struct BanTests {
         #expect(!isOut(.administrator))
     }
 
-    @Test func aBanEndsAtItsTime() throws {
+    @Test func aBanEndsAtItsExpiry() throws {
         let bans = Bans()
         let (bob, eve) = (try subject(.user, "bob"), try subject(.user, "eve"))
         let list = bans.add([bob], seconds: 10, note: "", atMost: 10, now: now).list
@@ -51,13 +51,13 @@ struct BanTests {
         #expect(ended.map(\.subject) == [bob] && left.all.map(\.subject) == [eve] && !left.hasEnds)
     }
 
-    @Test func isListedInTheOrderInWhichItBegan() throws {
+    @Test func listsBansInTheOrderTheyWereAdded() throws {
         let users = (1...12).map { "u\($0)" }
         let added = Bans().add(try users.map { try subject(.user, $0) }, seconds: nil, note: "", atMost: 100, now: now)
         #expect(added.list.all.map(\.subject.name) == users)
     }
 
-    @Test func oneMoreThanThereIsRoomForIsRefused() throws {
+    @Test func refusesBansBeyondTheLimit() throws {
         let bans = Bans()
         let subjects = try ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map { try subject(.address, $0) }
         let added = bans.add(subjects, seconds: nil, note: "", atMost: 2, now: now)
@@ -69,7 +69,7 @@ struct BanTests {
         #expect(bans.remove(id: again.bans[0].id) == nil)
     }
 
-    @Test func whatOfAClientIsBannedWithIt() throws {
+    @Test func aClientIsBannedByUserElseByAddress() throws {
         func named(_ principal: Principal, _ host: String?) -> String? {
             Ban.Subject(of: principal, at: host.flatMap { SocketAddress(host: $0, port: 1) })?.description
         }
@@ -81,7 +81,7 @@ struct BanTests {
     }
 
     /// Two administrators on two reactors write at the same moment.
-    @Test func anOlderLetterChangesNothing() throws {
+    @Test func ignoresAnOlderListOfBans() throws {
         let harness = try ExchangeHarness()
         let stub = try harness.connectJSON(as: Principal(.token, user: "bob"))
         let bans = Bans()

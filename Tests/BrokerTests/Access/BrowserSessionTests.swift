@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("Logins of people at browsers")
+@Suite("Browser sessions")
 struct BrowserSessionTests {
     private let sessions = BrowserSessions()
     private let access: Access
@@ -31,7 +31,7 @@ struct BrowserSessionTests {
             of: value, access, now: begin.advanced(byNanoseconds: seconds * 1_000_000_000), time: seconds)
     }
 
-    @Test func aCookieStandsForItsPerson() throws {
+    @Test func aCookieAuthenticatesItsUser() throws {
         let (value, principal) = try logIn()
         #expect(value.utf8.count == 43)
         #expect(principal.kind == .session && principal.user == "alice" && principal.roles == ["a"])
@@ -41,7 +41,7 @@ struct BrowserSessionTests {
         #expect(!value.contains(try #require(principal.token)))
     }
 
-    @Test func itEndsAfterTwelveHours() throws {
+    @Test func expiresAfterTwelveHours() throws {
         let (value, principal) = try logIn()
         let session = try #require(principal.session)
         session.connected()
@@ -50,7 +50,7 @@ struct BrowserSessionTests {
         #expect(sessions.count == 0)
     }
 
-    @Test func itEndsAfterAnHourWithoutAUse() throws {
+    @Test func expiresAfterAnHourWithoutUse() throws {
         let value = try logIn().value
         #expect(found(value, at: 3600) != nil)
         #expect(found(value, at: 2 * 3600) != nil)
@@ -58,7 +58,7 @@ struct BrowserSessionTests {
         #expect(found(value, at: 3 * 3600 + 1) == nil)
     }
 
-    @Test func anOpenConnectionIsAUse() throws {
+    @Test func anOpenConnectionKeepsItAlive() throws {
         let (value, principal) = try logIn()
         principal.session?.connected()
         #expect(found(value, at: 2 * 3600) != nil)
@@ -67,14 +67,14 @@ struct BrowserSessionTests {
         #expect(found(value, at: 4 * 3600) != nil)
     }
 
-    @Test func theOldestOfAUserMakesRoom() throws {
+    @Test func endsTheUsersOldestSessionAtTheLimitPerUser() throws {
         let first = try logIn { $0.perUser = 2 }
         let others = try (0..<2).map { _ in try logIn { $0.perUser = 2 } }
         #expect(first.principal.session?.isEnded == true && sessions.endings.load(ordering: .relaxed) == 1)
         #expect(others.allSatisfy { found($0.value, at: 1) != nil } && sessions.count == 2)
     }
 
-    @Test func thoseThatAreOverMakeRoomWhereThereIsNone() throws {
+    @Test func removesExpiredSessionsAtTheTotalLimit() throws {
         _ = try logIn { $0.all = 2 }
         _ = try logIn { $0.all = 2 }
         var limits = BrowserSessions.Limits()
@@ -88,13 +88,13 @@ struct BrowserSessionTests {
     }
 
     /// A user that was disabled and enabled again must log in again.
-    @Test func noneComesBackWithItsUser() throws {
+    @Test func enablingADisabledUserRestoresNoSession() throws {
         let value = try logIn().value
         sessions.review(Access(AccessRules([])), time: 1)
         #expect(found(value, at: 1) == nil && sessions.count == 0)
     }
 
-    @Test func anEndedOneIsForgotten() throws {
+    @Test func forgetsAnEndedSession() throws {
         let (value, principal) = try logIn()
         sessions.end(try #require(principal.session))
         #expect(found(value, at: 1) == nil && sessions.count == 0)

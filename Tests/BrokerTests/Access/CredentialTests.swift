@@ -37,7 +37,7 @@ struct CredentialTests {
         return (token, entry)
     }
 
-    @Test func aTokenIsItsUsers() throws {
+    @Test func aTokenAuthenticatesItsUser() throws {
         let (token, entry) = try Self.token("ci")
         let table = Self.table([.user(Self.user("ci", roles: ["build"])), .token(entry)])
         let found = try #require(table.principal(for: token, from: { nil }, now: 10))
@@ -48,7 +48,7 @@ struct CredentialTests {
         #expect(table.principal(for: other, from: { nil }, now: 10) == nil)
     }
 
-    @Test func aTokenEnds() throws {
+    @Test func aTokenExpires() throws {
         let (token, entry) = try Self.token("ci") { $0.expires = 100 }
         let table = Self.table([.user(Self.user("ci")), .token(entry)])
         #expect(table.principal(for: token, from: { nil }, now: 99)?.expires == 100)
@@ -56,11 +56,11 @@ struct CredentialTests {
     }
 
     @Test(arguments: [Int64.min, -1, .max])
-    func noTimeIsTooFar(expires: Int64) {
+    func clampsExtremeExpiryTimes(expires: Int64) {
         #expect(0...Principal.lastSecond ~= Principal(.jwt, user: "a", expires: expires).expires ?? -1)
     }
 
-    @Test func aTokenEndsWithItsUser() throws {
+    @Test func aTokenEndsWhenItsUserIsRemovedDisabledOrRevoked() throws {
         let (token, entry) = try Self.token("ci") { $0.created = 50 }
         var disabled = Self.user("ci")
         disabled.isDisabled = true
@@ -76,7 +76,7 @@ struct CredentialTests {
     }
 
     /// Two spellings of one accent are two users: a change of one does not affect the other.
-    @Test func namesAreTheirBytes() throws {
+    @Test func namesAreComparedByBytes() throws {
         let (composed, decomposed) = ("\u{E9}", "e\u{301}")
         let (token, entry) = try Self.token(decomposed) { $0.created = 50 }
         var disabled = Self.user(composed, roles: ["other"])
@@ -103,7 +103,7 @@ struct CredentialTests {
     }
 
     /// Credentials that were right once are not a guess.
-    @Test func onlyAWrongSecretIsAGuess() throws {
+    @Test func onlyAWrongSecretCountsAsAGuess() throws {
         let (old, expired) = try Self.token("ci") { $0.expires = 100 }
         let (far, foreign) = try Self.token("ci") { $0.from = ["10.0.0.0/8"] }
         let checks = CredentialChecks(try PasswordChecks(threads: 1))
@@ -125,12 +125,12 @@ struct CredentialTests {
     ]
 
     @Test(arguments: lives)
-    func anAddressTakesTokensThatLiveAnHour(life: Int64, leeway: Int64, isTaken: Bool) {
+    func acceptsOnlyShortLivedTokensInURLs(life: Int64, leeway: Int64, isTaken: Bool) {
         let principal = Principal(.jwt, user: "a", expires: 1000 + life, leeway: leeway, issued: 1000)
         #expect(AccessOptions().mayBeInAddress(principal) == isTaken)
     }
 
-    @Test func aTokenIsForItsNetworks() throws {
+    @Test func aTokenIsValidOnlyFromItsNetworks() throws {
         let (token, entry) = try Self.token("ci") { $0.from = ["10.0.0.0/8"] }
         let table = Self.table([.user(Self.user("ci")), .token(entry)])
         #expect(table.principal(for: token, from: { "10.1.2.3" }, now: 0) != nil)
@@ -138,7 +138,7 @@ struct CredentialTests {
         #expect(table.principal(for: token, from: { nil }, now: 0) == nil)
     }
 
-    @Test func aTokenCarriesNoMoreThanItsUserMay() throws {
+    @Test func aTokenNeverExceedsItsUsersRights() throws {
         let (token, entry) = try Self.token("ci") { $0.limits = AccessToken.Limits(publish: ["build/#", "secret/#"]) }
         let table = Self.table([.user(Self.user("ci")), .token(entry)])
         var condition = AccessRule.Condition()
@@ -164,7 +164,7 @@ struct CredentialTests {
         }
     }
 
-    @Test func aChangeOfUsersIsNoticed() throws {
+    @Test func renewsOrEndsAPrincipalWhenItsUserChanges() throws {
         let (hash, other) = (try Self.hash("old"), try Self.hash("new"))
         let table = Self.table([.user(Self.user("a", roles: ["r"], password: hash))])
         let principal = try #require(table.principal(forPasswordOf: "a"))
@@ -177,7 +177,7 @@ struct CredentialTests {
         #expect(renewal(principal, [.user(disabled)]) == "ended")
     }
 
-    @Test func aRevokedTokenIsNoticed() throws {
+    @Test func endsAPrincipalWhenItsTokenIsRevoked() throws {
         let (token, entry) = try Self.token("a") { $0.expires = 50 }
         let all: [AccessEntry.Content] = [.user(Self.user("a")), .token(entry)]
         let principal = try #require(Self.table(all).principal(for: token, from: { nil }, now: 40))
@@ -191,7 +191,7 @@ struct CredentialTests {
         #expect(renewal(web, [.revoked(.user("b", before: 31))]) == "same")
     }
 
-    @Test func aCertificateThatIsTiedToSomebodyElseIsNoticed() {
+    @Test func endsAPrincipalWhenItsCertificateIsReassigned() {
         let digest = [UInt8](repeating: 7, count: 32)
         var user = Self.user("device7")
         user.certificate = digest
@@ -203,7 +203,7 @@ struct CredentialTests {
         #expect(renewal(principal, [.user(user), .revoked(.user("device7", before: 31))]) == "same")
     }
 
-    @Test func aTokenOfAnIssuerThatIsNotBelievedAnyMoreEnds() {
+    @Test func endsAPrincipalWhenItsIssuerIsRemoved() {
         let issuer = JWTIssuer("login", audience: "broker", algorithms: [.es256])
         let principal = Principal(.jwt, user: "a", issuer: "login", stamp: issuer.hashValue)
         func outcome(_ issuers: [JWTIssuer]) -> String {
@@ -235,7 +235,7 @@ struct CredentialTests {
         }
     }
 
-    @Test func aRightPasswordIsRemembered() async throws {
+    @Test func remembersACorrectPassword() async throws {
         let checks = CredentialChecks(try PasswordChecks(threads: 1))
         let hash = try Self.hash("secret")
         let access = Access(AccessRules([]), users: Self.table([.user(Self.user("a", password: hash))]))
@@ -246,7 +246,7 @@ struct CredentialTests {
         #expect(checks.passwords.begun.load(ordering: .relaxed) == 3)
         let changed = Access(
             AccessRules([]), users: Self.table([.user(Self.user("a", password: try Self.hash("other")))]))
-        #expect(await ask(checks, changed, "secret") == "invalid", "what was right is so for one hash only")
+        #expect(await ask(checks, changed, "secret") == "invalid", "a remembered password is valid for one hash only")
     }
 
     /// How many of this many wrong passwords for a user are computed, from addresses that a function makes from
@@ -269,7 +269,7 @@ struct CredentialTests {
 
     /// Strangers at any number of addresses get ten guesses a minute, also at a user that does not exist; and a user
     /// that has come from an address before has ten of its own there.
-    @Test func strangersLockNobodyOut() async throws {
+    @Test func guessingCannotLockOutAUser() async throws {
         let checks = try PasswordChecks(threads: 1)
         let (hash, now) = (try Self.hash("right"), MonotonicTime.now)
         func logIn(from address: String) async -> PasswordChecks.Outcome {
@@ -290,7 +290,7 @@ struct CredentialTests {
         #expect(await computed(40, checks, "a", hash, later) { "198.51.100.\($0)" } == 10)
     }
 
-    @Test func anUnknownUserCostsAComputation() async throws {
+    @Test func hashesThePasswordOfAnUnknownUser() async throws {
         let checks = CredentialChecks(try PasswordChecks(threads: 1))
         #expect(await ask(checks, Access([]), "x") == "invalid")
         #expect(checks.passwords.begun.load(ordering: .relaxed) == 1)
@@ -298,7 +298,7 @@ struct CredentialTests {
 
     /// The time of an answer reveals nothing: each costs one computation of the same size, whether or not the user
     /// exists.
-    @Test func whateverThereIsOfAUserCostsTheSame() async throws {
+    @Test func everyFailedLoginCostsTheSame() async throws {
         let checks = CredentialChecks(try PasswordChecks(threads: 1))
         let hash = try Self.hash("right")
         var disabled = Self.user("a", password: hash)
@@ -314,7 +314,7 @@ struct CredentialTests {
     }
 
     /// Only one thread works at first, so that the rest waits; then a second one is allowed, and takes over the rest.
-    @Test func moreComputationsAtATimeAreTakenOver() {
+    @Test func raisingTheThreadLimitStartsWaitingChecks() {
         let pool = WorkerPool(name: "test", maximumThreads: 1, maximumWaiting: 10)
         let (gate, second, third) = (
             DispatchSemaphore(value: 0), DispatchSemaphore(value: 0), DispatchSemaphore(value: 0)
@@ -346,7 +346,7 @@ struct CredentialTests {
         #expect(checks.begun.load(ordering: .relaxed) == 1)
     }
 
-    @Test func manyChecksAreTurnedAway() throws {
+    @Test func refusesChecksBeyondTheQueueLimit() throws {
         let checks = try PasswordChecks(threads: 1)
         let hash = try PasswordHash.make(for: "p")
         let refused = Atomic(0)
@@ -361,7 +361,7 @@ struct CredentialTests {
         #expect(checks.waiting <= PasswordChecks.maximumWaiting)
     }
 
-    @Test func aPeerIsTheUserOfItsProcess() async throws {
+    @Test func aLocalPeerIsTheUserOfItsProcess() async throws {
         let checks = CredentialChecks(try PasswordChecks(threads: 1))
         guard case .pending(let begin) = checks.authenticate(.peer(0), Access([]), from: { nil }) else {
             Issue.record("the list of users may be elsewhere")
@@ -377,7 +377,7 @@ struct CredentialTests {
         #expect(isRoot)
     }
 
-    @Test func aCertificateIsItsUsers() throws {
+    @Test func aCertificateAuthenticatesItsUser() throws {
         let checks = CredentialChecks(try PasswordChecks(threads: 1))
         func ask(_ change: (inout Credentials.Certificate) -> Void, _ entries: [AccessEntry.Content] = []) -> Principal?
         {
@@ -393,7 +393,7 @@ struct CredentialTests {
         }
         #expect(ask { $0.names = ["dev1"] }?.user == "dev1")
         #expect(ask { ($0.names, $0.units) = (["dev1"], ["sensor"]) }?.roles == ["sensor"])
-        #expect(ask { $0.names = ["dev1", "dev2"] } == nil, "two names name nobody")
+        #expect(ask { $0.names = ["dev1", "dev2"] } == nil, "two names identify no user")
         #expect(ask { $0.names = ["+"] } == nil)
         #expect(ask { _ in } == nil)
         var (tied, disabled) = (Self.user("tied", roles: ["r"]), Self.user("dev1"))
@@ -405,7 +405,7 @@ struct CredentialTests {
 
     // MARK: Secrets of the configuration
 
-    @Test func aSecretShowsNothingOfItself() {
+    @Test func aSecretIsNeverPrinted() {
         let secret = SecretText("do not tell anybody")
         var text = ""
         dump(secret, to: &text)
@@ -415,7 +415,7 @@ struct CredentialTests {
         #expect("\(SecretText("file:/run/x")) \(SecretText("env:NAME"))" == "file:/run/x env:NAME")
     }
 
-    @Test func aSecretIsReadWhereItIsKept() throws {
+    @Test func readsASecretFromAFileOrTheEnvironment() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "\(UUID())")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
         defer { try? FileManager.default.removeItem(at: folder) }
@@ -444,7 +444,7 @@ struct CredentialTests {
 
     // MARK: Size
 
-    @Test func tenThousandUsersAndAHundredThousandTokens() throws {
+    @Test func loadsTenThousandUsersAndAHundredThousandTokens() throws {
         var lines: [UInt8] = []
         for number in 0..<10_000 {
             lines +=

@@ -27,7 +27,7 @@ struct FilterTemplateTests {
     ]
 
     @Test(arguments: rows)
-    func standsForWholeValues(text: String, user: String?, claim: [String], expected: [String]) throws {
+    func expandsPlaceholdersToWholeValues(text: String, user: String?, claim: [String], expected: [String]) throws {
         let principal = Principal(.jwt, user: user, claims: ["x": claim])
         let filters = try FilterTemplate(text).filters(for: Subject(principal))
         #expect(filters.map(\.name) == expected)
@@ -57,14 +57,14 @@ struct FilterTemplateTests {
     }
 
     /// Two spellings of one accent: bytes count.
-    @Test func aClaimIsNamedByItsBytes() throws {
+    @Test func claimNamesAreComparedByBytes() throws {
         let claims: [ExactText: [String]] = ["\u{E9}": ["composed"], "e\u{301}": ["decomposed"]]
         let subject = Subject(Principal(.jwt, user: "a", claims: claims))
         let filters = try FilterTemplate("{claim.\u{E9}}/{claim.e\u{301}}").filters(for: subject)
         #expect(filters.map(\.name) == ["composed/decomposed"])
     }
 
-    @Test func whatIsDeniedToAnUnfitNameIsDenied() throws {
+    @Test func deniesWhenAUserNameDoesNotFitATopicLevel() throws {
         var condition = AccessRule.Condition()
         condition.isEveryone = true
         var rule = AccessRule(for: condition)
@@ -75,14 +75,14 @@ struct FilterTemplateTests {
         #expect(grant.maySubscribe(to: try TopicFilter("open/x")))
     }
 
-    @Test func anArrayMakesNoMoreThanItMay() throws {
+    @Test func limitsTheFiltersMadeFromAnArray() throws {
         let many = (0..<100).map(String.init)
         let principal = Principal(.jwt, user: "u", claims: ["x": many, "y": many])
         #expect(try FilterTemplate("{claim.x}").filters(for: Subject(principal)).count == 32)
         #expect(try FilterTemplate("{claim.x}/{claim.y}").filters(for: Subject(principal)).count == 32)
     }
 
-    @Test func knowsTheClientAndTheAddress() throws {
+    @Test func expandsTheClientAndItsAddress() throws {
         let subject = Subject(.anonymous, address: "10.0.0.1", client: "x1")
         #expect(try FilterTemplate("c/{client}").filters(for: subject).map(\.name) == ["c/x1"])
         #expect(try FilterTemplate("c/{client}").filters(for: Subject(.anonymous)).isEmpty)
@@ -95,7 +95,7 @@ struct FilterTemplateTests {
         ("a/#/{user}", .notAFilter(.misplacedWildcard("#", level: 2))),
         ("a+{user}", .notAFilter(.misplacedWildcard("+", level: 1))),
     ])
-    func saysWhatIsWrong(text: String, mistake: FilterTemplate.Mistake) {
+    func reportsMistakes(text: String, mistake: FilterTemplate.Mistake) {
         #expect(throws: mistake) { _ = try FilterTemplate(text) }
     }
 }

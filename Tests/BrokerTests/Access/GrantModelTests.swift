@@ -5,7 +5,7 @@ import Testing
 /// The meaning of rules, found by trying every topic of a small world.
 private struct RightsModel {
     static let names = ["a", "b", "", "$SYS", "$x"]
-    /// Up to four levels, of the names and of one that no filter has.
+    /// Up to four levels, made of the names and of one name that no filter has.
     static let topics: [Topic] = {
         var all: [[String]] = [[]]
         var last = all
@@ -43,7 +43,7 @@ private struct RightsModel {
     }
 }
 
-@Suite("Rights against their definition")
+@Suite("Rights compared with a model of the rules")
 struct GrantModelTests {
     private struct Rule {
         var isForPrincipal = true
@@ -106,7 +106,7 @@ struct GrantModelTests {
     }
 
     @Test(arguments: 0..<10)
-    func areWhatTheRulesSay(seed: Int) throws {
+    func agreesWithTheModel(seed: Int) throws {
         var random = SeededGenerator(seed: seed * 10_000_019)
         var model = RightsModel()
         let subject = Subject(Principal(.jwt, user: "a", roles: ["r"], claims: ["x": ["a"]]))

@@ -71,12 +71,12 @@ struct GrantTests {
     ]
 
     @Test(arguments: denying)
-    func namesTheDenyInTheWay(list: [String], name: String, found: String?) throws {
+    func namesTheDenyThatApplies(list: [String], name: String, found: String?) throws {
         let grant = try grant(subscribe: ["#", "$SYS/#"], denySubscribe: list)
         #expect(try grant.verdict(on: filter(name)) == (found.map { .denied(try filter($0)) } ?? .allowed))
     }
 
-    @Test func retainedValuesMayBeFewer() throws {
+    @Test func retainingMayBeNarrowerThanPublishing() throws {
         let grant = try grant(publish: ["t/#"], retain: ["t/state/#"])
         #expect(try grant.mayPublish(to: topic("t/a")) && !grant.publishing(to: topic("t/a")).contains(.retain))
         #expect(
@@ -84,7 +84,7 @@ struct GrantTests {
         #expect(!grant.publishesAnywhere)
     }
 
-    @Test func aTokenCarriesNoMoreThanItsUser() throws {
+    @Test func aTokenNeverExceedsItsUsersRights() throws {
         var everyone = AccessRule.Condition()
         everyone.isEveryone = true
         var rule = AccessRule(for: everyone)
@@ -100,7 +100,7 @@ struct GrantTests {
         #expect(!grant.publishesAnywhere)
     }
 
-    @Test func whatIsAllowedEverywhereNeedsNoLook() throws {
+    @Test func knowsWhetherEveryTopicIsAllowed() throws {
         #expect(try grant(publish: ["#"]).publishesAnywhere)
         #expect(try !grant(subscribe: ["#"]).publishesAnywhere)
         #expect(try !grant(publish: ["#"], denyPublish: ["a"]).publishesAnywhere)
@@ -112,7 +112,7 @@ struct GrantTests {
 
     // MARK: For whom a rule is
 
-    @Test func everyConditionHasToHold() throws {
+    @Test func aRuleAppliesOnlyIfAllItsConditionsHold() throws {
         var condition = AccessRule.Condition()
         condition.user = "alice"
         condition.role = "sensor"
@@ -130,7 +130,7 @@ struct GrantTests {
         #expect(!applies("alice", ["sensor"], "10.1.2.3", "0.0.0.0:2"))
     }
 
-    @Test func everyoneIsNotAnonymous() {
+    @Test func everyoneExcludesAnonymousClients() {
         var everyone = AccessRule.Condition()
         everyone.isEveryone = true
         var anonymous = AccessRule.Condition()
@@ -150,25 +150,25 @@ struct GrantTests {
     ]
 
     @Test(arguments: networks)
-    func networksHoldAddresses(network: String, address: String, isWithin: Bool) throws {
+    func matchesAddressesAgainstNetworks(network: String, address: String, isWithin: Bool) throws {
         #expect(try #require(AddressRange(network)).contains(address) == isWithin)
     }
 
     @Test(arguments: [
         "", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/+8", "a", "1.2.3.4/8/8", "::/129",
     ])
-    func isNoNetwork(text: String) { #expect(AddressRange(text) == nil) }
+    func rejectsMalformedNetworks(text: String) { #expect(AddressRange(text) == nil) }
 
     // MARK: Boxes
 
-    @Test func thoseThatMayTheSameShareABox() throws {
+    @Test func principalsWithEqualRightsShareABox() throws {
         var tenants = AccessRule.Condition()
         tenants.role = "tenant"
         var rule = AccessRule(for: tenants)
         rule.publish = [try FilterTemplate("t/{claim.tenant}/#")]
         let table = GrantTable(Access([rule]))
         func box(_ tenant: String, _ color: String) -> GrantBox {
-            // Each token has a name of its own, as one that is shown in place of another has.
+            // Each token has its own name, like a token that replaces another.
             let principal = Principal(
                 .jwt, user: "u", roles: ["tenant"], claims: ["tenant": [tenant], "color": [color]], token: color)
             return table.box(for: principal) { Subject(principal) }
@@ -182,8 +182,8 @@ struct GrantTests {
         #expect(try now.isCurrent && !now.grant.mayPublish(to: topic("t/1/a")))
     }
 
-    /// A cached decision holds for that topic, with those rights, under those rules.
-    @Test func theSameTopicAgainIsJudgedByTheRulesThatHold() throws {
+    /// A cached decision is valid for one topic, one set of rights and one version of the rules.
+    @Test func aCachedDecisionEndsWithItsRules() throws {
         var sensors = AccessRule.Condition()
         sensors.role = "sensor"
         var rule = AccessRule(for: sensors)
@@ -208,7 +208,7 @@ struct GrantTests {
     }
 
     /// `String` treats the Kelvin sign as a K; a user's name is bytes.
-    @Test func namesOfOtherBytesShareNoBox() throws {
+    @Test func namesWithDifferentBytesGetSeparateBoxes() throws {
         var sensors = AccessRule.Condition()
         sensors.role = "Kelvin"
         var rule = AccessRule(for: sensors)
@@ -228,7 +228,7 @@ struct GrantTests {
         #expect(!Principal(.jwt, user: "Kim").isSameUser(as: Principal(.jwt, user: "\u{212A}im")))
     }
 
-    @Test func boxesWithoutClientsAreLetGo() throws {
+    @Test func freesBoxesWithoutClients() throws {
         let table = GrantTable(Access([]))
         func box(_ user: String) -> GrantBox {
             let principal = Principal(.password, user: user)
@@ -240,7 +240,7 @@ struct GrantTests {
         for number in 0..<10 { #expect(box("kept \(number)") === kept[number]) }
     }
 
-    @Test func aRuleThatTellsMoreApartMakesMoreBoxes() throws {
+    @Test func rulesOnAddressOrClientMakeSeparateBoxes() throws {
         let principal = Principal(.password, user: "a")
         func box(_ table: GrantTable, _ address: String, _ client: String) -> GrantBox {
             table.box(for: principal) { Subject(principal, address: address, client: client) }

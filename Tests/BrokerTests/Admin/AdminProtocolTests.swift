@@ -2,10 +2,10 @@ import Testing
 
 @testable import Broker
 
-@Suite("The verbs of administration, as both ends read and write them")
+@Suite("The admin protocol: requests and answers, read and written")
 struct AdminProtocolTests {
     /// The contract about the rights of verbs.
-    @Test func everyVerbSaysWhatRightItNeeds() {
+    @Test func everyVerbRequiresTheRightOfTheContract() {
         let expected: [String: AdminRight] = [
             "status": .read, "clients": .read, "client": .read, "topics": .read, "subscriptions": .read,
             "client.policy": .write,
@@ -26,7 +26,7 @@ struct AdminProtocolTests {
         }
     }
 
-    /// A request with all its members, as it goes over the wire.
+    /// A request with all its members, as it is sent.
     static let requests = [
         #"{"id":7,"verb":"status","clients":true}"#,
         #"{"id":7,"verb":"clients","user":"u","filter":"a/+","where":["pending > 1KiB"],"sort":"rtt","reverse":true,"limit":5,"node":"b"}"#,
@@ -85,21 +85,21 @@ struct AdminProtocolTests {
     }
 
     @Test(arguments: requests)
-    func aRequestIsReadAsItIsWritten(request: String) throws {
+    func requestsRoundTrip(request: String) throws {
         let verb = try #require(request.firstMatch(of: /"verb":"([a-z.]+)"/)?.output.1)
         let type = try #require(AdminSession.verbs[String(verb)])
         #expect(try encodedAgain(type, request) == request)
     }
 
     @Test(arguments: [(0, 0, false), (2, 2, false), (3, 2, true)])
-    func aListHasSoManyRowsAndSaysWhetherThereAreMore(count: Int, rows: Int, isTruncated: Bool) {
+    func limitsAListAndSaysWhetherItIsTruncated(count: Int, rows: Int, isTruncated: Bool) {
         let all = (0..<count).map { FilterSummary(filter: "\($0)", clients: $0) }
         let list = AdminList(all, atMost: 2)
         #expect(list.elements.map(\.filter) == all.prefix(rows).map(\.filter))
         #expect(list.isTruncated == isTruncated)
     }
 
-    @Test func everyRequestIsAmongThem() {
+    @Test func theExamplesCoverEveryVerb() {
         let missing = AdminSession.verbs.keys.filter { verb in !Self.requests.contains { $0.contains("\"\(verb)\"") } }
         #expect(missing == [])
     }
@@ -109,13 +109,13 @@ struct AdminProtocolTests {
         ("retained.list", "after"), ("retained.get", "topic"), ("retained.set", "kind"), ("retained.set", "encoding"),
         ("retained.set", "type"), ("retained.delete", "filter"),
     ])
-    func aMemberOfAnotherTypeIsAnError(verb: String, member: String) throws {
+    func rejectsAMemberOfTheWrongType(verb: String, member: String) throws {
         let type = try #require(AdminSession.verbs[verb])
         #expect(throws: JSONError.self) { _ = try encodedAgain(type, "{\"\(member)\":5}") }
     }
 
-    /// An answer as it goes over the wire, with all its members.
-    private func isReadAsItIsWritten<Answer: AdminAnswer>(_ answer: String, _ type: Answer.Type) throws {
+    /// An answer with all its members, as it is sent.
+    private func expectRoundTrip<Answer: AdminAnswer>(_ answer: String, _ type: Answer.Type) throws {
         let reply = try AdminReply<Answer>(Array("{\"id\":5,\(answer)}".utf8))
         #expect(reply.id == 5)
         let again = AdminWire.answer([UInt8(ascii: "5")]) { [outcome = reply.outcome] writer in
@@ -124,57 +124,57 @@ struct AdminProtocolTests {
         #expect(String(decoding: again, as: UTF8.self) == "{\"id\":5,\(answer)}")
     }
 
-    @Test func anAnswerIsReadAsItIsWritten() throws {
+    @Test func answersRoundTrip() throws {
         let client =
             #""id":"a","node":"b","user":null,"address":"x","protocol":"p","origin":"o","agent":"b","published":7,"connectedAt":1,"#
             + #""subscriptions":2,"pendingBytes":3,"#
             + #""kernelBytes":4,"roundTripMilliseconds":0.5,"waitingMilliseconds":1.5,"behind":true,"policy":"close","#
             + #""receivedBytes":5,"sentBytes":6,"listener":"l","tls":"TLSv1.3","reactor":1"#
-        try isReadAsItIsWritten(
+        try expectRoundTrip(
             #""result":[{\#(client)},{\#(client)}],"truncated":true,"missing":["b"]"#, ClientsRequest.Answer.self)
-        try isReadAsItIsWritten(#""result":{\#(client),"filters":["a/+"]}"#, ClientRequest.Answer.self)
-        try isReadAsItIsWritten(#""result":{"kicked":2}"#, KickRequest.Answer.self)
-        try isReadAsItIsWritten(#""result":{"kicked":0,"matching":2}"#, KickRequest.Answer.self)
-        try isReadAsItIsWritten(
+        try expectRoundTrip(#""result":{\#(client),"filters":["a/+"]}"#, ClientRequest.Answer.self)
+        try expectRoundTrip(#""result":{"kicked":2}"#, KickRequest.Answer.self)
+        try expectRoundTrip(#""result":{"kicked":0,"matching":2}"#, KickRequest.Answer.self)
+        try expectRoundTrip(
             #""result":{"kicked":2,"missing":["b"],"banned":["user u"],"notBanned":1}"#, KickRequest.Answer.self)
         let ban = #""id":"b1","kind":"user","name":"u","added":1,"expires":2,"note":"n""#
-        try isReadAsItIsWritten(#""result":[{\#(ban)}]"#, BansRequest.Answer.self)
-        try isReadAsItIsWritten(#""result":{\#(ban),"disconnected":3}"#, AddBanRequest.Answer.self)
-        try isReadAsItIsWritten(#""result":{\#(ban)}"#, RemoveBanRequest.Answer.self)
-        try isReadAsItIsWritten(
+        try expectRoundTrip(#""result":[{\#(ban)}]"#, BansRequest.Answer.self)
+        try expectRoundTrip(#""result":{\#(ban),"disconnected":3}"#, AddBanRequest.Answer.self)
+        try expectRoundTrip(#""result":{\#(ban)}"#, RemoveBanRequest.Answer.self)
+        try expectRoundTrip(
             #""result":[{"topic":"a","subscriptions":1,"retained":true,"bytes":1,"seq":2,"time":3,"messagesPerSecond":0.5,"#
                 + #""bytesPerSecond":1.5},{"topic":"b","subscriptions":0,"retained":false}]"#, TopicsRequest.Answer.self
         )
-        try isReadAsItIsWritten(#""result":[{"filter":"a/+","clients":2}]"#, SubscriptionsRequest.Answer.self)
-        try isReadAsItIsWritten(
+        try expectRoundTrip(#""result":[{"filter":"a/+","clients":2}]"#, SubscriptionsRequest.Answer.self)
+        try expectRoundTrip(
             #""result":[{"topic":"a","seq":1,"time":2,"bytes":3,"kind":"text","type":"x/y","expires":4}],"next":"a""#,
             RetainedListRequest.Answer.self)
-        try isReadAsItIsWritten(
+        try expectRoundTrip(
             #""result":{"kind":"json","topic":"a","later":{},"data":[1.0]}"#, RetainedGetRequest.Answer.self)
-        try isReadAsItIsWritten(
+        try expectRoundTrip(
             #""result":{"values":[{"kind":"text","topic":"a","data":"b"}],"next":"a"}"#,
             RetainedExportRequest.Answer.self)
-        try isReadAsItIsWritten(#""result":{"seq":1,"stored":true}"#, RetainedSetRequest.Answer.self)
-        try isReadAsItIsWritten(#""result":{"expired":true}"#, RetainedSetRequest.Answer.self)
-        try isReadAsItIsWritten(#""result":{"deleted":0,"matching":3}"#, RetainedDeleteRequest.Answer.self)
-        try isReadAsItIsWritten(#""result":{}"#, BackupRequest.Answer.self)
-        try isReadAsItIsWritten(#""result":{"path":"/b/a.mdb","bytes":4096}"#, BackupRequest.Answer.self)
+        try expectRoundTrip(#""result":{"seq":1,"stored":true}"#, RetainedSetRequest.Answer.self)
+        try expectRoundTrip(#""result":{"expired":true}"#, RetainedSetRequest.Answer.self)
+        try expectRoundTrip(#""result":{"deleted":0,"matching":3}"#, RetainedDeleteRequest.Answer.self)
+        try expectRoundTrip(#""result":{}"#, BackupRequest.Answer.self)
+        try expectRoundTrip(#""result":{"path":"/b/a.mdb","bytes":4096}"#, BackupRequest.Answer.self)
     }
 
-    @Test func anAnswerAboutTheBrokerIsReadAsItIsWritten() throws {
-        try isReadAsItIsWritten(
+    @Test func answersAboutTheBrokerRoundTrip() throws {
+        try expectRoundTrip(
             #""result":{"changed":["limits.message"],"needsRestart":["store.views"]}"#, ReloadRequest.Answer.self)
         let change = #"{"path":"p","change":"restart","old":"1","new":"2"}"#
-        try isReadAsItIsWritten(
+        try expectRoundTrip(
             #""result":{"file":"f","text":"t","settings":{"a":1.0},"waiting":[\#(change)]}"#,
             ConfigShowRequest.Answer.self)
-        try isReadAsItIsWritten(
+        try expectRoundTrip(
             #""result":{"file":"f","errors":["e"],"changes":[\#(change),{"path":"p","change":"live"}],"clients":1,"#
                 + #""losses":{"disconnected":2,"clients":3,"subscriptions":4,"partial":true}}"#,
             ConfigPlanRequest.Answer.self)
-        try isReadAsItIsWritten(
+        try expectRoundTrip(
             #""result":{"level":"debug","configured":"info","until":5}"#, LogLevelRequest.Answer.self)
-        try isReadAsItIsWritten(
+        try expectRoundTrip(
             #""result":{"server":"s","pid":1,"startedAt":2,"uptimeSeconds":3,"listen":["l"],"dataDirectory":"d","#
                 + #""reactors":4,"backend":"epoll","connections":5,"clients":6,"subscriptions":7,"seq":8,"epoch":9,"#
                 + #""published":10,"delivered":11,"retained":{"values":12,"payloadBytes":13},"#
@@ -188,39 +188,39 @@ struct AdminProtocolTests {
             StatusRequest.Answer.self)
     }
 
-    @Test func anAnswerAboutAccessIsReadAsItIsWritten() throws {
-        try isReadAsItIsWritten(
+    @Test func answersAboutAccessRoundTrip() throws {
+        try expectRoundTrip(
             #""result":[{"user":"u","roles":["r"],"password":"weak","certificate":true,"tokens":2,"disabled":true}],"next":"1""#,
             ListUsersRequest.Answer.self)
-        try isReadAsItIsWritten(#""result":{"tokens":2}"#, RemoveUserRequest.Answer.self)
-        try isReadAsItIsWritten(
+        try expectRoundTrip(#""result":{"tokens":2}"#, RemoveUserRequest.Answer.self)
+        try expectRoundTrip(
             #""result":[{"right":"publish","denied":true,"filters":["a"],"rule":"r"}]"#, ListAccessRequest.Answer.self)
-        try isReadAsItIsWritten(
+        try expectRoundTrip(
             #""result":[{"filter":"a","clients":1}],"truncated":true,"late":[0,2]"#, SubscriptionsRequest.Answer.self)
-        try isReadAsItIsWritten(#""result":{"roles":["r"]}"#, SetRolesRequest.Answer.self)
-        try isReadAsItIsWritten(
+        try expectRoundTrip(#""result":{"roles":["r"]}"#, SetRolesRequest.Answer.self)
+        try expectRoundTrip(
             #""result":[{"id":"a","user":"u","publish":["p"],"subscribe":[],"admin":["read"],"expires":1,"from":["::1"],"#
                 + #""created":2,"note":"n"}]"#, ListTokensRequest.Answer.self)
-        try isReadAsItIsWritten(#""result":{"id":"a","token":"t"}"#, MintTokenRequest.Answer.self)
-        try isReadAsItIsWritten(#""result":{"valid":false,"reason":"expired"}"#, CheckTokenRequest.Answer.self)
-        try isReadAsItIsWritten(
+        try expectRoundTrip(#""result":{"id":"a","token":"t"}"#, MintTokenRequest.Answer.self)
+        try expectRoundTrip(#""result":{"valid":false,"reason":"expired"}"#, CheckTokenRequest.Answer.self)
+        try expectRoundTrip(
             #""result":{"valid":true,"kind":"jwt","user":"u","token":"j","roles":["r"],"expires":1,"rights":["publish a"],"#
                 + #""atMost":["publish b"]}"#, CheckTokenRequest.Answer.self)
-        try isReadAsItIsWritten(
+        try expectRoundTrip(
             #""result":{"allowed":false,"reason":"n","lines":[{"rule":"r","template":"{user}","deny":true,"#
                 + #""filters":["u"],"matches":true}]}"#, ExplainAccessRequest.Answer.self)
-        try isReadAsItIsWritten(
+        try expectRoundTrip(
             #""result":{"lines":[{"time":"t"},{}],"next":3,"more":true,"missed":4}"#, ReadAuditRequest.Answer.self)
     }
 
-    @Test func anAnswerThatIsNoneIsAnError() throws {
+    @Test func rejectsAnAnswerWithoutAResult() throws {
         #expect(throws: JSONError.self) { _ = try AdminReply<KickRequest.Answer>(Array(#"{"id":1}"#.utf8)) }
         let refused = try AdminReply<KickRequest.Answer>(
             Array(#"{"id":1,"error":{"code":"not-found","message":"There is none."}}"#.utf8))
         #expect(throws: AdminRefusal(code: "not-found", message: "There is none.")) { _ = try refused.outcome.get() }
     }
 
-    @Test func aValueIsReadByteForByte() throws {
+    @Test func readsARetainedValueByteForByte() throws {
         for (members, payload) in [
             (#""kind":"text","data":"é""#, Array("é".utf8)), (#""kind":"json","data":[1.0]"#, Array("[1.0]".utf8)),
             (#""kind":"json","data":"s""#, Array("\"s\"".utf8)),
@@ -240,14 +240,14 @@ struct AdminProtocolTests {
         ("a/../b", nil), ("/backups/../b", nil), ("a/", nil), ("a\0b", nil),
         (String(repeating: "a/", count: 16) + "a", nil),
     ])
-    func aPathLeadsBelowItsDirectory(path: String, names: [String]?) {
+    func acceptsBackupPathsBelowTheDirectory(path: String, names: [String]?) {
         for directory in ["/backups", "/backups/"] {
             #expect(BackupRequest.names(of: path, below: directory) == names)
         }
     }
 
     /// Whatever the path: no component goes up, and together they are the path.
-    @Test func noPathLeadsElsewhere() {
+    @Test func noBackupPathEscapesTheDirectory() {
         let parts = ["a", ".", "..", "/", "//", "\0", "b", "", "é", "/b", "/b/"]
         var found = 0
         for _ in 0..<20_000 {

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("The administrator's requests and answers")
 struct AdminTests {
-    @Test func countsOfSeveralShardsAddUp() throws {
+    @Test func addsUpTheCountsOfAllShards() throws {
         func merged(_ answers: [[(String, Int)]]) throws -> [FilterCount] {
             FilterCount.merge(
                 try answers.map { try $0.map { FilterCount(filter: try TopicFilter($0.0), clients: $0.1) } })
@@ -58,7 +58,7 @@ struct AdminTests {
     }
 
     @Test(arguments: [0, 1])
-    func findsAndEndsClientsOfEveryShard(from shard: Int) throws {
+    func findsAndKicksClientsOfEveryShard(from shard: Int) throws {
         let harness = try ExchangeHarness(order: [0, 1])
         let stubs = try [0, 1, 1].map { try harness.connectJSON(on: $0) }
         for (number, stub) in stubs.enumerated() {
@@ -81,7 +81,7 @@ struct AdminTests {
         #expect(harness.counters[1].clients.current == 0)
     }
 
-    @Test func doesOnlyWhatTheCallerHasTheRightTo() throws {
+    @Test func refusesVerbsTheCallerHasNoRightTo() throws {
         let harness = try ExchangeHarness(order: [0, 1])
         for right in AdminRight.allCases {
             let desk = try desk(harness, rights: [right])
@@ -94,7 +94,7 @@ struct AdminTests {
         #expect(try ask(try desk(harness, rights: [.write]), #""verb":"kick""#).contains(#""code":"bad-request""#))
     }
 
-    @Test func exportsWhatWasSet() throws {
+    @Test func exportsTheValuesThatWereSet() throws {
         let harness = try ExchangeHarness(order: [0, 1])
         let desk = try desk(harness)
         for (topic, members) in [
@@ -121,7 +121,7 @@ struct AdminTests {
         #expect(try ask(desk, #""verb":"retained.delete","filter":"t/+""#) == #""result":{"deleted":4}"#)
     }
 
-    @Test func handsABackupOutPieceByPiece() throws {
+    @Test func sendsABackupInPieces() throws {
         let harness = try ExchangeHarness(order: [0, 1])
         let facts = facts(harness)
         // There is one at a time, over all reactors.
@@ -137,7 +137,7 @@ struct AdminTests {
         }
     }
 
-    @Test func saysWhyABackupIsNotWhole() throws {
+    @Test func reportsWhyABackupFailed() throws {
         let harness = try ExchangeHarness(order: [0, 1])
         let desk = try desk(harness, facts(harness, copy: 100))
         #expect(try ask(desk, #""verb":"backup""#) == #""result":{}"#)
@@ -147,23 +147,23 @@ struct AdminTests {
     }
 
     /// The next one can have its own at once, or as soon as the threads have ended.
-    @Test func givesUpTheBackupOfASessionThatHasGone() throws {
+    @Test func abandonsTheBackupOfADisconnectedSession() throws {
         // As the broker does.
         signal(SIGPIPE, SIG_IGN)
         let harness = try ExchangeHarness(order: [0, 1])
         let facts = facts(harness, copy: 4 << 20)
-        try { try expectBegun(desk(harness, facts)) }()
+        try { try expectBackupBegun(desk(harness, facts)) }()
         let other = try desk(harness, on: 1, facts)
         var answer = ""
         repeat { answer = try ask(other, #""verb":"backup""#) } while answer.contains(#""code":"conflict""#)
         #expect(answer == #""result":{}"#)
     }
 
-    private func expectBegun(_ desk: StubClient) throws {
+    private func expectBackupBegun(_ desk: StubClient) throws {
         #expect(try ask(desk, #""verb":"backup""#) == #""result":{}"#)
     }
 
-    @Test func keepsRetainedValues() throws {
+    @Test func setsListsAndDeletesRetainedValues() throws {
         let harness = try ExchangeHarness(order: [0, 1])
         let desk = try desk(harness)
         func set(_ topic: String, _ members: String) throws -> String {

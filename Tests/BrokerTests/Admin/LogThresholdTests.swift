@@ -3,13 +3,13 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("Which lines are logged")
+@Suite("The log level set at run time")
 struct LogThresholdTests {
     private let start = MonotonicTime(nanoseconds: 1_000_000_000)
 
     private func after(_ seconds: Double) -> MonotonicTime { start.advanced(byNanoseconds: Int64(seconds * 1e9)) }
 
-    @Test func aChoiceEndsAtItsTime() {
+    @Test func aTemporaryLevelExpires() {
         let threshold = LogThreshold(.warning)
         threshold.choose(.debug, seconds: 10, at: start)
         #expect(threshold.state(at: after(9.9)).level == .debug)
@@ -19,7 +19,7 @@ struct LogThresholdTests {
         #expect(threshold.state(at: after(9)).level == .warning)
     }
 
-    @Test func aChoiceWithoutATimeEndsWithAReload() {
+    @Test func aLevelWithoutATimeLastsUntilAReload() {
         let threshold = LogThreshold(.warning)
         threshold.choose(.debug, seconds: nil, at: start)
         #expect(threshold.state(at: after(1e6)).level == .debug)
@@ -28,7 +28,7 @@ struct LogThresholdTests {
         #expect(threshold.state(at: after(1e6)).chosen == nil)
     }
 
-    @Test func theLastChoiceHolds() {
+    @Test func theLastLevelSetApplies() {
         let threshold = LogThreshold(.info)
         threshold.choose(.debug, seconds: 10, at: start)
         threshold.choose(.error, seconds: nil, at: after(5))

@@ -15,8 +15,8 @@ struct SharedAccessTests {
 
     private func shared() -> SharedAccess { SharedAccess(bans, patience: 1_000_000) }
 
-    @Test("The file is the same in whatever order the lines have come, and without those that were removed")
-    func theFileDoesNotDependOnTheOrder() throws {
+    @Test("The file does not depend on the order in which its lines arrived, and omits removed ones")
+    func theFileDoesNotDependOnTheOrderOfItsLines() throws {
         let lines = [
             message("access/1", #"{"user":"ann","roles":["staff"]}"#, seq: 1),
             message("access/2", #"{"user":"bob","shoe size":43}"#, seq: 2),
@@ -34,7 +34,7 @@ struct SharedAccessTests {
 
     @Test(
         "It does not hold before the brokers have brought together what their files had, and then says when it changes")
-    func itHoldsOnceItIsFounded() throws {
+    func acceptsChangesOnlyOnceFounded() throws {
         let shared = shared()
         shared.take([message("access/1", #"{"user":"ann"}"#, seq: 1)])
         #expect(!shared.isFounded)
@@ -52,15 +52,15 @@ struct SharedAccessTests {
         #expect(shared.version > version)
     }
 
-    @Test("A line that cannot be read is an error, and no empty list of users")
-    func aLineThatCannotBeReadIsAnError() {
+    @Test("An unreadable line is an error, not an empty list of users")
+    func rejectsAnUnreadableLine() {
         let shared = shared()
         shared.take([message("access/1", #"{"user":"a/b"}"#, seq: 1), message("founded", "{}", seq: 2)])
         #expect(throws: AccessFileErrors.self) { try shared.file() }
     }
 
-    @Test("Bans are taken with their numbers; those that have ended, or that cannot be read, are left out")
-    func bansAreTaken() {
+    @Test("Bans keep their numbers; ended and unreadable ones are skipped")
+    func readsBansAndSkipsEndedOnes() {
         let shared = shared()
         shared.take([
             message("bans/1", #"{"kind":"user","name":"ann","added":5,"note":"noisy"}"#, seq: 7),
@@ -75,7 +75,7 @@ struct SharedAccessTests {
         #expect(bans.list.all.map(\.id) == ["b9"] && bans.list.version > version)
     }
 
-    @Test("Only a first level that is $cluster is private")
+    @Test("Only topics whose first level is $cluster are private")
     func topicsBelowClusterArePrivate() {
         for name in ["$cluster", "$cluster/access/1", "$cluster/"] {
             #expect(Topic(unchecked: name).isPrivate)
@@ -86,8 +86,8 @@ struct SharedAccessTests {
         }
     }
 
-    @Test("What was changed in a copy is made on what has changed meanwhile, and nothing else")
-    func anEditIsNoMoreThanItsChanges() throws {
+    @Test("An edit applies only its own changes to content that has changed meanwhile")
+    func mergesAnEditIntoNewerContent() throws {
         func file(_ lines: String...) throws -> AccessFile {
             try AccessFile(Array(lines.joined(separator: "\n").utf8), file: "f")
         }

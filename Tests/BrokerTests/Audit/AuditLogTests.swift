@@ -25,7 +25,7 @@ struct AuditLogTests {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    @Test func aLineHasItsMembersInOneOrder() {
+    @Test func writesTheMembersInAFixedOrder() {
         var denied = AuditEvent(.publishDenied, target: "sensors/bob/x")
         denied.time = 1_700_000_000_123
         (denied.user, denied.kind, denied.client, denied.address) = ("alice", "jwt", "eb1", "10.1.2.3:5512")
@@ -45,14 +45,14 @@ struct AuditLogTests {
                 """)
     }
 
-    @Test func aLongTextIsCutBetweenCharacters() {
+    @Test func truncatesLongTextBetweenCharacters() {
         let event = AuditEvent(.hostRefused, target: String(repeating: "é", count: 5000))
         #expect(event.target == String(repeating: "é", count: 512) + "…")
         #expect(AuditEvent(.hostRefused, target: "a\"\n\u{7F}").target == "a\"\n\u{7F}")
         #expect(line(AuditEvent(.hostRefused, target: "a\"\n")).split(separator: "\n").count == 1)
     }
 
-    @Test func aFileIsMadeForItsOwnerAndAddedTo() throws {
+    @Test func createsAPrivateFileAndAppends() throws {
         let folder = try Folder()
         for name in ["first", "second"] {
             let log = AuditLog()
@@ -67,7 +67,7 @@ struct AuditLogTests {
         #expect(mode == 0o600)
     }
 
-    @Test func aRenamedFileIsLetGo() throws {
+    @Test func reopensARenamedFile() throws {
         let folder = try Folder()
         let log = AuditLog()
         log.adopt(try AuditLog.Opened(.file(folder.file)))
@@ -81,7 +81,7 @@ struct AuditLogTests {
         #expect(folder.lines.first?.contains("\"stop\"") == true)
     }
 
-    @Test func whatFindsNoRoomIsCountedInALine() throws {
+    @Test func reportsHowManyLinesWereDropped() throws {
         let folder = try Folder()
         #expect(mkfifo(folder.file, 0o600) == 0)
         let reader = open(folder.file, O_RDONLY | O_NONBLOCK)
@@ -114,7 +114,7 @@ struct AuditLogTests {
         #expect(lines.last?.hasSuffix("\"event\":\"audit.missing\",\"count\":100}") == true)
     }
 
-    @Test func whatCannotBeWrittenIsCountedAndReported() throws {
+    @Test func countsAndReportsFailedWrites() throws {
         let reports = Mutex<[String]>([])
         let log = AuditLog { reason in reports.withLock { $0.append(reason) } }
         log.adopt(try AuditLog.Opened(.file("/dev/full")))
@@ -126,7 +126,7 @@ struct AuditLogTests {
     }
 
     /// Each request to follow a filter is by a client of its own.
-    @Test func requestsByOneConnectionAreOneLine() throws {
+    @Test func groupsTheRequestsOfOneConnection() throws {
         let folder = try Folder()
         let log = AuditLog()
         log.adopt(try AuditLog.Opened(.file(folder.file)))
@@ -148,7 +148,7 @@ struct AuditLogTests {
         #expect(folder.lines.last?.contains(#""user":"alice""#) == true)
     }
 
-    @Test func oneLineASecondTellsHowOften() throws {
+    @Test func writesOneLineASecondWithACount() throws {
         let folder = try Folder()
         let log = AuditLog()
         var due: [() -> Void] = []

@@ -8,7 +8,7 @@ struct DigestComparisonTests {
     private func place(_ seq: UInt64, term: UInt64 = 1) -> LogPosition { LogPosition(term: term, seq: seq) }
 
     /// A forgotten position, or one in another term, shows nothing.
-    @Test func comparesAtPositionsThatItKnows() {
+    @Test func comparesOnlyAtKnownPositions() {
         var comparison = DigestComparison()
         for seq: UInt64 in 1...5 { comparison.settle(place(seq * 10), seq) }
         comparison.compare(2, at: place(30), 3)
@@ -27,7 +27,7 @@ struct DigestComparisonTests {
     }
 
     /// A record says where its sender was when everything up to there was applied.
-    @Test func findsABrokerThatHasComeToSomethingElse() throws {
+    @Test func reportsABrokerWithADifferentState() throws {
         let peer = try LogPeer(node: 1, engine: MemoryEngine())
         try peer.engine.begin(for: peer.order)
         for number in 0..<20 { peer.submit([try draft("a", "\(number)")]) }

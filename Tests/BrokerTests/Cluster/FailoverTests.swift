@@ -74,16 +74,16 @@ private final class Schedule {
             let primary = try engine.primary(of: peers[0])
             let terms = peers.map(\.status.term)
             let began = MonotonicTime.now
-            try happen(fault, primary)
+            try inject(fault, primary)
             repeat { try publish(30) } while fault.endsTheTerm && zip(peers, terms).contains { $0.status.term <= $1 }
             story.append("\(fault) \(MonotonicTime.now.nanoseconds(since: began) / 1_000_000) ms")
-            try mend(fault, primary)
+            try repair(fault, primary)
             try engine.settle()
         }
         try publish(30)
     }
 
-    private func happen(_ fault: Fault, _ primary: Int) throws {
+    private func inject(_ fault: Fault, _ primary: Int) throws {
         switch fault {
         case .kill: engine.servers[primary].signal(SIGKILL)
         case .stop: engine.servers[primary].signal(SIGSTOP)
@@ -97,7 +97,7 @@ private final class Schedule {
     }
 
     /// Makes the engine whole again.
-    private func mend(_ fault: Fault, _ primary: Int) throws {
+    private func repair(_ fault: Fault, _ primary: Int) throws {
         switch fault {
         case .kill: try engine.restart(primary, replicaOf: try engine.primary(of: peers[0]))
         case .stop:
@@ -130,7 +130,7 @@ private final class Schedule {
         #expect(Set(texts).count == texts.count, "none is there twice")
         for (index, peer) in peers.enumerated() {
             let accepted = peer.results.filter { $0.contains("/") }
-            #expect(texts.filter { $0.hasPrefix("\(index)/") } == accepted, "what is acknowledged is there, in order")
+            #expect(texts.filter { $0.hasPrefix("\(index)/") } == accepted, "acknowledged messages are there, in order")
             for (result, text) in zip(peer.results, published[index]) {
                 #expect(result == text || result == "conflict", "results come in the order of the drafts")
             }
@@ -149,7 +149,7 @@ struct FailoverTests {
     }()
 
     @Test(arguments: FailoverTests.seeds)
-    func losesNothing(seed: Int) throws {
+    func losesNoAcknowledgedMessage(seed: Int) throws {
         let schedule = try Schedule(seed: seed)
         try schedule.run(faults: 3)
         try schedule.check()

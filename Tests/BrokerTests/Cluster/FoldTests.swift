@@ -76,7 +76,7 @@ struct FoldTests {
 
     /// Whatever a broker sees twice, and wherever it stops and resumes, it reaches the same state as the others.
     @Test(arguments: 1...20)
-    func comesToOneResult(seed: Int) throws {
+    func reachesTheSameStateAfterRepeatsAndRestarts(seed: Int) throws {
         var log = LogMaker(seed: seed)
         log.fill(200)
         var whole = Fold()
@@ -106,7 +106,7 @@ struct FoldTests {
 
     private static func read(_ bytes: [UInt8]) -> Fold? { Fold(bytes.span) }
 
-    @Test func isNotReadFromOtherBytes() {
+    @Test func rejectsDamagedState() {
         let bytes = Fold(after: 3, epoch: 7).bytes
         #expect(Self.read(bytes)?.position == LogPosition(term: 0, seq: 3))
         #expect(Self.read([3] + bytes.dropFirst()) == nil, "another version's")
@@ -115,7 +115,7 @@ struct FoldTests {
         #expect(Self.read(bytes + [0]) == nil && Self.read(Array(bytes.dropLast())) == nil && Self.read([]) == nil)
     }
 
-    @Test func tellsWhatComesOfAnEntry() {
+    @Test func reportsTheOutcomeOfEachEntry() {
         var fold = Fold()
         func record(_ number: UInt64, _ term: UInt64, _ seq: UInt64, count: Int = 1, of incarnation: UInt64 = 1)
             -> Fold.Outcome
@@ -150,7 +150,7 @@ struct FoldTests {
     }
 
     /// Entries of a replica that the new primary never had do not count.
-    @Test func believesNothingAfterTheCloseOfATerm() {
+    @Test func ignoresEntriesAfterTheEndOfATerm() {
         var fold = Fold()
         func append(_ number: UInt64, _ term: UInt64, _ seq: UInt64) -> Fold.Outcome {
             fold.fold(
@@ -173,7 +173,7 @@ struct FoldTests {
     }
 
     /// Brokers that decided messages differently no longer agree.
-    @Test func noticesAnotherResult() {
+    @Test func theDigestRevealsDifferentDecisions() {
         var (one, other) = (Fold(), Fold())
         #expect(one.digest == other.digest)
         one.conclude(accepted: [1, 2])
@@ -182,7 +182,7 @@ struct FoldTests {
     }
 
     /// Senders that come and go do not fill the memory.
-    @Test func forgetsTheSendersOfLongAgo() {
+    @Test func forgetsOldSenders() {
         var fold = Fold()
         #expect(fold.fold(.term(closed: .start, epoch: 5), at: LogPosition(term: 1, seq: 100)) == .begun)
         for node in UInt64(1)...5000 {

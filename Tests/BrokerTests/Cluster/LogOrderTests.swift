@@ -43,7 +43,7 @@ private struct Cluster {
             let places = [LogPosition.start] + log.entries.map(\.place).filter { $0 < peer.order.position }
             try peer.read(log, from: places.randomElement(using: &random), atMost: .max)
         case 35:
-            // Its connection breaks: some of what is on its way is lost, the rest comes late, and then again.
+            // Its connection breaks: some records in flight are lost, the rest arrive late, and then again.
             peer.order.disengage()
             peer.engine.lose(from: Int.random(in: 0...3, using: &random))
             if Bool.random(using: &random) { try publish(index) }
@@ -125,7 +125,7 @@ private struct Cluster {
 @Suite("LogOrder: several brokers, one log")
 struct LogOrderTests {
     @Test(arguments: 1...20)
-    func agreesWhateverTheEngineDoes(seed: Int) throws {
+    func brokersAgreeWhateverTheEngineDoes(seed: Int) throws {
         var cluster = try Cluster(seed: seed)
         for _ in 0..<600 { try cluster.step() }
         try cluster.settle()
@@ -170,7 +170,7 @@ struct LogOrderTests {
     }
 
     /// A canary takes a number, and comes back; an abandoned one has no effect.
-    @Test func beats() throws {
+    @Test func sendsCanaries() throws {
         var (peer, log) = try peer()
         peer.order.beat()
         peer.submit([try draft("a", "1")])
@@ -185,8 +185,8 @@ struct LogOrderTests {
 
     /// A message keeps the number of its place; refused ones leave theirs unused.
     ///
-    /// Expiry goes by the log's time.
-    @Test func numbersAreThoseOfTheLog() throws {
+    /// Expiry uses the log's time.
+    @Test func numbersMessagesByTheirPlaceInTheLog() throws {
         var (peer, log) = try peer()
         var drafts = try (0..<4).map { try draft("a", "\($0)", retained: true) }
         drafts[1].condition = .absent
@@ -202,7 +202,7 @@ struct LogOrderTests {
     }
 
     /// If a record is lost and later ones are not, all from there on are sent again, once.
-    @Test func fillsAHole() throws {
+    @Test func resendsFromTheFirstLostRecord() throws {
         var (peer, log) = try peer()
         for text in ["1", "2", "3"] { peer.submit([try draft("a", text)]) }
         peer.engine.loseFirst()
@@ -214,8 +214,8 @@ struct LogOrderTests {
         #expect(peer.results == ["1", "2", "3"] && peer.order.waiting == 0 && peer.engine.count == 0)
     }
 
-    /// A turn that is too large for one record is several; one above all limits is refused, in its place.
-    @Test func boundsWhatWaits() throws {
+    /// A turn that is too large for one record becomes several; a draft above all limits is refused, in its place.
+    @Test func splitsLargeTurnsAndBoundsWaitingDrafts() throws {
         let peer = try Peer(node: 1)
         var log = SteppedLog()
         log.begin(keeping: .start)
@@ -237,7 +237,7 @@ struct LogOrderTests {
         #expect(peer.results.last == "end")
     }
 
-    @Test func stopsWhereTheLogIsNotItsOwn() throws {
+    @Test func stopsForGoodAtAnInconsistentEntry() throws {
         let last = LogPosition(term: 1, seq: 1000)
         let next = LogPosition(term: 2, seq: 2000)
         for (entry, trouble): (LogEntry, LogTrouble) in [
@@ -263,7 +263,7 @@ struct LogOrderTests {
         }
     }
 
-    @Test func answersWhatWaitsAtItsEnd() throws {
+    @Test func closingAnswersWaitingDrafts() throws {
         let (peer, _) = try peer()
         peer.submit([try draft("a", "1")])
         #expect(peer.order.close() == 1000, "where the log is, whether or not that became a message")

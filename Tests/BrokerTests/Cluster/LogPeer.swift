@@ -15,7 +15,7 @@ final class LogPeer<Engine: LogEngine> {
     private(set) var messages: [Message] = []
     private(set) var submitted = 0
 
-    /// - Parameter wakeup: called when results have come; any thread.
+    /// - Parameter wakeup: called when results have arrived, on any thread.
     init(node: UInt64, engine: Engine, wakeup: @escaping @Sendable () -> Void = {}) throws {
         self.engine = engine
         own = Mailbox(wakeup: wakeup)

@@ -89,7 +89,7 @@ struct LogRecordTests {
         bytes + Array(bigEndian: LogRecord.digest(of: bytes.span))
     }
 
-    @Test func readsWhatWasWritten() throws {
+    @Test func roundTrips() throws {
         var random = SeededGenerator(seed: 16)
         for round in 0..<500 {
             let drafts = try (0..<round % 7).map { _ in try random.draft() }
@@ -102,7 +102,7 @@ struct LogRecordTests {
     }
 
     /// Another broker may have another version, so the bytes of a record must not change.
-    @Test func isWrittenAsItAlwaysWas() throws {
+    @Test func keepsItsFormat() throws {
         var draft = Draft(topic: try topic("a/b"), payload: [9], kind: .json)
         (draft.isRetained, draft.contentType, draft.timeToLive, draft.origin) = (true, "t", 300, 2)
         draft.condition = .matches([5])
@@ -116,7 +116,7 @@ struct LogRecordTests {
                 + "01" + "6f" + "0000000000000002" + "03612f62" + "0174" + "ac02" + "010105" + "0109" + text.suffix(16))
     }
 
-    @Test func isSentAgainByAnotherAttempt() throws {
+    @Test func aResentRecordDiffersOnlyInItsAttempt() throws {
         let drafts = [try draft("a")]
         let unsent = UnsentRecord(drafts.span)
         #expect(unsent.bytes(Self.head) == LogRecord.bytes(Self.head, drafts.span) && unsent.numbers == 1)
@@ -129,7 +129,7 @@ struct LogRecordTests {
     }
 
     /// Every cut and every changed bit is found, and so is a later version.
-    @Test func refusesWhatIsNone() throws {
+    @Test func rejectsTruncatedAndDamagedRecords() throws {
         var random = SeededGenerator(seed: 3)
         let drafts = try (0..<3).map { _ in try random.draft() }
         let bytes = LogRecord.bytes(Self.head, drafts.span)
@@ -142,7 +142,7 @@ struct LogRecordTests {
         #expect(Self.mistake(of: []) == .malformed("it is empty", offset: 0))
     }
 
-    /// Bytes with a fitting digest, after the head and what follows it.
+    /// Bytes with a valid digest, after the head.
     @Test(
         arguments: [
             ([0x00], "the wrong number of messages"), ([0x02, 0x01], "more than it has"),
@@ -157,7 +157,7 @@ struct LogRecordTests {
             ([0x01, 0x11, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x61, 0x04, 0x00], "unknown properties"),
             ([0x01, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x61, 0x00, 0x00], "more than its messages"),
         ] as [([UInt8], String)])
-    func saysWhatIsWrong(messages: [UInt8], text: String) {
+    func reportsTheErrorAndItsOffset(messages: [UInt8], text: String) {
         let none: [Draft] = []
         let head = LogRecord.bytes(Self.head, none.span).prefix(58)
         var bytes = Array(head) + messages
@@ -167,7 +167,7 @@ struct LogRecordTests {
         #expect(found?.text == text && (58...bytes.count).contains(found?.offset ?? 0))
     }
 
-    @Test func positionsAreTermAndNumber() {
+    @Test func parsesPositions() {
         #expect(LogPosition("7-12") == LogPosition(term: 7, seq: 12))
         #expect(LogPosition("18446744073709551615-0")?.term == .max)
         for text in ["", "7", "7-", "-7", "7-1-2", "+7-1", "7-+1", "7- 1", "18446744073709551616-0"] {

@@ -15,7 +15,7 @@ private final class Replica {
     private let thread: StoreThread
     private let settled = Settled()
 
-    /// Starts with what another broker has on disk now, as after `kill -9`; `nil` to start with nothing.
+    /// Starts from a copy of another broker's disk, as after `kill -9`; `nil`: from an empty disk.
     init(afterTheEndOf other: Replica? = nil, starts: UInt64 = 1) throws {
         if let other {
             try DataDirectory.make(directory.path)
@@ -115,7 +115,7 @@ struct LogRestartTests {
 
     /// A broker that is killed at any moment, and restarts from its disk, reaches the same state as one that was not.
     @Test(arguments: 1...10)
-    func losesAndDoublesNothing(seed: Int) throws {
+    func neitherLosesNorRepeatsMessages(seed: Int) throws {
         var random = SeededGenerator(seed: seed &* 1_000_003)
         var publisher = Publisher(random: SeededGenerator(seed: seed &* 7_000_003))
         var log = SteppedLog()
@@ -143,7 +143,7 @@ struct LogRestartTests {
     }
 
     /// The values of a single broker stay, and its numbers continue after theirs.
-    @Test func beginsWithAStoreOfABrokerByItself() throws {
+    @Test func continuesTheStoreOfASingleBroker() throws {
         let replica = try Replica()
         let directory = TestDirectory()
         var epoch: UInt64 = 0
@@ -167,7 +167,7 @@ struct LogRestartTests {
     }
 
     /// A store in a cluster is refused by versions without clusters.
-    @Test func hasAFormatOfItsOwn() throws {
+    @Test func marksItsStoreAsThatOfACluster() throws {
         var log = SteppedLog()
         log.begin(keeping: .start)
         let replica = try Replica()

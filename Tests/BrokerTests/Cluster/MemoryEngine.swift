@@ -23,7 +23,7 @@ final class MemoryEngine: LogEngine {
         order.engage(term: 1, closed: .start, top: first)
     }
 
-    /// Another process goes on with the log, while nothing is on its way: the numbers jump.
+    /// Another process continues the log while nothing is in flight: the numbers jump.
     func jump() throws -> LogJumps.Jump {
         try queue.sync {
             let (order, closed, begun) = state.withLock { state in
@@ -49,7 +49,7 @@ final class MemoryEngine: LogEngine {
     }
 }
 
-/// An engine whose steps a test controls: records on their way, a log, and brokers that read it from their positions.
+/// An engine whose steps a test controls: records in flight, a log, and brokers that read it from their positions.
 final class SteppedEngine: LogEngine {
     private struct Record: Sendable {
         let bytes: [UInt8]
@@ -63,16 +63,16 @@ final class SteppedEngine: LogEngine {
         sent.withLock { $0.append(Record(bytes: record, numbers: numbers, term: term)) }
     }
 
-    /// The records on their way.
+    /// The records in flight.
     var count: Int { sent.withLock { $0.count } }
 
-    /// Loses the records on their way, from a place on.
+    /// Loses the records in flight, from a place on.
     func lose(from place: Int) { sent.withLock { $0.removeSubrange(min(place, $0.count)...) } }
 
-    /// Loses the oldest on its way.
+    /// Loses the oldest record in flight.
     func loseFirst() { sent.withLock { _ = $0.isEmpty ? nil : $0.removeFirst() } }
 
-    /// The oldest record on its way reaches a log, which accepts it if its term is the present one.
+    /// The oldest record in flight reaches a log, which accepts it if its term is the present one.
     func arrive(in log: inout SteppedLog) {
         guard let record = sent.withLock({ $0.isEmpty ? nil : $0.removeFirst() }), record.term == log.top.term else {
             return

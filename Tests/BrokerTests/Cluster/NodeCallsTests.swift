@@ -26,8 +26,8 @@ struct NodeCallsTests {
         let all = Mutex<[[UInt64: [UInt8]]]>([])
     }
 
-    @Test("Those that have answered are told at once if they are all, and else when the asker gives up")
-    func answersAreTold() {
+    @Test("The answers are returned as soon as all have come, or when the asking broker gives up")
+    func returnsAnswersOnceCompleteOrGivenUp() {
         let (post, answers) = (Post(), Answers())
         func ask() -> UInt64? {
             post.nodes[0].ask([2, 3], [7]) { found in answers.all.withLock { $0.append(found) } }
@@ -49,7 +49,7 @@ struct NodeCallsTests {
     }
 
     @Test("Open questions are limited")
-    func openQuestionsAreLimited() {
+    func limitsOpenQuestions() {
         let post = Post()
         post.lost.withLock { $0 = [2] }
         let numbers = (0..<300).map { _ in post.nodes[0].ask([2], []) { _ in } }
@@ -58,8 +58,8 @@ struct NodeCallsTests {
         #expect(post.nodes[0].counts == .init(asked: 256, incomplete: 3, refused: 44))
     }
 
-    @Test("Of others' questions only so many are answered at a time")
-    func othersQuestionsAreLimited() {
+    @Test("Questions from other brokers are answered up to a limit at a time")
+    func limitsQuestionsFromOthers() {
         let node = NodeCalls(node: 1)
         node.begin { _, _ in }
         node.serve { _, _, _ in }
@@ -67,8 +67,8 @@ struct NodeCallsTests {
         #expect(node.counts == .init(ignored: 6))
     }
 
-    @Test("What is no letter is taken for none", arguments: 0..<19)
-    func whatIsNoLetter(length: Int) {
+    @Test("Malformed letters are rejected", arguments: 0..<19)
+    func rejectsMalformedLetters(length: Int) {
         let letter = NodeLetter(.question, 5, from: .max, [1])
         #expect(NodeLetter(letter.bytes) == letter)
         #expect((NodeLetter(Array(letter.bytes.prefix(length))) == nil) == (length < 18))

@@ -11,7 +11,7 @@ struct RedisLogTests {
     init() throws { harness = try EngineHarness() }
 
     /// Both brokers deliver the publications of both, in one order, with the same numbers.
-    @Test func givesTwoBrokersOneOrder() throws {
+    @Test func twoBrokersDeliverInOneOrder() throws {
         let engine = try EnginePair()
         let peers = try (1...2).map { try RedisPeer(UInt64($0), at: engine.place) }
         defer { for peer in peers { peer.engine.stop() } }
@@ -43,7 +43,7 @@ struct RedisLogTests {
     }
 
     /// A broker that begins later reads the log from its beginning.
-    @Test func readsWhatWasBefore() throws {
+    @Test func readsTheLogFromItsBeginning() throws {
         let engine = try EnginePair()
         let first = try RedisPeer(1, at: engine.place)
         defer { first.engine.stop() }
@@ -60,7 +60,7 @@ struct RedisLogTests {
     }
 
     /// An engine that cannot keep a log is refused with the setting to change, and used once that is changed.
-    @Test func saysWhatToSet() throws {
+    @Test func namesTheEngineSettingToChange() throws {
         let engine = try EnginePair(["--maxmemory-policy", "allkeys-lru"])
         let link = try harness.open(engine.primary)
         let peer = try RedisPeer(1, at: engine.place, with: { $0.needsPersistence = true })
@@ -73,7 +73,7 @@ struct RedisLogTests {
         try peer.active()
     }
 
-    @Test func wantsAReplica() throws {
+    @Test func waitsForAReplica() throws {
         let primary = try RedisServer(port: try RedisServer.freePort())
         let port = try RedisServer.freePort()
         let second = Endpoint.internet(host: "127.0.0.1", port: port)
@@ -87,7 +87,7 @@ struct RedisLogTests {
         try peer.active()
         peer.submit([try draft("a", "2")])
         try peer.result("2")
-        // Without a replica nothing comes back, and waiting publications are refused in the end.
+        // Without a replica nothing is acknowledged, and waiting publications are refused in the end.
         replica.signal(SIGKILL)
         peer.submit([try draft("a", "3")])
         try eventually("it refuses") {
@@ -97,7 +97,7 @@ struct RedisLogTests {
         #expect(peer.status.counts.surrenders > 0)
     }
 
-    @Test func wantsItsOwnKeysAndFunctions() throws {
+    @Test func refusesForeignKeysAndFunctions() throws {
         let engine = try EnginePair()
         let link = try harness.open(engine.primary)
         let keys = EngineFunctions.Keys(cluster: "test")
@@ -121,7 +121,7 @@ struct RedisLogTests {
     }
 
     /// Records that were refused for lack of memory are accepted when there is some.
-    @Test func goesOnAfterWantOfMemory() throws {
+    @Test func recoversWhenTheEngineHasMemoryAgain() throws {
         let engine = try EnginePair()
         let link = try harness.open(engine.primary)
         let peer = try RedisPeer(1, at: engine.place)
@@ -136,8 +136,8 @@ struct RedisLogTests {
         #expect(peer.results == (0..<10).map(String.init))
     }
 
-    /// The engine keeps as much of the log as it is told to, of what all have read.
-    @Test func cutsTheLog() throws {
+    /// Of the entries that all brokers have read, the engine keeps the configured amount.
+    @Test func trimsTheLog() throws {
         let engine = try EnginePair()
         let link = try harness.open(engine.primary)
         let keys = EngineFunctions.Keys(cluster: "test")
@@ -158,7 +158,7 @@ struct RedisLogTests {
     }
 
     /// A missing function is loaded again, and a term begins at once if all brokers are present.
-    @Test func beginsATermWhereTheFunctionsAreGone() throws {
+    @Test func reloadsMissingFunctionsAndBeginsATerm() throws {
         let engine = try EnginePair()
         let link = try harness.open(engine.primary)
         let peers = try (1...2).map { try RedisPeer(UInt64($0), at: engine.place) }
@@ -218,7 +218,7 @@ struct LogRingTests {
         LogRing.Entry(place: LogPosition(term: 1, seq: seq), fields: [[UInt8](repeating: 0, count: size - 80)])
     }
 
-    @Test func keepsTheLastUpToASize() {
+    @Test func keepsTheLastEntriesUpToASize() {
         var ring = LogRing(capacity: 1000)
         for seq in UInt64(1)...25 { ring.append(entry(seq * 2)) }
         #expect(ring.size == 1000)
@@ -228,17 +228,17 @@ struct LogRingTests {
         #expect(after(0) == (16...25).map { $0 * 2 } && after(44) == [46, 48, 50] && after(50) == [])
         #expect(after(44, 2) == [46, 48] && after(44, size: 150) == [46, 48] && after(45, 1) == [46])
         ring.append(entry(60, size: 2000))
-        #expect(after(0) == [] && ring.size == 0, "what is larger than all is not kept")
+        #expect(after(0) == [] && ring.size == 0, "an entry above the total size is not kept")
     }
 
-    @Test func isCutByItsSizeAndAge() {
+    @Test func trimsBySizeAndAge() {
         func place(_ seq: UInt64) -> LogPosition { LogPosition(term: 1, seq: seq) }
         var window = LogWindow(keptBytes: 1 << 20, keptAge: 60_000)
         for seq in UInt64(1)...20 { window.add(place(seq), size: 100 << 10, time: 1000) }
         #expect(window.cut(slowest: place(5)) == place(5), "a broker has read no further")
         #expect(window.cut(slowest: place(20)) == place(10) && window.cut(slowest: place(20)) == nil)
         for seq in UInt64(21)...80 { window.add(place(seq), size: 100 << 10, time: 1000) }
-        #expect(window.cut(slowest: .start) == place(40), "nobody is waited for for ever")
+        #expect(window.cut(slowest: .start) == place(40), "a slow broker is not waited for without limit")
         window.add(place(81), size: 10, time: 100_000)
         #expect(window.cut(slowest: place(81)) == place(80), "the last is kept")
     }

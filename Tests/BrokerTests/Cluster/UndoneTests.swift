@@ -32,9 +32,9 @@ private final class Reader {
     }
 }
 
-/// A log that two sides have gone on with after its engine was divided.
+/// A log that two sides continued after its engine was divided.
 private struct DividedLog {
-    /// Of the side that is lost, and of the one that counts.
+    /// The side that is lost, and the one that counts.
     private(set) var lost = SteppedLog()
     private(set) var log = SteppedLog()
     private var numbers: [UInt64: UInt64] = [:]
@@ -75,7 +75,7 @@ private func publication(
     return draft
 }
 
-@Suite("Cluster: what a log has lost is sent again")
+@Suite("Cluster: messages that a log has lost are sent again")
 struct UndoneTests {
     private static let before = [("a", "old"), ("b", "old"), ("gone", "old"), ("c", "old")]
 
@@ -106,7 +106,7 @@ struct UndoneTests {
         return (former, present, divided.closed.seq)
     }
 
-    @Test func findsWhatTheLogHasLost() throws {
+    @Test func findsMessagesTheLogLost() throws {
         let (former, present, closed) = try stores()
         let mark = try #require(try present.store.orderMark())
         let jumps = Fold(mark.state.span)?.jumps ?? LogJumps()
@@ -126,8 +126,8 @@ struct UndoneTests {
         #expect(try UndoneMessages(of: former.store, replacedBy: present.store, LogJumps(), DividedLog.node) == nil)
     }
 
-    /// However often it is begun, each message is there once; newer values stay.
-    @Test func sendsItAgainOnce() throws {
+    /// However often it starts, each message is there once; newer values stay.
+    @Test func resendsLostMessagesOnce() throws {
         let (former, present, closed) = try stores()
         let directory = TestDirectory()
         try DataDirectory.make("\(directory.path)/broker.mdb.former-1")
@@ -168,7 +168,7 @@ struct UndoneTests {
             #expect(!isLeft)
             outcomes.append(resending.total)
             let news = resending.takeNews().map(\.message)
-            #expect(news.count == 2 && resending.takeNews().isEmpty, "it is said, with what was not sent")
+            #expect(news.count == 2 && resending.takeNews().isEmpty, "it is reported, with the unsent messages")
             #expect(try look() == ["a=2", "b=newer", "c=old", "gone=", "equal=same", "k/newer=2", "k/value=2"])
         }
         for outcome in outcomes { #expect(outcome.conflicts == 1 && outcome.refused == 0) }

@@ -2,14 +2,14 @@ import Testing
 
 @testable import Broker
 
-@Suite("Configuration: what the environment sets")
+@Suite("Configuration: environment variables")
 struct ConfigurationEnvironmentTests {
     private func parse(_ yaml: String, _ environment: [String: String]) throws(ConfigurationErrors) -> Settings {
         try ConfigurationReader.parse(Array(yaml.utf8), file: "x.yaml", ConfigurationEnvironment(environment))
     }
 
     @Test(arguments: ["", "limits: { message: 2MiB, topic: 99 }\nlog:\n", "limits:\n"])
-    func goesBeforeTheFile(yaml: String) throws {
+    func overridesTheFile(yaml: String) throws {
         let settings = try parse(
             yaml,
             [
@@ -27,7 +27,7 @@ struct ConfigurationEnvironmentTests {
         #expect(settings.metrics.enabled)
     }
 
-    @Test func mistakesNameTheVariable() throws {
+    @Test func errorsNameTheVariable() throws {
         #expect {
             try parse(
                 "limits: { mesage: 1 }",
@@ -49,11 +49,11 @@ struct ConfigurationEnvironmentTests {
     }
 
     /// A section of the file that is not a mapping is still an error.
-    @Test func doesNotHideAMistakeOfTheFile() throws {
+    @Test func doesNotHideErrorsInTheFile() throws {
         #expect(throws: ConfigurationErrors.self) { try parse("limits: 3", ["BROKER_LIMITS_MESSAGE": "4MiB"]) }
     }
 
-    @Test func findsSlipsOfThePen() {
+    @Test func suggestsNamesForMisspeltVariables() {
         let environment = ConfigurationEnvironment([
             "BROKER_LIMITS_MESAGE": "1", "BROKER_URL": "x", "BROKER_SOCKET": "x", "BROKER_SERVICE_PORT_HTTP": "80",
             "BROKERS_LIMITS_MESAGE": "1",

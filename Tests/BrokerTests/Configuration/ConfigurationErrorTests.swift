@@ -2,7 +2,7 @@ import Testing
 
 @testable import Broker
 
-@Suite("Configuration: what is wrong, and where")
+@Suite("Configuration: errors and their places")
 struct ConfigurationErrorTests {
     /// A configuration and the only error it has, as `LINE:COLUMN: key: message`.
     struct Row: CustomTestStringConvertible {

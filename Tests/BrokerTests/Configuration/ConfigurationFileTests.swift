@@ -48,7 +48,7 @@ struct ConfigurationFileTests {
     }
 
     /// A pipe that may never have a writer, for which a reload would wait.
-    @Test func doesNotWaitForAPipe() throws {
+    @Test func refusesAPipeWithoutWaiting() throws {
         let path = NSTemporaryDirectory() + "broker-pipe-" + UUID().uuidString
         #expect(mkfifo(path, 0o600) == 0)
         defer { unlink(path) }
@@ -61,13 +61,13 @@ struct ConfigurationFileTests {
         }
     }
 
-    @Test func holdsEveryKey() throws {
+    @Test func showsEveryKey() throws {
         let shown = Self.keys(of: try Self.tree(try Self.completeText()))
         #expect(Self.known.subtracting(shown) == [], "run make settings")
         #expect(shown.subtracting(Self.known) == [], "run make settings")
     }
 
-    @Test func commentsOutExactlyWhatIsNotAvailable() throws {
+    @Test func commentsOutOnlyUnavailableKeys() throws {
         let errors = ConfigurationErrorTests.errors(in: try Self.completeText())
         // Settings for `unix:` paths are commented out, too, and do not fit the shown address.
         let misplaced = errors.filter { $0.hasSuffix(": expected with an address such as unix:/path only") }
@@ -80,7 +80,7 @@ struct ConfigurationFileTests {
     }
 
     /// `make settings` makes both.
-    @Test func isMadeFromTheDeclarations() throws {
+    @Test func matchesTheDeclarations() throws {
         // Separate values, so that a failure does not print both files.
         let isFileNew = try Self.text() == SettingsWriter.explained(Settings())
         #expect(isFileNew, "run make settings")
@@ -119,7 +119,7 @@ struct ConfigurationFileTests {
 struct DeployConfigurationTests {
     static let path = ConfigurationFileTests.path.replacing("Config/broker.yaml", with: "deploy/broker.yaml")
 
-    @Test func letsNobodyDoAnythingUntilItIsOpened() throws {
+    @Test func allowsNothingUntilOpened() throws {
         let settings = try ConfigurationReader.read(path: Self.path)
         #expect(settings.access.anonymous.publish == [] && settings.access.anonymous.subscribe == [])
         #expect(settings.listen.contains { !$0.address.isLoopback } && settings.refusalToListen() == nil)
@@ -127,7 +127,7 @@ struct DeployConfigurationTests {
     }
 
     /// The file's own instructions for opening the broker work.
-    @Test func canBeOpenedAsItSays() throws {
+    @Test func opensByItsOwnInstructions() throws {
         var text = try String(contentsOfFile: Self.path, encoding: .utf8)
         let publish = try #require(text.firstMatch(of: /#   (publish: \["#"\])/)?.output.1)
         let subscribe = try #require(text.firstMatch(of: /#   (subscribe: \["#"\])/)?.output.1)

@@ -58,7 +58,7 @@ struct ConfigurationMutationTests {
         Self.check(bytes)
     }
 
-    @Test func survivesEveryCut() throws {
+    @Test func survivesEveryTruncation() throws {
         let bytes = Array(ConfigurationReaderTests.changed.utf8)
         for count in 0...bytes.count { Self.check(Array(bytes[..<count])) }
     }

@@ -4,7 +4,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("Configuration: what is read")
+@Suite("Configuration: reading")
 struct ConfigurationReaderTests {
     static func parse(_ yaml: String) throws(ConfigurationErrors) -> Settings {
         try ConfigurationReader.parse(Array(yaml.utf8), file: "x.yaml")
@@ -14,7 +14,7 @@ struct ConfigurationReaderTests {
     @Test(arguments: [
         "", "\n", "# nothing\n", "---\n", "{}", "~", "\u{FEFF}{}", "log:", "history: ~",
     ])
-    func emptyIsTheDefaults(yaml: String) throws {
+    func anEmptyFileGivesTheDefaults(yaml: String) throws {
         #expect(try Self.parse(yaml) == Settings())
     }
 
@@ -99,7 +99,7 @@ struct ConfigurationReaderTests {
         ("1%", Settings.Limits.Memory.share(percent: 1)), ("100%", .share(percent: 100)), ("1048576", .bytes(1 << 20)),
         ("unlimited", .unlimited), ("0", .unlimited),
     ])
-    func readsAShareOfTheMemory(text: String, expected: Settings.Limits.Memory) throws {
+    func readsMemoryLimits(text: String, expected: Settings.Limits.Memory) throws {
         let settings = try Self.parse("limits: { memory: \(text) }")
         #expect(settings.limits.memory == expected)
         let again = try ConfigurationReader.parse(Array(SettingsWriter.yaml(settings).utf8), file: "y.yaml")
@@ -107,7 +107,7 @@ struct ConfigurationReaderTests {
     }
 
     @Test(arguments: ["101%", "0%", "%", "5 %", "1KiB", "many"])
-    func refusesAnotherShareOfTheMemory(text: String) throws {
+    func rejectsInvalidMemoryLimits(text: String) throws {
         #expect(throws: ConfigurationErrors.self) { try Self.parse("limits: { memory: \"\(text)\" }") }
     }
 
@@ -214,18 +214,18 @@ struct ConfigurationReaderTests {
         access.rules = [news, alice, dashboard]
     }
 
-    @Test func writesTheDefaultsSoThatTheyReadBack() throws {
+    @Test func theWrittenDefaultsReadBack() throws {
         #expect(try Self.parse(SettingsWriter.yaml(Settings())) == Settings())
     }
 
     @Test(arguments: ["a\"b", "a\\b", "a: b # c", "'", "ä\u{301}\"\u{301}", "~", "null", "-", "{}"])
-    func writesAnyPathSoThatItReadsBack(path: String) throws {
+    func writtenPathsReadBack(path: String) throws {
         var settings = Settings()
         settings.dataDirectory = path
         #expect(try Self.parse(SettingsWriter.yaml(settings)) == settings)
     }
 
-    @Test func reportsAllErrorsInTheOrderOfTheFile() {
+    @Test func reportsAllErrorsInFileOrder() {
         let yaml = """
             listen:
               - address: nowhere
@@ -247,7 +247,7 @@ struct ConfigurationReaderTests {
                 ])
     }
 
-    @Test func stopsCountingErrorsSomewhere() throws {
+    @Test func limitsTheNumberOfErrors() throws {
         let yaml = (0..<5000).map { "key\($0): 1" }.joined(separator: "\n")
         let errors = ConfigurationErrorTests.errors(in: yaml)
         #expect(errors.count == ConfigurationErrors.maximumCount + 1)
@@ -263,11 +263,11 @@ struct ConfigurationReaderTests {
     ]
 
     @Test(arguments: noText)
-    func refusesWhatIsNoText(bytes: [UInt8], error: String) {
+    func rejectsInvalidUTF8AndControlCharacters(bytes: [UInt8], error: String) {
         #expect(ConfigurationErrorTests.errors(in: bytes) == [error])
     }
 
-    @Test func namesTheFileThatCannotBeRead() {
+    @Test func namesAnUnreadableFile() {
         let directory = NSTemporaryDirectory()
         for (path, reason) in [("\(directory)/no/such", "No such file or directory"), (directory, "Is a directory")] {
             #expect(throws: ConfigurationErrors.self) { try ConfigurationReader.read(path: path) }

@@ -2,9 +2,9 @@ import Testing
 
 @testable import Broker
 
-@Suite("Setting: what is made from a declaration")
+@Suite("Setting: declarations")
 struct SettingTests {
-    @Test func aReloadKnowsWhatNeedsARestart() throws {
+    @Test func listsTheChangesThatNeedARestart() throws {
         var old = Settings()
         let new = try ConfigurationReaderTests.parse(ConfigurationReaderTests.changed)
         let changes = old.changes(to: new)
@@ -31,7 +31,7 @@ struct SettingTests {
         #expect(removal.old == "{ certificate: a, key: b }" && removal.new == nil)
     }
 
-    @Test func theWrittenFormWithCommentsReadsBack() throws {
+    @Test func theCommentedFormReadsBack() throws {
         let settings = try ConfigurationReaderTests.parse(ConfigurationReaderTests.changed)
         #expect(try ConfigurationReaderTests.parse(SettingsWriter.explained(settings)) == settings)
     }
@@ -77,7 +77,7 @@ struct SettingTests {
         return (root, decoder.errors.map { "\($0.mark.line):\($0.mark.column): \($0.key): \($0.message)" })
     }
 
-    @Test func listsOfSectionsHoldSectionsAndSecrets() throws {
+    @Test func sectionsInListsNestAndKeepSecrets() throws {
         let (root, errors) = try decode(
             "jwt:\n  - { issuer: a, secret: hush, algorithms: [x, y], limits: { rate: 3 } }\n"
                 + "  - { issuer: b, secret: \"env:KEY\" }")
@@ -92,7 +92,7 @@ struct SettingTests {
         #expect(Root.record.changes(root, changed, "").map(\.path) == ["jwt[1].limits.rate"])
     }
 
-    @Test func mistakesInThemHaveTheirPlaces() throws {
+    @Test func reportsThePlacesOfErrorsInLists() throws {
         let (_, errors) = try decode("jwt:\n  - { secret: s, algorithms: [\"a b\"], limits: { rte: 3 } }\n  - 5")
         #expect(
             errors == [

@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("Settings: addresses, origins, and the refusal to listen")
+@Suite("Settings: addresses, origins, refusal to listen")
 struct SettingsTests {
     @Test(arguments: [
         ("127.0.0.1:8080", "127.0.0.1:8080", true), ("127.255.3.1:1", "127.255.3.1:1", true),
@@ -16,7 +16,7 @@ struct SettingsTests {
         ("systemd", "systemd", true), ("systemd:web.sock", "systemd:web.sock", true),
         ("[::ffff:10.0.0.1]:80", "[::ffff:10.0.0.1]:80", false), ("10.127.0.1:80", "10.127.0.1:80", false),
     ])
-    func readsAddress(text: String, canonical: String, isLoopback: Bool) throws {
+    func readsAddresses(text: String, canonical: String, isLoopback: Bool) throws {
         let address = try #require(ListenAddress(text))
         #expect(address.description == canonical)
         #expect(address.isLoopback == isLoopback)
@@ -32,7 +32,7 @@ struct SettingsTests {
         "systemd:", "systemd:a:b", "systemd:a b", "Systemd", "systemd:" + String(repeating: "a", count: 256),
         "unix:", "unix:/", "unix:a", "unix:/a\0b", "127.0.0.1\0:80", "unix:/" + String(repeating: "a", count: 107),
     ])
-    func refusesAddress(text: String) {
+    func rejectsMalformedAddresses(text: String) {
         #expect(ListenAddress(text) == nil)
     }
 
@@ -68,7 +68,7 @@ struct SettingsTests {
         ("https://*.a.com:8443", "https://b.a.com:8443", "x", true), ("http://[::1]:81", "http://[::1]:81", "x", true),
         ("http://[::1]:81", "http://[::1]:82", "x", false), ("https://a.com", "https://a.com\0", "x", false),
     ])
-    func decidesOnOrigin(rule: String, origin: String, host: String, isAllowed: Bool) throws {
+    func decidesOnOrigins(rule: String, origin: String, host: String, isAllowed: Bool) throws {
         let rule = try #require(OriginPolicy.Rule(rule))
         #expect(rule.allows(OriginPolicy.Page(origin: origin, host: host, isSecure: false)) == isAllowed)
         #expect(OriginPolicy.Rule(rule.description) == rule)
@@ -81,7 +81,7 @@ struct SettingsTests {
         "https://[::1",
         "https://a:b:1",
     ])
-    func refusesOrigin(text: String) {
+    func rejectsMalformedOrigins(text: String) {
         #expect(OriginPolicy.Rule(text) == nil)
     }
 
@@ -97,7 +97,7 @@ struct SettingsTests {
                 say in access.rules and access.anonymous who may do what
                 """)
         settings.access.rules = [Settings.Access.Rule()]
-        #expect(settings.refusalToListen() == nil, "those with an identity may do something, and nobody else")
+        #expect(settings.refusalToListen() == nil, "only authenticated clients have rights")
         settings.access.rules = []
         settings.access.anonymousAnywhere = true
         #expect(settings.refusalToListen() == nil)
@@ -112,10 +112,10 @@ struct SettingsTests {
                 """)
         settings.access.anonymous.publish = nil
         settings.access.anonymous.subscribe = ["a"]
-        #expect(settings.refusalToListen() == nil, "what is not written is not allowed there")
+        #expect(settings.refusalToListen() == nil, "rights must be explicit there")
     }
 
-    @Test func whatIsNotWrittenIsAllowedOnLoopbackOnly() {
+    @Test func theDefaultsAllowEverythingOnLoopbackOnly() {
         var access = Settings.Access()
         #expect(access.publishBeyondLoopback.isEmpty && access.subscribeBeyondLoopback.isEmpty)
         #expect(access.anonymous.publishOnLoopback == ["#"])

@@ -19,7 +19,7 @@ struct SharedRulesTests {
         return settings
     }
 
-    @Test func areTheSameAfterTheirWayThroughTheLog() throws {
+    @Test func roundTripThroughTheLog() throws {
         let rules = SharedRules(settings())
         let read = try SharedRules(rules.bytes)
         #expect(read == rules && read.bytes == rules.bytes && rules.differences(from: read) == [])
@@ -29,7 +29,7 @@ struct SharedRulesTests {
     }
 
     /// All else stays as the broker's own file has it.
-    @Test func takeThePlaceOfThoseOfTheFile() {
+    @Test func replaceTheRulesOfTheFile() {
         var own = Settings()
         own.dataDirectory = "own"
         own.access.passwordChecks = 7
@@ -42,8 +42,8 @@ struct SharedRulesTests {
         #expect(differing.contains { $0.hasPrefix("access.rules") } && differing.contains { $0.hasPrefix("history") })
     }
 
-    /// What another version has written, and this one does not know, is not taken in part.
-    @Test func refuseWhatTheyDoNotKnow() {
+    /// Rules of another version with unknown members are refused as a whole.
+    @Test func rejectUnknownMembers() {
         for text in [##"{"access":{"rules":[{"everyone":true,"teleport":["#"]}]}}"##, ##"{"history":"##, "\u{0}"] {
             #expect(throws: ConfigurationErrors.self) { try SharedRules(Array(text.utf8)) }
         }

@@ -22,21 +22,21 @@ struct ContentTypeTests {
             ("text/plain", true), ("application/x-www-form-urlencoded", false), (nil, false),
             ("Application/X-WWW-Form-URLEncoded ; charset=utf-8", false), ("application/x-www-form-urlencoded2", true),
         ] as [(String?, Bool)])
-    func aFormIsNoType(type: String?, isStated: Bool) {
+    func ignoresTheFormContentType(type: String?, isStated: Bool) {
         #expect(ContentType.stated(type) == (isStated ? type : nil))
     }
 
     @Test(arguments: kinds)
-    func kindOfABody(type: String?, body: String, kind: Message.Kind) {
+    func choosesTheKindOfABody(type: String?, body: String, kind: Message.Kind) {
         #expect(ContentType.kind(of: Array(body.utf8), type: type) == kind)
     }
 
     @Test(arguments: [nil, "text/plain", "application/json", "application/xml"])
-    func whatIsNotUTF8IsBytes(type: String?) {
+    func treatsInvalidUTF8AsBinary(type: String?) {
         #expect(ContentType.kind(of: [0x22, 0xFF, 0x22], type: type) == .binary)
     }
 
-    @Test func aKindHasAType() {
+    @Test func eachKindHasAContentType() {
         #expect(ContentType.type(of: .text) == "text/plain; charset=utf-8")
         #expect(ContentType.type(of: .json) == "application/json")
         #expect(ContentType.type(of: .binary) == "application/octet-stream")
@@ -47,19 +47,19 @@ struct ContentTypeTests {
         ("", false), (String(repeating: "x", count: 257), false), ("a\r\nb", false), ("a\u{0}", false),
         ("tëxt/plain", false), ("a\tb", false), ("a\u{7F}", false),
     ])
-    func refusesTypesThatNoFieldCarries(type: String?, isFine: Bool) {
+    func rejectsTypesThatNoHeaderFieldCanCarry(type: String?, isFine: Bool) {
         #expect((Result { try ContentType.check(type) }.error == nil) == isFine)
     }
 
     @Test(arguments: [
         (1, 1000), (0.5, 500), (0.0001, 1), (1.0005, 1001), (3_155_760_000, 3_155_760_000_000),
     ])
-    func timeToLiveInMilliseconds(seconds: Double, milliseconds: Int64) throws {
+    func convertsTimesToLiveToMilliseconds(seconds: Double, milliseconds: Int64) throws {
         #expect(try Lifetime.milliseconds(seconds: seconds) == milliseconds)
     }
 
     @Test(arguments: [0, -1, -0.0, 3_155_760_001, .infinity, -.infinity, .nan, 1e300])
-    func refusesTimesToLive(seconds: Double) {
+    func rejectsInvalidTimesToLive(seconds: Double) {
         #expect(throws: Refusal.self) { try Lifetime.milliseconds(seconds: seconds) }
     }
 

@@ -13,7 +13,7 @@ struct ForwardedPathTests {
         ("::ffff:10.0.0.1", "10.0.0.1:0"),
         ("[2001:db8::1]:_hidden", "[2001:db8::1]:0"),
     ])
-    func readsAnAddress(text: String, expected: String) {
+    func readsAddresses(text: String, expected: String) {
         #expect(ForwardedPath.address(text)?.description == expected)
     }
 
@@ -22,7 +22,7 @@ struct ForwardedPathTests {
         "[::1]x",
         "[1.2.3.4]", "::1::", "1.2.3.4 ", "01.2.3.4", "1.2.3.4, 5.6.7.8", "unix",
     ])
-    func refusesWhatIsNone(text: String) { #expect(ForwardedPath.address(text) == nil) }
+    func rejectsMalformedAddresses(text: String) { #expect(ForwardedPath.address(text) == nil) }
 
     @Test(arguments: [
         (["192.0.2.7"], "192.0.2.7"), (["192.0.2.7", "10.0.0.1"], "192.0.2.7"),
@@ -32,7 +32,7 @@ struct ForwardedPathTests {
         (["1.2.3.4", "evil"], nil), ([], nil), (["10.0.0.3", "10.0.0.2"], "10.0.0.3"),
         (["2001:db8::9", "[fd00::1]:99"], "2001:db8::9"),
     ])
-    func takesTheRightmostThatIsNotTrusted(hops: [String], expected: String?) {
+    func takesTheRightmostUntrustedAddress(hops: [String], expected: String?) {
         let client = ForwardedPath.client(of: hops) { Self.trusted.contains(host: $0.host) }
         #expect(client?.host == expected)
     }
@@ -49,7 +49,7 @@ struct ForwardedPathTests {
 
     /// Text from a client cannot swallow the proxy's addition.
     @Test(arguments: ["\"", "\"6.6.6.6", "a\\", "\"\\", "6.6.6.6\"", ",\u{301}", "\u{301}", "\"\u{301}", "\r", "["])
-    func aClientHidesNothingOfItsProxys(text: String) {
+    func aClientCannotHideWhatItsProxyAdds(text: String) {
         for kind in [Settings.Forwarded.xForwardedFor, .forwarded] {
             let isPlain = kind == .xForwardedFor
             for added in isPlain ? ["203.0.113.9"] : ["for=203.0.113.9", "for=\"203.0.113.9:80\";by=_a"] {
@@ -85,7 +85,7 @@ struct ForwardedPathTests {
         #expect(found.client?.host == client && found.scheme == scheme)
     }
 
-    @Test func trustsPathsByTheirWord() {
+    @Test func trustsUnixSocketsOnlyIfListed() {
         #expect(!Self.trusted.contains(host: nil))
         #expect([Settings.TrustedProxy("unix")].compactMap { $0 }.contains(host: nil))
         #expect(![Settings.TrustedProxy("unix")].compactMap { $0 }.contains(host: "127.0.0.1"))

@@ -32,7 +32,7 @@ private final class TestAuthenticator: Authenticator {
         }
     }
 
-    /// The names that were asked for and not taken.
+    /// The requested names that have not been taken yet.
     var names: [String] { asked.withLock { $0 } }
 
     /// The next requested name, when its answer is outstanding.
@@ -85,7 +85,7 @@ struct GateTests {
     }
 
     /// A proxy sends the requests of many clients over one connection: each has its own rights.
-    @Test func eachRequestIsAskedForItself() throws {
+    @Test func authenticatesEachRequestOfAConnection() throws {
         let harness = try ExchangeHarness()
         var condition = AccessRule.Condition()
         condition.user = "alice"
@@ -114,7 +114,7 @@ struct GateTests {
         }
     }
 
-    @Test func whatOneUserIsShownIsNobodyElses() throws {
+    @Test func marksAnswersToAUserAsPrivate() throws {
         let harness = try ExchangeHarness()
         let stub = try connect(harness, TestAuthenticator())
         try stub.write(request("PUT /t/a?retain", body: "x"))
@@ -132,7 +132,7 @@ struct GateTests {
     }
 
     /// Neither the next request nor a body is read before the client has been authenticated.
-    @Test func anAnswerMayComeLater() throws {
+    @Test func waitsForALateAuthenticator() throws {
         let harness = try ExchangeHarness()
         let authenticator = TestAuthenticator(isSlow: true)
         let stub = try connect(harness, authenticator)
@@ -152,7 +152,7 @@ struct GateTests {
         #expect(try status(stub) == 200)
     }
 
-    @Test func anAnswerHasTheTimeOfAHead() throws {
+    @Test func timesOutASlowAuthenticator() throws {
         let harness = try ExchangeHarness()
         let authenticator = TestAuthenticator(isSlow: true)
         let stub = try connect(harness, authenticator, headTimeout: 50_000_000, start: request("GET /t/a", "first"))
@@ -162,7 +162,7 @@ struct GateTests {
         try harness.run { _ in }
     }
 
-    @Test func anAnswerMayComeTooLate() throws {
+    @Test func ignoresAnAnswerAfterTheClientLeft() throws {
         let harness = try ExchangeHarness()
         let authenticator = TestAuthenticator(isSlow: true)
         let stub = try connect(harness, authenticator)
@@ -176,7 +176,7 @@ struct GateTests {
     }
 
     /// The handshake waits like any request, and frames that come with it wait for their socket.
-    @Test func aSocketMayOpenLater() throws {
+    @Test func aHandshakeWaitsForALateAuthenticator() throws {
         let harness = try ExchangeHarness()
         let authenticator = TestAuthenticator(isSlow: true)
         let stub = try connect(harness, authenticator)
@@ -194,7 +194,7 @@ struct GateTests {
         #expect(try harness.run { $0.everybody.first?.client.principal.user } == "first")
     }
     /// A balancer sends readers elsewhere.
-    @Test func aStoreThatCannotBeReadIsNotReady() throws {
+    @Test func anUnreadableStoreIsNotReady() throws {
         let store = GateStore()
         let harness = try ExchangeHarness(store)
         store.setBusy(true)

@@ -89,7 +89,7 @@ struct HTTPTests {
         #expect(try stub.read(until: "0\r\n\r\n").contains(#""topic":"a/b é","seq":1,"#))
     }
 
-    @Test func keepsAValueAsItWasPublished() throws {
+    @Test func returnsARetainedValueAsPublished() throws {
         let stub = try connect()
         let put = try ask(stub, "PUT /t/a?retain", "Content-Type: text/x; a=b\r\n", body: "héllo")
         #expect(put.body == #"{"seq":1,"stored":true}"# + "\n")
@@ -123,13 +123,13 @@ struct HTTPTests {
         #expect(try put("If-Match: *") == 200)
     }
 
-    /// What stands in the query, and fields that go not with it.
+    /// A query, and fields that are not allowed with it.
     @Test(arguments: [
         ("?retain", "If-Match: 1"), ("?retain", #"If-None-Match: "1""#), ("?retain", "If-Match: *\r\nIf-None-Match: *"),
         ("", "If-None-Match: *"), ("?retain=false", "If-Match: *"),
         ("", "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT"), ("?retain", "If-Unmodified-Since: yesterday"),
     ])
-    func refusesConditionsThatMakeNoSense(query: String, fields: String) throws {
+    func rejectsInvalidConditions(query: String, fields: String) throws {
         #expect(try ask(connect(), "PUT /t/a\(query)", fields + "\r\n", body: "x").status == 400)
     }
 
@@ -141,7 +141,7 @@ struct HTTPTests {
         #expect(response.status == 413 && response.body.contains(#""code":"too-large""#))
     }
 
-    @Test func followsByEventsAndByLines() throws {
+    @Test func followsAsEventsAndAsLines() throws {
         let stub = try connect()
         _ = try ask(stub, "PUT /t/a?retain", "Content-Type: application/json\r\n", body: "{\n\"b\": 1\n}")
         let events = try ask(stub, "GET /s/a", "Accept: text/event-stream\r\nLast-Event-ID: 0\r\n")
@@ -167,7 +167,7 @@ struct HTTPTests {
     }
 
     /// Each matter is reported once, and for clients only a limited number.
-    @Test func tellsOfEachMatterOnce() {
+    @Test func reportsEachMatterOnce() {
         let journal = Journal()
         for number in 0..<1000 {
             journal.tell(
@@ -182,7 +182,7 @@ struct HTTPTests {
         #expect(journal.take().map(\.message) == ["cannot write to the audit log"])
     }
 
-    @Test func isReadyWhenAMessageWentThroughAndTheStoreTookAWrite() throws {
+    @Test func isReadyOnceAMessageAndAWriteSucceeded() throws {
         #expect(try ask(connect(), "GET /health/ready").body == #"{"status":"ok"}"# + "\n")
     }
 }

@@ -99,7 +99,7 @@ struct JSONCommandTests {
     ]
 
     /// Headers keep their order, and the values of a name theirs.
-    @Test func readsTheProperties() throws {
+    @Test func readsMessageProperties() throws {
         let command = #"""
             {"op":"publish","topic":"a","data":1,"headers":{"b":"1","a":["2","","é"],"none":[]},"replyTo":"r/1",
             "correlation":"\u00e9"}
@@ -214,7 +214,7 @@ struct JSONCommandTests {
     ]
 
     @Test(arguments: plain)
-    func readsMostPublicationsInOnePassToTheSame(command: String) throws {
+    func theFastReaderAgreesOnPublications(command: String) throws {
         #expect(readPlainly(command)?.draft == (try read(command)))
     }
 
@@ -227,7 +227,7 @@ struct JSONCommandTests {
 
     /// The value of every kind that JSON knows and does not know, before another member and as the last.
     @Test(arguments: JSONVectors.valid.map { ($0) } + JSONVectors.invalid.map { $0.0 } + shortNumbers)
-    func readsValuesLikeTheReaderOfAllCommands(value: String) throws {
+    func theFastReaderAgreesOnEveryValue(value: String) throws {
         for object in [
             #"{"op":"publish","topic":"a","data":\#(value),"retain":true}"#,
             #"{"op":"publish","topic":"a","data":\#(value)}"#,
@@ -241,17 +241,17 @@ struct JSONCommandTests {
 
     /// Like most publications, so that the test above covers this fast path.
     @Test(arguments: ["0", "7", "123456", "0.5", "12345.6", "true", "false", #""text""#, "{}", "-7", "1e3"])
-    func readsUsualValuesInOnePass(value: String) throws {
+    func theFastReaderAcceptsCommonValues(value: String) throws {
         let command = #"{"op":"publish","id":3,"topic":"a/b","data":\#(value),"retain":true}"#
         #expect(readPlainly(command)?.draft == (try read(command)))
     }
 
-    @Test func endsAfterTheObject() {
+    @Test func theFastReaderStopsAfterTheObject() {
         #expect(readPlainly(#"{"op":"publish","topic":"a","data":1} {"op":"ping"}"#)?.rest == #" {"op":"ping"}"#)
     }
 
     @Test(arguments: accepted + refused)
-    func readsNothingElseInOnePass(command: String, understood: String) {
+    func theFastReaderNeverDisagrees(command: String, understood: String) {
         guard let found = readPlainly(command) else { return }
         #expect(found.draft == understood)
     }
@@ -270,11 +270,11 @@ struct JSONCommandTests {
     ]
 
     @Test(arguments: notPlain)
-    func leavesTheRestToTheReaderOfAllCommands(command: String) {
+    func theFastReaderDeclinesUnusualCommands(command: String) {
         #expect(readPlainly(command)?.draft == nil)
     }
 
-    @Test func holdsTheLimitsOfTopics() throws {
+    @Test func enforcesTopicLimits() throws {
         let limits = TopicLimits(maximumBytes: 5, maximumLevels: 2)
         #expect(
             try read(#"{"op":"publish","topic":"abcde","data":1}"#, limits: limits) == "publish abcde json 1 routed")

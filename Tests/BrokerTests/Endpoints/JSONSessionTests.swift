@@ -12,9 +12,9 @@ struct JSONSessionTests {
         return try (0..<count).map { _ in try #require(try stub.frame()).text }
     }
 
-    /// An `id` as it comes back, of either type; without one, success is silent.
+    /// An `id` is returned unchanged, of either type; without one, success is silent.
     @Test(arguments: ["5", "-0.5e3", #""x""#, #""\u00e9\n""#, "12345678901234567890"])
-    func carriesTheIdentifierBack(id: String) throws {
+    func returnsTheIDVerbatim(id: String) throws {
         let frames = [#"{"op":"ping","id":\#(id)}"#, #"{"op":"x","id":\#(id)}"#]
         let answers = try answers(to: frames, 2)
         #expect(answers[0] == #"{"op":"pong","id":\#(id)}"#)
@@ -22,7 +22,7 @@ struct JSONSessionTests {
     }
 
     @Test(arguments: ["null", "missing"])
-    func withoutAnIdentifierOnlyErrorsAndPongsAreAnswered(id: String) throws {
+    func answersOnlyErrorsAndPingsWithoutAnID(id: String) throws {
         let member = id == "null" ? #","id":null"# : ""
         let frames = ["publish", "subscribe", "unsubscribe"].map { operation in
             #"{"op":"\#(operation)","topic":"a","filter":"a","data":1,"snapshot":false\#(member)}"#
@@ -44,7 +44,7 @@ struct JSONSessionTests {
 
     /// It is answered with its `id`, once, and the rest of the frame is read.
     @Test(arguments: beyond)
-    func refusesBeyondTheLimitsWithTheIdentifier(object: String) throws {
+    func refusesWhatExceedsALimitWithItsID(object: String) throws {
         let identified = object.replacing("ID", with: #""id" : "mine""#)
         let answers = try answers(to: [identified + #"{"op":"ping","id":2}"#], 2)
         #expect(answers[0].hasPrefix(#"{"op":"error","id":"mine","code":"bad-request","#))
@@ -52,12 +52,12 @@ struct JSONSessionTests {
     }
 
     @Test(arguments: ["true", "[1]", "{}"])
-    func refusesOtherIdentifiers(id: String) throws {
+    func rejectsIDsOfOtherTypes(id: String) throws {
         let answer = try answers(to: [#"{"op":"ping","id":\#(id)}"#], 1)[0]
         #expect(answer.hasPrefix(#"{"op":"error","code":"bad-request","message":"id: "#))
     }
 
-    /// A frame, and what each of its lines is answered.
+    /// A frame, and the answer to each of its lines.
     static let frames: [(String, [String])] = [
         ("{\"op\":\"ping\",\"id\":1}\n{\"op\":\"ping\",\"id\":2}\n", ["pong 1", "pong 2"]),
         (#"{"op":"ping","id":1}{"op":"ping","id":2}"#, ["pong 1", "pong 2"]),
@@ -69,7 +69,7 @@ struct JSONSessionTests {
     ]
 
     @Test(arguments: frames)
-    func aFrameMayHoldSeveralLines(frame: String, expected: [String]) throws {
+    func aFrameMayHoldSeveralCommands(frame: String, expected: [String]) throws {
         let stub = try ExchangeHarness().connectJSON()
         try stub.send(frame)
         var found: [String] = []
@@ -80,7 +80,7 @@ struct JSONSessionTests {
         #expect(isCut ? found.first == "error" : found == expected)
     }
 
-    @Test func aBinaryFrameEndsIt() throws {
+    @Test func aBinaryFrameClosesTheConnection() throws {
         let stub = try ExchangeHarness().connectJSON()
         try stub.send("{}", .binary)
         #expect(try stub.frame()?.payload.prefix(2) == [0x03, 0xEB], "1003")
@@ -126,7 +126,7 @@ struct JSONSessionTests {
     }
 
     /// More commands than one turn has time for, including publications and one invalid command.
-    @Test func answersTheCommandsOfALongFrameInTheirOrder() throws {
+    @Test func answersALongFrameInOrder() throws {
         let harness = try ExchangeHarness()
         let stub = try harness.connectJSON()
         let lines = (0..<3500).map { id in
@@ -151,7 +151,7 @@ struct JSONSessionTests {
     }
 
     /// The commands of a frame wait while the client does not read the answers, and continue when it does.
-    @Test func aFrameWaitsForItsReader() throws {
+    @Test func aLongFrameWaitsWhileTheClientDoesNotRead() throws {
         var settings = Settings()
         settings.limits.pending = 16 << 10
         let harness = try ExchangeHarness(settings: settings)
@@ -165,7 +165,7 @@ struct JSONSessionTests {
     }
 
     /// The CLOSE is answered after everything before it.
-    @Test func aFrameIsDoneBeforeTheCloseThatFollowsIt() throws {
+    @Test func answersALongFrameBeforeTheClose() throws {
         let stub = try ExchangeHarness().connectJSON()
         try stub.send((0..<2500).map { #"{"op":"ping","id":\#($0)}"# }.joined(separator: "\n"))
         try stub.write(FrameEncoder.closeFrame(.normal, reason: "", maskingKey: MaskingKey(1, 2, 3, 4)))
@@ -173,7 +173,7 @@ struct JSONSessionTests {
         #expect(try stub.frame()?.opcode == 8)
     }
 
-    @Test func refusesPublications() throws {
+    @Test func refusesForbiddenAndExcessivePublications() throws {
         var settings = Settings()
         settings.limits.publishRate = 3
         settings.access.anonymous.publish = ["a/#", "$SYS/#"]
@@ -190,7 +190,7 @@ struct JSONSessionTests {
         #expect(harness.counters[0].rateLimited.current == 1 && harness.counters[0].errors.current == 4)
     }
 
-    @Test func saysWhatBecameOfAPublication() throws {
+    @Test func reportsTheOutcomeOfAPublication() throws {
         let gate = GateStore()
         let stub = try ExchangeHarness(gate).connectJSON()
         func publish(_ id: Int, _ members: String) throws -> Notice? {

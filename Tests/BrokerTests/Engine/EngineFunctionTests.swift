@@ -56,7 +56,7 @@ struct EngineFunctionTests {
         try link.load()
     }
 
-    @Test func takesRecordsOfItsTermOnly() throws {
+    @Test func acceptsRecordsOfItsTermOnly() throws {
         #expect(try link.append(keys, term: 1) == "UNARMED")
         #expect(try link.call("hello", keys, count: 3, "a", "{}") == ["0", "0-0", "0-0", ""])
         #expect(try link.ready(keys, "a", "0-0", peers: 2) == ["0", "wait"], "another is to come")
@@ -66,15 +66,15 @@ struct EngineFunctionTests {
         #expect(try link.append(keys, term: 1, 3) == "1027")
         #expect(try link.append(keys, term: 1) == "1028")
         #expect(try link.append(keys, term: 0) == "TERM" && link.append(keys, term: 2) == "TERM")
-        #expect(try link.append(keys, term: 1) == "1029", "a wrong term disarms nobody")
+        #expect(try link.append(keys, term: 1) == "1029", "a wrong term does not disarm the engine")
         #expect(try link.call("hello", keys, count: 3, "a", "{}") == ["1", "1-1029", "0-0", "77"])
         #expect(try link.positions(keys) == ["1-1024", "1-1027", "1-1028", "1-1029"])
         #expect(
             try link.append(EngineFunctions.Keys(cluster: "other"), term: 1) == "UNARMED", "each cluster has its own")
     }
 
-    /// Record and time are there as they were given, and the time never falls.
-    @Test func keepsRecordAndTime() throws {
+    /// Record and time are stored unchanged, and the time never decreases.
+    @Test func storesRecordAndTime() throws {
         _ = try link.ready(keys, "a", "0-0")
         _ = try link.ask("HSET", .text(keys.head), "time", "99999999999999")
         #expect(
@@ -87,12 +87,12 @@ struct EngineFunctionTests {
             ])
     }
 
-    @Test func waitsForOthersNoLongerThanItsGrace() throws {
+    @Test func waitsForOtherBrokersOnlyForItsGracePeriod() throws {
         #expect(try link.ready(keys, "a", "0-0", peers: 3, grace: 0) == ["1", "0-0"])
     }
 
     /// A reloaded library, as after `FUNCTION FLUSH`, accepts nothing until another term has begun.
-    @Test func forgetsItsTermWithTheProcess() throws {
+    @Test func aReloadedLibraryNeedsANewTerm() throws {
         _ = try link.ready(keys, "a", "0-0")
         #expect(try link.append(keys, term: 1) == "1025")
         _ = try link.ask("FUNCTION", "FLUSH")
@@ -105,7 +105,7 @@ struct EngineFunctionTests {
     }
 
     /// A replica has the data of its primary, but not its permission to accept records.
-    @Test func aPromotedReplicaTakesNothing() throws {
+    @Test func aPromotedReplicaAcceptsNothing() throws {
         let port = try RedisServer.freePort()
         let primary = try RedisServer(port: port)
         let replica = try RedisServer(["--replicaof", "127.0.0.1 \(port)"])
@@ -123,7 +123,7 @@ struct EngineFunctionTests {
         #expect(try new.ready(keys, "a", "1-1025") == ["2", "1-1025"])
         #expect(try new.append(keys, term: 2) == "2050")
         // The old one becomes its replica and is promoted again: it is armed for a term that has ended.
-        #expect(try old.append(keys, term: 1) == "1026", "nobody has told it yet; its log is thrown away")
+        #expect(try old.append(keys, term: 1) == "1026", "it does not know yet; its log is discarded")
         let again = try RedisServer.freePort()
         _ = try new.ask("CONFIG", "SET", "port", .text("\(again)"))
         _ = try old.ask("REPLICAOF", "127.0.0.1", .text("\(again)"))
@@ -134,7 +134,7 @@ struct EngineFunctionTests {
     }
 
     /// A primary that is demoted, and promoted again before another term begins, has lost the records that it accepted.
-    @Test func isDisarmedByTheDataOfAnother() throws {
+    @Test func aFormerPrimaryAcceptsNothingAfterResync() throws {
         let port = try RedisServer.freePort()
         let primary = try RedisServer(port: try RedisServer.freePort())
         let replica = try RedisServer(["--replicaof", "127.0.0.1 \(primary.port)"], port: port)
@@ -144,7 +144,7 @@ struct EngineFunctionTests {
         #expect(try old.append(keys, term: 1) == "1025")
         #expect(try old.ask("WAIT", "1", "0") == .integer(1))
         _ = try new.ask("REPLICAOF", "NO", "ONE")
-        #expect(try old.append(keys, term: 1) == "1026", "nobody else has it")
+        #expect(try old.append(keys, term: 1) == "1026", "no other server has it")
         _ = try old.ask("REPLICAOF", "127.0.0.1", .text("\(port)"))
         #expect(try new.ask("WAIT", "1", "0") == .integer(1))
         _ = try old.ask("REPLICAOF", "NO", "ONE")
@@ -152,8 +152,8 @@ struct EngineFunctionTests {
         #expect(try old.append(keys, term: 1) == "UNARMED")
     }
 
-    /// Only the broker that has read most restores what the log lacks.
-    @Test func hasBackWhatItLacks() throws {
+    /// Only the broker that has read the most restores missing records.
+    @Test func theMostAdvancedBrokerRestoresMissingRecords() throws {
         _ = try link.ready(keys, "a", "0-0")
         #expect(try link.append(keys, term: 1, 3) == "1027")
         try link.load(again: true)
@@ -171,8 +171,8 @@ struct EngineFunctionTests {
         #expect(try link.ready(keys, "b", "1-1027", peers: 2) == ["2", "1-1030"])
     }
 
-    /// A broker that was asked and has gone does not hold up the others.
-    @Test func givesUpTheOneThatWasAsked() throws {
+    /// A broker that was asked and has disconnected does not delay the others.
+    @Test func doesNotWaitForABrokerThatLeft() throws {
         _ = try link.ready(keys, "a", "0-0")
         try link.load(again: true)
         #expect(try link.ready(keys, "a", "1-2000", peers: 2) == ["0", "wait"])
@@ -183,7 +183,7 @@ struct EngineFunctionTests {
     }
 
     /// An engine that lost everything gives no number twice, and begins with the entries that the slowest broker lacks.
-    @Test func goesOnAfterItLostEverything() throws {
+    @Test func recoversAfterLosingEverything() throws {
         _ = try link.ask("FLUSHALL")
         #expect(try link.append(keys, term: 1) == "UNARMED")
         #expect(try link.ready(keys, "a", "4-5000000", peers: 2) == ["0", "wait"])
@@ -196,7 +196,7 @@ struct EngineFunctionTests {
     }
 
     /// The engine may belong to another cluster, or hold another state of this one.
-    @Test func refusesAnotherState() throws {
+    @Test func refusesAnotherClusterOrState() throws {
         _ = try link.ready(keys, "a", "0-0")
         try link.load(again: true)
         #expect(try link.ready(keys, "a", "0-0", epoch: 78) == ["0", "epoch 77"])
@@ -204,7 +204,7 @@ struct EngineFunctionTests {
     }
 
     /// An engine without memory refuses, and continues when it has some.
-    @Test func refusesWithoutMemory() throws {
+    @Test func refusesWhileOutOfMemory() throws {
         _ = try link.ready(keys, "a", "0-0")
         _ = try link.ask("CONFIG", "SET", "maxmemory", "1")
         #expect(try link.append(keys, term: 1) == "OOM")
@@ -214,6 +214,6 @@ struct EngineFunctionTests {
 }
 
 extension Link {
-    /// - Parameter again: in the place of the one that is there, whose memory ends with it.
+    /// - Parameter again: replaces the loaded library, whose memory is lost.
     func load(again: Bool) throws { _ = try ask("FUNCTION", "LOAD", "REPLACE", .text(EngineFunctions.source)) }
 }

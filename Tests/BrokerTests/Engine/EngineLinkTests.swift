@@ -5,7 +5,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("EngineLink: commands to a real Redis, and to servers that are none", .serialized)
+@Suite("EngineLink: commands to a real Redis, and to other servers", .serialized)
 struct EngineLinkTests {
     private let harness: EngineHarness
 
@@ -54,7 +54,7 @@ struct EngineLinkTests {
     }
 
     /// Each waiting command gets its error once, and then the end is reported.
-    @Test func endsWithItsServer() throws {
+    @Test func failsWaitingCommandsWhenTheServerStops() throws {
         let redis = try RedisServer()
         let link = try harness.open(redis)
         let answers = try link.all(
@@ -69,7 +69,7 @@ struct EngineLinkTests {
         guard case .unreachable? = failure(redis.endpoint) else { throw NothingCame() }
     }
 
-    @Test func waitsForSoManyAnswersOnly() throws {
+    @Test func limitsTheCommandsInFlight() throws {
         let redis = try RedisServer()
         var limits = EngineLink.Limits.patient
         limits.maximumCommands = 3
@@ -79,7 +79,7 @@ struct EngineLinkTests {
         #expect(try link.ask("PING") == .simple("PONG"))
     }
 
-    @Test func isNoServerOfAnotherProtocol() throws {
+    @Test func refusesServersThatAreNotRedis7() throws {
         let web = try Impostor { _ in "HTTP/1.1 400 Bad Request\r\n\r\n" }
         #expect(failure(web.endpoint) == .malformed(RESPMistake("a line that begins with the byte 72")))
         let old = try Impostor { _ in "*4\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n6.2.6\r\n" }

@@ -64,7 +64,7 @@ private final class Guide {
     }
 }
 
-@Suite("EngineRoute: the way to the engine, by addresses and by sentinels", .serialized)
+@Suite("EngineRoute: finding the engine by addresses and by sentinels", .serialized)
 struct EngineRouteTests {
     private let harness: EngineHarness
 
@@ -76,7 +76,7 @@ struct EngineRouteTests {
         "*\(words.count)\r\n" + words.map { "$\($0.utf8.count)\r\n\($0)\r\n" }.joined()
     }
 
-    /// A sentinel that names a primary; `nil` if it knows none.
+    /// A sentinel that names a primary; `nil`: it knows no primary.
     private func sentinel(_ port: UInt16?, replicas: [[String]] = []) throws -> Impostor {
         try Impostor { words in
             switch (words.first, words.dropFirst().first) {
@@ -97,7 +97,7 @@ struct EngineRouteTests {
 
     private static func secure(_ port: UInt16) -> Endpoint { .internet(host: "127.0.0.1", port: port, isSecure: true) }
 
-    @Test func believesAMajorityOfAllSentinels() throws {
+    @Test func requiresAMajorityOfAllSentinels() throws {
         func replica(_ port: Int, _ flags: String = "slave") -> [String] {
             ["name", "x", "ip", "127.0.0.1", "port", "\(port)", "flags", flags]
         }
@@ -125,8 +125,8 @@ struct EngineRouteTests {
         #expect(try survey([]).error != nil)
     }
 
-    /// The first address with the role; while none has it, the route keeps trying.
-    @Test func followsTheRole() throws {
+    /// The first address with the role; until one has it, the route keeps trying.
+    @Test func findsTheServerWithTheRole() throws {
         let port = try RedisServer.freePort()
         let primary = try RedisServer(port: port)
         let replica = try RedisServer(["--replicaof", "127.0.0.1 \(port)"])

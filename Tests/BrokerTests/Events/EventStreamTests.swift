@@ -19,7 +19,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test func handsAnEventToEachConsumer() throws {
+    @Test func deliversAnEventToEachConsumer() throws {
         let (stream, lines) = (EventStream(), Lines())
         let published = Mutex<[String]>([])
         stream.log { lines.add($0) }
@@ -48,7 +48,7 @@ struct EventStreamTests {
         #expect(found.lines.count == 1)
     }
 
-    @Test func aFloodOfOneKindIsCountedAndHidesNoOther() {
+    @Test func countsAFloodOfOneKindWithoutHidingOthers() {
         let (stream, lines) = (EventStream(), Lines())
         stream.log { lines.add($0) }
         for _ in 0..<1500 { stream.tell(.refused) { $0.add("by", "rule") } }
@@ -65,7 +65,7 @@ struct EventStreamTests {
         #expect(lines.entries.last?.message == "refused")
     }
 
-    @Test func aWindowEndsWithItsTime() {
+    @Test func summarizesWhenTheWindowEnds() {
         let (stream, lines) = (EventStream(), Lines())
         stream.log { lines.add($0) }
         for _ in 0..<21 { stream.tell(.dead) }
@@ -76,7 +76,7 @@ struct EventStreamTests {
         #expect(lines.entries.count { $0.message == "… and 1 more in 10 s" } == 1)
     }
 
-    @Test func aLongTextIsCut() throws {
+    @Test func truncatesLongText() throws {
         let stream = EventStream()
         stream.tell(.refused) { $0.add("target", String(repeating: "ä", count: 100_000)) }
         stream.flush()

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("The last lines of a log, in memory")
 struct LineMemoryTests {
-    @Test func givesTheLinesThatAreAskedFor() {
+    @Test func returnsLinesByNumberTimeAndTag() {
         let memory = LineMemory()
         for number in 1...5 {
             memory.add([UInt8(number)], at: Int64(number), about: number % 2 == 0 ? ["user bob"] : ["x", "y"])
@@ -20,7 +20,7 @@ struct LineMemoryTests {
         #expect(numbers(99) == [1, 2, 3, 4, 5])
     }
 
-    @Test func oneThatIsSlowLearnsWhatItHasMissed() {
+    @Test func countsTheLinesASlowReaderMissed() {
         let memory = LineMemory()
         memory.limit(to: 100_000)
         for number in 1...3000 { memory.add([UInt8](repeating: 7, count: 904), at: Int64(number), about: []) }
@@ -32,7 +32,7 @@ struct LineMemoryTests {
         #expect(memory.lines(after: 2999, since: nil) { _ in true }.missed == 1)
     }
 
-    @Test func givesALotInParts() {
+    @Test func returnsManyLinesInParts() {
         let memory = LineMemory()
         for number in 1...1500 { memory.add([1], at: Int64(number), about: []) }
         let first = memory.lines(after: nil, since: nil) { _ in true }

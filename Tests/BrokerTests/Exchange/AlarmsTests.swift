@@ -2,14 +2,14 @@ import Testing
 
 @testable import Broker
 
-@Suite("Times that sessions wait for")
+@Suite("Alarms of sessions")
 struct AlarmsTests {
-    @Test func tellsWhatIsDueOnce() {
+    @Test func reportsWhatIsDueOnce() {
         let alarms = Alarms()
         alarms.add(1, at: 900, for: .expiring)
         alarms.add(1, at: 1000, for: .expired)
         alarms.add(2, at: 5000, for: .late)
-        #expect(alarms.due(now: 999).isEmpty, "no time is told early")
+        #expect(alarms.due(now: 999).isEmpty, "no alarm is early")
         let due = alarms.due(now: 1000)
         #expect(due.map(\.session) == [1, 1] && due.map(\.reason) == [.expiring, .expired])
         #expect(alarms.due(now: 4999).isEmpty)
@@ -17,7 +17,7 @@ struct AlarmsTests {
         #expect(alarms.isEmpty)
     }
 
-    @Test func keepsNothingOfASessionThatHasLeft() {
+    @Test func forgetsAClosedSession() {
         let alarms = Alarms()
         for session: UInt32 in 0..<1000 {
             alarms.add(session, at: 1_000_000 + Int64(session), for: .expiring)

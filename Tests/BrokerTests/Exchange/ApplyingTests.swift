@@ -5,7 +5,7 @@ import Testing
 /// Conditions and expiry, decided without an order, a store and a clock.
 @Suite("Applying: the outcome of a draft at one point of the order")
 struct ApplyingTests {
-    /// The number of the value, as `check` gets it; `nil`: there is none.
+    /// The number of the value, as `check` gets it; `nil` without a value.
     @Test(
         arguments: [
             (.none, nil, nil), (.none, 7, nil), (.present, nil, .notFound), (.present, 7, nil), (.absent, nil, nil),
@@ -15,15 +15,15 @@ struct ApplyingTests {
             (.expired(nil), nil, nil),
             (.expired(nil), 7, .conflict),
         ] as [(Draft.Condition, UInt64?, ErrorCode?)])
-    func conditions(condition: Draft.Condition, current: UInt64?, code: ErrorCode?) throws {
+    func decidesConditions(condition: Draft.Condition, current: UInt64?, code: ErrorCode?) throws {
         let topic = try topic("a")
         var refusal: Refusal?
         do throws(Refusal) { try Applying.check(condition, of: topic, current: current) } catch { refusal = error }
         #expect(refusal?.code == code)
     }
 
-    /// Messages on their way to the disk are newer than the store, including removals and expired values.
-    @Test func aValueOnItsWayHidesTheStores() throws {
+    /// Messages that are being written are newer than the store, including removals and expired values.
+    @Test func pendingValuesHideStoredOnes() throws {
         let topic = try topic("a")
         var applying = Applying()
         func value(now: Int64) throws -> UInt64? {
@@ -43,7 +43,7 @@ struct ApplyingTests {
     }
 
     /// Number and times come from the order: the same input gives the same message.
-    @Test func aMessageIsAFunctionOfDraftAndPlace() throws {
+    @Test func theSameDraftAndPlaceGiveTheSameMessage() throws {
         var draft = try draft("h/a", "x", retained: true)
         draft.timeToLive = 50
         draft.properties = try MessageProperties(correlation: [1])

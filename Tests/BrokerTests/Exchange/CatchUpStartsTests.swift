@@ -2,7 +2,7 @@ import Testing
 
 @testable import Broker
 
-@Suite("Starts that wait: in order, replaced by number")
+@Suite("Waiting catch-up starts: in order, replaced by number")
 struct CatchUpStartsTests {
     private func start(_ number: UInt32) throws -> CatchUpStart {
         CatchUpStart(number: number, filter: try filter("f/\(number)"), seq: 1, snapshot: nil)
@@ -18,7 +18,7 @@ struct CatchUpStartsTests {
         return numbers
     }
 
-    @Test func comesInTheOrderInWhichItWasAskedFor() throws {
+    @Test func keepsTheOrderOfRequests() throws {
         var queue = CatchUpStarts()
         for number: UInt32 in [3, 1, 2, 5, 4] { queue.append(try start(number)) }
         queue.remove(of: 2)
@@ -33,7 +33,7 @@ struct CatchUpStartsTests {
     }
 
     /// Subscribing again and again while the first one is not done leaves nothing.
-    @Test func whatIsReplacedTakesNoRoom() throws {
+    @Test func replacedStartsTakeNoMemory() throws {
         var queue = CatchUpStarts()
         for number: UInt32 in 0..<100 { queue.append(try start(number)) }
         for round: UInt32 in 0..<10_000 {
@@ -46,7 +46,7 @@ struct CatchUpStartsTests {
 
     /// As a plain list would.
     @Test(arguments: 0..<20)
-    func isAsAList(seed: Int) throws {
+    func agreesWithAList(seed: Int) throws {
         var random = SeededGenerator(seed: seed)
         var queue = CatchUpStarts()
         var list: [UInt32] = []

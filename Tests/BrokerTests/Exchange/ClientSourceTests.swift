@@ -4,7 +4,7 @@ import Testing
 
 @Suite("ClientSources: origins and user agents of clients, each kept once")
 struct ClientSourceTests {
-    @Test func thoseThatSayTheSameShareOne() {
+    @Test func clientsWithEqualHeadersShareASource() {
         var sources = ClientSources()
         let one = sources.source(origin: "https://a.test", agent: "b/1")
         #expect(one != nil && one === sources.source(origin: "https://a.test", agent: "b/1"))
@@ -12,7 +12,7 @@ struct ClientSourceTests {
         #expect(sources.source(origin: nil, agent: nil) == nil)
     }
 
-    @Test func longTextsAreCut() {
+    @Test func truncatesLongHeaders() {
         var sources = ClientSources()
         let agent = sources.source(origin: nil, agent: String(repeating: "ü", count: 10_000))?.agent
         #expect(agent == String(repeating: "ü", count: 40) + "…")
@@ -20,7 +20,7 @@ struct ClientSourceTests {
         #expect(sources.source(origin: nil, agent: short)?.agent == short)
     }
 
-    @Test func strangersDoNotFillTheMemory() {
+    @Test func limitsTheNumberOfSources() {
         var sources = ClientSources()
         let held = (0..<ClientSources.maximum).map { sources.source(origin: nil, agent: "held \($0)") }
         let further = (0..<ClientSources.maximum).map { sources.source(origin: nil, agent: "new \($0)") }
@@ -28,7 +28,7 @@ struct ClientSourceTests {
         #expect(sources.source(origin: nil, agent: "held 5") === held[5])
     }
 
-    @Test func thoseThatNobodyHasAnyMoreMakeRoom() {
+    @Test func unusedSourcesMakeRoom() {
         var sources = ClientSources()
         for number in 0..<ClientSources.maximum { _ = sources.source(origin: nil, agent: "gone \(number)") }
         let further = (0..<ClientSources.maximum).map { sources.source(origin: nil, agent: "new \($0)") }
@@ -38,7 +38,7 @@ struct ClientSourceTests {
     @Test(arguments: [
         ("https://a.test", "b/1.0.1"), ("", "a name that is longer than sixteen bytes/2"), ("https://a.test", ""),
     ])
-    func theLastOnesAreFoundByTheirBytes(origin: String, agent: String) {
+    func findsRecentSourcesByBytes(origin: String, agent: String) {
         var sources = ClientSources()
         let made = sources.source(origin: origin.isEmpty ? nil : origin, agent: agent.isEmpty ? nil : agent)
         let others = [("https://b.test", "c/1"), (origin, agent + "x"), (origin + "x", agent)]
@@ -51,8 +51,8 @@ struct ClientSourceTests {
         #expect(again === made)
     }
 
-    /// Both texts count, and one that is cut is not what a client says.
-    @Test func theLastOnesAreNotMixedUp() {
+    /// Both texts count, and a truncated text does not match the full one.
+    @Test func neverConfusesRecentSources() {
         var sources = ClientSources()
         let long = String(repeating: "x", count: ClientSources.maximumText + 1)
         _ = sources.source(origin: "https://a.test", agent: long)

@@ -6,7 +6,7 @@ import Testing
 @Suite("Clients")
 struct ClientTests {
     /// `echo=false` uses these numbers: a client with another client's number would miss its messages.
-    @Test func noTwoClientsOfAnyReactorsHaveOneNumber() throws {
+    @Test func numbersAreUniqueAcrossReactors() throws {
         let store = InMemoryStore()
         let order = try LocalOrder(store: store)
         var seen: Set<UInt64> = []

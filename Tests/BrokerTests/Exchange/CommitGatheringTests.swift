@@ -3,7 +3,7 @@ import WSTransport
 
 @testable import Broker
 
-@Suite("Publishers that come back together share a commit")
+@Suite("Publishers that publish again together share a commit")
 struct CommitGatheringTests {
     private func time(_ milliseconds: Double) -> MonotonicTime { MonotonicTime(nanoseconds: Int64(milliseconds * 1e6)) }
 
@@ -48,7 +48,7 @@ struct CommitGatheringTests {
         #expect(gathering.deadline(now: time(110)) == time(115))
     }
 
-    @Test func countsThoseOfTwoCommitsThatFollowEachOther() throws {
+    @Test func countsThePublishersOfConsecutiveCommits() throws {
         var gathering = CommitGathering()
         try gathering.answered(publishers(1...3), after: 4_000_000, at: time(4), isLast: false)
         try gathering.answered(publishers(4...100), after: 4_000_000, at: time(8), isLast: true)
@@ -57,13 +57,13 @@ struct CommitGatheringTests {
         #expect(gathering.size == 40)
     }
 
-    @Test func doesNotWaitWhileThereIsEnoughToDo() throws {
+    @Test func doesNotWaitWhileMessagesAreQueued() throws {
         var gathering = CommitGathering()
         try gathering.answered(publishers(1...100), after: 4_000_000, at: time(4), isLast: false)
         #expect(gathering.deadline(now: time(4)) == nil)
     }
 
-    @Test func forgetsPublishersThatStayAway() throws {
+    @Test func forgetsPublishersThatDoNotReturn() throws {
         var gathering = CommitGathering()
         try gathering.answered(publishers(1...100), after: 4_000_000, at: time(10), isLast: true)
         #expect(gathering.deadline(now: time(13.9)) != nil)

@@ -48,7 +48,7 @@ struct CompressedFormTests {
         }
     }
 
-    @Test func choosesTheLaneByTheWindow() {
+    @Test func choosesTheLaneByWindowSize() {
         let lanes = SocketLanes(plain: Lane(number: 1), wide: Lane(number: 2), narrow: Lane(number: 3))
         #expect(lanes.lane(windowBits: nil) == lanes.plain)
         #expect(lanes.lane(windowBits: 15) == lanes.wide)
@@ -56,7 +56,7 @@ struct CompressedFormTests {
     }
 
     @Test(arguments: 0..<3)
-    func compressesWhatIsLongEnough(number: Int) throws {
+    func compressesLongMessages(number: Int) throws {
         let form = Self.forms[number]
         let reactor = try Self.makeReactor()
         let message = try Self.message(String(repeating: "again and ", count: 400))
@@ -72,7 +72,7 @@ struct CompressedFormTests {
     }
 
     @Test(arguments: 0..<3)
-    func leavesTheRestAsItIs(number: Int) throws {
+    func leavesOtherMessagesUncompressed(number: Int) throws {
         let form = Self.forms[number]
         let reactor = try Self.makeReactor()
         let message = try Self.message("again and again and again")

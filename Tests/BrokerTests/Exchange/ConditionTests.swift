@@ -64,7 +64,7 @@ struct ConditionTests {
 
     /// The same whether the value is only numbered or on disk.
     @Test(arguments: cases, [false, true])
-    func holdsConditions(_ expected: Case, isCommitted: Bool) throws {
+    func enforcesConditions(_ expected: Case, isCommitted: Bool) throws {
         var (order, thread) = try make()
         if !isCommitted { gate.shut() }
         #expect(try publish(order, "there", "1").value == 1)
@@ -79,7 +79,7 @@ struct ConditionTests {
         settle(thread)
     }
 
-    @Test func aBatchSeesWhatIsBeforeIt() throws {
+    @Test func aDraftSeesEarlierDraftsOfItsBatch() throws {
         let (order, thread) = try make()
         gate.shut()
         var conditional = try draft("a", "2", retained: true)
@@ -90,7 +90,7 @@ struct ConditionTests {
     }
 
     /// A slow disk delays only the publishers that ask for it.
-    @Test func readsNothingFromTheDiskUnderTheLock() throws {
+    @Test func readsTheDiskOutsideTheLock() throws {
         let (order, thread) = try make()
         try gate.inner.apply([retained("a", "x", seq: 7)], reserving: nil)
         let reads = Mutex(0)
@@ -119,7 +119,7 @@ struct ConditionTests {
     }
 
     /// A value is looked up again if the store has committed meanwhile.
-    @Test func believesNothingThatWasReadBeforeACommit() throws {
+    @Test func rereadsAValueAfterACommit() throws {
         let (order, thread) = try make()
         let theirs = try topic("a")
         gate.setOnRead { [gate] in
@@ -196,7 +196,7 @@ struct ConditionTests {
         #expect(try gate.value(of: topic("a"), now: 0) == nil)
     }
 
-    @Test func anExpiredValueIsNoneOnDiskOrNot() throws {
+    @Test func ignoresExpiredValuesOnDiskOrNot() throws {
         try gate.inner.apply([retained("old", "x", expiry: 2000)], reserving: nil)
         let (order, thread) = try make()
         gate.shut()
@@ -210,7 +210,7 @@ struct ConditionTests {
         settle(thread)
     }
 
-    @Test func aValueThatCouldNotBeStoredIsGoneAgain() throws {
+    @Test func aFailedCommitRestoresTheOldValue() throws {
         try gate.inner.apply([retained("a", "old")], reserving: nil)
         let (order, thread) = try make()
         gate.shut()
@@ -221,7 +221,7 @@ struct ConditionTests {
         #expect(try text(order, "a") == "old")
     }
 
-    @Test func theOverlayOfAPositionIsWhatMatchesOldestFirst() throws {
+    @Test func theOverlayListsMatchesOldestFirst() throws {
         let (order, thread) = try make()
         gate.shut()
         for name in ["a/2", "b", "a/1", "a/2", "$x"] { _ = try publish(order, name, name) }
@@ -236,7 +236,7 @@ struct ConditionTests {
         #expect(try names("#") == [])
     }
 
-    @Test func refusesWhatTheStoresQueueDoesNotTake() throws {
+    @Test func refusesWhatExceedsTheStoreQueue() throws {
         let (order, thread) = try make(maximumQueuedBytes: 4096)
         gate.shut()
         #expect(try publish(order, "a", String(repeating: "x", count: 3000)).value == 1)

@@ -95,8 +95,8 @@ struct CongestionTests {
         try harness.run { _ in }
     }
 
-    /// Publishers that connect and disconnect cannot be paused, so what is accepted from them is limited.
-    @Test func refusesWhatPausingDoesNotHoldBack() throws {
+    /// Publishers that connect and disconnect cannot be paused, so their accepted publications are limited.
+    @Test func refusesPublicationsThatPausingCannotStop() throws {
         let order = try LocalOrder(store: InMemoryStore())
         let mailbox = Mailbox<ShardEvent>(wakeup: {})
         let inbox = order.join(mailbox, shard: 0)
@@ -111,8 +111,8 @@ struct CongestionTests {
         #expect(try publish() == nil)
     }
 
-    /// Finding the subscribers of one message may take milliseconds where so many filters have many `+`.
-    @Test func takesFewerPublicationsATurnBesideFiltersWithManyWildcards() throws {
+    /// Finding the subscribers of one message may take milliseconds if many filters have many `+`.
+    @Test func costlyFiltersReduceThePublicationsPerTurn() throws {
         let harness = try ExchangeHarness()
         let stub = try harness.connectJSON()
         func publications() throws -> Int {
@@ -131,7 +131,7 @@ struct CongestionTests {
         #expect(try publications() == 39)
     }
 
-    @Test func letsLessWaitBesideFiltersWithManyWildcards() throws {
+    @Test func costlyFiltersLowerTheCongestionLimit() throws {
         let order = try LocalOrder(store: InMemoryStore())
         order.join(Mailbox<ShardEvent>(wakeup: {}), shard: 0)
         let draft = Draft(topic: try topic("t"), payload: [UInt8](repeating: 120, count: 100_000), kind: .text)

@@ -5,7 +5,7 @@ import Testing
 @testable import WSTransport
 
 /// The subscriptions of departed clients are removed over several turns, so that no other client waits for all of it.
-@Suite("Departures: many subscriptions are removed some each turn")
+@Suite("Departures: many subscriptions are removed over several turns")
 struct DeparturesTests {
     private static let count = 2 * Departures.most + 500
 
@@ -38,7 +38,7 @@ struct DeparturesTests {
         }
     }
 
-    @Test func aTurnRemovesAThousand() throws {
+    @Test func removesAThousandATurn() throws {
         let harness = try harness()
         let stub = try harness.connectJSON()
         try subscribe(harness)
@@ -59,7 +59,7 @@ struct DeparturesTests {
     }
 
     /// Its CLOSE is sent in the turn in which it is ended, and messages of that turn would come after it.
-    @Test func aClosedClientGetsNoMessageOfWhatIsNotRemovedYet() throws {
+    @Test func aClosedClientGetsNoMessagesOfRemainingSubscriptions() throws {
         let harness = try harness()
         let stub = try harness.connectJSON()
         try subscribe(harness)
@@ -74,7 +74,7 @@ struct DeparturesTests {
     }
 
     /// The numbers and slots by which the tree knows subscribers are given to others when nothing of theirs is in it.
-    @Test func anotherClientHasNothingOfOneThatHasLeft() throws {
+    @Test func aReusedNumberInheritsNoSubscription() throws {
         let harness = try harness()
         let stub = try harness.connectJSON()
         try subscribe(harness)
@@ -115,8 +115,8 @@ struct DeparturesTests {
         #expect(try last.ask(#"{"op":"ping","id":1}"#, id: 1).count == 1)
     }
 
-    /// What waits is removed faster the more it is, or clients that come and go would make it grow without bound.
-    @Test func aTurnRemovesMoreOfMore() throws {
+    /// The more subscriptions wait, the faster they are removed; else short-lived clients would let them pile up.
+    @Test func removesFasterWhenMoreIsWaiting() throws {
         var departures = Departures()
         let one = Subscription(
             number: 0, filter: try filter("a"), position: 0, skipsOwn: false, slow: .close, usesHistory: false)

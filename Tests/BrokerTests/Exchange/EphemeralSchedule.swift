@@ -43,7 +43,7 @@ struct EphemeralScheduleTests {
     }
 
     @Test(arguments: 0..<40)
-    func holds(seed: Int) throws {
+    func missesNoChangeWithoutAGap(seed: Int) throws {
         let world = try World(seed: seed)
         defer { world.gate.open() }
         for place in 0..<3 {
@@ -93,7 +93,7 @@ struct EphemeralScheduleTests {
         case 14: world.gate.letOnePass()
         case 15: world.gate.open()
         case 16, 17: read(world, world.pick(0..<3), world.pick(1..<8000))
-        default: try comeBack(world, world.pick(0..<3))
+        default: try reconnect(world, world.pick(0..<3))
         }
     }
 
@@ -122,9 +122,9 @@ struct EphemeralScheduleTests {
 
     /// Records some of the values; a closed watcher reconnects.
     private func read(_ world: World, _ place: Int, _ bytes: Int) {
-        for frame in world.watchers[place].stub.whatIsHere(bytes) {
+        for frame in world.watchers[place].stub.receivedFrames(bytes) {
             guard let frame, frame.opcode == 1, let notice = try? Notice(json: frame.payload) else {
-                try? comeBack(world, place)
+                try? reconnect(world, place)
                 return
             }
             take(notice, &world.watchers[place])
@@ -140,7 +140,7 @@ struct EphemeralScheduleTests {
         }
     }
 
-    private func comeBack(_ world: World, _ place: Int) throws {
+    private func reconnect(_ world: World, _ place: Int) throws {
         world.watchers[place].stub.leave()
         world.watchers[place].stub = try world.harness.connectJSON(on: world.watchers[place].shard, sendBuffer: 4096)
         if world.watchers[place].position == nil { world.watchers[place].notices = [] }
@@ -151,7 +151,7 @@ struct EphemeralScheduleTests {
         var fences = 0
         while fences < 2 {
             guard let frame = try world.watchers[place].stub.frame(), frame.opcode == 1 else {
-                try comeBack(world, place)
+                try reconnect(world, place)
                 continue
             }
             let notice = try Notice(json: frame.payload)

@@ -17,7 +17,7 @@ struct EphemeralTests {
         return try #require(try stub.ask(command, id: 9).last)
     }
 
-    @Test func isAValueUntilItsConnectionEnds() throws {
+    @Test func livesUntilItsConnectionEnds() throws {
         let harness = try ExchangeHarness(order: [0, 1])
         let (follower, member) = (try watcher(harness, "who/+"), try harness.connectJSON(on: 1))
         #expect(try set(member, "who/ann", "here").stored == false)
@@ -42,7 +42,7 @@ struct EphemeralTests {
         #expect(try harness.store.value(of: topic("who/ann"), now: .min) == nil)
     }
 
-    @Test func leavesAFarewell() throws {
+    @Test func publishesAFarewell() throws {
         let harness = try ExchangeHarness()
         let (follower, member) = (try watcher(harness, "#"), try harness.connectJSON())
         _ = try set(member, "who/ann", "here", #","farewell":{"data":"lost"}"#)
@@ -54,7 +54,7 @@ struct EphemeralTests {
     }
 
     /// The value belongs to its last publisher, and with a grace no subscriber sees a removal.
-    @Test func isTakenOverWithinItsGrace() throws {
+    @Test func canBeTakenOverWithinItsGrace() throws {
         let harness = try ExchangeHarness(order: [0, 1])
         let (follower, first) = (try watcher(harness, "#"), try harness.connectJSON(on: 1))
         _ = try set(first, "who/ann", "1", #","grace":0.05"#)
@@ -78,7 +78,7 @@ struct EphemeralTests {
         #expect(try [follower.receive().data, follower.receive().removed.map { "\($0)" }] == ["1", "true"])
     }
 
-    @Test func isNoValueOnDiskAndTakesThePlaceOfNone() throws {
+    @Test func neverReplacesAValueOnDisk() throws {
         let harness = try ExchangeHarness()
         let member = try harness.connectJSON()
         _ = try harness.publish([draft("a", "disk", retained: true)])
@@ -112,14 +112,14 @@ struct EphemeralTests {
     @Test(arguments: [
         #""ttl":1"#, #""key":"k""#, #""grace":301"#, #""grace":-1"#, #""farewell":{"data":""}"#, #""farewell":1"#,
     ])
-    func refusesWhatDoesNotGoWithIt(members: String) throws {
+    func rejectsIncompatibleOptions(members: String) throws {
         let harness = try ExchangeHarness()
         let member = try harness.connectJSON()
         #expect(try set(member, "a", "x", ",\(members)").code == "bad-request")
         #expect(harness.published().isEmpty)
     }
 
-    @Test func isBounded() throws {
+    @Test func enforcesItsLimits() throws {
         var settings = Settings()
         (settings.limits.ephemeralValues, settings.limits.ephemeralBytes) = (3, 1000)
         let harness = try ExchangeHarness(settings: settings)
@@ -141,7 +141,7 @@ struct EphemeralTests {
         #expect(harness.counters[0].refusedEphemerals.current == 4)
     }
 
-    @Test func goesWithTheRight() throws {
+    @Test func isRemovedWithTheRight() throws {
         let harness = try ExchangeHarness()
         let (follower, member) = (try watcher(harness, "#"), try harness.connectJSON())
         for name in ["a/1", "b/1"] { _ = try set(member, name, "x", #","farewell":{"data":"bye"}"#) }
@@ -156,7 +156,7 @@ struct EphemeralTests {
     }
 
     /// Its changes are not in the history, but a resuming client gets them nevertheless, or a gap.
-    @Test func comesToThoseThatReturn() throws {
+    @Test func isDeliveredToResumingClients() throws {
         var settings = Settings()
         settings.history = [Settings.History(filter: "#", messages: 100_000)]
         let harness = try ExchangeHarness(settings: settings)
@@ -189,7 +189,7 @@ struct EphemeralTests {
 
     /// After the end of a process the values are unknown: a gap says so, but only if a rule keeps such topics.
     @Test(arguments: [true, false])
-    func theNextStartSaysThatItDoesNotKnow(isKept: Bool) throws {
+    func aRestartIsReportedAsAGap(isKept: Bool) throws {
         let directory = TestDirectory()
         var settings = Settings()
         settings.history = [Settings.History(filter: isKept ? "#" : "chat/#", messages: 100)]

@@ -144,7 +144,7 @@ final class ExchangeHarness {
     /// Connects a peer, served by what `makeDriver` makes.
     ///
     /// - Parameters:
-    ///   - sendBuffer: how much the kernel keeps for a peer that does not read, in bytes; `nil`: as it likes.
+    ///   - sendBuffer: how much the kernel keeps for a peer that does not read, in bytes; `nil`: its default.
     ///   - start: what the peer has sent by the time the connection begins, so that no time-out can come first.
     func connectStream(
         on index: Int = 0, sendBuffer: Int32? = nil, start: [UInt8] = [],

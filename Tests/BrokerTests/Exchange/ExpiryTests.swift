@@ -23,7 +23,7 @@ struct ExpiryTests {
         _ = try harness.publish([draft])
     }
 
-    @Test func anExpiryIsAMessageInTheOrder() throws {
+    @Test func anExpiryIsDeliveredInOrder() throws {
         let harness = try ExchangeHarness()
         let stub = try subscribed(harness, "a/+")
         try stub.send(#"{"op":"publish","id":2,"topic":"a/1","data":"x","retain":true,"ttl":0.2}"#)
@@ -39,8 +39,8 @@ struct ExpiryTests {
         #expect(log.map(\.isExpiry) == [false, true, false] && log.map(\.isRemoval) == [false, true, false])
     }
 
-    /// What was replaced or removed in time is not announced, and what expired in another order comes in its own.
-    @Test func eachExpiresOnceAndOnlyWhatIsStillThere() throws {
+    /// Values replaced or removed in time are not announced; the others are announced in order of expiry.
+    @Test func announcesEachExpiryOnceIfTheValueRemains() throws {
         let harness = try ExchangeHarness()
         let stub = try subscribed(harness, "a/+")
         for (name, members) in [
@@ -62,7 +62,7 @@ struct ExpiryTests {
     }
 
     /// More than are announced at once, also where the store has removed some already because it had no room.
-    @Test func manyThatExpireTogetherAreAnnouncedOnceEach() throws {
+    @Test func announcesManySimultaneousExpiriesOnceEach() throws {
         let directory = TestDirectory()
         let store = try directory.open(limits: RetainedLimits(maximumMessages: 600))
         try store.apply(
@@ -84,7 +84,7 @@ struct ExpiryTests {
         #expect(try value(harness, "b") != nil)
     }
 
-    /// A client that comes back reads of it in the history, like of any message.
+    /// A resuming client gets the expiry from the history, like any message.
     @Test func theHistoryKeepsAnExpiry() throws {
         var settings = Settings()
         settings.history = [Settings.History(filter: "a/#", messages: 10)]
@@ -101,7 +101,7 @@ struct ExpiryTests {
     }
 
     /// An empty frame would look like an empty message.
-    @Test func aTopicSocketIsSentNoRemoval() throws {
+    @Test func aTopicSocketGetsNoRemovals() throws {
         let harness = try ExchangeHarness()
         let stub = try harness.connect { shard, socket in
             TopicSession(

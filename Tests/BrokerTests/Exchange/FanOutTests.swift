@@ -34,7 +34,7 @@ struct FanOutTests {
         }
     }
 
-    @Test func theFramesAreTheMessagesOwnForms() throws {
+    @Test func eachEndpointGetsItsWireForm() throws {
         let harness = try ExchangeHarness()
         let bytes = try topicSocket(harness)
         let objects = try subscriptionSocket(harness, "a/+")
@@ -77,7 +77,7 @@ struct FanOutTests {
         #expect(harness.counters[0].subscriptions.current == 5)
     }
 
-    @Test func aClientThatSkipsItsOwnGetsOthers() throws {
+    @Test func echoFalseSkipsOnlyOwnMessages() throws {
         let harness = try ExchangeHarness(order: [0, 1])
         var options = TopicSession.Options()
         options.subscribe.hearsItself = false
@@ -90,7 +90,7 @@ struct FanOutTests {
         #expect(try skipsOwn.frame()?.text == "other's")
     }
 
-    @Test func oneSubscriptionThatHearsItselfIsEnough() throws {
+    @Test func oneSubscriptionWithEchoSuffices() throws {
         let harness = try ExchangeHarness()
         let stub = try harness.connectJSON()
         try stub.send(
@@ -113,7 +113,7 @@ struct FanOutTests {
         } else {
             try stub.write(FrameEncoder.closeFrame(.normal, maskingKey: MaskingKey(1, 2, 3, 4)))
         }
-        // What a reactor is told in a turn may come before what its sockets bring: the next turn begins with those.
+        // Tasks that are posted in a turn may run before its sockets are read: the next turn begins with the sockets.
         try harness.run { _ in }
         _ = try harness.publish([draft("a/b", "late")])
         let close = try #require(try stub.frame())

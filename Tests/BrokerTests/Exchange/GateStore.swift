@@ -3,7 +3,7 @@ import Synchronization
 
 @testable import Broker
 
-/// A store whose commits wait while it is shut, and fail when told to.
+/// A store whose commits wait while it is shut, and fail on demand.
 final class GateStore: MessageStore {
     private struct State {
         var isShut = false
@@ -13,12 +13,12 @@ final class GateStore: MessageStore {
         var failure: StorageError?
         var isBusy = false
         var lendsViews = true
-        /// How often all views were taken back.
+        /// How often all views were ended.
         var takings = 0
         var onRead: (@Sendable () -> Void)?
     }
 
-    /// A view that shows the values as they are when it was taken back.
+    /// A view that shows the values as they were when it was ended.
     private final class View: RetainedView {
         private let gate: GateStore
         private let inner: any RetainedView
@@ -80,7 +80,7 @@ final class GateStore: MessageStore {
     /// Whether there are views at all from now on.
     func setLendsViews(_ lendsViews: Bool) { state.withLock { $0.lendsViews = lendsViews } }
 
-    /// Takes the views back: their holders see the values as they are from now on.
+    /// Ends the views: their holders see the current values from now on.
     func takeViewsBack() { state.withLock { $0.takings += 1 } }
 
     /// Called whenever something is read.

@@ -4,8 +4,8 @@ import Testing
 
 @Suite("LogClock: values expire by the time of a log, not by that of its readers")
 struct LogClockTests {
-    /// Of several records the one counts that came soonest after the log had taken it.
-    @Test func goesOnFromWhatItWasShown() {
+    /// The record that arrived soonest after it was logged determines the offset.
+    @Test func trustsTheSmallestDelay() {
         var clock = LogClock()
         #expect(clock.offset(1_000_000, at: 500) == 999_500)
         #expect(clock.offset(1_000_100, at: 700) == 999_500, "this one was under way for 100 ms longer")
@@ -13,7 +13,7 @@ struct LogClockTests {
     }
 
     /// The readers' clocks run faster or slower than that of the log.
-    @Test func forgetsWhatIsOld() {
+    @Test func followsClockDrift() {
         var clock = LogClock()
         var offset: Int64 = 0
         // It gains a millisecond each second.

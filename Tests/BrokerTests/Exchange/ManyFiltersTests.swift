@@ -22,7 +22,7 @@ struct ManyFiltersTests {
     }
 
     /// Often enough that there is an index, and with others added and removed, so that it is made again.
-    @Test func areDueAsOneByOne() throws {
+    @Test func theIndexAgreesWithTheLinearSearch() throws {
         let set = SubscriptionSet()
         _ = set.setBehind(at: 0)
         var subscriptions: [Subscription] = []
@@ -50,7 +50,7 @@ struct ManyFiltersTests {
     }
 
     /// Consecutive dropped messages are one gap, however many there are.
-    @Test func oneGapOfManyMessages() throws {
+    @Test func joinsConsecutiveDropsIntoOneGap() throws {
         let set = SubscriptionSet()
         _ = set.setBehind(at: 0)
         for place in Self.names.indices { set.add(try subscription(place, .dropOldest)) }
@@ -69,7 +69,7 @@ struct ManyFiltersTests {
     }
 
     /// A subscription that needs every message prevents a drop, wherever it is found.
-    @Test func oneThatClosesForbidsADrop() throws {
+    @Test func aClosePolicyForbidsDrops() throws {
         let set = SubscriptionSet()
         _ = set.setBehind(at: 0)
         for place in Self.names.indices { set.add(try subscription(place, place == 3 ? .close : .latest)) }

@@ -4,7 +4,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("§3.3: a message as JSON, and the texts made of it")
+@Suite("§3.3: a message as JSON, as lines and as events")
 struct MessageObjectTests {
     struct Form: Sendable, CustomTestStringConvertible {
         let payload: [UInt8]
@@ -72,7 +72,7 @@ struct MessageObjectTests {
     ]
 
     @Test(arguments: forms)
-    func isTheObjectOfTheContract(_ form: Form) throws {
+    func writesTheObjectOfTheContract(_ form: Form) throws {
         let message = try form.message()
         let common = #""topic":"a/\"b\"","seq":7,"time":9"# + form.members + "}"
         func encode(_ hasOperation: Bool) -> String {
@@ -87,7 +87,7 @@ struct MessageObjectTests {
 
     /// Also if it has the topic or the time of earlier messages.
     @Test(arguments: [true, false])
-    func isTheSameAfterOthers(hasOperation: Bool) throws {
+    func doesNotDependOnEarlierMessages(hasOperation: Bool) throws {
         let names = ["a/b", "plant/5/line/3/\"temperature\"", "plant/5/line/4/temperature"].map { String($0) }
         let topics = try names.map { try topic($0) }
         var (writer, common) = (JSONWriter(), MessageObject.Repeated())
@@ -105,9 +105,9 @@ struct MessageObjectTests {
         }
     }
 
-    /// As frames of a turn, of which those of one topic have much in common.
+    /// Frames of one turn; frames of one topic have much in common.
     @Test(arguments: [true, false])
-    func aFrameIsTheObjectAfterOthers(hasOperation: Bool) throws {
+    func framesDoNotDependOnEarlierMessages(hasOperation: Bool) throws {
         let counters = ReactorCounters()
         let reactor = try Reactor(index: 0, counters: counters, remote: try Remote(), backend: .epoll)
         let lane = Lane(number: UInt8(reactor.makeLane()))
@@ -127,18 +127,18 @@ struct MessageObjectTests {
     }
 
     @Test(arguments: forms)
-    func aLineIsTheObjectAndALiveEventHasItsNumber(_ form: Form) throws {
+    func writesLinesAndEvents(_ form: Form) throws {
         let message = try form.message()
         let object = MessageObject.encode(message, hasOperation: false, isSnapshot: form.isSnapshot)
         #expect(LinesForm(isChunked: true).text(of: message, isSnapshot: form.isSnapshot) == object + [10])
         let event = EventsForm(epoch: 12, isChunked: true).text(of: message, isSnapshot: form.isSnapshot)
-        // Retained values come in the order of their topics, so their numbers are no place to go on from.
+        // Retained values come in the order of their topics, so their numbers are no position to resume from.
         let id = form.isSnapshot ? "" : "id: 12-7\n"
         #expect(event == Array("\(id)data: ".utf8) + object + [10, 10])
     }
 
     @Test(arguments: [true, false])
-    func aStreamOfHTTP10HasTheSameTextWithoutChunks(hasEvents: Bool) throws {
+    func omitsChunksForHTTP10(hasEvents: Bool) throws {
         func form(isChunked: Bool) -> any TextForm & WireForm {
             hasEvents ? EventsForm(epoch: 12, isChunked: isChunked) : LinesForm(isChunked: isChunked)
         }
@@ -153,9 +153,9 @@ struct MessageObjectTests {
         #expect(bytes(form(isChunked: true)) == HTTPStream.chunk(text))
     }
 
-    /// JSON may be published with line ends between its tokens; a line, or an event's data, has none inside.
+    /// JSON may be published with line ends between its tokens; a line, or an event's data, contains none.
     @Test(arguments: ["{\n  \"a\": 1\n}", "[1,\r\n2]\n", "\n1", "[\"\\n\",\r\"x\"]"])
-    func hasNoLineEndInside(payload: String) throws {
+    func removesLineEndsFromPayloads(payload: String) throws {
         let message = Message(
             topic: try topic("a"), payload: Array(payload.utf8), kind: .json, seq: 7, time: 9)
         for hasOperation in [true, false] {
@@ -169,7 +169,7 @@ struct MessageObjectTests {
         #expect(line.filter { $0 == 10 }.count == 1)
     }
 
-    @Test func onlyBytesTravelInBinaryFrames() throws {
+    @Test func sendsOnlyBinaryPayloadsInBinaryFrames() throws {
         for (kind, opcode) in [(Message.Kind.text, Opcode.text), (.json, .text), (.binary, .binary)] {
             #expect(Message(topic: try topic("a"), payload: [], kind: kind, seq: 1, time: 1).opcode == opcode)
         }

@@ -23,7 +23,7 @@ struct MeterTests {
             ])
     }
 
-    @Test func aMeterCountsWhatItsFilterMatches() throws {
+    @Test func aTopicMeterCountsMatchingMessages() throws {
         let meter = TopicMeter(filter: try filter("a/+"))
         for (name, length) in [("a/1", 3), ("a/2", 0), ("a/1", 4), ("b", 9)] {
             meter.count(Draft(topic: try topic(name), payload: [UInt8](repeating: 0, count: length), kind: .text))

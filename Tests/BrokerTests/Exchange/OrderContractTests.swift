@@ -19,9 +19,9 @@ extension ExchangeHarness {
 /// The contract of every order, as the shards see it.
 @Suite("Contract of Order")
 struct OrderContractTests {
-    /// The results of each draft, published in turns of three by two shards that go on without waiting.
+    /// The results of each draft, published in turns of three by two shards that do not wait.
     @Test(arguments: OrderKind.allCases)
-    func answersInTheOrderOfHandingOver(kind: OrderKind) throws {
+    func answersInSubmissionOrder(kind: OrderKind) throws {
         let harness = try ExchangeHarness(order: [0, 1], kind: kind)
         let seen = try (0..<2).map { shard in
             try (0..<60).map { number in
@@ -53,7 +53,7 @@ struct OrderContractTests {
 
     /// A condition is decided when the draft is applied, not when it is handed over.
     @Test(arguments: OrderKind.allCases)
-    func oneOfTwoContendersWins(kind: OrderKind) throws {
+    func oneOfTwoCompetingDraftsWins(kind: OrderKind) throws {
         let harness = try ExchangeHarness(order: [0, 1], kind: kind)
         for round in 0..<20 {
             let results = [Answer<Bool>(), Answer<Bool>()]
@@ -72,7 +72,7 @@ struct OrderContractTests {
 
     /// A publisher subscribes right after its answer: earlier messages are delivered first, and once.
     @Test(arguments: OrderKind.allCases)
-    func anAnswerMaySubscribe(kind: OrderKind) throws {
+    func aPublisherMaySubscribeFromItsAnswer(kind: OrderKind) throws {
         let harness = try ExchangeHarness(order: [0, 1], kind: kind)
         let stub = try harness.connectJSON()
         try stub.ask(#"{"op":"subscribe","id":1,"filter":"a/#","snapshot":false}"#, id: 1)
@@ -97,8 +97,8 @@ struct OrderContractTests {
         #expect(shown == Array(1...600))
     }
 
-    /// What is published while a subscription is being made is before its position, or comes.
-    @Test func aSubscriptionMissesNothingOfAnAnswer() throws {
+    /// A message published during a subscription is before its position, or is delivered.
+    @Test func aNewSubscriptionMissesNoMessage() throws {
         let harness = try ExchangeHarness()
         let (stub, other) = (try harness.connectJSON(), try harness.connectJSON())
         let number = stub.client

@@ -1,7 +1,7 @@
 @testable import Broker
 
-/// What one client must have been told at the end of an ``OwedSchedule``, whatever its subscriptions were in between:
-/// of every filter each message once and in order, or a gap in its place.
+/// What one client must have received at the end of an ``OwedSchedule``, whatever its subscriptions were in between:
+/// for every filter each message once and in order, or a gap instead.
 struct OwedModel {
     /// One filter from its subscription to its end, whatever policies it had meanwhile.
     private struct Life {
@@ -10,7 +10,7 @@ struct OwedModel {
         var start: UInt64
         /// No message before this one may come.
         var earliest: UInt64
-        /// Those up to this one are due.
+        /// Messages up to this number are due.
         var end: UInt64 = .max
         var isOver = false
         /// Whether the answer to its end came early, as one of its command's filters was subscribed to again.
@@ -105,7 +105,7 @@ struct OwedModel {
 
     private func active(_ filter: TopicFilter) -> Int? { lives.lastIndex { !$0.isOver && $0.filter == filter } }
 
-    /// What this connection has published before a command.
+    /// The messages that this connection published before a command.
     private func own(before id: Int) -> UInt64 {
         transcript.notices.filter { notice in
             guard notice.op == "ok", let other = notice.id, other < id, case .publish = transcript.commands[other]
@@ -142,7 +142,7 @@ struct OwedModel {
                     lives[place].isBeginning = true
                     (lives[place].changes, lives[place].position) = (sent.changes, seq)
                 } else {
-                    // Of several filters each has a position of its own, which its marker tells.
+                    // Each filter has its own position, which its marker states.
                     let start = since == nil && names.count > 1 ? UInt64.max : earliest
                     lives.append(
                         Life(
@@ -158,7 +158,7 @@ struct OwedModel {
                     continue
                 }
                 lives[place].end = max(sent.newest, world.isDelayed ? 0 : own(before: id))
-                // If its right has gone before all of that was sent, nothing tells how much was.
+                // If its right was revoked before all of that was sent, the amount is unknown.
                 if isDenied(filter, since: sent.changes) { lives[place].end = 0 }
                 lives[place].isOver = true
                 lives[place].isHasty = isSubscribedAgain(names, after: index)

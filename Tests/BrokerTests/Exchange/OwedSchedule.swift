@@ -12,7 +12,7 @@ enum Seeds {
 
     private static func number(_ name: String) -> Int? { getenv(name).flatMap { Int(String(cString: $0)) } }
 
-    /// Those of one part, so that the parts run side by side.
+    /// The seeds of one part, so that the parts run side by side.
     static func of(part: Int, usual: Int) -> [Int] {
         let first = number("BROKER_FIRST_SEED") ?? 0
         let count = number("BROKER_SEEDS") ?? usual
@@ -22,7 +22,7 @@ enum Seeds {
 
 /// Random subscribing, changing of policies, resuming, unsubscribing and reloading by clients that read slowly.
 struct OwedSchedule {
-    /// What a stub asked for, by the `id` of the command.
+    /// The commands of a stub, by their `id`.
     enum Command {
         case subscribe([String], slow: SlowPolicy, hearsItself: Bool, since: UInt64?, wantsSnapshot: Bool)
         case unsubscribe([String])
@@ -35,10 +35,10 @@ struct OwedSchedule {
         var changes: Int
     }
 
-    /// What may be subscribed to from some point on.
+    /// The rights to subscribe from some point on.
     struct Rights {
         let filters: [TopicFilter]
-        /// What the shards had delivered when this began to hold, and the newest numbers when it did.
+        /// The numbers that the shards had delivered when this took effect, and the newest numbers then.
         var before: [UInt64] = []
         var after: [UInt64] = []
 
@@ -53,11 +53,11 @@ struct OwedSchedule {
         var sent: [Int: Moment] = [:]
         var notices: [Notice] = []
         var isClosed = false
-        /// What it subscribes to, the last of its commands considered.
+        /// Its subscriptions after the last of its commands.
         var filters: [String] = []
     }
 
-    /// What had become of the history when a schedule was over.
+    /// The state of the history at the end of a schedule.
     struct World {
         let log: [Message]
         /// Whether some writes failed.
@@ -199,7 +199,7 @@ struct OwedSchedule {
         _ = try harness.publish(on: number(0..<shards), drafts)
     }
 
-    /// What the rules are is changed, and some of what they do not keep any more is removed.
+    /// Changes the rules, and removes some messages that they no longer keep.
     private mutating func reload() throws {
         settings.history = Self.rules[number(0..<Self.rules.count)]
         try harness.reload(settings)
@@ -236,7 +236,7 @@ struct OwedSchedule {
 
     private mutating func send(_ stub: Int, _ lines: [String]) throws {
         guard !transcripts[stub].isClosed else { return }
-        // One that was closed meanwhile takes nothing; its end is read later.
+        // A client that was closed meanwhile accepts nothing; its end is read later.
         try? stubs[stub].send(lines.joined(separator: "\n"))
     }
 
@@ -277,7 +277,7 @@ struct OwedSchedule {
         try send(stub, lines)
     }
 
-    /// Another policy for what it has.
+    /// Changes the policy of an existing subscription.
     private mutating func change(_ stub: Int) throws {
         let mine = transcripts[stub].filters.filter { $0 != Self.fence }
         guard !mine.isEmpty else { return }
@@ -300,7 +300,7 @@ struct OwedSchedule {
 
     private mutating func read(_ stub: Int, _ maximum: Int) {
         guard !transcripts[stub].isClosed else { return }
-        for frame in stubs[stub].whatIsHere(maximum) { take(stub, frame) }
+        for frame in stubs[stub].receivedFrames(maximum) { take(stub, frame) }
     }
 
     private mutating func take(_ stub: Int, _ frame: StubClient.Frame?) {

@@ -4,7 +4,7 @@ import Testing
 
 /// Two features meeting: clients that are behind change their policies, resume, end filters that overlap, while rules
 /// are changed and the store is full.
-@Suite("What is due: each message once and in order, or a gap, whatever is changed meanwhile")
+@Suite("Delivery: each message once and in order, or a gap, whatever changes meanwhile")
 struct OwedTests {
     @Test(arguments: Seeds.parts)
     func holdsUnderAnySchedule(part: Int) throws {
@@ -22,7 +22,7 @@ struct OwedTests {
 
     /// The same in an order that answers some turns later.
     @Test(arguments: Seeds.parts)
-    func holdsInAnOrderThatAnswersLater(part: Int) throws {
+    func holdsWhenTheOrderAnswersLater(part: Int) throws {
         for seed in Seeds.of(part: part, usual: 160) {
             var schedule = try OwedSchedule(seed: seed, isDelayed: true)
             let world = try schedule.run(steps: 40)
@@ -35,8 +35,8 @@ struct OwedTests {
         }
     }
 
-    @Test("What was numbered before a subscription ended comes before the answer to that", arguments: [false, true])
-    func bringsWhatCameBeforeTheEnd(isKept: Bool) throws {
+    @Test("Messages numbered before an unsubscription are delivered before its answer", arguments: [false, true])
+    func deliversEarlierMessagesBeforeTheAnswer(isKept: Bool) throws {
         var settings = Settings()
         if isKept { settings.history = [Settings.History(filter: "k/#", messages: 1000)] }
         let harness = try ExchangeHarness(settings: settings)
@@ -54,7 +54,7 @@ struct OwedTests {
     }
 
     /// Ten thousand schedules in one run would have no descriptors otherwise.
-    @Test func leavesNothingWhenItIsOver() throws {
+    @Test func freesEverythingAtItsEnd() throws {
         weak var sequencer: Sequencer?
         do {
             let gate = GateStore()

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Broker
 
-@Suite("Messages on their way to the disk")
+@Suite("Messages that are being written to disk")
 struct PendingMessagesTests {
     private func message(_ seq: UInt64, _ name: String = "t") throws -> Message {
         Message(topic: try topic(name), payload: [1], kind: .text, seq: seq, time: 1)
@@ -10,7 +10,7 @@ struct PendingMessagesTests {
 
     /// As a plain list would.
     @Test(arguments: 0..<8)
-    func isAsAList(seed: Int) throws {
+    func agreesWithAList(seed: Int) throws {
         var random = SeededGenerator(seed: seed)
         var pending = PendingMessages()
         var list: [UInt64] = []
@@ -41,7 +41,7 @@ struct PendingMessagesTests {
         }
     }
 
-    @Test func theNewestOfATopicStaysUntilItIsTakenOff() throws {
+    @Test func keepsTheNewestMessageOfATopic() throws {
         var overlay = OverlayTable()
         let (old, new, other) = (try message(1, "a"), try message(2, "a"), try message(3, "b"))
         overlay.set(old)

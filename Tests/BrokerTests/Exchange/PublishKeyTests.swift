@@ -9,7 +9,7 @@ struct PublishKeyTests {
         PublishKey(stored: Array(text.utf8), owner: owner)
     }
 
-    @Test func aKeyIsKnownForItsWindow() {
+    @Test func remembersAKeyForItsWindow() {
         var table = KeyTable()
         table.rules.window = 1000
         table.add(key("a"), seq: 1, time: 100, isQueued: true)
@@ -28,7 +28,7 @@ struct PublishKeyTests {
         #expect(table.count == 0 && table.bytes == 0)
     }
 
-    @Test func eachOwnerHasRoomOfItsOwnAndAllTogetherAreBounded() throws {
+    @Test func limitsKeysPerUserAndInTotal() throws {
         var table = KeyTable()
         (table.rules.maximumBytes, table.rules.maximumBytesPerUser) = (1000, 500)
         func add(_ text: String, _ owner: String, _ seq: UInt64) throws(Refusal) {
@@ -46,7 +46,7 @@ struct PublishKeyTests {
         try add("9", "eve", 9)
     }
 
-    @Test func manyKeysComeAndGo() {
+    @Test func forgetsOldKeys() {
         var table = KeyTable()
         table.rules.window = 50
         for seq in 1...20_000 {
@@ -67,7 +67,7 @@ struct PublishKeyTests {
 
     /// The first answer again, in one turn or many, on any reactor; another topic or key is another message.
     @Test(arguments: [false, true])
-    func aRepetitionIsAnsweredLikeTheFirst(isDelayed: Bool) throws {
+    func answersARepetitionLikeTheOriginal(isDelayed: Bool) throws {
         let harness = try ExchangeHarness(order: [0, 1], isDelayed: isDelayed)
         let first = try harness.publish(on: 0, [draft("a", "k"), draft("a", "k"), draft("b", "k"), draft("a", "l")])
         #expect(try first.map { try $0.get().seq } == [1, 1, 2, 3])
@@ -80,7 +80,7 @@ struct PublishKeyTests {
     }
 
     /// Its publisher waits with the first one, and may try again where that could not be stored.
-    @Test func aRepetitionWaitsForTheDiskWithTheFirst() throws {
+    @Test func aRepetitionWaitsForTheOriginalToBeStored() throws {
         let gate = GateStore()
         let harness = try ExchangeHarness(gate)
         gate.shut()
@@ -106,7 +106,7 @@ struct PublishKeyTests {
         #expect(harness.published().count { !$0.payload.isEmpty } == 2)
     }
 
-    @Test func keysOfStoredMessagesOutliveTheProcess() throws {
+    @Test func keysOfStoredMessagesSurviveARestart() throws {
         let directory = TestDirectory()
         var seq: UInt64 = 0
         do {
@@ -116,10 +116,10 @@ struct PublishKeyTests {
         let harness = try ExchangeHarness(directory.open())
         let again = try harness.publish([draft("r", "k", isRetained: true), draft("a", "k")])
         #expect(try again[0].get() == Receipt(seq: seq, isStored: true))
-        #expect(harness.published().map(\.topic.name) == ["a"], "what is not stored is not known after a restart")
+        #expect(harness.published().map(\.topic.name) == ["a"], "keys that are not stored are forgotten by a restart")
     }
 
-    @Test func oldKeysLeaveTheStore() throws {
+    @Test func removesOldKeysFromTheStore() throws {
         let store = try TestDirectory().open()
         store.adopt(keyWindow: 1000)
         func apply(_ seq: UInt64, time: Int64) throws {

@@ -18,7 +18,7 @@ struct QuotaTests {
 
     private func peer(_ host: String) throws -> SocketAddress { try #require(SocketAddress(host: host, port: 99)) }
 
-    @Test func anAllowanceIsFullAtFirstAndRefilledInSteps() {
+    @Test func anAllowanceStartsFullAndRefillsInSteps() {
         let allowance = Allowance()
         let rate = Rate(10)
         let counts = [
@@ -28,7 +28,7 @@ struct QuotaTests {
         #expect(counts == [10, 1, 5, 10])
     }
 
-    @Test func aSlowRateLosesNothing() {
+    @Test func aSlowRateLosesNoFractions() {
         let allowance = Allowance()
         let rate = Rate(10, perMilliseconds: 60_000)
         let first = taken(20, from: allowance, rate, time(0))
@@ -38,7 +38,7 @@ struct QuotaTests {
         #expect(later == 10)
     }
 
-    @Test func whatIsLargerThanTheRateTakesAFullOne() {
+    @Test func anOversizedRequestTakesAFullAllowance() {
         let allowance = Allowance()
         let taken = [
             allowance.take(1000, of: Rate(100), now: time(0)), allowance.take(1, of: Rate(100), now: time(0)),
@@ -47,7 +47,7 @@ struct QuotaTests {
         #expect(taken == [true, false, true])
     }
 
-    @Test func anAddressIsItsNetwork() throws {
+    @Test func groupsIPv6AddressesByNetwork() throws {
         #expect(try peer("192.0.2.7").network?.host == "192.0.2.7")
         #expect(try peer("2001:db8:1:2:3:4:5:6").network == peer("2001:db8:1:2::9").network)
         #expect(try peer("2001:db8:1:2::1").network != peer("2001:db8:1:3::1").network)
@@ -56,7 +56,7 @@ struct QuotaTests {
         for host in ["128.0.0.1", "192.0.2.127", "::2", "1::1"] { #expect(try !peer(host).isLoopback, "\(host)") }
     }
 
-    @Test func connectionsAreCountedTogether() throws {
+    @Test func countsConnectionsPerNetwork() throws {
         let quotas = Quotas()
         var rules = Quotas.Rules()
         rules.address.connections = 2
@@ -80,8 +80,8 @@ struct QuotaTests {
         #expect(enter(own) == "per_address.new_connections")
     }
 
-    /// A proxy's own loopback is another machine's, or somebody would be without limits by it.
-    @Test func aForwardedLoopbackCounts() throws {
+    /// A loopback address that a proxy forwards is on another machine, so limits apply to it.
+    @Test func countsAForwardedLoopbackAddress() throws {
         let (quotas, rules, own) = (Quotas(), Quotas.Rules(), try peer("127.0.0.1"))
         #expect(quotas.address(own, rules) == nil)
         #expect(quotas.address(own, rules, isForwarded: true) != nil)
@@ -89,23 +89,23 @@ struct QuotaTests {
     }
 
     /// Each client of a proxy has a connection of its own, whatever connections the proxy has.
-    @Test func connectionsThatAreForwardedAreCounted() throws {
+    @Test func countsForwardedConnections() throws {
         let (quotas, client) = (Quotas(), try peer("192.0.2.9"))
         var rules = Quotas.Rules()
         rules.address.connections = 2
-        func come() -> Membership? {
+        func connect() -> Membership? {
             guard quotas.excess(forwardedFrom: client, rules, now: time(0)) == nil else { return nil }
             return Membership(quotas, rules, peer: client, isForwarded: true, isConnection: true, .anonymous)
         }
-        var members = [come(), come()]
-        #expect(members.allSatisfy { $0 != nil } && come() == nil)
+        var members = [connect(), connect()]
+        #expect(members.allSatisfy { $0 != nil } && connect() == nil)
         members.removeLast()
-        #expect(come() != nil)
+        #expect(connect() != nil)
     }
 
     /// Whether it counts is decided when it comes in, whatever proxies are trusted when it ends.
     @Test(arguments: [true, false])
-    func aConnectionThatWasCountedIsCountedOut(isTrustedFirst: Bool) throws {
+    func everyCountedConnectionIsReleased(isTrustedFirst: Bool) throws {
         var settings = Settings()
         settings.limits.perAddress.connections = 5
         let harness = try ExchangeHarness(settings: settings)
@@ -132,7 +132,7 @@ struct QuotaTests {
         #expect(counts == [isTrustedFirst ? 0 : 1, 0])
     }
 
-    @Test func wrongCredentialsMakeAnAddressWaitTwiceAsLongEachTime() throws {
+    @Test func failedLoginsDoubleTheBlock() throws {
         let quotas = Quotas()
         var rules = Quotas.Rules()
         rules.failures = Rate(3, perMilliseconds: 60_000)
@@ -156,7 +156,7 @@ struct QuotaTests {
         #expect(quotas.block(of: guesser, Quotas.Rules(), now: time(now)) == nil)
     }
 
-    @Test func aFullTableMakesRoomForNewOnesByThoseNotInUse() {
+    @Test func aFullTableReusesIdleAccounts() {
         var table = AccountTable<Int>(capacity: 4)
         let held = table.account(of: 0)
         _ = table.account(of: 1).connections.wrappingAdd(1, ordering: .relaxed)
@@ -167,7 +167,7 @@ struct QuotaTests {
     }
 
     /// With all accounts in use, one more key also gets one, at a bounded cost: no client is without limits.
-    @Test func aTableThatIsInUseHasRoomForMore() throws {
+    @Test func aTableOfBusyAccountsGrows() throws {
         let capacity = 10_000
         var table = AccountTable<Int>(capacity: capacity)
         let busy = (0..<capacity).map { key in
@@ -185,7 +185,7 @@ struct QuotaTests {
         #expect(busy.allSatisfy { $0.connections.load(ordering: .relaxed) == 1 })
     }
 
-    @Test func membersShareWhatTheirUserHas() throws {
+    @Test func connectionsShareTheLimitsOfTheirUser() throws {
         let quotas = Quotas()
         var rules = Quotas.Rules()
         rules.user.publishes = 3
@@ -207,7 +207,7 @@ struct QuotaTests {
     }
 
     /// The limits of a rule replace those of `per_user`; of several rules, the most generous limit counts.
-    @Test func aRuleHasLimitsOfItsOwn() throws {
+    @Test func limitsOfARuleReplaceThoseOfTheUser() throws {
         func rule(_ role: String, _ change: (inout RuleLimits) -> Void) -> AccessRule {
             var rule = AccessRule()
             rule.condition.role = role

@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("§3.5: error codes and what they are over HTTP")
+@Suite("§3.5: error codes, HTTP statuses and close codes")
 struct RefusalTests {
     static let statuses: [(String, Int)] = [
         ("bad-request", 400), ("bad-topic", 400), ("bad-filter", 400), ("unauthenticated", 401), ("forbidden", 403),
@@ -12,14 +12,14 @@ struct RefusalTests {
     ]
 
     @Test(arguments: statuses)
-    func hasItsStatus(word: String, status: Int) throws {
+    func mapsCodesToHTTPStatuses(word: String, status: Int) throws {
         let code = try #require(ErrorCode(rawValue: word))
         #expect(code.status == status)
         // Back again, the code may be another of the same status.
         #expect(ErrorCode(status: status).status == status)
     }
 
-    @Test func thereAreNoOthers() {
+    @Test func theTableListsEveryCode() {
         #expect(Set(ErrorCode.allCases.map(\.rawValue)) == Set(Self.statuses.map(\.0)))
     }
 
@@ -28,7 +28,7 @@ struct RefusalTests {
         (426, "bad-request"), (431, "too-large"), (500, "internal"), (501, "bad-request"), (502, "internal"),
         (505, "bad-request"),
     ])
-    func aBareStatusHasACode(status: Int, word: String) {
+    func mapsHTTPStatusesToCodes(status: Int, word: String) {
         #expect(ErrorCode(status: status).rawValue == word)
     }
 
@@ -36,7 +36,7 @@ struct RefusalTests {
         (StorageError.full, ErrorCode.storageFull), (.limit("retained.maximum_bytes"), .limitExceeded),
         (.damaged("x"), .internal), (.inUse("x"), .internal), (.system(code: 5, what: "x"), .unavailable),
     ])
-    func aStoresErrorHasACode(error: StorageError, code: ErrorCode) {
+    func mapsStorageErrorsToCodes(error: StorageError, code: ErrorCode) {
         let refusal = Refusal(error)
         #expect(refusal.code == code && refusal.message.hasSuffix("."))
     }
@@ -46,11 +46,11 @@ struct RefusalTests {
         (ErrorCode.forbidden, UInt16(4403)), (.rateLimited, 4429), (.unavailable, 1013), (.storageFull, 1011),
         (.internal, 1011), (.badTopic, 4400), (.limitExceeded, 4400),
     ])
-    func hasACloseCode(code: ErrorCode, close: UInt16) {
+    func mapsCodesToCloseCodes(code: ErrorCode, close: UInt16) {
         #expect(CloseCode(Refusal(code, "")).rawValue == close)
     }
 
-    @Test func isWordedAsTheContractSays() {
+    @Test func writesTheErrorObjectOfTheContract() {
         let answer = Routes.refusal(HTTPRefusal(Refusal(.badTopic, "No \"topic\".")))
         #expect(answer.status == 400 && answer.fields.first("Content-Type") == "application/json")
         let text = String(decoding: answer.body, as: UTF8.self)

@@ -8,7 +8,7 @@ import Testing
 /// In separate processes, because a trap ends them.
 @Suite("Sequencer: when no more numbers are reserved")
 struct ReservationTests {
-    @Test func refusesWhenTheBlockIsUsedUp() async {
+    @Test func refusesOnceAllReservedNumbersAreUsed() async {
         await #expect(processExitsWith: .success) {
             let order = try LocalOrder(store: InMemoryStore())
             let many = Array(repeating: try draft("a"), count: 1 << 19)

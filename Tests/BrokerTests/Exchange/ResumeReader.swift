@@ -6,18 +6,18 @@ import Testing
 final class ResumeReader {
     let filter: TopicFilter
     let slow: SlowPolicy
-    /// Whether it gets what it publishes.
+    /// Whether it gets its own messages.
     let hearsItself: Bool
     /// The messages that it has for certain, in the order of arrival: those up to the marker, and everything after it.
     private(set) var known: [Notice] = []
-    /// What came on this connection before the marker.
+    /// The messages received on this connection before the marker.
     private var begun: [Notice] = []
     private var isLive = false
     /// Whether it has not just unsubscribed.
     private var isSubscribed = false
     /// Errors that are visible at once.
     private var offences: [String] = []
-    /// The connections it has had, by the numbers of their clients, and which brought each message.
+    /// Its connections so far, by the numbers of their clients, and which connection delivered each message.
     private var clients: Set<UInt64> = []
     private var bringers: [UInt64: UInt64] = [:]
     /// So much was known when the marker came.
@@ -34,7 +34,7 @@ final class ResumeReader {
     private(set) var revocations = 0
     /// Where its subscription began.
     private var begin: UInt64 = 0
-    /// What a subscription from before must not bring: the messages after the first number and up to the second.
+    /// Messages that an earlier subscription must not deliver: those after the first number up to the second.
     private var denied: [(after: UInt64, upTo: UInt64)] = []
     /// The last message it waited for.
     private var end: UInt64 = 0
@@ -49,11 +49,11 @@ final class ResumeReader {
         self.hearsItself = hearsItself
         self.slow = slow
         self.connect = connect
-        try come()
+        try reconnect()
         while !isLive { _ = try read(4096, waiting: true) }
     }
 
-    private func come() throws {
+    private func reconnect() throws {
         let stub = try connect()
         self.stub = stub
         isSilent = false
@@ -73,8 +73,8 @@ final class ResumeReader {
         try stub.send("{\"op\":\"subscribe\",\"id\":1,\"filter\":\"\(filter)\",\(options)}")
     }
 
-    /// The same on the same connection, of which nothing comes in between.
-    func unsubscribeAndComeBack() throws {
+    /// Ends the subscription and subscribes again on the same connection.
+    func unsubscribeAndResubscribe() throws {
         let begin = resumes
         try stub?.send("{\"op\":\"unsubscribe\",\"id\":2,\"filter\":\"\(filter)\"}")
         // A connection that is closed meanwhile starts over, too.
@@ -90,33 +90,33 @@ final class ResumeReader {
     /// Other rights hold.
     ///
     /// - Parameters:
-    ///   - before: what its shard had delivered when they began to hold.
+    ///   - before: the number its shard had delivered when they took effect.
     ///   - after: the newest number when they did.
     func change(isAllowed: Bool, before: UInt64, after: UInt64) throws {
         if self.isAllowed, !isAllowed { denied.append((after, .max)) }
         if !self.isAllowed, isAllowed { denied[denied.count - 1].upTo = before }
         self.isAllowed = isAllowed
-        try comeBackIfAllowed()
+        try resubscribeIfAllowed()
     }
 
-    private func comeBackIfAllowed() throws {
+    private func resubscribeIfAllowed() throws {
         if isAllowed, !isSubscribed, let stub { try subscribe(stub) }
     }
 
-    func leaveAndComeBack() throws {
+    func leaveAndReconnect() throws {
         stub?.leave()
-        try come()
+        try reconnect()
     }
 
     /// Reads some; `true`: something came.
     func read(_ maximum: Int, waiting: Bool = false) throws -> Bool {
         guard let stub else { return false }
-        let frames = waiting ? [try stub.frame()] : stub.whatIsHere(maximum)
+        let frames = waiting ? [try stub.frame()] : stub.receivedFrames(maximum)
         for frame in frames {
             guard let frame, frame.opcode == 1 else {
                 closes += 1
                 stub.leave()
-                try come()
+                try reconnect()
                 return true
             }
             try take(try Notice(json: frame.payload))
@@ -147,11 +147,11 @@ final class ResumeReader {
         case "error" where notice.id == 2: break
         case "error":
             isSubscribed = false
-            try comeBackIfAllowed()
+            try resubscribeIfAllowed()
         case "revoked":
             revocations += 1
             (isSubscribed, isSilent, isLive, begun) = (false, true, false, [])
-            try comeBackIfAllowed()
+            try resubscribeIfAllowed()
         case "live":
             known += begun
             begun = []
@@ -165,7 +165,7 @@ final class ResumeReader {
         }
     }
 
-    /// Reads until the message `seq` has come.
+    /// Reads until the message `seq` has arrived.
     func finish(_ seq: UInt64) throws {
         end = seq
         var reads = 0
@@ -220,7 +220,7 @@ final class ResumeReader {
                 complaints.append("\(message.seq) is missing, and no gap says so")
             }
         }
-        // What was skipped for the latest is brought when it comes back, if the history has it.
+        // Messages that `latest` skipped are delivered after resuming, if the history has them.
         if slow == .latest, resumes > 0 { return complaints }
         let counts = gaps.map(\.missed)
         let sum = counts.reduce(0) { $0 + ($1 ?? 0) }

@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 
 /// Random publishing, committing, reading, leaving and resuming, against a plain model of what each reader must have.
-@Suite("Resume: everything once and in order across interruptions, what is missing is announced")
+@Suite("Resume: every message once and in order across interruptions, or an announced gap")
 struct ResumeTests {
     private static let filters: [(name: String, fence: String)] = [
         ("h/1", "h/1"), ("h/+", "h/2"), ("h/#", "h/3"), ("t/1", "t/1"), ("t/+", "t/2"), ("u/+", "u/1"),
@@ -38,7 +38,7 @@ struct ResumeTests {
 
     /// The same in an order that answers some turns later.
     @Test(arguments: 0..<20)
-    func holdsInAnOrderThatAnswersLater(seed: Int) throws {
+    func holdsWhenTheOrderAnswersLater(seed: Int) throws {
         for part in 0..<10 {
             let found = try run(seed: 2_000_000 + seed * 10 + part, isDelayed: true)
             #expect(found.complaints.prefix(3) == [], "part \(part)")
@@ -53,8 +53,8 @@ struct ResumeTests {
         #expect(found.complaints.prefix(3) == [])
     }
 
-    /// It was on its way to the disk when the client came, so no message brings it any more.
-    @Test func showsAValueThatTheHistoryHasLostSince() throws {
+    /// It was being written when the client connected, so no message delivers it any more.
+    @Test func showsAValueTheHistoryHasSinceLost() throws {
         let gate = GateStore()
         var settings = Settings()
         settings.history = [Settings.History(filter: "t/#", messages: 1)]
@@ -79,7 +79,7 @@ struct ResumeTests {
     }
 
     /// The history loses a message of another topic after the first look for losses, before it was read.
-    @Test func countsNotWhatItCannotKnow() throws {
+    @Test func doesNotCountLossesOfOtherTopics() throws {
         var settings = Settings()
         settings.history = [Settings.History(filter: "t/#", messages: 1)]
         let harness = try ExchangeHarness(settings: settings)
@@ -139,12 +139,12 @@ struct ResumeTests {
                 try changeRights(harness, settings, readers.map(\.reader))
             case 45..<55: try reader.publish(Self.topics[Int.random(in: 0..<8, using: &random)], "own \(step)")
             case 55..<75: _ = try reader.read(Int.random(in: 1...6000, using: &random))
-            case 75..<82: try reader.leaveAndComeBack()
+            case 75..<82: try reader.leaveAndReconnect()
             case 82..<86:
                 // The end is answered when the store has brought what came before it.
                 gate?.setBusy(false)
                 gate?.open()
-                try reader.unsubscribeAndComeBack()
+                try reader.unsubscribeAndResubscribe()
             case 86..<89: gate?.shut()
             case 89..<94: gate?.letOnePass()
             case 94..<96: gate?.setBusy(true)

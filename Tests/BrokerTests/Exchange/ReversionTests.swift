@@ -3,9 +3,9 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("A value that the store refuses: subscribers get the one that stayed")
+@Suite("A value the store refuses: subscribers get the previous value again")
 struct ReversionTests {
-    /// What a stub is shown, up to the message with this payload.
+    /// The messages a stub receives, up to the one with this payload.
     private func shown(_ stub: StubClient, upTo last: String) throws -> [String] {
         var shown: [String] = []
         while shown.last?.hasSuffix("=\(last)") != true {
@@ -22,7 +22,7 @@ struct ReversionTests {
     }
 
     @Test(arguments: [false, true])
-    func aLiveViewEndsAsTheStore(isDelayed: Bool) throws {
+    func subscribersEndUpWithTheValuesOfTheStore(isDelayed: Bool) throws {
         let gate = GateStore()
         let harness = try ExchangeHarness(gate, order: [0, 1], isDelayed: isDelayed)
         let stubs = try [0, 1].map { try harness.connectJSON(on: $0) }
@@ -44,7 +44,7 @@ struct ReversionTests {
         #expect(harness.counters[0].reversions.current == 3)
     }
 
-    /// What is refused later is not what stayed.
+    /// A value that is refused later is not the one that stayed.
     @Test func aNewerValueWins() throws {
         let gate = GateStore()
         let harness = try ExchangeHarness(gate)
@@ -69,7 +69,7 @@ struct ReversionTests {
     }
 
     /// Refused messages are not retried, and waiting ones are bounded.
-    @Test func manyTopicsAtOnce() throws {
+    @Test func boundsTheTopicsWaitingForCorrection() throws {
         let gate = GateStore()
         let harness = try ExchangeHarness(gate, order: [0, 1])
         let stub = try harness.connectJSON(on: 1)

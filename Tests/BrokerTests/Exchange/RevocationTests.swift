@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("Rights that are taken away from the connected")
+@Suite("Rights revoked from connected clients")
 struct RevocationTests {
     private func settings(publish: [String] = ["#"], subscribe: [String] = ["#"]) -> Settings {
         var settings = Settings()
@@ -16,14 +16,14 @@ struct RevocationTests {
         try stub.ask(#"{"op":"subscribe","id":1,"snapshot":false,"filter":\#(filters)}"#, id: 1)
     }
 
-    /// What comes next, besides markers.
+    /// The next message that is no marker.
     private func next(_ stub: StubClient) throws -> Notice {
         var notice: Notice
         repeat { notice = try stub.receive() } while notice.op == "live"
         return notice
     }
 
-    @Test func aClientIsToldAndHasTheRest() throws {
+    @Test func tellsTheClientAndKeepsOtherSubscriptions() throws {
         let harness = try ExchangeHarness()
         let stub = try harness.connectJSON()
         try subscribe(stub, #"["a/#","b","a/1"]"#)
@@ -40,7 +40,7 @@ struct RevocationTests {
         #expect(try stub.ask(#"{"op":"subscribe","id":4,"snapshot":false,"filter":"a/1"}"#, id: 4).last?.op == "ok")
     }
 
-    /// What was published before the change, and what is published with it, in one turn.
+    /// Messages published before the change and in the same turn.
     @Test func nothingIsDeliveredAfterwards() throws {
         let harness = try ExchangeHarness()
         let stubs = try (0..<20).map { _ in try harness.connectJSON() }
@@ -64,7 +64,7 @@ struct RevocationTests {
 
     /// However many there are, other clients wait for one turn's part of them only.
     @Test(arguments: [(0, 19), (Int64.max, 0)])
-    func aTurnReviewsForItsTimeOnly(time: Int64, left: Int) throws {
+    func limitsTheTimeOfReviewsPerTurn(time: Int64, left: Int) throws {
         let harness = try ExchangeHarness()
         let stubs = try (0..<20).map { _ in try harness.connectJSON() }
         for stub in stubs { try subscribe(stub, #"["a/#","b"]"#) }
@@ -80,7 +80,7 @@ struct RevocationTests {
 
     /// Bans, kicks and ended logins: a turn ends its part of the clients, and the remaining ones get nothing meanwhile.
     @Test(arguments: [true, false])
-    func clientsEndInPieces(byBan: Bool) throws {
+    func closesManyClientsOverSeveralTurns(byBan: Bool) throws {
         var rule = Settings.Access.Rule()
         (rule.everyone, rule.subscribe) = (true, ["a"])
         var settings = settings()
@@ -123,8 +123,8 @@ struct RevocationTests {
         return String(validating: frame.payload.dropFirst(2), as: UTF8.self)
     }
 
-    /// The filter that is lost is found first, and the other one has to bring the message.
-    @Test func anotherFilterBringsWhatBothMatch() throws {
+    /// The revoked filter is found first, and the other one must deliver the message.
+    @Test func anotherMatchingFilterStillDelivers() throws {
         let harness = try ExchangeHarness()
         let stubs = try (0..<20).map { _ in try harness.connectJSON() }
         for stub in stubs { try subscribe(stub, #"["a/+","+/1"]"#) }
@@ -143,7 +143,7 @@ struct RevocationTests {
     }
 
     /// A client that is behind, whose snapshot and messages wait for the store.
-    @Test func whatWaitsIsNotSent() throws {
+    @Test func dropsMessagesWaitingForTheStore() throws {
         let gate = GateStore()
         let harness = try ExchangeHarness(gate)
         _ = try harness.publish([draft("a/1", "old", retained: true), draft("b", "value", retained: true)])
@@ -161,9 +161,9 @@ struct RevocationTests {
         #expect(seen.contains { $0.data == "value" && $0.retained == true })
     }
 
-    /// The history that a client comes back for, and what is due to a subscription that it has ended itself.
+    /// The history that a client resumes, and messages due to a subscription that it has ended itself.
     @Test(arguments: [false, true])
-    func historyIsNotSent(isEnded: Bool) throws {
+    func sendsNoHistory(isEnded: Bool) throws {
         let gate = GateStore()
         var settings = settings()
         settings.history = [Settings.History(filter: "#", messages: 100)]
@@ -189,8 +189,8 @@ struct RevocationTests {
         #expect(seen.contains { $0.id == 2 } == isEnded, "the end is answered all the same")
     }
 
-    /// The store was to bring a message to both, so it was not held for the one that wants the latest.
-    @Test func whatAnotherSubscriptionWasToBringIsAnnounced() throws {
+    /// The store was to deliver a message to both, so it was not kept for the one with `latest`.
+    @Test func announcesMessagesLostWithAnotherSubscription() throws {
         let gate = GateStore()
         var settings = settings()
         settings.history = [Settings.History(filter: "t/#", messages: 100)]
@@ -230,7 +230,7 @@ struct RevocationTests {
     }
 
     /// A client keeps its rights if a reload changes something else, or adds rights.
-    @Test func othersAreLeftAlone() throws {
+    @Test func unrelatedReloadsRevokeNothing() throws {
         let harness = try ExchangeHarness(settings: settings(subscribe: ["a/#"]))
         let stub = try harness.connectJSON()
         try subscribe(stub, #"["a/#","a/b"]"#)

@@ -6,7 +6,7 @@ import Testing
 /// Random publishing on two reactors while clients request the last messages, against a plain model of what each must
 /// get.
 @Suite(
-    "Rewind: values, what was asked of the history in order, the marker, then everything after",
+    "Rewind: retained values, the requested history in order, the marker, then everything after",
     .timeLimit(.minutes(10))
 )
 struct RewindTests {
@@ -14,7 +14,7 @@ struct RewindTests {
     private static let filters = ["a/+", "#", "a/1", "b/#", "n/+", "+/2"]
     private static let fence = "fence"
 
-    /// One client's subscription, and what it was told.
+    /// One client's subscription, and everything it received.
     private struct Life {
         let stub: StubClient
         let filter: TopicFilter

@@ -1,6 +1,6 @@
 @testable import Broker
 
-/// What one client may be told, as the contract says it: the retained values as of the subscription's position, each
+/// What one client may receive by the contract: the retained values as of the subscription's position, each
 /// once, then the marker, then every message after the position, once and in order.
 struct SeamModel {
     private struct Active {
@@ -8,14 +8,14 @@ struct SeamModel {
         /// Messages after this one are due.
         var position: UInt64
         let hearsItself: Bool
-        /// Those up to this one have to come: the end of the subscription takes effect at some point after it.
+        /// Messages up to this number must arrive: the end of the subscription takes effect at some point after it.
         let end: UInt64
     }
 
     private struct Pending {
         let filter: TopicFilter
         let seq: UInt64
-        /// When it was asked for: what had expired by then is not shown.
+        /// The time of the request: values that had expired by then are not shown.
         let time: Int64
         var shown: [String: Notice] = [:]
         /// The same, of what may have been shown for one that was cut off by the end of its subscription.
@@ -27,10 +27,10 @@ struct SeamModel {
     private var number = 0
     private let transcript: SeamSchedule.Transcript
     private var active: [String: Active] = [:]
-    /// Those that are over.
+    /// The subscriptions that have ended.
     private var past: [Active] = []
     private var snapshots: [Pending] = []
-    /// The filters of those that never come to their markers.
+    /// The filters of subscriptions that never reach their markers.
     private var cutOff: [TopicFilter] = []
     private var last: UInt64 = 0
     /// The answers to publications with a key, by topic and key.
@@ -46,7 +46,7 @@ struct SeamModel {
     /// When the notice had come that is looked at.
     private var heard = SeamSchedule.Moment(newest: .max, time: .max)
 
-    /// Goes through everything the client was told.
+    /// Checks everything the client received.
     mutating func check() {
         for (number, notice) in transcript.notices.enumerated() {
             let before = complaints.count

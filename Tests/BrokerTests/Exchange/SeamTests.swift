@@ -19,9 +19,9 @@ struct SeamTests {
         }
     }
 
-    /// The same where publications get their places turns later, those of several shards among one another.
+    /// The same if publications of several shards are ordered some turns later.
     @Test(arguments: 0..<20)
-    func holdsInAnOrderThatAnswersLater(seed: Int) throws {
+    func holdsWhenTheOrderAnswersLater(seed: Int) throws {
         for part in 0..<10 {
             let (shards, stubs) = (1 + part % 2, 2 + part % 3)
             var schedule = try SeamSchedule(
@@ -50,7 +50,7 @@ struct SeamTests {
     }
 
     /// Thousands of values go out in many pieces while others are published, some in their place.
-    @Test func holdsWhileALongSnapshotIsRead() throws {
+    @Test func holdsDuringALongSnapshot() throws {
         let harness = try ExchangeHarness(order: [0, 1])
         let filler = String(repeating: "x", count: 200)
         let values = try (0..<3000).map { try draft("v/\($0)", "\($0) \(filler)", retained: true) }
@@ -80,8 +80,8 @@ struct SeamTests {
         #expect(harness.counters[0].delivered.current == 2001, "once to a connection, however many filters match")
     }
 
-    /// What was published before the end of a subscription comes to it, and to no later one of the same filter.
-    @Test func aSubscriptionGetsNothingFromBeforeItsPosition() throws {
+    /// Messages published before the end of a subscription reach it, and no later one of the same filter.
+    @Test func aSubscriptionGetsNothingBeforeItsPosition() throws {
         let harness = try ExchangeHarness()
         let stub = try harness.connectJSON()
         try harness.run { shard in
@@ -104,7 +104,7 @@ struct SeamTests {
     }
 
     /// A replaced subscription gets everything up to the one that replaces it.
-    @Test func replacingASubscriptionLosesNothing() throws {
+    @Test func replacingASubscriptionLosesNoMessage() throws {
         let harness = try ExchangeHarness()
         let stub = try harness.connectJSON()
         try stub.ask(#"{"op":"subscribe","id":1,"filter":"a/#","snapshot":false}"#, id: 1)

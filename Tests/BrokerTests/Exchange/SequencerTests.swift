@@ -22,7 +22,7 @@ struct SequencerTests {
         }
     }
 
-    @Test func numbersRiseByOneInTheOrderOfHandingOver() throws {
+    @Test func numbersMessagesConsecutively() throws {
         let order = try LocalOrder(store: InMemoryStore())
         #expect(order.newest == 0)
         #expect(seqs(order.sequence([try draft("a"), try draft("b")], from: 0)) == [1, 2])
@@ -40,7 +40,7 @@ struct SequencerTests {
         #expect(results[1].error?.code == .notFound)
     }
 
-    @Test func everyMailboxSeesTheSameOrderAndEveryPublishersOwn() throws {
+    @Test func everyMailboxSeesOneOrderThatKeepsEachPublishers() throws {
         let order = try LocalOrder(store: InMemoryStore())
         let mailboxes = (0..<3).map { _ in Mailbox<ShardEvent>(wakeup: {}) }
         for (number, mailbox) in mailboxes.enumerated() { order.join(mailbox, shard: number) }
@@ -70,7 +70,7 @@ struct SequencerTests {
         }
     }
 
-    @Test func wakesEverybodyButTheOneThatDrainsInThisTurn() throws {
+    @Test func wakesAllShardsExceptThePublishers() throws {
         let order = try LocalOrder(store: InMemoryStore())
         let woken = Woken()
         // Threads start in any order, so shards join in any order.
@@ -83,7 +83,7 @@ struct SequencerTests {
         #expect(woken.numbers.withLock { $0 } == [2, 0], "a mailbox that is not empty was woken before")
     }
 
-    @Test func aPositionTakesTheMailboxAndStandsForWhatWasInIt() throws {
+    @Test func takingAPositionEmptiesTheMailbox() throws {
         let order = try LocalOrder(store: InMemoryStore())
         let mailbox = Mailbox<ShardEvent>(wakeup: {})
         order.join(mailbox, shard: 0)
@@ -95,7 +95,7 @@ struct SequencerTests {
 
     // MARK: Reservation
 
-    @Test func aRestartBeginsAfterEverythingThatWasReserved() throws {
+    @Test func aRestartContinuesAfterTheReservedNumbers() throws {
         let store = InMemoryStore()
         var last: UInt64 = 0
         for _ in 0..<3 {
@@ -112,8 +112,8 @@ struct SequencerTests {
         }
     }
 
-    /// Every message is numbered within what is on disk, however far ahead the numbers are handed out.
-    @Test func reservesAheadBeforeTheBlockIsUsedUp() throws {
+    /// Every number is within the reservation on disk, however fast numbers are assigned.
+    @Test func reservesNumbersAhead() throws {
         let harness = try ExchangeHarness()
         let first = harness.store.reservedSeq
         // 2²³ and a little; submitted without payloads and without subscribers.

@@ -19,18 +19,18 @@ struct ShardGroupTests {
         return try answer.get()
     }
 
-    @Test func getsTheAnswersInTheOrderOfTheShards() throws {
+    @Test func collectsAnswersInShardOrder() throws {
         #expect(try ask(ExchangeHarness(order: [0, 1, 2])) == ["0", "1", "2"])
     }
 
-    @Test func getsTheAnswersOfThoseThatAreLeft() throws {
+    @Test func skipsStoppedShards() throws {
         let harness = try ExchangeHarness(order: [0, 1, 2])
         harness.stop(0)
         #expect(try ask(harness) == ["1", "2"])
     }
 
     /// Another shard may be busy: only the client's shard is asked.
-    @Test func findsAClientByItsNameOnItsOwnShard() throws {
+    @Test func asksOnlyTheClientsShard() throws {
         let harness = try ExchangeHarness(order: [0, 1, 2])
         let stub = try harness.connectJSON(on: 1)
         let name = String(stub.client, radix: 36)
@@ -57,7 +57,7 @@ struct ShardGroupTests {
     }
 
     /// An administrator gets the data of the others, and the number of the busy one.
-    @Test func aBusyShardIsNotWaitedForLong() throws {
+    @Test func reportsABusyShardAfterATimeout() throws {
         let harness = try ExchangeHarness(order: [0, 1, 2])
         let group = ShardGroup(harness.remotes)
         let busy = Latch(count: 1)
@@ -80,8 +80,8 @@ struct ShardGroupTests {
         #expect(try ask(within: 600_000_000_000) == [[0, 1, 2], []])
     }
 
-    /// `/metrics` comes without what is pending while an event loop is busy, and with it afterwards.
-    @Test func whatIsPendingIsNotWaitedForLong() throws {
+    /// `/metrics` omits the pending bytes while an event loop is busy, and shows them afterwards.
+    @Test func omitsPendingFiguresOfABusyShard() throws {
         let harness = try ExchangeHarness(order: [0, 1])
         let group = ShardGroup(harness.remotes)
         try harness.run(on: 1) { $0.reactor[PendingLook.self] = PendingLook(on: $0, group, patience: 1_000_000) }
@@ -100,7 +100,7 @@ struct ShardGroupTests {
         #expect(try look() == 0)
     }
 
-    @Test func runsOnEveryShardBeforeItReturns() throws {
+    @Test func runAndWaitRunsOnEveryShard() throws {
         let harness = try ExchangeHarness(order: [0, 1])
         ShardGroup(harness.remotes).runAndWait { $0.counters.errors.add($0.index + 1) }
         #expect(harness.counters.map { $0.errors.current } == [1, 2])

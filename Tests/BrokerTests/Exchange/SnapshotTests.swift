@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("Snapshots: in pieces, and without foreign values")
+@Suite("Snapshots: read in pieces")
 struct SnapshotTests {
     private func message(_ name: String, _ count: Int, seq: UInt64, expiry: Int64 = 0) throws -> Message {
         Message(
@@ -27,7 +27,7 @@ struct SnapshotTests {
         return pieces
     }
 
-    @Test func leavesOutWhatComesLive() throws {
+    @Test func omitsValuesThatAreDeliveredLive() throws {
         let store = InMemoryStore()
         try store.apply([message("a", 1, seq: 5), message("b", 1, seq: 6), message("c", 1, seq: 7)], reserving: nil)
         let snapshot = Snapshot(filter: try filter("#"), seq: 6, overlay: [])
@@ -35,15 +35,15 @@ struct SnapshotTests {
     }
 
     /// A poll, which gets no live messages, gets the message that replaced a value.
-    @Test func showsWhatIsNewerWhereNothingComesLive() throws {
+    @Test func aPollShowsNewerValues() throws {
         let store = InMemoryStore()
         try store.apply([message("a", 1, seq: 5), message("b", 1, seq: 7)], reserving: nil)
         let snapshot = Snapshot(filter: try filter("#"), seq: 6, overlay: [], isAll: true)
         #expect(try pieces(snapshot, store).flatMap { $0 } == ["a", "b"])
     }
 
-    /// A view that is taken back in the middle leaves out what was replaced, and that comes live.
-    @Test func goesOnWithoutItsView() throws {
+    /// A view that ends in the middle omits replaced values, which are delivered live.
+    @Test func continuesAfterItsViewEnds() throws {
         let gate = GateStore()
         try gate.inner.apply((0..<6).map { try message("v/\($0)", 1, seq: UInt64($0 + 1)) }, reserving: nil)
         var snapshot = Snapshot(filter: try filter("#"), seq: 6, overlay: [], view: try gate.view())
@@ -58,7 +58,7 @@ struct SnapshotTests {
     }
 
     /// Thousands of uncommitted values are not searched for each subscriber: it waits until they are on disk.
-    @Test func waitsForTheDiskWhereMuchIsUncommitted() throws {
+    @Test func waitsForTheDiskWhenManyValuesAreUncommitted() throws {
         let gate = GateStore()
         let harness = try ExchangeHarness(gate)
         defer { gate.open() }
@@ -88,7 +88,7 @@ struct SnapshotTests {
         #expect(shown.count == count + 1)
     }
 
-    @Test func theOverlayHidesTheStore() throws {
+    @Test func uncommittedValuesHideStoredOnes() throws {
         let store = InMemoryStore()
         try store.apply([message("a", 1, seq: 1), message("b", 1, seq: 2), message("c", 1, seq: 3)], reserving: nil)
         let overlay = try [
@@ -100,7 +100,7 @@ struct SnapshotTests {
     }
 
     @Test(arguments: [1, 2, 7, 1000])
-    func looksAtSoManyKeysAPiece(visits: Int) throws {
+    func limitsTheKeysReadPerPiece(visits: Int) throws {
         let store = InMemoryStore()
         let names = (100..<150).map { "v/\($0)" }
         try store.apply(names.enumerated().map { try message($1, 10, seq: UInt64($0 + 1)) }, reserving: nil)
@@ -110,7 +110,7 @@ struct SnapshotTests {
         #expect(pieces.allSatisfy { $0.count <= visits })
     }
 
-    @Test func aPieceOfTheStoreIsAboutAsLargeAsAsked() throws {
+    @Test func limitsTheSizeOfAPieceFromTheStore() throws {
         let store = InMemoryStore()
         try store.apply((1...50).map { try message("v/\($0)", 1000, seq: UInt64($0)) }, reserving: nil)
         let pieces = try pieces(Snapshot(filter: try filter("#"), seq: 50, overlay: []), store, bytes: 4096)
@@ -118,7 +118,7 @@ struct SnapshotTests {
     }
 
     /// Otherwise a slow disk would cause readers to be closed as slow.
-    @Test func aPieceOfTheOverlayIsAboutAsLargeAsAsked() throws {
+    @Test func limitsTheSizeOfAPieceOfUncommittedValues() throws {
         let overlay = try (1...50).map { try message("v/\($0)", 1000, seq: UInt64($0)) }
         let snapshot = Snapshot(filter: try filter("#"), seq: 50, overlay: overlay)
         let pieces = try pieces(snapshot, InMemoryStore(), bytes: 4096)
@@ -126,7 +126,7 @@ struct SnapshotTests {
     }
 
     /// Values that are not on disk yet are no reason to close a client that reads them in time.
-    @Test func aReaderOfManyUncommittedValuesIsNotSlow() throws {
+    @Test func readingManyUncommittedValuesIsNotSlow() throws {
         let gate = GateStore()
         let harness = try ExchangeHarness(gate)
         defer { gate.open() }

@@ -138,7 +138,7 @@ final class StubClient {
     /// The frames that have arrived; they end with `nil` if the broker has closed.
     ///
     /// - Parameter maximum: the most bytes to take from the socket.
-    func whatIsHere(_ maximum: Int) -> [Frame?] {
+    func receivedFrames(_ maximum: Int) -> [Frame?] {
         var space = [UInt8](repeating: 0, count: maximum)
         let count = recv(descriptor, &space, maximum, Int32(MSG_DONTWAIT))
         let isClosed = count == 0 || count < 0 && errno == ECONNRESET

@@ -3,13 +3,13 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("Limits of subscriptions")
+@Suite("Limits on subscriptions")
 struct SubscriptionLimitTests {
     private func subscribe(_ stub: StubClient, _ filters: String) throws -> String? {
         try stub.ask(#"{"op":"subscribe","id":1,"snapshot":false,"filter":\#(filters)}"#, id: 1).last?.code
     }
 
-    @Test func allClientsTogetherHaveSoMany() throws {
+    @Test func limitsTheSubscriptionsOfAllClients() throws {
         var settings = Settings()
         settings.limits.subscriptions = 4
         let harness = try ExchangeHarness(order: [0, 1], settings: settings)
@@ -29,7 +29,7 @@ struct SubscriptionLimitTests {
     }
 
     /// A reload changes what can be requested, not what was granted.
-    @Test func aLoweredLimitLeavesWhatIsThere() throws {
+    @Test func aLoweredLimitKeepsExistingSubscriptions() throws {
         let harness = try ExchangeHarness()
         let stub = try harness.connectJSON()
         #expect(try subscribe(stub, #""+/+/+""#) == nil)

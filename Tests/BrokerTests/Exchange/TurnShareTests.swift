@@ -12,12 +12,12 @@ struct TurnShareTests {
         return count
     }
 
-    @Test func aLoneClientHasAThousandInEachTurn() {
+    @Test func aLoneClientGetsAThousandCommandsATurn() {
         var share = TurnShare()
         for time in 1...3 { #expect(count(&share, 5, Int64(time)) == 1000) }
     }
 
-    @Test func manyTogetherHaveLittleMoreThanAFewWould() {
+    @Test func manyClientsShareABoundedTurn() {
         var share = TurnShare()
         let counts = (0..<300).map { count(&share, UInt32($0), 1) }
         #expect(counts.allSatisfy { (16...1000).contains($0) } && counts == counts.sorted(by: >))
@@ -25,13 +25,13 @@ struct TurnShareTests {
         #expect(count(&share, 7, 2) == 1000, "the next turn is another")
     }
 
-    @Test func oneCommandMayBeMoreThanIsLeft() {
+    @Test func oneCommandMayExceedTheRest() {
         var share = TurnShare()
         let time = MonotonicTime(nanoseconds: 1)
         #expect(share.take(999, by: 1, in: time) == true && share.take(5000, by: 1, in: time) == false)
     }
 
-    @Test func aTurnReadsSoMuchForThoseBehindAndTheNextOneAsMuch() {
+    @Test func limitsCatchUpReadsPerTurn() {
         var share = CatchUpShare()
         for turn in 1...2 {
             let now = MonotonicTime(nanoseconds: Int64(turn))

@@ -2,12 +2,12 @@ import Testing
 
 @testable import Broker
 
-/// Clients that return with a number that the log has lost: they were shown what is in no log any more.
-@Suite("Resume: what a log has lost is told")
+/// Clients that resume from a number that the log has lost: they received messages that are in no log any more.
+@Suite("Resume: messages that a log has lost are announced")
 struct UndoneResumeTests {
     private static let topics = ["h/1", "h/2", "v/1", "v/2"]
 
-    /// What a client gets from its answer to the marker, and what it then takes for the values.
+    /// The messages a client gets from its answer to the marker, and the values it then knows.
     private struct Reading {
         var notices: [Notice] = []
         var values: [String: String] = [:]
@@ -35,7 +35,7 @@ struct UndoneResumeTests {
     }
 
     @Test(arguments: 0..<20)
-    func tellsAndShowsWhatHolds(seed: Int) throws {
+    func announcesTheLossAndShowsCurrentValues(seed: Int) throws {
         var random = SeededGenerator(seed: seed &* 1_000_003)
         var settings = Settings()
         settings.history = [Settings.History(filter: "h/#", messages: 100_000)]
@@ -65,7 +65,7 @@ struct UndoneResumeTests {
                 }
                 #expect(reading.values == matching, "it has the values that hold, and no other")
                 if filter == "h/#" {
-                    #expect(reading.seqs == kept.filter { $0 > jump.closed }, "and what came in place of the lost")
+                    #expect(reading.seqs == kept.filter { $0 > jump.closed }, "and those that replaced the lost")
                     #expect(reading.gaps.count == 1)
                 }
             }
@@ -76,8 +76,8 @@ struct UndoneResumeTests {
         }
     }
 
-    /// The oldest jumps are forgotten: a number before them is taken as it is.
-    @Test func forgetsTheOldest() {
+    /// The oldest jumps are forgotten: a number before them is used unchanged.
+    @Test func forgetsTheOldestJumps() {
         var jumps = LogJumps()
         for number in 1...UInt64(LogJumps.maximum + 3) {
             jumps.add(LogJumps.Jump(closed: number * 100, begun: number * 100 + 50))

@@ -27,7 +27,7 @@ private final class BareSession: Session, StreamDriver {
         shard.join(self)
     }
 
-    /// What it was given itself: a message, and for how many of its subscriptions.
+    /// Delivered messages, and for how many of its subscriptions.
     var taken: [String] = []
 
     func deliver(_ message: Message, for subscriptions: [UInt32]) {
@@ -64,7 +64,7 @@ struct WireFormTests {
         }
     }
 
-    @Test func aFormThatIsRegisteredReachesItsSubscribersEncodedOnce() throws {
+    @Test func encodesARegisteredFormOnceForAllSubscribers() throws {
         let harness = try ExchangeHarness()
         // Used on the shard's thread only.
         nonisolated(unsafe) let form = BareForm()
@@ -82,7 +82,7 @@ struct WireFormTests {
         #expect(harness.counters[0].delivered.current == 6)
     }
 
-    @Test func eachFormHasALaneOfItsOwn() throws {
+    @Test func eachFormHasItsOwnLane() throws {
         let harness = try ExchangeHarness()
         let lanes = try harness.run { shard in
             let forms = shard.endpoints.forms
@@ -109,7 +109,7 @@ struct WireFormTests {
         return { try harness.run { _ in session?.taken ?? [] } }
     }
 
-    @Test func aSessionWithoutAConnectionIsGivenEachMessageOnceForAllItsSubscriptions() throws {
+    @Test func deliversEachMessageOnceToASessionWithoutConnection() throws {
         let harness = try ExchangeHarness()
         let taken = try withSession(harness)
         _ = try harness.publish([draft("a/b", "both"), draft("a/c", "one"), draft("b", "none")])
@@ -117,7 +117,7 @@ struct WireFormTests {
         #expect(harness.counters[0].clients.current == 1 && harness.counters[0].delivered.current == 2)
     }
 
-    @Test func aSessionThatSkipsItsOwnIsGivenThoseOfOthers() throws {
+    @Test func echoFalseSkipsOnlyOwnMessages() throws {
         let harness = try ExchangeHarness()
         let taken = try withSession(harness, hearsItself: false)
         let own = try #require(try harness.run { $0.everybody.first?.client.id })
@@ -127,7 +127,7 @@ struct WireFormTests {
         #expect(try taken() == ["other's for 2"])
     }
 
-    @Test func aSessionThatHasLeftIsGivenNothing() throws {
+    @Test func aClosedSessionGetsNothing() throws {
         let harness = try ExchangeHarness()
         let taken = try withSession(harness)
         try harness.run { $0.everybody.first?.end(.kicked("test")) }

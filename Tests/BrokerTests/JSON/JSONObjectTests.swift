@@ -36,7 +36,7 @@ struct JSONObjectTests {
     }
 
     /// A name's first eight bytes and its length tell most names apart; these have both in common.
-    @Test func tellsLongNamesApart() throws {
+    @Test func distinguishesLongNames() throws {
         let text = #"{"temperature-a":1,"temperature-b":2,"\u0074emperature-c":3,"temperat":4,"temperature-\u0064":5}"#
         let object = try JSONObject.parse(Array(text.utf8).span)
         #expect(try object.integer("temperature-a", as: Int.self) == 1)
@@ -48,7 +48,7 @@ struct JSONObjectTests {
     }
 
     @Test(arguments: ["temperature-d", "\\u0074emperature-d", "temperature-\\u0064"])
-    func findsTheSecondOfALongName(name: String) {
+    func rejectsADuplicateLongName(name: String) {
         let text = "{\"temperature-a\":1,\"temperature-d\":2,\"\(name)\":3}"
         #expect(throws: JSONError(.duplicateMember("temperature-d"), at: 37)) {
             try reading(text) { (object) throws(JSONError) in object.count }
@@ -100,7 +100,7 @@ struct JSONObjectTests {
     }
 
     @Test(arguments: ["1e3", "5.0", "1E0", "-0.0", "\"5\"", "true", "[5]", "{}"])
-    func refusesWhatIsNoInteger(text: String) {
+    func rejectsNonIntegers(text: String) {
         #expect(throws: JSONError.self) {
             try reading("{\"n\":\(text)}") { (object) throws(JSONError) in try object.integer("n", as: Int.self) }
         }
@@ -113,13 +113,13 @@ struct JSONObjectTests {
         #expect(try reading("{\"n\":\(text)}") { (object) throws(JSONError) in try object.double("n") } == expected)
     }
 
-    @Test func refusesDoublesThatAreNotFinite() {
+    @Test func rejectsInfiniteDoubles() {
         #expect(throws: JSONError(.outOfRange(member: "n"), at: 5)) {
             try reading(#"{"n":1e999}"#) { (object) throws(JSONError) in try object.double("n") }
         }
     }
 
-    @Test func namesTheMemberOfAnotherType() {
+    @Test func namesAMemberOfTheWrongType() {
         let text = #"{"s":"x","n":1,"a":["x",2]}"#
         func refusal<Result>(_ body: (borrowing JSONObject) throws(JSONError) -> Result) -> JSONError? {
             do throws(JSONError) {
@@ -154,13 +154,13 @@ struct JSONObjectTests {
         (#"{"a":1,"a":2}"#, "a", 7), (#"{"a":1,"\u0061":2}"#, "a", 7), (#"{"\u0061":1,"a":2}"#, "a", 12),
         (#"{"\u0061":1,"\u0061":2}"#, "a", 12), (#"{"":1,"b":0,"":2}"#, "", 12),
     ])
-    func refusesASecondMemberOfAName(text: String, name: String, offset: Int) {
+    func rejectsDuplicateNames(text: String, name: String, offset: Int) {
         #expect(throws: JSONError(.duplicateMember(name), at: offset)) {
             try reading(text) { (object) throws(JSONError) in object.count }
         }
     }
 
-    @Test func tellsNamesApart() throws {
+    @Test func distinguishesNames() throws {
         let text = #"{"a":1,"A":2,"ab":3,"b":4,"\u00e9":5,"é":6,"":7}"#
         for (name, value) in [("a", 1), ("A", 2), ("ab", 3), ("b", 4), ("é", 5), ("e\u{301}", 6), ("", 7)] {
             // The sixth is written decomposed.
@@ -170,7 +170,7 @@ struct JSONObjectTests {
         }
     }
 
-    @Test func boundsMembers() throws {
+    @Test func limitsTheNumberOfMembers() throws {
         func text(_ count: Int) -> String { "{" + (0..<count).map { "\"m\($0)\":\($0)" }.joined(separator: ",") + "}" }
         #expect(
             try reading(text(256)) { (object) throws(JSONError) in try object.integer("m255", as: Int.self) } == 255)
@@ -179,11 +179,11 @@ struct JSONObjectTests {
     }
 
     @Test(arguments: ["null", "[]", "1", "\"{}\"", "", "  ", "{} {}", "{}x"])
-    func refusesWhatIsNotOneObject(text: String) {
+    func rejectsAnythingButOneObject(text: String) {
         #expect(throws: JSONError.self) { try reading(text) { (object) throws(JSONError) in object.count } }
     }
 
-    @Test func goesFromObjectToObject() throws {
+    @Test func readsSeveralObjects() throws {
         let bytes = Array("{\"n\":1}\n \r\n{\"n\":2}{\"n\":3}\n".utf8)
         var scanner = JSONScanner(bytes.span)
         var numbers: [Int?] = []
@@ -205,7 +205,7 @@ struct JSONObjectTests {
 
     /// Every byte of a command changed to every other: an error or an object, never a trap.
     @Test(arguments: 0..<256)
-    func surviveAnyByteAnywhere(byte: Int) throws {
+    func surviveAnyChangedByte(byte: Int) throws {
         var accepted = 0
         for place in publish.indices {
             var bytes = publish

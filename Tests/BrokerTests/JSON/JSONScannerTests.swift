@@ -3,7 +3,7 @@ import Testing
 
 @testable import Broker
 
-/// The error of reading `bytes` as one value; `nil` if there is none.
+/// The error of reading `bytes` as one value, if any.
 private func error(of bytes: [UInt8], maximumDepth: Int = JSONScanner.maximumDepth) -> JSONError? {
     do throws(JSONError) {
         _ = try JSONValue(parsing: bytes.span, maximumDepth: maximumDepth)
@@ -18,7 +18,7 @@ private func isJSON(_ bytes: [UInt8]) -> Bool { JSONScanner.validate(bytes.span)
 
 private func hasLineEnd(_ bytes: [UInt8]) -> Bool { bytes.span.hasLineEnd }
 
-@Suite("RFC 8259: what is JSON and what is not")
+@Suite("RFC 8259: valid and invalid JSON")
 struct JSONScannerTests {
     @Test(arguments: JSONVectors.valid)
     func accepts(text: String) {
@@ -36,7 +36,7 @@ struct JSONScannerTests {
 
     /// The words come at every distance from the beginning of an eight-byte word.
     @Test(arguments: JSONVectors.notUTF8, 0..<10)
-    func refusesWhatIsNotUTF8(bytes: [UInt8], distance: Int) {
+    func rejectsInvalidUTF8(bytes: [UInt8], distance: Int) {
         let quote = UInt8(ascii: "\"")
         let padding = [UInt8](repeating: UInt8(ascii: "x"), count: distance)
         let string = [quote] + padding + bytes + padding + [quote]
@@ -54,7 +54,7 @@ struct JSONScannerTests {
 
     /// Each byte that ends a run of plain ones, at each place in a word.
     @Test(arguments: 0..<20)
-    func findsTheSpecialByteAnywhere(distance: Int) throws {
+    func findsSpecialBytesAnywhere(distance: Int) throws {
         let padding = String(repeating: "~", count: distance)
         for (escape, decoded) in [
             (#"\""#, "\""), (#"\\"#, "\\"), (#"\n"#, "\n"), (#"\u00fc"#, "ü"), ("ü", "ü"), (" ", " "),
@@ -71,7 +71,7 @@ struct JSONScannerTests {
 
     /// No beginning of a value is one, but for numbers.
     @Test(arguments: JSONVectors.valid)
-    func noticesWhereTheInputIsCut(text: String) {
+    func rejectsTruncatedInput(text: String) {
         let bytes = Array(text.trimmingCharacters(in: .whitespacesAndNewlines).utf8)
         for count in 0..<bytes.count {
             let cut = Array(bytes[..<count])
@@ -109,7 +109,7 @@ struct JSONScannerTests {
     }
 
     @Test(arguments: ["[", "{\"a\":"])
-    func boundsDepth(opening: String) {
+    func limitsDepth(opening: String) {
         let closing = opening == "[" ? "]" : "}"
         func nested(_ depth: Int) -> [UInt8] {
             Array((String(repeating: opening, count: depth) + "1" + String(repeating: closing, count: depth)).utf8)
@@ -135,12 +135,12 @@ struct JSONScannerTests {
         (JSONError(.outOfRange(member: "since"), at: 9), "\"since\": number out of range at byte 9"),
         (JSONError(.duplicateMember("op"), at: 10), "a second member \"op\" at byte 10"),
     ])
-    func saysWhatAndWhere(error: JSONError, text: String) {
+    func reportsTheErrorAndItsOffset(error: JSONError, text: String) {
         #expect(error.description == text)
     }
 
     /// At every place of texts of every length up to some blocks, and among bytes that come next to it.
-    @Test func findsWhatNeedsALookInAString() {
+    @Test func findsQuotesEscapesAndControlCharacters() {
         for count in 0..<40 {
             // Bytes on both sides of those that are looked for.
             let neighbours: [UInt8] = [0x20, 0x21, 0x23, 0x5B, 0x5D, 0x7E, 0x7F]

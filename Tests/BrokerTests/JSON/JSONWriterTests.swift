@@ -35,7 +35,7 @@ struct JSONWriterTests {
         #expect(written == "{\(members)," + #""list":[-1,null,false,[],{},"x"],"data":[1, 2]}"#)
     }
 
-    @Test func writesAnObjectOntoWhatIsThere() {
+    @Test func appendsToExistingBytes() {
         var writer = JSONWriter(appendingTo: Array("{}\n".utf8))
         writer.beginObject()
         writer.member("n", 0)
@@ -62,7 +62,7 @@ struct JSONWriterTests {
         #expect(text { $0.integer(value) } == String(value))
     }
 
-    @Test func knowsHowManyDigitsANumberHas() {
+    @Test func countsDigits() {
         var powers: [UInt64] = [1]
         while powers.count < 20 { powers.append(powers[powers.count - 1] * 10) }
         for value in powers.flatMap({ [$0 - 1, $0, $0 + 1] }) + [UInt64.max] {
@@ -87,7 +87,7 @@ struct JSONWriterTests {
     }
 
     @Test(arguments: [Double.nan, .infinity, -.infinity])
-    func writesNullForWhatIsNoNumber(value: Double) {
+    func writesNullForNaNAndInfinity(value: Double) {
         #expect(text { $0.double(value) } == "null")
     }
 

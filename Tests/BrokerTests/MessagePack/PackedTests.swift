@@ -34,10 +34,10 @@ struct PackedTests {
         ("[1,\"a\"]", "dc000201a161"),
         ("{}", "de0000"), (#"{ "a" : [ ] }"#, "de0001a161dc0000"), (" 1 ", "01"),
     ])
-    func writesWhatJSONSays(json: String, digits: String) { #expect(Self.packed(json) == Self.bytes(digits)) }
+    func writesJSONAsMessagePack(json: String, digits: String) { #expect(Self.packed(json) == Self.bytes(digits)) }
 
     @Test(arguments: ["", "1 2", "[1", "{\"a\"}", "{\"a\":}", "{1:2}", "[1,]", "nul", "\"a", "[", "01", "{\"a\":1,}"])
-    func writesNothingOfWhatIsNoJSON(json: String) {
+    func writesNothingForInvalidJSON(json: String) {
         var writer = PackedWriter()
         writer.bool(true)
         #expect(!writer.value(json: Array(json.utf8).span) && writer.bytes == [0xC3])
@@ -57,7 +57,7 @@ struct PackedTests {
         #expect(Self.packed(String(repeating: "[", count: 500) + String(repeating: "]", count: 500)) == nil)
     }
 
-    /// Commands in other forms than ours, and what they mean.
+    /// Commands in other encodings than ours, and their meaning.
     @Test(arguments: [
         ("81 a26f70 a470696e67", #"{"op":"ping"}"#), ("de0001 d9026f70 da000470696e67", #"{"op":"ping"}"#),
         ("df00000001 a2 6964 d3ffffffffffffffff", #"{"id":-1}"#), ("81 a161 ca3fc00000", #"{"a":1.5}"#),
@@ -84,12 +84,12 @@ struct PackedTests {
         ("81 a161 dd 00ffffff", "it ends too early", 8), ("81 a161 cc", "it ends too early", 4),
         ("81 a464617461 c402 00", "it ends too early", 9),
     ])
-    func saysWhatIsWrong(digits: String, text: String, offset: Int) {
+    func reportsTheErrorAndItsOffset(digits: String, text: String, offset: Int) {
         let bytes = Self.bytes(digits)
         #expect(throws: PackedError(text: text, offset: offset)) { try PackedReader.json(of: bytes.span) }
     }
 
-    @Test func readsAsDeeplyAsJSON() throws {
+    @Test func hasTheDepthLimitOfJSON() throws {
         let most = JSONScanner.maximumDepth
         func nested(_ levels: Int) -> [UInt8] {
             [0x81, 0xA1, 0x61] + [UInt8](repeating: 0x91, count: levels - 1) + [0xC0]
@@ -101,7 +101,7 @@ struct PackedTests {
 
     /// Anything that is read and written again stays the same.
     @Test(arguments: 0..<50)
-    func whatIsReadIsWhatWasWritten(seed: Int) throws {
+    func roundTripsRandomValues(seed: Int) throws {
         var random = SeededGenerator(seed: seed)
         for _ in 0..<40 {
             let text = "{\"data\":\(Self.value(&random, depth: 0))}"
@@ -142,7 +142,7 @@ struct PackedTests {
 
     // MARK: Sessions
 
-    /// Every command and every answer, some of them refused: both clients are told the same.
+    /// Every command and every answer, also refusals: both clients receive the same.
     private static let script = [
         #"{"op":"ping","id":1}"#, #"{"op":"ping","id":"x y"}"#, #"{"op":"ping","id":-7}"#, #"{"op":"ping","id":1.5}"#,
         #"{"op":"subscribe","id":2,"filter":["a/+","b/#"]}"#, #"{"op":"subscribe","id":3,"filter":"a/#/b"}"#,
@@ -205,7 +205,7 @@ struct PackedTests {
         return told
     }
 
-    @Test func isToldTheSame() throws {
+    @Test func sendsTheSameMessagesAsJSON() throws {
         let (json, packed) = (try Self.told(false), try Self.told(true))
         #expect(json.count == packed.count)
         // Answers of the store arrive in any order.
@@ -221,7 +221,7 @@ struct PackedTests {
             ])
     }
 
-    @Test func repliesAndBytesAreWhatTheyAre() throws {
+    @Test func keepsBinaryPayloadsAndCorrelations() throws {
         let harness = try ExchangeHarness()
         func connect() throws -> StubClient {
             let stub = try harness.connect { shard, socket in
@@ -260,7 +260,7 @@ struct PackedTests {
         #expect(try Self.object(Self.json(reply))["id"] as? Int == 7)
     }
 
-    @Test func refusesTextAndWhatIsNoMap() throws {
+    @Test func rejectsTextFramesAndAnythingButMaps() throws {
         let harness = try ExchangeHarness()
         let stub = try harness.connect { shard, socket in
             let client = shard.makeClient(.anonymous, peer: nil, protocolName: "")

@@ -3,21 +3,21 @@ import Testing
 
 @testable import Broker
 
-@Suite("The table of metrics, and the files that are made from it")
+@Suite("The table of metrics and the files generated from it")
 struct MetricTableTests {
     /// `make metrics` makes them.
     @Test(arguments: [
         ("docs/metrics.md", MetricsManual.page), ("deploy/alerts.yaml", MetricsManual.alerts),
         ("deploy/grafana-dashboard.json", MetricsManual.dashboard),
     ])
-    func filesAreMadeFromTheDeclarations(path: String, made: String) throws {
+    func generatedFilesMatchTheDeclarations(path: String, made: String) throws {
         let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../..")
         let isNew = try String(contentsOf: root.appending(path: path), encoding: .utf8) == made
         #expect(isNew, "run make metrics")
     }
 
     @Test(arguments: MetricTable.all.metrics.map(\.name))
-    func namesFollowThePractice(name: String) throws {
+    func namesFollowPrometheusConventions(name: String) throws {
         let metric = try #require(MetricTable.all.metrics.first { $0.name == name })
         #expect(name.wholeMatch(of: /(broker|process)(_[a-z]+)+/) != nil)
         #expect((metric.kind == .counter) == name.hasSuffix("_total"))

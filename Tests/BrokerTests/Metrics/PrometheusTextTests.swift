@@ -3,9 +3,9 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("Figures in Prometheus's text format")
+@Suite("Metrics in Prometheus's text format")
 struct PrometheusTextTests {
-    @Test func aFamilyIsItsHelpItsTypeAndItsFigures() throws {
+    @Test func writesHelpTypeAndSamplesOfEachFamily() throws {
         var table = MetricTable()
         table.add("a_total", .counter, "Things.") { _ -> Int? in 5 }
         table.add("b", .gauge, "More.", by: "x", each: { _ in [("{x=\"1\"}", 1), ("{x=\"2\"}", -2)] })
@@ -47,7 +47,7 @@ struct PrometheusTextTests {
         #expect(String(decoding: text.bytes, as: UTF8.self) == expected)
     }
 
-    @Test func theBrokersFiguresAreWellFormedAndTrue() throws {
+    @Test func theBrokersMetricsAreWellFormedAndCorrect() throws {
         let harness = try ExchangeHarness(order: [0, 1])
         let stubs = try [0, 1].map { try harness.connectJSON(on: $0) }
         try stubs[1].ask(#"{"op":"subscribe","id":1,"filter":"+","snapshot":false}"#, id: 1)

@@ -82,14 +82,14 @@ struct RESPReaderTests {
         ("=1\r\na\r\n", "a text without its format"),
         ("*1\r\n>1\r\n+a\r\n", "a push within a value"),
     ])
-    func refusesWhatIsNone(text: String, mistake: String) {
+    func rejectsMalformedValues(text: String, mistake: String) {
         let whole = Reading("+before\r\n" + text + "+after\r\n")
         #expect(whole.mistake == mistake && whole.values == [.simple("before")])
         #expect(Reading(("+before\r\n" + text).utf8.map { [$0] }) == whole, "byte by byte")
     }
 
     /// An announced length allocates no memory, and received bytes are counted.
-    @Test func believesNoLength() {
+    @Test func trustsNoAnnouncedLength() {
         var limits = RESPReader.Limits()
         (limits.maximumSize, limits.maximumDepth, limits.maximumLine) = (1000, 3, 20)
         for begun in ["$9223372036854775807", "$1000", "*9223372036854775807", "*40", "%20"] {
@@ -113,7 +113,7 @@ struct RESPReaderTests {
     }
 
     /// After a mistake nothing is read: where the next answer begins is not known.
-    @Test func endsWithAMistake() {
+    @Test func readsNothingAfterAMistake() {
         var reader = RESPReader()
         for text in ["*1\r\n?\r\n", "+OK\r\n"] {
             var offset = 0
@@ -123,7 +123,7 @@ struct RESPReaderTests {
         }
     }
 
-    @Test func saysWhatAValueIs() {
+    @Test func convertsValues() {
         #expect(RESPError("READONLY You can't").code == "READONLY" && RESPError("ERR").code == "ERR")
         #expect(RESPValue.bytes(Array("12".utf8)).integer == 12 && RESPValue.integer(3).integer == 3)
         #expect(RESPValue.bytes([0xFF]).text == nil && RESPValue.simple("a").text == "a" && RESPValue.null.text == nil)

@@ -50,11 +50,11 @@ struct DamagedStoreTests {
         return store.damage
     }
 
-    @Test func takesASoundFile() throws {
+    @Test func acceptsASoundFile() throws {
         for file in try Self.files.get() { #expect(try whyMovedAside(file) == nil) }
     }
 
-    @Test func takesAnEmptyFile() throws {
+    @Test func acceptsAnEmptyFile() throws {
         #expect(try whyMovedAside(Data()) == nil)
     }
 
@@ -74,7 +74,7 @@ struct DamagedStoreTests {
     }
 
     /// A small file that says it is one of 64 TiB.
-    @Test func believesNoPageCount() throws {
+    @Test func rejectsAnImpossiblePageCount() throws {
         var file = try Self.files.get()[0]
         for meta in [0, 4096] {
             for (offset, number) in [(32, UInt64(1) << 46), (136, UInt64(1) << 34 - 2)] {
@@ -86,7 +86,7 @@ struct DamagedStoreTests {
     }
 
     /// A pipe that may never have a writer.
-    @Test func doesNotWaitForAPipe() throws {
+    @Test func refusesAPipeWithoutWaiting() throws {
         let directory = TestDirectory()
         try FileManager.default.createDirectory(atPath: directory.path, withIntermediateDirectories: true)
         #expect(mkfifo(directory.file.path, 0o600) == 0)
@@ -125,7 +125,7 @@ struct DamagedStoreTests {
     }
 
     /// No version has such a number.
-    @Test func movesAStoreOfAFormatThatCannotBeAside() throws {
+    @Test func movesAStoreWithAnImpossibleFormatAside() throws {
         let directory = TestDirectory()
         var store: LMDBStore? = try directory.open()
         let epoch = store?.epoch
@@ -153,7 +153,7 @@ struct DamagedStoreTests {
         for path in paths { #expect(FileManager.default.fileExists(atPath: path)) }
     }
 
-    @Test func skipsRecordsItCannotRead() throws {
+    @Test func skipsUnreadableRecords() throws {
         let directory = TestDirectory()
         var store: LMDBStore? = try directory.open()
         try store?.apply([retained("good", "one"), retained("marked", "two")], reserving: nil)

@@ -3,11 +3,11 @@ import Testing
 
 @testable import Broker
 
-@Suite("The data directory: between one store and the next")
+@Suite("The data directory: replacing a store")
 struct DataDirectoryTests {
     private let directory = TestDirectory()
 
-    @Test func makesDirectoriesWhateverTheirNamesEndIn() throws {
+    @Test func makesDirectoriesWithOrWithoutATrailingSlash() throws {
         for end in ["/a/b/c", "/a/b/d/", "/a", "/a/"] {
             try DataDirectory.make(directory.path + end)
             var isDirectory: ObjCBool = false
@@ -21,7 +21,7 @@ struct DataDirectoryTests {
     }
 
     /// Whenever the power is cut while a store is replaced, there is a store of that name.
-    @Test func aFileThatIsReplacedKeepsItsName() throws {
+    @Test func replacingAFileNeverRemovesItsName() throws {
         let data = try DataDirectory(directory.path)
         let file = directory.path + "/store"
         try Data("old".utf8).write(to: URL(fileURLWithPath: file))
@@ -36,7 +36,7 @@ struct DataDirectoryTests {
 
     /// As where a start ended after it had put a damaged store aside, and before it had made another.
     @Test(arguments: ["damaged-1763838000", "replaced-1763838000-2"])
-    func numbersOfAStoreThatWasPutAsideDoNotComeAgain(state: String) throws {
+    func neverReusesTheNumbersOfAStoreMovedAside(state: String) throws {
         _ = try DataDirectory(directory.path)
         #expect(try directory.open().reservedSeq == 0)
         try FileManager.default.moveItem(atPath: directory.file.path, toPath: "\(directory.file.path).\(state)")

@@ -13,7 +13,7 @@ func kept(
     return StoreEntry(message, keptBy: rule)
 }
 
-/// The numbers of what a filter matches.
+/// The numbers of the messages that a filter matches.
 func seqs(
     _ store: any HistoryStore, _ name: String, after seq: UInt64 = 0, upTo limit: UInt64 = .max,
     visiting maximum: Int = 1000, now: Int64 = 1000
@@ -50,7 +50,7 @@ struct HistoryContractTests {
     }
 
     @Test(arguments: Conformer.allCases, [1, 3, 1000])
-    func keepsTheOrderOfAllTopics(conformer: Conformer, visits: Int) throws {
+    func readsAcrossTopicsInOrder(conformer: Conformer, visits: Int) throws {
         let made = try conformer.make()
         let rule = HistoryRule(filter: try filter("a/#"))
         try made.store.adopt(HistoryRules([rule]), from: 1)
@@ -69,7 +69,7 @@ struct HistoryContractTests {
     }
 
     @Test(arguments: Conformer.allCases)
-    func givesMessagesBackAsTheyWere(conformer: Conformer) throws {
+    func returnsMessagesUnchanged(conformer: Conformer) throws {
         let made = try conformer.make()
         let rule = HistoryRule(filter: try filter("#"))
         let long = String(repeating: "long/", count: 150) + "end"
@@ -125,7 +125,7 @@ struct HistoryContractTests {
     }
 
     @Test(arguments: Conformer.allCases)
-    func keepsSoManyBytesAndTheNewestInAnyCase(conformer: Conformer) throws {
+    func limitsBytesButKeepsTheNewestMessage(conformer: Conformer) throws {
         let made = try conformer.make()
         let rule = HistoryRule(filter: try filter("#"), bytes: 10)
         for (seq, bytes) in [(1, 4), (2, 4), (3, 4)] {
@@ -137,7 +137,7 @@ struct HistoryContractTests {
     }
 
     @Test(arguments: Conformer.allCases)
-    func whatIsTooOldGoesByItself(conformer: Conformer) throws {
+    func removesOldMessages(conformer: Conformer) throws {
         let made = try conformer.make()
         let rule = HistoryRule(filter: try filter("#"), age: 1000)
         try made.store.adopt(HistoryRules([rule]), from: 1)
@@ -160,7 +160,7 @@ struct HistoryContractTests {
 
     /// The system's clock at the arrival of a message does not influence how long it is kept.
     @Test(arguments: Conformer.allCases)
-    func ageIsCountedFromWhenItWasKept(conformer: Conformer) throws {
+    func ageCountsFromStorage(conformer: Conformer) throws {
         let made = try conformer.make()
         let rule = HistoryRule(filter: try filter("#"), age: 1000)
         try made.store.adopt(HistoryRules([rule]), from: 1)
@@ -174,7 +174,7 @@ struct HistoryContractTests {
         #expect(try seqs(made.store, "a") == [])
     }
 
-    @Test func severalRulesTogetherKeepAFilter() throws {
+    @Test func severalRulesTogetherCoverAFilter() throws {
         var summary = HistorySummary()
         let names = ["a", "a/+/#", "b/#"]
         for (name, since) in zip(names, [UInt64(5), 9, 100]) {
@@ -241,9 +241,9 @@ struct HistoryContractTests {
         }
     }
 
-    /// Those that expired first come first, as many as were asked for; what is not removed comes again.
+    /// Values are listed in order of expiry, up to the requested number; values not removed are listed again.
     @Test(arguments: Conformer.allCases)
-    func expiredValuesWaitForTheirRemoval(conformer: Conformer) throws {
+    func listsExpiredValuesUntilRemoved(conformer: Conformer) throws {
         let store = try conformer.make().store
         var values: [Message] = []
         for number in 0..<300 {
@@ -265,7 +265,7 @@ struct HistoryContractTests {
     }
 
     @Test(arguments: Conformer.allCases)
-    func otherRulesBringTheirLimits(conformer: Conformer) throws {
+    func changedRulesApplyTheirLimits(conformer: Conformer) throws {
         let made = try conformer.make()
         let rule = HistoryRule(filter: try filter("#"), messages: 1000)
         try made.store.adopt(HistoryRules([rule]), from: 1)
@@ -291,7 +291,7 @@ struct HistoryContractTests {
     }
 
     @Test(arguments: Conformer.allCases)
-    func whatIsLostIsAHole(conformer: Conformer) throws {
+    func recordsLossesAsHoles(conformer: Conformer) throws {
         let made = try conformer.make()
         let rule = HistoryRule(filter: try filter("#"))
         try made.store.adopt(HistoryRules([rule]), from: 1)
@@ -310,8 +310,8 @@ struct HistoryContractTests {
         var isHole: Bool { self != .settled }
     }
 
-    @Test("After a kill something may be missing only where a message was not on disk", arguments: End.allCases)
-    func aKillIsAHoleWhereSomethingWasUnderWay(end: End) throws {
+    @Test("After a kill, only messages that were not on disk may be missing", arguments: End.allCases)
+    func aKillLeavesAHoleOnlyIfSomethingWasPending(end: End) throws {
         let directory = TestDirectory()
         let rule = HistoryRule(filter: try filter("#"))
         let mark = URL(fileURLWithPath: directory.file.path + "-kept")
@@ -345,7 +345,7 @@ struct HistoryContractTests {
         }
     }
 
-    @Test func aCrashIsAHoleAndAnOrderlyEndIsNone() throws {
+    @Test func aCrashLeavesAHoleAndACleanShutdownNone() throws {
         let directory = TestDirectory()
         let rule = HistoryRule(filter: try filter("#"), messages: 5)
         do {
@@ -371,7 +371,7 @@ struct HistoryContractTests {
 
     /// Random keeping and trimming against the plainest model there is.
     @Test(arguments: Conformer.allCases, 0..<20)
-    func isWhatTheModelSays(conformer: Conformer, seed: Int) throws {
+    func agreesWithTheModel(conformer: Conformer, seed: Int) throws {
         var random = SeededGenerator(seed: seed)
         let made = try conformer.make()
         let rules = try [

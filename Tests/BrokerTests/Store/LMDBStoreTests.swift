@@ -3,9 +3,9 @@ import Testing
 
 @testable import Broker
 
-@Suite("LMDB store: what is kept, and how it recovers")
+@Suite("LMDB store: durability and recovery")
 struct LMDBStoreTests {
-    @Test func keepsAllOverReopening() throws {
+    @Test func keepsEverythingAcrossReopening() throws {
         let directory = TestDirectory()
         var store = try directory.open()
         let epoch = store.epoch
@@ -29,7 +29,7 @@ struct LMDBStoreTests {
         return try directory.open()
     }
 
-    @Test func keepsFilesToItself() throws {
+    @Test func createsPrivateFiles() throws {
         let directory = TestDirectory()
         let store = try directory.open()
         try store.probe()
@@ -43,7 +43,7 @@ struct LMDBStoreTests {
         }
     }
 
-    @Test func makesAChainOfDirectories() throws {
+    @Test func makesParentDirectories() throws {
         let outer = TestDirectory()
         let opened = try LMDBStore.open(directory: outer.path + "/x/y/", maximumSize: 1 << 20)
         try opened.store.probe()
@@ -61,12 +61,12 @@ struct LMDBStoreTests {
     }
 
     @Test(arguments: ["/dev/null", "/dev/null/data", "/proc/no-such-directory/data"])
-    func namesAPathItCannotUse(path: String) throws {
+    func namesAnUnusablePath(path: String) throws {
         let what = try systemError(opening: path)
         #expect(what.contains("/dev/null") || what.contains("/proc/no-such-directory"))
     }
 
-    @Test func namesAFileItCannotOpen() throws {
+    @Test func namesAFileThatCannotBeOpened() throws {
         let directory = TestDirectory()
         try FileManager.default.createDirectory(atPath: directory.file.path, withIntermediateDirectories: true)
         #expect(try systemError(opening: directory.path).contains(directory.file.path))
@@ -79,7 +79,7 @@ struct LMDBStoreTests {
         return what
     }
 
-    @Test func takesLimitsThatWereLowered() throws {
+    @Test func acceptsLoweredLimits() throws {
         let directory = TestDirectory()
         var store = try directory.open()
         try store.apply((0..<10).map { try retained("a/\($0)", "12345") }, reserving: nil)
@@ -135,7 +135,7 @@ struct LMDBStoreTests {
         #expect(size <= 1 << 20)
     }
 
-    @Test func emptiesAFullStoreAtOnce() throws {
+    @Test func aFullStoreCanBeEmptiedAtOnce() throws {
         let directory = TestDirectory()
         let store = try directory.open(maximumSize: 1 << 20)
         let stored = try fill(store, valueLength: 100, perTransaction: 1)
@@ -149,7 +149,7 @@ struct LMDBStoreTests {
         #expect(try fill(store, valueLength: 100, perTransaction: 1) > stored / 2)
     }
 
-    @Test func makesRoomOfWhatExpired() throws {
+    @Test func expiredValuesMakeRoom() throws {
         let directory = TestDirectory()
         let store = try directory.open(maximumSize: 1 << 20, limits: RetainedLimits(maximumMessages: 300))
         try store.apply((0..<300).map { try retained("brief/\($0)", "\($0)", time: 1, expiry: 100) }, reserving: nil)
@@ -174,7 +174,7 @@ struct LMDBStoreTests {
         #expect(try matches(small, "#", now: 2000) == ["large"])
     }
 
-    @Test func takesALargeMapWithoutALargeFile() throws {
+    @Test func aLargeMapNeedsNoLargeFile() throws {
         let directory = TestDirectory()
         let store = try directory.open(maximumSize: .max)
         try store.apply([retained("a", "x")], reserving: nil)
@@ -183,7 +183,7 @@ struct LMDBStoreTests {
         #expect(size < 1 << 20)
     }
 
-    @Test func keepsAFileThatIsLargerThanItsLimit() throws {
+    @Test func keepsAFileLargerThanItsLimit() throws {
         let directory = TestDirectory()
         var store = try directory.open()
         try store.apply(

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("NodeRecord: the broker of a cluster that a directory belongs to")
 struct NodeRecordTests {
-    @Test func countsStartsAndKeepsItsNumber() throws {
+    @Test func countsStartsAndKeepsItsID() throws {
         let directory = TestDirectory()
         try DataDirectory.make(directory.path)
         #expect(try NodeRecord.read(in: directory.path) == nil)
@@ -23,7 +23,7 @@ struct NodeRecordTests {
         #expect(throws: StorageError.self) { try NodeRecord.start(in: directory.path, of: "test") }
     }
 
-    @Test func refusesWhatIsNoRecord() throws {
+    @Test func rejectsMalformedRecords() throws {
         let directory = TestDirectory()
         try DataDirectory.make(directory.path)
         for text in ["", "prod\n0\n1\n", "prod\nxyz\n1\n", "prod\n1\n"] {

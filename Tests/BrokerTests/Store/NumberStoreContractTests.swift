@@ -21,7 +21,7 @@ struct NumberStoreContractTests {
 
     /// The next start continues after the last number, or after all reserved ones if that is not known.
     @Test(arguments: Conformer.allCases)
-    func isSealedAtTheLastNumber(conformer: Conformer) throws {
+    func sealingContinuesAfterTheLastNumber(conformer: Conformer) throws {
         let made = try conformer.make()
         try made.store.reserve(seqsUpTo: 1000)
         try made.store.seal(upTo: nil)
@@ -33,7 +33,7 @@ struct NumberStoreContractTests {
     }
 
     @Test(arguments: Conformer.allCases)
-    func noTwoStoresHaveOneEpoch(conformer: Conformer) throws {
+    func everyStoreHasItsOwnEpoch(conformer: Conformer) throws {
         let epochs = try (0..<20).map { _ in try conformer.make().store.epoch }
         #expect(Set(epochs).count == 20)
     }

@@ -27,7 +27,7 @@ struct RecordTests {
         #expect(found?.origin == origin && found?.isRetained == isRetained && found?.properties == nil)
     }
 
-    @Test func aRetainedValueWhoseKeyHoldsItsTopic() {
+    @Test func aRetainedValueWithItsTopicInTheKey() {
         let bytes = header(flag: 0, properties: 8, topicLength: 0) + type + [7, 8]
         #expect(RetainedRecord.bytes(of: message, isKeyHashed: false) == bytes)
         let record = RetainedRecord(bytes.span)
@@ -36,7 +36,7 @@ struct RecordTests {
         #expect(topic == message.topic)
     }
 
-    @Test func aRetainedValueWhoseKeyIsHashed() {
+    @Test func aRetainedValueWithAHashedKey() {
         let bytes = header(flag: 0, properties: 8, topicLength: 3) + type + Array("a/b".utf8) + [7, 8]
         #expect(RetainedRecord.bytes(of: message, isKeyHashed: true) == bytes)
         let record = RetainedRecord(bytes.span)
@@ -64,7 +64,7 @@ struct RecordTests {
 
     // MARK: Format 1
 
-    @Test func whatFormat1HasWritten() {
+    @Test func readsRecordsOfFormat1() {
         let first: [UInt8] = [1, 2, 1]
         let plain = header(flag: 0, properties: 3, topicLength: 0, first: first) + Array("x/y".utf8) + [7, 8]
         let value = RetainedRecord(plain.span)
@@ -80,7 +80,7 @@ struct RecordTests {
         #expect(found?.payload == [7, 8] && found?.contentType == nil)
     }
 
-    @Test func whatIsNoRecordOfFormat1() {
+    @Test func rejectsInvalidRecordsOfFormat1() {
         let bytes = header(flag: 0, properties: 3, topicLength: 0, first: [1, 2, 1]) + Array("x/y".utf8) + [7, 8]
         for (offset, value) in [(1, 9), (2, 2), (2, 0), (3, 1), (7, 0xFF)] {
             var changed = bytes
@@ -107,7 +107,7 @@ struct RecordTests {
         PropertyBlock.read(([0xEE] + block + [0xEE]).span, 1..<1 + block.count)
     }
 
-    @Test func propertiesLieOneAfterTheOther() throws {
+    @Test func writesPropertiesInSequence() throws {
         let properties = try MessageProperties(
             headers: [.init(name: "n", value: "vw"), .init(name: "", value: ""), .init(name: "n", value: "ü")],
             replyTo: topic("r/s"), correlation: [0, 255])
@@ -133,11 +133,11 @@ struct RecordTests {
             [9, 0, 0, 0, 0, 9, 0, 0, 0, 0], [0x26, 1, 0, 0, 0, 0], [0x26, 2, 0, 0, 0, 1, 0],
             [0x26, 3, 0, 0, 0, 1, 0, 0xFF],
         ] as [[UInt8]])
-    func whatIsNoBlockOfProperties(block: [UInt8]) {
+    func rejectsMalformedProperties(block: [UInt8]) {
         #expect(read(block) == nil)
     }
 
-    @Test func propertiesAreBounded() throws {
+    @Test func limitsProperties() throws {
         let name = String(repeating: "n", count: 100)
         let value = String(repeating: "v", count: MessageProperties.maximumHeaders - 100)
         let correlation = [UInt8](repeating: 1, count: MessageProperties.maximumCorrelation)
@@ -151,7 +151,7 @@ struct RecordTests {
         }
     }
 
-    @Test func bytesThatAreNoRecord() throws {
+    @Test func rejectsDamagedRecords() throws {
         let retained = header(flag: 0, properties: 8, topicLength: 0) + type + [7, 8]
         let kept = try #require(HistoryRecord.bytes(of: message))
         for count in retained.indices { #expect(!isRetained(Array(retained[..<count])), "\(count) bytes") }
@@ -170,7 +170,7 @@ struct RecordTests {
     private func isRetained(_ bytes: [UInt8]) -> Bool { RetainedRecord(bytes.span) != nil }
     private func isKept(_ bytes: [UInt8]) -> Bool { HistoryRecord(bytes.span) != nil }
 
-    @Test func aContentTypeThatIsNoText() throws {
+    @Test func rejectsAContentTypeThatIsNotUTF8() throws {
         var bytes = try #require(HistoryRecord.bytes(of: message))
         bytes[53] = 0xFF
         let record = HistoryRecord(bytes.span)

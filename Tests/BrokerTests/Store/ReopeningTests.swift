@@ -6,7 +6,7 @@ import Testing
 
 @Suite("LMDB store: opening the file again")
 struct ReopeningTests {
-    @Test func readersAndViewsGoOn() throws {
+    @Test func readersAndViewsContinue() throws {
         let directory = TestDirectory()
         let store = try directory.open()
         try store.apply((0..<100).map { try retained("t/\($0)", "old") }, reserving: 7)
@@ -22,7 +22,7 @@ struct ReopeningTests {
         }
         try store.reopen()
         #expect(store.reopeningCount == 1)
-        // The view has lost its transaction, and goes on where it was.
+        // The view has lost its transaction, and continues where it was.
         _ = try view.scan(filter("t/#"), after: position, visiting: .max, now: 0) { message in
             seen.append(message.topic.name)
             return true
@@ -36,7 +36,7 @@ struct ReopeningTests {
     }
 
     /// However many readers there are, the file is reopened; readers at that moment must retry, and do not wait.
-    @Test func readersCannotStarveIt() throws {
+    @Test func readersCannotDelayReopening() throws {
         let directory = TestDirectory()
         let store = try directory.open()
         try store.apply((0..<500).map { try retained("t/\($0)", "x") }, reserving: nil)
@@ -77,7 +77,7 @@ struct ReopeningTests {
         Issue.record("it was never opened again")
     }
 
-    @Test func aReaderDoesNotWaitWhileTheFileIsOpenedAgain() throws {
+    @Test func aReaderDoesNotWaitDuringReopening() throws {
         let directory = TestDirectory()
         let store = try directory.open()
         try store.apply([retained("a", "1")], reserving: nil)
@@ -88,7 +88,7 @@ struct ReopeningTests {
             if (try? reopen(store)) == nil { failures.add() }
             done.signal()
         }
-        // The reader above is still out, so it is being opened again from here until that comes back.
+        // The reader above is still in use, so reopening waits until it is returned.
         var refusal: StorageError?
         while refusal == nil {
             do throws(StorageError) {
@@ -105,7 +105,7 @@ struct ReopeningTests {
         #expect(try value(store, "a") == "1")
     }
 
-    @Test func aFileThatCannotBeOpenedIsTriedAgainByTheNextWrite() throws {
+    @Test func theNextWriteRetriesAFailedReopening() throws {
         let directory = TestDirectory()
         let store = try directory.open()
         try store.apply([retained("a", "1")], reserving: nil)

@@ -35,7 +35,7 @@ struct RetainedScanTests {
     }
 
     @Test(arguments: Conformer.allCases, filters)
-    func findsWhatMatches(conformer: Conformer, filter: String) throws {
+    func findsMatchingTopics(conformer: Conformer, filter: String) throws {
         let made = try conformer.make()
         try made.store.apply(Self.topics.map { try retained($0, "x") }, reserving: nil)
         let expected = try Self.expected(Self.topics, filter)
@@ -44,7 +44,7 @@ struct RetainedScanTests {
     }
 
     @Test(arguments: Conformer.allCases, ["#", "a/+/c", "a/#", "+/+", "a/b"])
-    func goesOnAfterAnyTopic(conformer: Conformer, filter: String) throws {
+    func continuesAfterAnyTopic(conformer: Conformer, filter: String) throws {
         let made = try conformer.make()
         try made.store.apply(Self.topics.map { try retained($0, "x") }, reserving: nil)
         let expected = try Self.expected(Self.topics, filter)
@@ -62,7 +62,7 @@ struct RetainedScanTests {
     }
 
     @Test(arguments: Conformer.allCases)
-    func stopsWhereTheBodySays(conformer: Conformer) throws {
+    func stopsWhenTheBodySaysSo(conformer: Conformer) throws {
         let made = try conformer.make()
         try made.store.apply(Self.topics.map { try retained($0, "x") }, reserving: nil)
         for filter in ["a/+/c", "#", "a"] {
@@ -80,7 +80,7 @@ struct RetainedScanTests {
     }
 
     /// A scan does not read skipped keys: with 2,000 topics below each `a/N` it reads a handful.
-    @Test func skipsWhatCannotMatch() throws {
+    @Test func skipsKeysThatCannotMatch() throws {
         let made = try Conformer.lmdb.make()
         var messages: [Message] = []
         for first in ["x", "y"] {

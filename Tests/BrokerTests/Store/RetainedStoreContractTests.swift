@@ -3,10 +3,10 @@ import Testing
 
 @testable import Broker
 
-@Suite("Contract of RetainedStore, and of a batch")
+@Suite("Contract of RetainedStore")
 struct RetainedStoreContractTests {
     @Test(arguments: Conformer.allCases)
-    func keepsAllOfAMessage(conformer: Conformer) throws {
+    func keepsEveryPropertyOfAMessage(conformer: Conformer) throws {
         let made = try conformer.make()
         let store = made.store
         let properties = try MessageProperties(
@@ -58,7 +58,7 @@ struct RetainedStoreContractTests {
     }
 
     @Test(arguments: Conformer.allCases)
-    func leavesAloneWhatIsNotRetained(conformer: Conformer) throws {
+    func ignoresMessagesThatAreNotRetained(conformer: Conformer) throws {
         let made = try conformer.make()
         let passing = Message(topic: try topic("a"), payload: [1], kind: .text, seq: 2, time: 1)
         try made.store.apply([retained("a", "kept"), passing], reserving: nil)
@@ -92,7 +92,7 @@ struct RetainedStoreContractTests {
     }
 
     @Test(arguments: Conformer.allCases)
-    func forgetsWhatExpired(conformer: Conformer) throws {
+    func removesExpiredValues(conformer: Conformer) throws {
         let made = try conformer.make()
         let store = made.store
         try store.apply(
@@ -120,7 +120,7 @@ struct RetainedStoreContractTests {
     }
 
     @Test(arguments: Conformer.allCases)
-    func scansMayAskForOtherValues(conformer: Conformer) throws {
+    func aScanMayReadOtherValues(conformer: Conformer) throws {
         let made = try conformer.make()
         try made.store.apply([retained("a/1", "x"), retained("a/2", "y")], reserving: nil)
         var found: [String?] = []

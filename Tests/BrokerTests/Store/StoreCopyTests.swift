@@ -34,7 +34,7 @@ struct StoreCopyTests {
         try FileManager.default.contentsOfDirectory(atPath: directory.path).filter { $0.contains(text) }
     }
 
-    @Test func takesThePlaceOfTheStore() throws {
+    @Test func replacesTheStore() throws {
         let (source, target) = (TestDirectory(), TestDirectory())
         try target.open().apply([retained("own", "x")], reserving: 3)
         try arrive(copy(of: source, values: 500), in: target)
@@ -45,8 +45,8 @@ struct StoreCopyTests {
         #expect(try names(in: target, with: "mdb.") == [], "nor of the store before")
     }
 
-    /// What only the store before has can be read, and stays for people under another name.
-    @Test func keepsTheStoreBefore() throws {
+    /// The replaced store stays readable, under another name.
+    @Test func keepsTheReplacedStore() throws {
         let (source, target) = (TestDirectory(), TestDirectory())
         for number in 0..<3 {
             try target.open().apply([retained("own", "\(number)")], reserving: 3)
@@ -73,7 +73,7 @@ struct StoreCopyTests {
     }
 
     /// An incomplete or invalid copy never replaces a store.
-    @Test func refusesWhatIsDamaged() throws {
+    @Test func rejectsADamagedCopy() throws {
         let (source, target) = (TestDirectory(), TestDirectory())
         try target.open().apply([retained("own", "x")], reserving: 3)
         let copy = try copy(of: source, values: 500)

@@ -22,11 +22,11 @@ struct StoreFormatTests {
         try file.write(to: directory.file)
     }
 
-    @Test func isFoundInALargeStoreToo() throws {
+    @Test func isFoundInALargeStore() throws {
         let directory = TestDirectory()
         try makeStore(in: directory)
         try LMDBStore.checkFormat(directory: directory.path)
-        // Behind a key in a leaf, or at the begin of a page of its own.
+        // After a key in a leaf, or at the beginning of a separate page.
         try change(directory, [1, 0, 0, 0, 0, 0, 0, 0] + zeros(16), to: [9, 0, 0, 0, 0, 0, 0, 0] + zeros(16))
         #expect(
             throws: StorageError.newer(
@@ -59,7 +59,7 @@ struct StoreFormatTests {
     /// Whatever bytes a file contains, checking them never ends the process, and damage is not mistaken for a newer
     /// version.
     @Test(arguments: 0..<200)
-    func isNotFoundInWhatIsNoStore(seed: Int) throws {
+    func damageIsNotMistakenForANewerFormat(seed: Int) throws {
         var random = SeededGenerator(seed: seed)
         let directory = TestDirectory()
         var file = try Self.small.get()

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Broker
 
-@Suite("Store mark: which file needs no check")
+@Suite("Store mark: when the file needs no check")
 struct StoreMarkTests {
     private func open(_ directory: TestDirectory) throws -> (store: LMDBStore, movedAside: String?) {
         try LMDBStore.open(directory: directory.path, maximumSize: 16 << 20)
@@ -16,7 +16,7 @@ struct StoreMarkTests {
         return store.checkNanoseconds != nil
     }
 
-    @Test func anEndInOrderNeedsNoCheck() throws {
+    @Test func aCleanShutdownNeedsNoCheck() throws {
         let directory = TestDirectory()
         let first = try live(directory) { store in
             try store.apply([retained("a", "1")], reserving: 5)
@@ -30,7 +30,7 @@ struct StoreMarkTests {
         #expect(!second)
     }
 
-    @Test func anEndBetweenCommitsNeedsNoCheck() throws {
+    @Test func aKillBetweenCommitsNeedsNoCheck() throws {
         let directory = TestDirectory()
         #expect(try live(directory))
         let check1 = try live(directory) { try $0.apply([retained("a", "1")], reserving: 5) }
@@ -44,7 +44,7 @@ struct StoreMarkTests {
         #expect(!last)
     }
 
-    @Test func whatAFailedCommitLeftNeedsNoCheck() throws {
+    @Test func aFailedCommitNeedsNoCheck() throws {
         let directory = TestDirectory()
         let check3 = try live(directory) { try $0.apply([retained("a", "1")], reserving: 5) }
         #expect(check3)
@@ -94,7 +94,7 @@ struct StoreMarkTests {
     }
 
     /// A mark that is damaged, of another boot, or missing does not count.
-    @Test func aMarkOfAnotherBootCountsOnlyAfterAnOrderlyEnd() throws {
+    @Test func aMarkOfAnotherBootCountsOnlyAfterACleanShutdown() throws {
         for (wasClosed, needsCheck) in [(true, false), (false, true)] {
             let directory = TestDirectory()
             let check4 = try live(directory) { if wasClosed { $0.close() } }
@@ -113,7 +113,7 @@ struct StoreMarkTests {
     }
 
     @Test(arguments: 0..<80)
-    func aDamagedMarkIsNone(offset: Int) throws {
+    func ignoresADamagedMark(offset: Int) throws {
         let directory = TestDirectory()
         let check5 = try live(directory) { $0.close() }
         #expect(check5)
@@ -124,7 +124,7 @@ struct StoreMarkTests {
         #expect(try live(directory))
     }
 
-    @Test func aMissingOrShortMarkIsNone() throws {
+    @Test func ignoresAMissingOrShortMark() throws {
         let directory = TestDirectory()
         let check6 = try live(directory) { $0.close() }
         #expect(check6)
@@ -138,7 +138,7 @@ struct StoreMarkTests {
         #expect(try !live(directory))
     }
 
-    @Test func aDamagedFileIsFoundAfterAnOrderlyEnd() throws {
+    @Test func findsDamageAfterACleanShutdown() throws {
         let directory = TestDirectory()
         _ = try live(directory) { store in
             try store.apply((0..<500).map { try retained("t/\($0)", "x") }, reserving: 5)

@@ -27,7 +27,7 @@ final class Settled: Sendable {
     }
 }
 
-/// A store whose commits wait for a permission, and fail when told to.
+/// A store whose commits wait for permission, and fail on demand.
 private final class GatedStore: MessageStore {
     let inner = InMemoryStore()
     let entered = DispatchSemaphore(value: 0)
@@ -113,7 +113,7 @@ private final class Results: Sendable {
 @Suite("The store's thread: group commit")
 struct StoreThreadTests {
     @Test(arguments: Conformer.allCases)
-    func commitsWhatIsAppended(conformer: Conformer) throws {
+    func commitsAppendedMessages(conformer: Conformer) throws {
         let made = try conformer.make()
         let settled = Settled()
         let thread = StoreThread(store: made.store, maximumQueuedBytes: 1 << 20, onSettled: settled.add)
@@ -133,7 +133,7 @@ struct StoreThreadTests {
         #expect((1...200).contains(statistics.commits))
     }
 
-    @Test func gathersWhileACommitIsUnderWay() throws {
+    @Test func gathersMessagesDuringACommit() throws {
         let store = GatedStore(isGated: true)
         let settled = Settled()
         let results = Results()
@@ -168,7 +168,7 @@ struct StoreThreadTests {
         #expect(settled.committed == Array(1...100))
     }
 
-    @Test func commitsALoneMessageAfterOthersHaveGone() throws {
+    @Test func commitsALoneMessageAfterOtherPublishersLeft() throws {
         let store = GatedStore(isGated: true)
         let settled = Settled()
         let probed = DispatchSemaphore(value: 0)
@@ -179,7 +179,7 @@ struct StoreThreadTests {
         store.entered.wait()
         _ = DispatchSemaphore(value: 0).wait(timeout: .now() + .milliseconds(20))
         store.open()
-        // One of them comes back, followed by something that does not wait.
+        // One of the publishers publishes again, followed by work that does not wait.
         settled.waitForOne()
         #expect(thread.append([try retained("a", "y", seq: 3)]))
         thread.probe { _ in probed.signal() }
@@ -214,7 +214,7 @@ struct StoreThreadTests {
     }
 
     @Test(arguments: [[0], [7], [99], [0, 1, 2], [13, 50, 51, 98], Array(0..<100)])
-    func failsOnlyWhatDoesNotFit(bad: [Int]) throws {
+    func failsOnlyMessagesThatDoNotFit(bad: [Int]) throws {
         let store = GatedStore(isGated: false)
         let settled = Settled()
         let results = Results()
@@ -237,7 +237,7 @@ struct StoreThreadTests {
         #expect(bad.count == 100 || store.applies.count <= 2 + bad.count * 14)
     }
 
-    @Test func givesUpABatchWhenTheStoreIsBroken() throws {
+    @Test func failsTheWholeBatchWhenTheStoreIsBroken() throws {
         let store = GatedStore(isGated: false)
         let broken = StorageError.system(code: 5, what: "broken")
         store.fail(with: broken)
@@ -272,7 +272,7 @@ struct StoreThreadTests {
         #expect(settled.committed == [3])
     }
 
-    @Test func takesNothingAfterItStopped() throws {
+    @Test func acceptsNothingAfterStopping() throws {
         let settled = Settled()
         let results = Results()
         let thread = StoreThread(store: InMemoryStore(), maximumQueuedBytes: 1000, onSettled: settled.add)

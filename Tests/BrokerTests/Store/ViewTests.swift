@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("LMDB store: views of one moment, few and not for long")
+@Suite("LMDB store: views, limited in number and time")
 struct ViewTests {
     private static let payload = String(repeating: "x", count: 60_000)
     /// Replaced again and again, about 11.8 MB together.
@@ -25,7 +25,7 @@ struct ViewTests {
         return names
     }
 
-    @Test func lendsSoMany() throws {
+    @Test func limitsTheNumberOfViews() throws {
         let directory = TestDirectory()
         let opened = try LMDBStore.open(directory: directory.path, maximumSize: 64 << 20, maximumViews: 3)
         let store = opened.store
@@ -42,7 +42,7 @@ struct ViewTests {
         #expect(try store.statistics().views == 3)
     }
 
-    @Test func endsThemByTime() throws {
+    @Test func endsOldViews() throws {
         let directory = TestDirectory()
         let store = try directory.open()
         try store.apply([retained("a", "1")], reserving: nil)
@@ -58,7 +58,7 @@ struct ViewTests {
     }
 
     /// However many readers begin and do not continue, the file does not grow without bound.
-    @Test func endsThemByWhatTheyKeep() throws {
+    @Test func endsViewsThatKeepTooManyPages() throws {
         let directory = TestDirectory()
         let store = try directory.open(maximumSize: 1 << 30)
         try replaceAll(store)
@@ -74,7 +74,7 @@ struct ViewTests {
 
     /// Freed pages that a view still uses do not make the store count as full.
     @Test(arguments: [nil, Int.max])
-    func endsThemWhereTheStoreWouldBeFull(viewGrowth: Int?) throws {
+    func endsViewsBeforeTheStoreIsFull(viewGrowth: Int?) throws {
         let directory = TestDirectory()
         let store = try LMDBStore.open(
             directory: directory.path, maximumSize: 32 << 20, viewGrowth: viewGrowth

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Broker
 
-@Suite("Where the walks of the last topics end")
+@Suite("Memo of the nodes that a topic's walk reaches")
 struct EndsMemoTests {
     private let memo = EndsMemo()
 
@@ -15,7 +15,7 @@ struct EndsMemoTests {
     }
 
     @Test(arguments: ["a", "a/name/that/is/longer/than/fifteen/bytes"])
-    func areKnownFromTheThirdTimeOn(name: String) throws {
+    func remembersAfterTheSecondWalk(name: String) throws {
         let topic = try topic(name)
         #expect(ends(topic, 1, [7]) == nil)
         #expect(ends(topic, 1, [1, 2]) == [1, 2])
@@ -23,7 +23,7 @@ struct EndsMemoTests {
         #expect(ends(topic, 1, [8]) == [1, 2])
     }
 
-    @Test func areForgottenWhenTheTreeChanges() throws {
+    @Test func forgetsWhenTheTreeChanges() throws {
         let topic = try topic("a/b")
         #expect(ends(topic, 1, []) == nil)
         #expect(ends(topic, 1, [1]) == [1])
@@ -31,7 +31,7 @@ struct EndsMemoTests {
         #expect(ends(topic, 2, [3]) == [3])
     }
 
-    @Test func areNotKeptWhereTheyAreMany() throws {
+    @Test func doesNotRememberTooManyNodes() throws {
         let topic = try topic("a/b")
         #expect(ends(topic, 1, []) == nil)
         #expect(ends(topic, 1, nil) == nil)
@@ -40,19 +40,19 @@ struct EndsMemoTests {
         #expect(ends(topic, 2, [1]) == [1])
     }
 
-    @Test func areNotKeptWhereTheWalkIsCostly() throws {
+    @Test func doesNotRememberCostlyWalks() throws {
         let topic = try topic("a/b")
         #expect(ends(topic, 1, [1]) == nil)
         memo.leave(topic)
         #expect(ends(topic, 1, [1]) == nil)
     }
 
-    @Test func ofLongNamesAreNotKept() throws {
+    @Test func doesNotRememberLongNames() throws {
         let topic = Topic(unchecked: String(repeating: "a", count: 1025))
         for _ in 0..<3 { #expect(ends(topic, 1, [1]) == nil) }
     }
 
-    @Test func ofManyTopicsAreNotMixedUp() throws {
+    @Test func neverConfusesTopics() throws {
         let topics = try (0..<1000).map { try topic("sensors/\($0)/temperature") }
         for _ in 0..<3 {
             for (number, topic) in topics.enumerated() {
@@ -64,7 +64,7 @@ struct EndsMemoTests {
 
     /// As seen from outside: a client that subscribes after a topic has become known gets the next message, and one
     /// that has ended its subscription does not.
-    @Test func doNotHideChanges() throws {
+    @Test func neverHidesASubscriptionChange() throws {
         let stub = try ExchangeHarness().connectJSON()
         var id = 0
         func ask(_ command: String) throws -> Int {

@@ -38,18 +38,18 @@ struct SubscriptionTreeTests {
     }
 
     @Test(arguments: TopicFilterTests.matching)
-    func finds(filter: String, topic: String) throws {
+    func findsMatchingFilters(filter: String, topic: String) throws {
         let tree = try tree([filter, "not/this/one", filter])
         #expect(try matches(tree, topic) == [0, 2])
     }
 
     @Test(arguments: TopicFilterTests.notMatching)
-    func doesNotFind(filter: String, topic: String) throws {
+    func omitsOtherFilters(filter: String, topic: String) throws {
         let tree = try tree([filter, topic])
         #expect(try matches(tree, topic) == [1])
     }
 
-    @Test func givesEachFilterOnceAndWhole() throws {
+    @Test func visitsEachMatchingFilterOnce() throws {
         let tree = try tree(["a/b", "a/b", "a/+", "a/+", "a/+", "a/#", "+/b", "#", "a", "a/b/#", "a/b/+", "a/c"])
         var runs: [[UInt32]] = []
         tree.forEachMatch(of: try Topic("a/b")) { entries in
@@ -70,7 +70,7 @@ struct SubscriptionTreeTests {
         #expect(tree.count == 3)
     }
 
-    @Test func replacesAnEntryOfTheSameNumber() throws {
+    @Test func replacesAnEntryWithTheSameNumber() throws {
         var tree = try tree(["a", "b/+"])
         tree.insert(Subscriber(subscription: 0, mark: 1), at: try TopicFilter("b/#"))
         #expect(tree.count == 2)
@@ -86,7 +86,7 @@ struct SubscriptionTreeTests {
         #expect(tree.entry(of: 2) == nil)
     }
 
-    @Test func changesItsVersionWithEachChangeOnly() throws {
+    @Test func theVersionCountsChanges() throws {
         var tree = try tree([])
         var versions = [tree.version]
         tree.insert(Subscriber(subscription: 0), at: try TopicFilter("a"))
@@ -128,7 +128,7 @@ struct SubscriptionTreeTests {
         #expect(tree.nodeCount == 0)
     }
 
-    @Test func letsGoOfEntries() throws {
+    @Test func releasesRemovedEntries() throws {
         var alive = 4
         var tree = SubscriptionTree<Counted>()
         for number in 0..<3 as Range<UInt32> {
@@ -145,7 +145,7 @@ struct SubscriptionTreeTests {
         #expect(alive == 0)
     }
 
-    @Test func holdsManySubscribersOfOneFilterAndManyFilters() throws {
+    @Test func holdsManySubscribersAndFilters() throws {
         var tree = SubscriptionTree<Subscriber>()
         let filters = try (0..<5_000).map { try TopicFilter($0 % 2 == 0 ? "device/\($0)/+" : "device/\($0)/x") }
         for number in 0..<20_000 {
@@ -166,7 +166,7 @@ struct SubscriptionTreeTests {
 
     private static let deep = Array(repeating: "a", count: 12).joined(separator: "/")
 
-    /// Filters of `a` and `+`, some of which end in `#` or in another name, so that the walk goes far.
+    /// Filters of `a` and `+`, some of which end in `#` or another name, so that the walk goes deep.
     private func deepFilter(_ schedule: inout TopicSchedule) throws -> TopicFilter {
         var levels = (0..<12).map { _ in Int.random(in: 0..<3, using: &schedule) == 0 ? "+" : "a" }
         switch Int.random(in: 0..<4, using: &schedule) {
@@ -178,7 +178,7 @@ struct SubscriptionTreeTests {
         return try TopicFilter(levels.joined(separator: "/"), limits: .none)
     }
 
-    @Test func aCostlyTopicIsLookedUpTwice() throws {
+    @Test func remembersACostlyLookupAfterTwoWalks() throws {
         var schedule = TopicSchedule(seed: 1)
         var tree = SubscriptionTree<Subscriber>()
         for number: UInt32 in 0..<1000 {
@@ -199,7 +199,7 @@ struct SubscriptionTreeTests {
     }
 
     /// A walk's cost hardly grows with filters that differ by where they have their `+`.
-    @Test func manyWildcardsCostAStepForSixtyFourFilters() throws {
+    @Test func oneStepHandlesSixtyFourWildcardFilters() throws {
         var schedule = TopicSchedule(seed: 1)
         var tree = SubscriptionTree<Subscriber>()
         for number: UInt32 in 0..<10_000 {
@@ -218,7 +218,7 @@ struct SubscriptionTreeTests {
 
     /// However filters come and go between the messages.
     @Test(arguments: 0..<20)
-    func costlyTopicsAgreeWithAList(seed: Int) throws {
+    func costlyLookupsAgreeWithAList(seed: Int) throws {
         var schedule = TopicSchedule(seed: seed)
         var tree = SubscriptionTree<Subscriber>()
         var list: [UInt32: TopicFilter] = [:]
@@ -245,7 +245,7 @@ struct SubscriptionTreeTests {
 
     /// Against a plain list, however subscriptions come and go.
     @Test(arguments: 0..<500)
-    func agreesWithAListInAnyOrderOfThings(seed: Int) throws {
+    func agreesWithAListUnderAnyChanges(seed: Int) throws {
         var schedule = TopicSchedule(seed: seed)
         var tree = SubscriptionTree<Subscriber>()
         var list: [UInt32: (filter: TopicFilter, mark: Int)] = [:]

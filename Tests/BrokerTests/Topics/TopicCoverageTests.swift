@@ -2,7 +2,7 @@ import Testing
 
 @testable import Broker
 
-@Suite("Topic filters: several together cover another")
+@Suite("Topic filters: coverage by several filters")
 struct TopicCoverageTests {
     struct Case: Sendable, CustomTestStringConvertible {
         let filter: String
@@ -36,7 +36,7 @@ struct TopicCoverageTests {
 
     /// Every topic of a few levels is tried.
     @Test(arguments: 0..<60)
-    func agreesWithTryingAllTopics(seed: Int) throws {
+    func agreesWithExhaustiveSearch(seed: Int) throws {
         var random = SeededGenerator(seed: seed)
         let names = ["a", "b", "other", "$x"]
         var topics = names
@@ -65,7 +65,7 @@ struct TopicCoverageTests {
         return try filter(levels.joined(separator: "/"))
     }
 
-    @Test func givesUpOnWhatTakesTooLong() throws {
+    @Test func givesUpWhenTheSearchTakesTooLong() throws {
         // Each level doubles what is to be looked at.
         let others = try (0..<30).map { level in
             try filter(String(repeating: "+/", count: level) + "a/" + String(repeating: "+/", count: 30 - level) + "b")

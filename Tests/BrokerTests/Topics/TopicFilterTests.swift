@@ -37,8 +37,8 @@ struct TopicFilterTests {
         ("$share/group/a/#", .shared), ("$share/", .shared), ("$share", .shared),
     ]
 
-    /// A filter that was taken before it was refused can be given up.
-    @Test func namesASharedOneWithoutLimits() throws {
+    /// A filter that was accepted by an earlier version can still be unsubscribed.
+    @Test func parsesSharedFiltersWithoutLimits() throws {
         #expect(try TopicFilter("$share/group/a", limits: .none).name == "$share/group/a")
         #expect(try TopicFilter("$shared/a").isLiteral && TopicFilter("$shar").isLiteral)
     }
@@ -85,7 +85,7 @@ struct TopicFilterTests {
     }
 
     @Test(arguments: 0..<500)
-    func matchesAsTheDefinitionDoes(seed: Int) throws {
+    func agreesWithTheDefinition(seed: Int) throws {
         var schedule = TopicSchedule(seed: seed)
         for _ in 0..<50 {
             let filter = try schedule.filter()
@@ -95,7 +95,7 @@ struct TopicFilterTests {
     }
 }
 
-@Suite("MQTT 5.0 §4.7: one filter covers another")
+@Suite("MQTT 5.0 §4.7: coverage of one filter by another")
 struct TopicFilterCoverageTests {
     @Test(arguments: [
         ("#", "#"), ("#", "+"), ("#", "a/b"), ("#", "+/#"), ("+/#", "#"), ("/+/#", "/#"), ("/#", "/+/#"), ("a/#", "a"),
@@ -141,7 +141,7 @@ struct TopicFilterCoverageTests {
 
     /// With topics one level deeper than any filter, what is covered among them is covered among all.
     @Test(arguments: filters)
-    func isExact(wide: TopicFilter) {
+    func isExactForAllShortFilters(wide: TopicFilter) {
         let mine = Set(Self.topics.filter { wide.matches($0) })
         for narrow in Self.filters {
             let escapes = Self.topics.contains { narrow.matches($0) && !mine.contains($0) }
@@ -150,7 +150,7 @@ struct TopicFilterCoverageTests {
     }
 
     @Test(arguments: 0..<300)
-    func neverClaimsTooMuch(seed: Int) throws {
+    func claimsNoUncoveredTopic(seed: Int) throws {
         var schedule = TopicSchedule(seed: seed)
         let wide = try schedule.filter()
         for _ in 0..<20 {

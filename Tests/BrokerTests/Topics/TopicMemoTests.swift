@@ -2,12 +2,12 @@ import Testing
 
 @testable import Broker
 
-@Suite("The last topics that were published to")
+@Suite("Memo of recently published topics")
 struct TopicMemoTests {
     @Test(arguments: [
         "a", "a/b", "plant/5/line/3/temperature", "é/日本語", String(repeating: "a", count: 128),
     ])
-    func areFoundByTheirBytes(name: String) throws {
+    func findsTopicsByBytes(name: String) throws {
         let memo = TopicMemo()
         #expect(memo.topic(named: name.utf8Span.span) == nil)
         memo.keep(try topic(name))
@@ -18,20 +18,20 @@ struct TopicMemoTests {
     }
 
     /// `String` treats both as equal.
-    @Test func areNotFoundByCanonicalEquivalence() throws {
+    @Test func distinguishesCanonicallyEquivalentNames() throws {
         let memo = TopicMemo()
         memo.keep(try topic("\u{E9}"))
         #expect(memo.topic(named: "e\u{301}".utf8Span.span) == nil)
     }
 
-    @Test func longOnesAreNotKept() throws {
+    @Test func doesNotKeepLongNames() throws {
         let memo = TopicMemo()
         let name = String(repeating: "a", count: 129)
         memo.keep(try topic(name))
         #expect(memo.topic(named: name.utf8Span.span) == nil)
     }
 
-    @Test func manyTakeNoMoreThanTheirPlaces() throws {
+    @Test func keepsAtMost64Topics() throws {
         let memo = TopicMemo()
         let topics = try (0..<1000).map { try topic("sensors/\($0)/temperature") }
         for topic in topics { memo.keep(topic) }
@@ -39,8 +39,8 @@ struct TopicMemoTests {
         #expect(found.count <= 64 && found.last == topics.last)
     }
 
-    /// Limits are those of the configuration, which a reload changes.
-    @Test func areForgottenWithTheLimits() throws {
+    /// A reload may change the limits.
+    @Test func forgetsWhenTheLimitsChange() throws {
         let harness = try ExchangeHarness()
         let stub = try harness.connectJSON()
         let publish = #"{"op":"publish","topic":"a/b/c","data":1,"id":1}"#

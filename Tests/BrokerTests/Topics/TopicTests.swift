@@ -47,12 +47,12 @@ struct TopicTests {
             [0xFF],
             [0xF0, 0x80, 0x80, 0xAF], [0x61, 0xF0, 0x9F, 0x99],
         ] as [[UInt8]])
-    func refusesWhatIsNotUTF8(bytes: [UInt8]) {
+    func rejectsInvalidUTF8(bytes: [UInt8]) {
         #expect(throws: TopicError.notUTF8) { try Topic(bytes: bytes.span) }
         #expect(throws: TopicError.notUTF8) { try TopicFilter(bytes: bytes.span) }
     }
 
-    @Test func takesExactlyTheLimits() throws {
+    @Test func enforcesExactLimits() throws {
         let limits = TopicLimits(maximumBytes: 5, maximumLevels: 3)
         #expect(try Topic("a/b/c", limits: limits).levels == ["a", "b", "c"])
         #expect(throws: TopicError.tooLong(bytes: 6, maximum: 5)) { try Topic("a/b/cd", limits: limits) }
@@ -73,7 +73,7 @@ struct TopicTests {
         ("$", true, false), ("$share/x", true, false), ("SYS", false, false), ("/$SYS", false, false),
         ("a/$SYS", false, false),
     ])
-    func knowsReservedNames(name: String, isReserved: Bool, isSystem: Bool) throws {
+    func recognizesReservedNames(name: String, isReserved: Bool, isSystem: Bool) throws {
         let topic = try Topic(name)
         #expect(topic.isReserved == isReserved)
         #expect(topic.isSystem == isSystem)
@@ -102,7 +102,7 @@ struct TopicTests {
         (.notUTF8, ["UTF-8"]),
         (.empty, ["empty"]),
     ])
-    func saysWhatAndWhere(error: TopicError, parts: [String]) {
+    func describesErrorsWithTheirPlace(error: TopicError, parts: [String]) {
         for part in parts { #expect(error.description.contains(part)) }
     }
 }

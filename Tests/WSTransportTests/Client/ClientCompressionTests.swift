@@ -1,7 +1,7 @@
 import Testing
 import WSTransport
 
-@Suite("RFC 7692: a client and a server that compress", .timeLimit(.minutes(10)))
+@Suite("RFC 7692: compression between client and server", .timeLimit(.minutes(10)))
 struct ClientCompressionTests {
     private static func options(context isKept: Bool, windowBits: Int, minimum: Int = 0) -> CompressionOptions {
         var options = CompressionOptions()
@@ -14,7 +14,7 @@ struct ClientCompressionTests {
     }
 
     @Test(arguments: [true, false], [9, 12, 15])
-    func echoesWhateverIsSent(context isKept: Bool, windowBits: Int) async throws {
+    func echoesEveryPayload(context isKept: Bool, windowBits: Int) async throws {
         let compression = Self.options(context: isKept, windowBits: windowBits)
         let server = try LoopbackServer.webSockets(compression: compression)
         var options = ClientOptions()
@@ -34,7 +34,7 @@ struct ClientCompressionTests {
 
     /// Either side may lack the extension.
     @Test(arguments: [true, false])
-    func goesOnWithoutWhereOnlyOneSideHasIt(server has: Bool) async throws {
+    func worksUncompressedIfOneSideLacksIt(server has: Bool) async throws {
         let server = try LoopbackServer.webSockets(compression: has ? CompressionOptions() : nil)
         var options = ClientOptions()
         options.webSocket.compression = has ? nil : CompressionOptions()
@@ -45,7 +45,7 @@ struct ClientCompressionTests {
     }
 
     @Test(arguments: ["permessage-deflate; colour", "permessage-deflate; client_max_window_bits", "other", "a b"])
-    func failsTheHandshakeOnAWrongAnswer(answer: String) async throws {
+    func failsTheHandshakeOnAnInvalidExtension(answer: String) async throws {
         let server = try LoopbackServer.answering { head in
             let key = Handshake.acceptKey(for: head.fields.first("Sec-WebSocket-Key") ?? "")
             return Array(
@@ -68,7 +68,7 @@ struct ClientCompressionTests {
     }
 
     /// The inflated size counts, for the client as well.
-    @Test func endsAServerThatSendsTooMuch() async throws {
+    @Test func closesOnAMessageThatInflatesBeyondTheLimit() async throws {
         let server = try LoopbackServer.webSockets(compression: CompressionOptions())
         var options = ClientOptions()
         options.webSocket.compression = CompressionOptions()

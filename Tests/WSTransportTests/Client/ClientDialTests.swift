@@ -37,7 +37,7 @@ struct ClientDialTests {
         return (result, counters.connections.current)
     }
 
-    @Test func takesTheNextWhereOneRefuses() async throws {
+    @Test func triesTheNextAddressWhenOneRefuses() async throws {
         let server = try LoopbackServer.webSockets()
         let gone = try LoopbackServer.webSockets().port
         let addresses = [try Self.address("127.0.0.1", gone), try Self.address("127.0.0.1", server.port)]
@@ -49,7 +49,7 @@ struct ClientDialTests {
     }
 
     /// A listener whose queue is full does not answer, like an address behind a firewall.
-    @Test func takesTheNextWhereOneIsSilent() async throws {
+    @Test func triesTheNextAddressWhenOneIsSilent() async throws {
         let silent = try SilentListener()
         let server = try LoopbackServer.webSockets()
         let addresses = [silent.address, try Self.address("127.0.0.1", server.port)]
@@ -63,14 +63,14 @@ struct ClientDialTests {
         #expect(rest == 0)
     }
 
-    @Test func saysWhyTheLastOneFailed() async throws {
+    @Test func reportsTheLastFailure() async throws {
         let gone = try LoopbackServer.webSockets().port
         let (result, open) = try await Self.dial([try Self.address("127.0.0.1", gone)], delay: 1)
         #expect(result == .failure(.unreachable(Errno(rawValue: ECONNREFUSED))))
         #expect(open == 0)
     }
 
-    @Test func triesBothFamiliesByTurns() throws {
+    @Test func alternatesBetweenAddressFamilies() throws {
         let four = try ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map { try Self.address($0) }
         let six = try ["fd00::1", "fd00::2"].map { try Self.address($0) }
         #expect(Resolver.takingTurns(six + four) == [six[0], four[0], six[1], four[1], four[2]])

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import WSTransport
 
-@Suite("RFC 6455 §4.1: opening handshake of the client, and how it fails", .timeLimit(.minutes(10)))
+@Suite("RFC 6455 §4.1: the client's opening handshake", .timeLimit(.minutes(10)))
 struct ClientHandshakeTests {
     private static func error(
         _ endpoint: Endpoint, path: String = "/", timeout: Int64 = 60_000_000_000
@@ -17,7 +17,7 @@ struct ClientHandshakeTests {
         return "HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: \(key)\r\n\r\n"
     }
 
-    @Test func keepsTheFramesThatCameWithTheAnswer() async throws {
+    @Test func keepsFramesThatArriveWithTheResponse() async throws {
         let server = try LoopbackServer.answering { head in
             Array(Self.accepted(head).utf8) + FrameEncoder.frame(.text, Array("one".utf8))
                 + FrameEncoder.frame(.text, Array("two".utf8)) + FrameEncoder.closeFrame(.goingAway)
@@ -29,7 +29,7 @@ struct ClientHandshakeTests {
         #expect(client.closeEvent?.code == .goingAway)
     }
 
-    @Test func goesOnAfterAnInterimAnswer() async throws {
+    @Test func skipsInterimResponses() async throws {
         let server = try LoopbackServer.answering { head in
             Array(("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + Self.accepted(head)).utf8)
                 + FrameEncoder.frame(.text, Array("one".utf8))
@@ -38,7 +38,7 @@ struct ClientHandshakeTests {
         #expect(try await client.receive()?.text == "one")
     }
 
-    @Test func tellsWhatTheServerSaid() async throws {
+    @Test func reportsTheServersRefusal() async throws {
         let server = try LoopbackServer.webSockets()
         #expect(
             await Self.error(server.endpoint, path: "/closed")
@@ -57,7 +57,7 @@ struct ClientHandshakeTests {
         ),
         ("HTTP/1.1 101 \r\nConn", .connectionLost),
     ])
-    func refuses(answer: String, expected: ConnectError) async throws {
+    func rejectsInvalidResponses(answer: String, expected: ConnectError) async throws {
         let server = try LoopbackServer.answering { _ in Array(answer.utf8) }
         #expect(await Self.error(server.endpoint) == expected)
     }
@@ -70,12 +70,12 @@ struct ClientHandshakeTests {
         }
     }
 
-    @Test func givesUpInTime() async throws {
+    @Test func timesOut() async throws {
         let server = try LoopbackServer.answering { _ in nil }
         #expect(await Self.error(server.endpoint, timeout: 50_000_000) == .timedOut)
     }
 
-    @Test func namesWhatIsMissing() async throws {
+    @Test func reportsUnreachableServers() async throws {
         let port = try LoopbackServer.webSockets().port
         #expect(
             await Self.error(.internet(host: "127.0.0.1", port: port))
@@ -89,7 +89,7 @@ struct ClientHandshakeTests {
         }
     }
 
-    @Test func findsAHostByItsName() async throws {
+    @Test func resolvesHostNames() async throws {
         let server = try LoopbackServer.webSockets()
         let client = try await WS.connect(.internet(host: "localhost", port: server.port), path: "/")
         try await client.send("there")

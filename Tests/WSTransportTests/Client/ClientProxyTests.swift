@@ -15,7 +15,7 @@ struct ClientProxyTests {
         await WS.failure(to: try WebSocketURL(parsing: text), options)
     }
 
-    @Test func goesThrough() async throws {
+    @Test func connectsThroughTheProxy() async throws {
         let server = try LoopbackServer.webSockets()
         let proxy = try TestProxy.server(log: log)
         // The proxy resolves the name, not the client.
@@ -60,7 +60,7 @@ struct ClientProxyTests {
                 == .proxyRefused(status: 407, body: Array("Who?\r\n".utf8)))
     }
 
-    @Test func tellsWhatTheProxySaid() async throws {
+    @Test func reportsTheProxysRefusal() async throws {
         let proxy = try TestProxy.server(log: log)
         // A port without a listener.
         let port = try LoopbackServer.webSockets().port
@@ -69,7 +69,7 @@ struct ClientProxyTests {
                 == .proxyRefused(status: 502, body: Array("no\r\n".utf8)))
     }
 
-    @Test func tellsThatThereIsNoProxy() async throws {
+    @Test func reportsAnUnreachableProxy() async throws {
         let gone = try TestProxy.server(log: log).port
         var options = ClientOptions()
         options.proxy = ClientProxy(endpoint: .internet(host: "127.0.0.1", port: gone))
@@ -87,12 +87,12 @@ struct ClientProxyTests {
         ("HTTP/1.1 403 \r\nContent-Length: 9\r\n\r\ncut", .proxyRefused(status: 403, body: [])),
         ("HTTP/1.1 101 \r\n\r\n", .proxyFailed("it hung up")),
     ])
-    func refusesWhatIsNoProxy(answer: String, expected: ConnectError) async throws {
+    func rejectsServersThatAreNotProxies(answer: String, expected: ConnectError) async throws {
         let proxy = try LoopbackServer.driving { Parrot(stream: $0, words: answer) }
         #expect(try await Self.error("ws://server/", Self.options(proxy)) == expected)
     }
 
-    @Test func takesNothingFromTheProxyForTheServers() async throws {
+    @Test func rejectsEarlyBytesFromTheProxy() async throws {
         let server = try LoopbackServer.webSockets()
         let proxy = try TestProxy.server(log: log, greeting: "HTTP/1.1 101 \r\n\r\n")
         #expect(
@@ -100,14 +100,14 @@ struct ClientProxyTests {
                 == .proxyFailed("bytes came before the server's"))
     }
 
-    @Test func doesNotWaitForEver() async throws {
+    @Test func timesOut() async throws {
         let proxy = try LoopbackServer.answering { _ in nil }
         var options = try Self.options(proxy)
         options.handshakeTimeout = 50_000_000
         #expect(try await Self.error("ws://server/", options) == .timedOut)
     }
 
-    @Test func leadsToNoFile() async throws {
+    @Test func refusesUnixSockets() async throws {
         var options = ClientOptions()
         options.proxy = ClientProxy(endpoint: .internet(host: "127.0.0.1", port: 1))
         await #expect(throws: ConnectError.self) {

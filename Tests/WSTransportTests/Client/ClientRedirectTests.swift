@@ -26,7 +26,7 @@ struct ClientRedirectTests {
     }
 
     @Test(arguments: [301, 302, 303, 307, 308], ["/there", "../there?x"])
-    func followsWhenToldTo(status: Int, location: String) async throws {
+    func followsRedirectsIfAllowed(status: Int, location: String) async throws {
         let server = try server { _ in TestAnswer.redirect(status, to: location) }
         let client = try await WS.connect(server.endpoint, path: "/start/here", options: Self.options(1))
         #expect(try await client.receive()?.text == "open")
@@ -34,14 +34,14 @@ struct ClientRedirectTests {
         #expect(await Self.error(server.endpoint, ClientOptions()) == .refused(status: status, body: []))
     }
 
-    @Test func followsNoOtherStatus() async throws {
+    @Test func followsNoOtherStatuses() async throws {
         for status in [300, 304, 305, 399] {
             let server = try server { _ in TestAnswer.redirect(status, to: "/there") }
             #expect(await Self.error(server.endpoint, Self.options()) == .refused(status: status, body: []))
         }
     }
 
-    @Test func endsSomewhere() async throws {
+    @Test func limitsTheNumberOfRedirects() async throws {
         let server = try server { head in TestAnswer.redirect(302, to: head.path == "/a" ? "/b" : "/a") }
         #expect(await Self.error(server.endpoint, Self.options(5)) == .invalidRedirect("there were 5 before it"))
         #expect(log.all.count == 6)
@@ -51,19 +51,19 @@ struct ClientRedirectTests {
         ("ftp://h/", ConnectError.invalidRedirect("expected ws://HOST/PATH or wss://HOST/PATH")),
         ("ws://h:0/", .invalidRedirect("expected a port from 1 to 65535")),
     ])
-    func goesToNoStrangePlace(location: String, expected: ConnectError) async throws {
+    func rejectsInvalidLocations(location: String, expected: ConnectError) async throws {
         let server = try server { _ in TestAnswer.redirect(302, to: location) }
         #expect(await Self.error(server.endpoint, Self.options()) == expected)
     }
 
-    @Test func needsToBeToldWhere() async throws {
+    @Test func requiresALocation() async throws {
         let server = try server { _ in Array("HTTP/1.1 302 \r\n\r\n".utf8) }
         #expect(await Self.error(server.endpoint, Self.options()) == .invalidRedirect("it names no place"))
     }
 
     /// Credentials are sent to the same host and port only.
     @Test(arguments: [true, false])
-    func carriesNoSecretsElsewhere(isElsewhere: Bool) async throws {
+    func sendsNoCredentialsToAnotherHost(isElsewhere: Bool) async throws {
         let other = try server()
         let server = try server { _ in
             let place = isElsewhere ? "ws://127.0.0.1:\(other.port)/there" : "/there"
@@ -87,7 +87,7 @@ struct ClientRedirectTests {
         #expect(log.values(of: "Authorization").suffix(2) == ["Bearer t", isElsewhere ? nil : "Bearer t"])
     }
 
-    @Test func staysInTLS() async throws {
+    @Test func refusesARedirectOutOfTLS() async throws {
         let tls = try TLSContext.server(TestAuthority.server.get())
         let plain = try server()
         let secure = try server(tls: tls) { _ in

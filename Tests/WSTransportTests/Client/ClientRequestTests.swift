@@ -2,7 +2,7 @@ import Testing
 import WSTransport
 
 @Suite(
-    "RFC 6455 §4.1, RFC 6265, RFC 7617: what a client's request says besides the handshake", .timeLimit(.minutes(10)))
+    "RFC 6455 §4.1, RFC 6265, RFC 7617: fields of a client's request besides the handshake", .timeLimit(.minutes(10)))
 struct ClientRequestTests {
     private let log = RequestLog()
 
@@ -17,7 +17,7 @@ struct ClientRequestTests {
         try WebSocketURL(parsing: "ws://\(user)127.0.0.1:\(server.port)\(path)")
     }
 
-    @Test func asksForPathAndQuery() async throws {
+    @Test func sendsPathAndQuery() async throws {
         let server = try server("X: y")
         _ = try await WS.connect(Self.url(server, path: "/a%20b?c=ü"))
         #expect(log.all.map(\.target) == ["/a%20b?c=%C3%BC"])
@@ -37,7 +37,7 @@ struct ClientRequestTests {
         #expect(log.all.allSatisfy { $0.fields.all("Authorization").count == 1 })
     }
 
-    @Test func sendsCookiesInOneLine() async throws {
+    @Test func sendsCookiesInOneField() async throws {
         let server = try server("Set-Cookie: s=1; Path=/a\r\nSet-Cookie: t=2; Secure")
         var options = ClientOptions()
         options.fields = ["Cookie": "f=0"]
@@ -68,7 +68,7 @@ struct ClientRequestTests {
         ("Content-Length", "1"), ("Transfer-Encoding", "chunked"), ("Origin", "x"), ("a b", "x"), ("", "x"),
         ("X", "a\r\nHost: b"), ("X", "a\0"), ("Proxy-Authorization", "x"),
     ])
-    func refusesFieldsThatAreTheHandshakes(name: String, value: String) async throws {
+    func rejectsFieldsOfTheHandshake(name: String, value: String) async throws {
         let server = try server("X: y")
         var options = ClientOptions()
         options.origin = "https://example.com"
@@ -84,7 +84,7 @@ struct ClientRequestTests {
     }
 
     @Test(arguments: [["a b"], [""], ["a", "a"]])
-    func refusesSubprotocolsThatAreNone(subprotocols: [String]) async throws {
+    func rejectsInvalidSubprotocols(subprotocols: [String]) async throws {
         var options = ClientOptions()
         options.subprotocols = subprotocols
         await #expect(throws: ConnectError.self) {

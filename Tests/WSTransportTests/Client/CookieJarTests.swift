@@ -24,7 +24,7 @@ struct CookieJarTests {
         #expect(jar.fieldValue(for: Self.scope("other.example"), now: Self.now) == nil)
     }
 
-    @Test func forgetsInTime() {
+    @Test func removesExpiredCookies() {
         set("a=1; Max-Age=60", "b=2")
         #expect(jar.fieldValue(for: Self.scope("h.example"), now: Self.now + 59) == "a=1; b=2")
         #expect(jar.fieldValue(for: Self.scope("h.example"), now: Self.now + 60) == "b=2")
@@ -34,7 +34,7 @@ struct CookieJarTests {
         #expect(jar.cookies(at: Self.now).isEmpty)
     }
 
-    @Test func keepsNoMoreThanItMay() {
+    @Test func limitsTheNumberOfCookies() {
         for number in 0..<60 { set("n\(number)=1") }
         #expect(jar.cookies(at: Self.now).map(\.name) == (10..<60).map { "n\($0)" })
         for number in 0..<3100 { set("a=1", host: "h\(number).example") }

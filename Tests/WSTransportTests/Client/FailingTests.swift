@@ -1,7 +1,7 @@
 import Testing
 import WSTransport
 
-@Suite("RFC 6455 §7.1.7: a peer that breaks the protocol, and a task that is still reading", .timeLimit(.minutes(10)))
+@Suite("RFC 6455 §7.1.7: a peer that violates the protocol while a task is still reading", .timeLimit(.minutes(10)))
 struct FailingTests {
     /// A server whose answer is followed by a message and a frame of a reserved opcode, in the same bytes.
     private static func server() throws -> LoopbackServer {
@@ -13,20 +13,20 @@ struct FailingTests {
         }
     }
 
-    @Test func endsWhenTheReaderComesBack() async throws {
+    @Test func closesWhenTheReaderReadsAgain() async throws {
         let server = try Self.server()
         var options = ConnectOptions.patient
         options.closeTimeout = .seconds(3600)
         let socket = try await WS.open("ws://127.0.0.1:\(server.port)/", options: options)
         #expect(try await socket.receive()?.data == .text("one"))
-        #expect(socket.readyState == .open, "what was received can still be answered")
+        #expect(socket.readyState == .open, "received messages can still be answered")
         try await socket.send("two")
         await #expect(throws: WS.Error.self) { try await socket.receive() }
         #expect(socket.readyState == .closed)
         #expect(try await socket.closed().wasClean == false)
     }
 
-    @Test func endsWhenTheListenersAreDone() async throws {
+    @Test func closesWhenTheListenersHaveFinished() async throws {
         let server = try Self.server()
         var options = ConnectOptions.patient
         options.closeTimeout = .seconds(3600)
@@ -42,12 +42,12 @@ struct FailingTests {
         #expect(all == ["one"])
     }
 
-    @Test func givesUpInTime() async throws {
+    @Test func closesAfterTheTimeout() async throws {
         let server = try Self.server()
         var options = ConnectOptions.patient
         options.closeTimeout = .milliseconds(50)
         let socket = try await WS.open("ws://127.0.0.1:\(server.port)/", options: options)
         #expect(try await socket.closed().wasClean == false)
-        #expect(try await socket.receive()?.data == .text("one"), "what came before is kept for a late reader")
+        #expect(try await socket.receive()?.data == .text("one"), "earlier messages are kept for a late reader")
     }
 }

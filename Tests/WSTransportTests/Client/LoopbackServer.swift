@@ -103,7 +103,7 @@ private final class Harness {
     /// The socket that is notified when it is the only one.
     weak var waitsToBeAlone: WebSocketConnection?
 
-    func tellWhoIsAlone() {
+    func notifyIfAlone() {
         guard openCount == 1 else { return }
         waitsToBeAlone?.send(.text, Array("1".utf8))
         waitsToBeAlone = nil
@@ -136,7 +136,7 @@ private final class OrderedSession: WebSocketSession {
         case "count": answer(harness.openCount)
         case "when-alone":
             harness.waitsToBeAlone = socket
-            harness.tellWhoIsAlone()
+            harness.notifyIfAlone()
         case "unsent-to-first": answer(harness.first?.bufferedAmount ?? -1)
         case "deaf": socket.stream.pauseReading()
         case "wake-first": harness.first?.stream.resumeReading()
@@ -155,7 +155,7 @@ private final class OrderedSession: WebSocketSession {
 
     func closed(_ event: CloseEvent) {
         harness.openCount -= 1
-        harness.tellWhoIsAlone()
+        harness.notifyIfAlone()
     }
 }
 

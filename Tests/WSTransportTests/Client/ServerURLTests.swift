@@ -17,7 +17,7 @@ struct ServerURLTests {
         ("unix:///run/x", .unix(path: "/run/x"), ""),
         ("unix:data/x", .unix(path: "data/x"), ""),
     ])
-    func reads(text: String, endpoint: Endpoint, prefix: String) throws {
+    func parses(text: String, endpoint: Endpoint, prefix: String) throws {
         let url = try ServerURL(parsing: text)
         #expect(url.endpoint == endpoint)
         #expect(url.pathPrefix == prefix)
@@ -37,7 +37,7 @@ struct ServerURLTests {
         #expect(throws: expected) { try ServerURL(parsing: text) }
     }
 
-    @Test func writesEndpointsAsPeopleDo() {
+    @Test func describesEndpoints() {
         #expect(Endpoint.internet(host: "::1", port: 80).description == "[::1]:80")
         #expect(Endpoint.internet(host: "h", port: 1).description == "h:1")
         #expect(Endpoint.unix(path: "/a").description == "/a")

@@ -1,7 +1,7 @@
 import Testing
 import WSTransport
 
-@Suite("The client's WebSocket, against a server on this machine", .timeLimit(.minutes(10)))
+@Suite("The client's WebSocket, against a local server", .timeLimit(.minutes(10)))
 struct WebSocketClientTests {
     @Test func sendsAndReceives() async throws {
         let server = try LoopbackServer.webSockets()
@@ -19,7 +19,7 @@ struct WebSocketClientTests {
     }
 
     @Test(arguments: 0..<12)
-    func keepsTheOrderOfWhateverIsSent(seed: UInt64) async throws {
+    func keepsTheOrderOfMessages(seed: UInt64) async throws {
         var generator = SeededGenerator(state: seed)
         let server = try LoopbackServer.webSockets()
         let client = try await WS.connect(server.endpoint, path: "/")
@@ -45,7 +45,7 @@ struct WebSocketClientTests {
         #expect(try await WS.connect(server.endpoint, path: "/").protocol.isEmpty)
     }
 
-    @Test func saysItsOriginOnlyWhenToldTo() async throws {
+    @Test func sendsAnOriginOnlyIfGiven() async throws {
         let server = try LoopbackServer.webSockets()
         var options = ClientOptions()
         for origin in [nil, "https://example.com"] {
@@ -56,7 +56,7 @@ struct WebSocketClientTests {
         }
     }
 
-    @Test func saysHowTheServerClosed() async throws {
+    @Test func reportsTheServersCloseCode() async throws {
         let server = try LoopbackServer.webSockets()
         let client = try await WS.connect(server.endpoint, path: "/")
         try await client.send("close 4410 enough")
@@ -80,7 +80,7 @@ struct WebSocketClientTests {
     }
 
     /// The server must wait while the client does not read, and nothing is lost.
-    @Test func holdsOnlySoMuch() async throws {
+    @Test func stopsReadingWhileMessagesAreUnread() async throws {
         let server = try LoopbackServer.webSockets()
         var options = ClientOptions()
         options.maximumHeld = 100_000
@@ -103,7 +103,7 @@ struct WebSocketClientTests {
         }
     }
 
-    @Test func letsTheSenderWait() async throws {
+    @Test func makesSendersWait() async throws {
         let server = try LoopbackServer.webSockets()
         var options = ClientOptions()
         options.maximumUnsent = 10_000
@@ -129,7 +129,7 @@ struct WebSocketClientTests {
         #expect(done.all.count == 3)
     }
 
-    @Test func closesWhenNothingRefersToItAnyMore() async throws {
+    @Test func closesWhenDeallocated() async throws {
         let server = try LoopbackServer.webSockets()
         var left: WebSocket? = try await WS.connect(server.endpoint, path: "/")
         let other = try await WS.connect(server.endpoint, path: "/")
@@ -141,7 +141,7 @@ struct WebSocketClientTests {
     }
 
     /// Messages outlive the name of their client.
-    @Test func staysOpenForItsMessages() async throws {
+    @Test func staysOpenWhileItsMessagesAreIterated() async throws {
         let server = try LoopbackServer.webSockets()
         let other = try await WS.connect(server.endpoint, path: "/")
         let messages = try await Self.echoed("still here", by: server)
@@ -160,7 +160,7 @@ struct WebSocketClientTests {
         return client.messages
     }
 
-    @Test func endsAReaderThatIsCancelled() async throws {
+    @Test func cancellingAReaderKeepsTheConnection() async throws {
         let server = try LoopbackServer.webSockets()
         let client = try await WS.connect(server.endpoint, path: "/")
         let reading = Task { try await client.receive() }

@@ -19,7 +19,7 @@ struct WebSocketURLTests {
         ("ws://h:80/../a", internet("h", 80), "/../a"), ("unix:/run/s:/a?b", .unix(path: "/run/s"), "/a?b"),
         ("ws+unix:///run/s", .unix(path: "/run/s"), "/"),
     ])
-    func reads(text: String, endpoint: Endpoint, target: String) throws {
+    func parses(text: String, endpoint: Endpoint, target: String) throws {
         let url = try WebSocketURL(parsing: text)
         #expect(url.endpoint == endpoint)
         #expect(url.target == target)
@@ -30,7 +30,7 @@ struct WebSocketURLTests {
         ("ws://u@h", "u", ""), ("ws://u:p@h:1/x", "u", "p"), ("ws://u:@h", "u", ""), ("ws://:p@h", "", "p"),
         ("wss://a%40b:p%3Aq%2Fr@h", "a@b", "p:q/r"), ("ws://u:p@q@h", "u", "p@q"), ("ws://ü:%C3%BC@h", "ü", "ü"),
     ])
-    func readsUserAndPassword(text: String, user: String, password: String) throws {
+    func parsesUserAndPassword(text: String, user: String, password: String) throws {
         let url = try WebSocketURL(parsing: text)
         #expect(url.credentials?.user == user)
         #expect(url.credentials?.password == password)
@@ -73,11 +73,11 @@ struct WebSocketURLTests {
         ("../../../g", "ws://a/g"), ("/./g", "ws://a/g"), ("g/./h", "ws://a/b/c/g/h"), (".", "ws://a/b/c/"),
         ("https://h/#part", "wss://h/"), ("ü", "ws://a/b/c/%C3%BC"), ("#part", "ws://a/b/c/d?q"),
     ])
-    func followsReferences(reference: String, expected: String) throws {
+    func resolvesReferences(reference: String, expected: String) throws {
         #expect(try WebSocketURL(parsing: "ws://a/b/c/d?q").resolving(reference).description == expected)
     }
 
-    @Test func leadsNoReferenceElsewhere() throws {
+    @Test func rejectsInvalidReferences() throws {
         let url = try WebSocketURL(parsing: "ws://a/b")
         #expect(throws: WebSocketURL.ParseError.unknownScheme) { try url.resolving("mailto:x@y") }
         #expect(throws: WebSocketURL.ParseError.malformedPath) { try url.resolving("/\u{1}") }
@@ -91,7 +91,7 @@ struct WebSocketURLTests {
             ClientProxy(endpoint: internet("p", 1), credentials: BasicCredentials(user: "u", password: "p"))
         ),
     ])
-    func readsProxies(text: String, expected: ClientProxy) throws {
+    func parsesProxies(text: String, expected: ClientProxy) throws {
         #expect(try ClientProxy(parsing: text) == expected)
     }
 
@@ -100,7 +100,7 @@ struct WebSocketURLTests {
         ("http://", .malformedAddress), ("http://p:0", .malformedAddress), ("http://u%@p", .malformedUser),
         ("http://p/x", .surplus), ("http://p?x", .surplus), ("http://p/#", .surplus),
     ])
-    func refusesProxies(text: String, expected: ClientProxy.ParseError) {
+    func rejectsInvalidProxies(text: String, expected: ClientProxy.ParseError) {
         #expect(throws: expected) { try ClientProxy(parsing: text) }
     }
 }

@@ -22,7 +22,7 @@ struct HTTPAnswerTests {
         #expect(harness.reactor.counters.requests.current == 50)
     }
 
-    @Test func answersCutRequests() throws {
+    @Test func answersSplitRequests() throws {
         let harness = try HTTPHarness()
         let request = "\r\n" + Self.get("/path/x?y=z", "Accept: */*\r\n")
         for cut in 1..<request.utf8.count {
@@ -34,7 +34,7 @@ struct HTTPAnswerTests {
         }
     }
 
-    @Test func keepsPipelinedRequestsWaitingForALateAnswer() throws {
+    @Test func pipelinedRequestsWaitForALateAnswer() throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         try peer.send(Self.get("/later/1") + Self.get("/later/2") + Self.get("/path/3"))
@@ -48,7 +48,7 @@ struct HTTPAnswerTests {
     }
 
     /// A client may announce that it will send nothing more, and still wants all its answers.
-    @Test func answersEverythingToAPeerThatHasHalfClosed() throws {
+    @Test func answersEverythingToAHalfClosedPeer() throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         try peer.send(Self.get("/later/1") + Self.get("/path/2"))
@@ -61,7 +61,7 @@ struct HTTPAnswerTests {
         #expect(try peer.readToEnd() == "")
     }
 
-    @Test func answersOneLateRequestOfAPeerThatHasHalfClosed() throws {
+    @Test func answersALateRequestOfAHalfClosedPeer() throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         try peer.send(Self.get("/later/1"))
@@ -73,7 +73,7 @@ struct HTTPAnswerTests {
         #expect(try peer.readToEnd() == "")
     }
 
-    @Test func givesAHeadTheLengthButNoBody() throws {
+    @Test func answersHEADWithTheLengthButNoBody() throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         try peer.send("HEAD /path/x HTTP/1.1\r\nHost: h\r\n\r\n" + Self.get("/path/y"))
@@ -94,7 +94,7 @@ struct HTTPAnswerTests {
         ("HTTP/1.0", "Connection: Keep-Alive\r\n", true),
         ("HTTP/1.0", "Connection: keep-alive, close\r\n", false),
     ])
-    func keepsTheConnectionOrEndsIt(version: String, fields: String, keeps: Bool) throws {
+    func keepsOrClosesTheConnectionAsRequested(version: String, fields: String, keeps: Bool) throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         let request = "GET /path/1 \(version)\r\nHost: h\r\n\(fields)\r\n"
@@ -104,7 +104,7 @@ struct HTTPAnswerTests {
         if keeps { #expect(try peer.readAnswer().body == "GET 1 ") } else { #expect(try peer.readToEnd() == "") }
     }
 
-    @Test func endsConnectionsWhenTheServerGoes() throws {
+    @Test func closesConnectionsWhileDraining() throws {
         let harness = try HTTPHarness(settings: { $0.isDraining = { true } })
         let peer = try harness.connect()
         try peer.send(Self.get("/path/1"))
@@ -122,7 +122,7 @@ struct HTTPAnswerTests {
         #expect(try peer.readAnswer().body == "GET 2 ")
     }
 
-    @Test func sendsAnAnswerThatIsLargerThanTheSocketTakes() throws {
+    @Test func sendsAnAnswerLargerThanTheSocketBuffer() throws {
         let text = String(repeating: "0123456789", count: 50_000)
         let harness = try HTTPHarness(routes: { routing, _ in
             routing.add(["GET"], exactly: "/") { $0.respond(OutgoingResponse(contentType: "text/plain", text: text)) }
@@ -133,7 +133,7 @@ struct HTTPAnswerTests {
         #expect(try peer.readToEnd() == "")
     }
 
-    @Test func answersOnceOnly() throws {
+    @Test func sendsOnlyTheFirstAnswer() throws {
         let harness = try HTTPHarness(routes: { routing, stage in
             // On the reactor's thread, as the handlers are.
             nonisolated(unsafe) let stage = stage
@@ -154,7 +154,7 @@ struct HTTPAnswerTests {
         #expect(try peer.readToEnd() == "")
     }
 
-    @Test func sendsNothingToAPeerThatIsGone() throws {
+    @Test func dropsAnAnswerToADisconnectedPeer() throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         try peer.send(Self.get("/later/1"))

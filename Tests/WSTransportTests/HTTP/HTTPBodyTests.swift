@@ -12,7 +12,7 @@ struct HTTPBodyTests {
             "Content-Length: 11\r\n\r\nhello world",
             "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nT: 1\r\n\r\n",
         ], ["/echo", "/later-echo"])
-    func readsABodyCutAnywhere(body: String, path: String) throws {
+    func readsABodySplitAnywhere(body: String, path: String) throws {
         let harness = try HTTPHarness()
         let request = "POST \(path) HTTP/1.1\r\nHost: h\r\n" + body + Self.after
         for cut in 1...request.utf8.count {
@@ -40,7 +40,7 @@ struct HTTPBodyTests {
         #expect(try peer.readAnswer().body == "abc")
     }
 
-    @Test func readsNoBodyAndAnEmptyOne() throws {
+    @Test func readsAMissingAndAnEmptyBody() throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         for framing in ["", "Content-Length: 0\r\n"] {
@@ -53,7 +53,7 @@ struct HTTPBodyTests {
         #expect(try peer.readAnswer().body == "GET after ")
     }
 
-    @Test func takesExactlyTheLimit() throws {
+    @Test func acceptsABodyOfExactlyTheLimit() throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         let text = String(repeating: "a", count: 1000)
@@ -74,7 +74,7 @@ struct HTTPBodyTests {
         "Transfer-Encoding: chunked\r\n\r\n3e9\r\n",
         "Transfer-Encoding: chunked\r\n\r\n3e8\r\n" + String(repeating: "a", count: 1000) + "\r\n1\r\n",
     ])
-    func refusesWhatIsTooLarge(body: String) throws {
+    func refusesBodiesAboveTheLimit(body: String) throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         try peer.send("POST /echo HTTP/1.1\r\nHost: h\r\n" + body)
@@ -87,7 +87,7 @@ struct HTTPBodyTests {
     @Test(arguments: [
         "x\r\n", "5\r\nhelloX", "5\nhello", "5 \r\nhello", "8000000000000000\r\n", "1\r\na\r\n0\r\nbad\u{1}",
     ])
-    func refusesBadChunks(chunks: String) throws {
+    func rejectsMalformedChunks(chunks: String) throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         try peer.send("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
@@ -97,7 +97,7 @@ struct HTTPBodyTests {
         #expect(harness.reactor.counters.badRequests.current == 1)
     }
 
-    @Test func asksForTheBodyWhereThatIsExpected() throws {
+    @Test func sends100ContinueIfExpected() throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         let head = "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-Continue\r\n\r\n"
@@ -111,7 +111,7 @@ struct HTTPBodyTests {
     }
 
     /// RFC 9110 §10.1.1: the expectation is ignored in HTTP/1.0, whose clients know no interim answers.
-    @Test func sendsNoInterimAnswerToTheOldVersion() throws {
+    @Test func sendsNo100ContinueToHTTP10() throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         try peer.send("POST /echo HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc")
@@ -119,7 +119,7 @@ struct HTTPBodyTests {
         #expect(answer.status == 200 && answer.body == "abc")
     }
 
-    @Test func endsAfterABodyThatWasNotRead() throws {
+    @Test func closesAfterAnUnreadBody() throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         try peer.send("POST /ignore HTTP/1.1\r\nHost: h\r\nContent-Length: 90\r\n\r\n" + Self.after)
@@ -129,7 +129,7 @@ struct HTTPBodyTests {
         #expect(harness.reactor.counters.requests.current == 1)
     }
 
-    @Test func dropsABodyThatEndsEarly() throws {
+    @Test func dropsATruncatedBody() throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         try peer.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc")

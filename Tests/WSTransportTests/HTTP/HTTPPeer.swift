@@ -134,7 +134,7 @@ struct HTTPHarness {
     }
 
     /// `/path` says method, path and query; `/echo` the body of at most 1000 bytes; `/ignore` leaves it unread;
-    /// `/later` answers when it is told to, and `/later-echo` reads only then.
+    /// `/later` answers when the test says so, and `/later-echo` reads only then.
     static let standard: @Sendable (inout Routing, Stage) -> Void = { routing, stage in
         // On the reactor's thread, as the handlers are.
         nonisolated(unsafe) let stage = stage

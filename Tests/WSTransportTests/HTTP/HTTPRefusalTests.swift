@@ -3,7 +3,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("RFC 9112 §2, §11: what is refused, and closed")
+@Suite("RFC 9112 §2, §11: rejected requests and connections")
 struct HTTPRefusalTests {
     private static let smuggled = "GET /path/smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
 
@@ -17,7 +17,7 @@ struct HTTPRefusalTests {
         ("GET /" + String(repeating: "a", count: 20_000), 414),
         ("GET / HTTP/1.1\r\nHost: h\r\n" + (0..<200).map { "A\($0): b\r\n" }.joined() + "\r\n", 431),
     ])
-    func refusesBadHeads(request: String, status: Int) throws {
+    func rejectsMalformedHeads(request: String, status: Int) throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         try peer.send(request + Self.smuggled)
@@ -37,16 +37,16 @@ struct HTTPRefusalTests {
         "Transfer-Encoding: \u{b}chunked\r\n\r\n", "Transfer-Encoding : chunked\r\n\r\n",
         "X: y\nTransfer-Encoding: chunked\r\n\r\n", "X: y\rContent-Length: 3\r\n\r\n", "X: y\n\n",
     ])
-    func refusesTheShapesOfSmuggling(fields: String) throws {
+    func rejectsRequestSmuggling(fields: String) throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         try peer.send("POST /echo HTTP/1.1\r\nHost: h\r\n" + fields + "0\r\n\r\n" + Self.smuggled)
         #expect(try peer.readAnswer().status == 400)
-        #expect(try peer.readToEnd() == "", "nothing behind it is taken for a request")
+        #expect(try peer.readToEnd() == "", "nothing after it is parsed as a request")
         #expect(harness.reactor.counters.requests.current == 0)
     }
 
-    @Test func refusesABadRequestBehindAGoodOne() throws {
+    @Test func rejectsAMalformedRequestAfterAValidOne() throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         try peer.send("GET /path/x HTTP/1.1\r\nHost: h\r\n\r\nnonsense\r\n\r\n")
@@ -65,7 +65,7 @@ struct HTTPRefusalTests {
         #expect(try peer.readToEnd() == "")
     }
 
-    @Test func asksAboutEachConnectionAndTellsOfItsEnd() throws {
+    @Test func asksForAdmissionAndReportsTheEndOfEachConnection() throws {
         let log = EventLog()
         let reactor = try ReactorThread()
         let any = try #require(SocketAddress(host: "127.0.0.1", port: 0))

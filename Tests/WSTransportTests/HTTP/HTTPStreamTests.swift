@@ -70,7 +70,7 @@ struct HTTPStreamTests {
 
     /// A request that a client sends during a stream is answered after it.
     @Test(arguments: [true, false])
-    func answersWhatCameDuringTheStream(isTogether: Bool) throws {
+    func answersRequestsSentDuringTheStream(isTogether: Bool) throws {
         let log = EventLog()
         let harness = try Self.harness(log: log)
         let peer = try harness.connect()
@@ -87,7 +87,7 @@ struct HTTPStreamTests {
         #expect(try peer.readAnswer().body == "GET after ")
     }
 
-    @Test func tellsTheHandlerWhenThePeerIsGone() throws {
+    @Test func tellsTheHandlerWhenThePeerDisconnects() throws {
         let log = EventLog()
         let harness = try Self.harness(log: log)
         let peer = try harness.connect()
@@ -99,7 +99,7 @@ struct HTTPStreamTests {
         #expect(log.all == ["started", "closed"])
     }
 
-    @Test func endsAStreamWhosePeerIsGone() async {
+    @Test func endsAStreamToADisconnectedPeer() async {
         await #expect(processExitsWith: .success) {
             let log = EventLog()
             let harness = try Self.harness(log: log)
@@ -113,7 +113,7 @@ struct HTTPStreamTests {
         }
     }
 
-    @Test func hasNoBodyForAHead() throws {
+    @Test func sendsNoBodyForHEAD() throws {
         let log = EventLog()
         let harness = try Self.harness(log: log)
         let peer = try harness.connect()
@@ -131,7 +131,7 @@ struct HTTPStreamTests {
 
     /// HTTP/1.0 has no chunks: the answer ends with the connection, whatever the client requested.
     @Test(arguments: ["", "Connection: keep-alive\r\n"])
-    func endsWithTheConnectionForTheOldVersion(fields: String) throws {
+    func endsWithTheConnectionInHTTP10(fields: String) throws {
         let log = EventLog()
         let harness = try Self.harness(log: log)
         let peer = try harness.connect()
@@ -150,9 +150,9 @@ struct HTTPStreamTests {
 
     private static let hidden = "GET /path/hidden HTTP/1.1\r\nHost: h\r\n\r\n"
 
-    /// The content of a body that is not read is never taken for a request, before the answer's end or after.
+    /// An unread body is never parsed as a request, before the answer's end or after.
     @Test(arguments: ["GET", "HEAD"], [true, false])
-    func endsTheConnectionAfterABodyThatWasNotRead(method: String, isChunked: Bool) throws {
+    func closesAfterAnUnreadBody(method: String, isChunked: Bool) throws {
         let log = EventLog()
         let harness = try Self.harness(log: log)
         let peer = try harness.connect()
@@ -169,7 +169,7 @@ struct HTTPStreamTests {
     }
 
     /// A client that has closed its half gets answers with an end completely.
-    @Test func answersAHalfClosedClientInFull() throws {
+    @Test func finishesAFiniteAnswerToAHalfClosedClient() throws {
         let log = EventLog()
         let harness = try Self.harness(log: log)
         let peer = try harness.connect()
@@ -187,7 +187,7 @@ struct HTTPStreamTests {
         #expect(log.count(of: "closed") == 0)
     }
 
-    @Test func endsTheConnectionWhereTheClientWantsThat() throws {
+    @Test func closesTheConnectionIfRequested() throws {
         let log = EventLog()
         let harness = try Self.harness(log: log)
         let peer = try harness.connect()
@@ -199,7 +199,7 @@ struct HTTPStreamTests {
         #expect(try peer.readToEnd() == "")
     }
 
-    @Test func resetsAPeerThatFallsTooFarBehind() throws {
+    @Test func resetsAPeerWithTooManyUnsentBytes() throws {
         let log = EventLog()
         let harness = try Self.harness(log: log) { $0.maximumUnsent = 50_000 }
         let peer = try harness.connect(sendBytes: 4096)
@@ -214,7 +214,7 @@ struct HTTPStreamTests {
         #expect(harness.reactor.counters.slowReaders.current == 1)
     }
 
-    @Test func resetsAPeerThatTakesNothingForTooLong() throws {
+    @Test func resetsAPeerThatReadsNothingForTooLong() throws {
         let log = EventLog()
         let harness = try Self.harness(log: log) { $0.maximumUnsentAge = 200_000_000 }
         let peer = try harness.connect(sendBytes: 4096)
@@ -226,7 +226,7 @@ struct HTTPStreamTests {
         withExtendedLifetime(peer) {}
     }
 
-    @Test func goesOnWithAPeerThatCatchesUp() throws {
+    @Test func keepsAPeerThatCatchesUp() throws {
         let log = EventLog()
         let harness = try Self.harness(log: log) { $0.maximumUnsentAge = 60_000_000_000 }
         let peer = try harness.connect(sendBytes: 4096)
@@ -241,7 +241,7 @@ struct HTTPStreamTests {
         #expect(try peer.readChunk() == "more")
     }
 
-    @Test func resetsAPeerThatTalksTooMuchIntoAStream() throws {
+    @Test func resetsAPeerThatSendsTooMuchDuringAStream() throws {
         let log = EventLog()
         let harness = try Self.harness(log: log)
         let peer = try harness.connect()

@@ -3,7 +3,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("How long an HTTP connection waits")
+@Suite("Timeouts of HTTP connections")
 struct HTTPTimeoutTests {
     private static func harness(head: Int64, idle: Int64) throws -> HTTPHarness {
         try HTTPHarness(settings: { settings in
@@ -18,7 +18,7 @@ struct HTTPTimeoutTests {
     @Test(arguments: [
         "GET /path/x HTTP/1.1\r\nHost: h\r\n", "\r", "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabc",
     ])
-    func refusesWhatDoesNotComeInTime(start: String) throws {
+    func timesOutIncompleteRequests(start: String) throws {
         let harness = try Self.harness(head: Self.short, idle: Self.long)
         let peer = try harness.connect(start: start)
         let answer = try peer.readAnswer()
@@ -27,25 +27,25 @@ struct HTTPTimeoutTests {
         #expect(harness.reactor.counters.requestTimeouts.current == 1)
     }
 
-    @Test func givesAPeerThatDribblesNoMoreTime() throws {
+    @Test func slowlySentBytesDoNotExtendTheTimeout() throws {
         let harness = try Self.harness(head: 300_000_000, idle: Self.long)
         let peer = try harness.connect(start: "GET /path/x HTTP/1.1\r\n")
         let counters = harness.reactor.counters
         try harness.reactor.wait {
-            // As long as it goes on, it is never silent for long.
+            // Meanwhile the peer is never silent for long.
             if counters.receivedBytes.current < 16_000 { try? peer.send("X") }
             return counters.requestTimeouts.current > 0
         }
         #expect(try peer.readAnswer().status == 408)
     }
 
-    @Test func closesSilentlyOnASilentPeer() throws {
+    @Test func closesASilentConnectionWithoutAnAnswer() throws {
         let harness = try Self.harness(head: Self.short, idle: Self.long)
         #expect(try harness.connect().readToEnd() == "")
         #expect(harness.reactor.counters.requestTimeouts.current == 0)
     }
 
-    @Test func closesSilentlyBetweenRequests() throws {
+    @Test func closesAnIdleConnectionWithoutAnAnswer() throws {
         let harness = try Self.harness(head: Self.long, idle: Self.short)
         let peer = try harness.connect()
         try peer.send("GET /path/x HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -54,7 +54,7 @@ struct HTTPTimeoutTests {
         #expect(try peer.readToEnd() == "")
     }
 
-    @Test func hasPatienceWithAHandler() throws {
+    @Test func doesNotTimeOutASlowHandler() throws {
         let harness = try Self.harness(head: 100_000_000, idle: 100_000_000)
         let slow = try harness.connect(start: "GET /later/x HTTP/1.1\r\nHost: h\r\n\r\n")
         let quick = try harness.connect()

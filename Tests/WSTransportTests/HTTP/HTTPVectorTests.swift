@@ -16,11 +16,11 @@ struct RequestVector: Decodable, Sendable, CustomTestStringConvertible {
     var testDescription: String { name }
 }
 
-@Suite("RFC 9110, RFC 9112: requests, however they are cut", .timeLimit(.minutes(10)))
+@Suite("RFC 9110, RFC 9112: requests, split anywhere", .timeLimit(.minutes(10)))
 struct HTTPVectorTests {
     static let vectors: [RequestVector] = Vectors.load("requests")
 
-    /// The statuses of the answers to `pieces`, of which each is read by itself, and whether the connection has ended.
+    /// The statuses of the answers to `pieces`, each read separately, and whether the connection has ended.
     private static func answers(
         to pieces: [ArraySlice<UInt8>], of vector: RequestVector, in harness: HTTPHarness
     ) throws -> [String] {
@@ -76,7 +76,7 @@ struct HTTPVectorTests {
     }
 
     /// An HTTP/1.0 client must be told that the connection stays open.
-    @Test func saysThatAnOldConnectionStays() throws {
+    @Test func tellsHTTP10ClientsThatTheConnectionIsKept() throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         try peer.send("GET /path/x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
@@ -87,7 +87,7 @@ struct HTTPVectorTests {
     }
 
     /// Answers wait for the reader, and requests for the answers.
-    @Test func holdsLittleForAPeerThatDoesNotRead() throws {
+    @Test func limitsMemoryForAPeerThatDoesNotRead() throws {
         let harness = try HTTPHarness(routes: { routing, _ in
             let text = String(repeating: "a", count: 10_000)
             routing.add(["GET"], exactly: "/large") {
@@ -109,7 +109,7 @@ struct HTTPVectorTests {
         }
         sender.join()
         #expect(counters.requests.current == count)
-        #expect(most < 200_000, "64 KiB and one answer more, and what is due in a turn")
+        #expect(most < 200_000, "64 KiB, one more answer, and the bytes of one turn")
     }
 }
 

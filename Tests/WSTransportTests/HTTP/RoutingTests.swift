@@ -3,7 +3,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("Which handler answers")
+@Suite("Routing of requests to handlers")
 struct RoutingTests {
     private static func harness(prefix: String = "") throws -> HTTPHarness {
         let routes: @Sendable (inout Routing, Stage) -> Void = { routing, _ in
@@ -32,7 +32,7 @@ struct RoutingTests {
         ("BREW", "/any", "any: "), ("OPTIONS", "/any", "any: "), ("GET", "http://h/a/q", "below a: q"),
         ("GET", "http://h", "root: "),
     ])
-    func finds(method: String, target: String, body: String) throws {
+    func findsTheHandler(method: String, target: String, body: String) throws {
         let harness = try Self.harness()
         let target = target.replacingOccurrences(of: "ä", with: "%C3%A4")
         let answer = try Self.ask(harness, method, target)
@@ -40,7 +40,7 @@ struct RoutingTests {
         #expect(answer.body == body.replacingOccurrences(of: "ä", with: "%C3%A4"))
     }
 
-    @Test func tellsWhichMethodsThereAre() throws {
+    @Test func listsTheAllowedMethods() throws {
         let harness = try Self.harness()
         let refused = try Self.ask(harness, "POST", "/a")
         #expect(refused.status == 405 && refused.fields.only("Allow") == "GET, PUT, DELETE, HEAD, OPTIONS")
@@ -51,7 +51,7 @@ struct RoutingTests {
     }
 
     @Test(arguments: ["/b", "/A", "/a%2F", "//a", "/ab", "/an", "/any/"])
-    func knowsNothingElse(target: String) throws {
+    func answers404ForOtherPaths(target: String) throws {
         let harness = try Self.harness()
         for method in ["GET", "OPTIONS", "POST"] { #expect(try Self.ask(harness, method, target).status == 404) }
     }
@@ -60,7 +60,7 @@ struct RoutingTests {
         ("/broker/a", 200), ("/broker", 200), ("/broker?x", 200), ("/broker/", 200), ("/brokera", 404),
         ("/a", 404), ("/", 404), ("/broke", 404), ("/broker/broker/a", 404), ("/%62roker/a", 404),
     ])
-    func answersBelowItsPrefixOnly(target: String, status: Int) throws {
+    func answersOnlyBelowItsPrefix(target: String, status: Int) throws {
         #expect(try Self.ask(try Self.harness(prefix: "/broker"), "GET", target).status == status)
     }
 }

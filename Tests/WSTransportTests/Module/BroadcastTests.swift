@@ -96,7 +96,7 @@ struct BroadcastTests {
         }
     }
 
-    @Test func tellsWhatHappens() async throws {
+    @Test func reportsEveryEvent() async throws {
         let watch = Watch()
         var options = UpgradeOptions.patient
         options.protocols = ["known"]
@@ -128,7 +128,7 @@ struct BroadcastTests {
             Set(watch.notes.all[7...]) == ["failed /throws the value is below 0", "ended /throws 1011 closed"])
     }
 
-    @Test func tellsOfAClientWithoutTLS() async throws {
+    @Test func reportsAClientWithoutTLS() async throws {
         let watch = Watch()
         var values = HTTPServer.Options()
         values.observer = watch

@@ -2,7 +2,7 @@ import Synchronization
 import Testing
 import WSTransport
 
-@Suite("Handler, Chain and Routing: which handler continues with a message")
+@Suite("Handler, Chain and Routing: the order of handlers")
 struct CompositionTests {
     private final class Log: Sendable {
         private let lines = Mutex<[String]>([])
@@ -27,7 +27,7 @@ struct CompositionTests {
         return log.all.last
     }
 
-    @Test func followsTheHandlersThatAreReturned() async throws {
+    @Test func followsReturnedHandlers() async throws {
         let log = Log()
         let third = Self.note("third", in: log)
         let second = FunctionHandler(returning: { _ in
@@ -44,7 +44,7 @@ struct CompositionTests {
         #expect(log.all == ["first", "first", "second", "third|v"])
     }
 
-    @Test func runsAChainInOrderUntilTheMessageIsEnded() async throws {
+    @Test func runsAChainInOrderUntilTheMessageEnds() async throws {
         let log = Log()
         var chain: Chain = [Self.note("a", in: log), Self.note("b", in: log)]
         chain.append(
@@ -131,7 +131,7 @@ struct CompositionTests {
     @Test(arguments: [
         ("/api", "root|"), ("/api/", "root|/"), ("/api/v1/users/3", "user|3|3"), ("/tenant/x/hello", "hello|"),
     ])
-    func nests(value: String, expected: String) async throws {
+    func routesNest(value: String, expected: String) async throws {
         let log = Log()
         let users: Routing = ["/users/:id": Self.note("user", in: log)]
         let routing: Routing = [

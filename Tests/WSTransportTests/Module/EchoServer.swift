@@ -100,7 +100,7 @@ enum RawClient {
 }
 
 extension UpgradeOptions {
-    /// For a test's server: no PING of its own comes between the messages where a test waits for long beside many
+    /// For a test's server: it sends no PING between the messages when a test takes long beside many
     /// others.
     static var patient: UpgradeOptions {
         var options = UpgradeOptions()

@@ -26,7 +26,7 @@ struct HandlerTests {
         #expect(handler.stats == .init(total: 12))
     }
 
-    @Test func answersAPingByItself() async throws {
+    @Test func answersPingsAutomatically() async throws {
         let handler = WebSocketHandler(options: .patient) { _ in Issue.record("nobody is to be asked") }
         let harness = try EchoServer { routing, _ in routing.append("/handler", handler) }
         let stream = try await ws.connect(harness.url + "/handler", options: .patient)
@@ -38,7 +38,7 @@ struct HandlerTests {
         #expect(pong.type == ws.PONG && pong.body == Array("hello".utf8))
     }
 
-    @Test func endsTheSessionWithWhatIsNoMessage() async throws {
+    @Test func closesOnAnythingButMessagesAndPings() async throws {
         let harness = try EchoServer { routing, _ in routing.append("/handler", Self.echo()) }
         for (type, code) in [(ws.CLOSE, [] as [UInt8]), (Opcode(rawValue: 5), [3, 0xEA])] {
             let stream = try await ws.connect(harness.url + "/handler", options: .patient)
@@ -50,7 +50,7 @@ struct HandlerTests {
         }
     }
 
-    @Test func endsWhereItsHandlerClosesTheStream() async throws {
+    @Test func endsWhenItsHandlerClosesTheStream() async throws {
         let harness = try EchoServer { routing, _ in
             routing.append("/handler", WebSocketHandler(options: .patient) { message in await message.stream?.close() })
         }
@@ -59,7 +59,7 @@ struct HandlerTests {
         await #expect(throws: WS.Error.endOfStream) { try await WebSocketMessage().readFrom(stream) }
     }
 
-    @Test func tellsTheErrorHandlerOnce() async throws {
+    @Test func callsTheErrorHandlerOnce() async throws {
         struct Failed: Error {}
         let handler = WebSocketHandler(options: .patient) { _ in throw Failed() }
         let harness = try EchoServer { routing, log in
@@ -107,7 +107,7 @@ struct HandlerTests {
     }
 
     @Test(arguments: ["Upgrade", "Connection", "Sec-WebSocket-Version", "Sec-WebSocket-Key"])
-    func refusesAHandshakeThatIsNotWhole(missing: String) async throws {
+    func rejectsAnIncompleteHandshake(missing: String) async throws {
         let harness = try EchoServer { routing, _ in routing.append("/handler", Self.echo()) }
         let fields = EchoServer.handshake.split(separator: "\r\n").filter { !$0.hasPrefix(missing + ":") }
         let answer = try await harness.ask("/handler", fields.map { $0 + "\r\n" }.joined())

@@ -59,7 +59,7 @@ struct MessageTests {
     ]
 
     @Test(arguments: vectors)
-    func reads(vector: Vector) async throws {
+    func readsFrames(vector: Vector) async throws {
         let message = WebSocketMessage()
         let stream = MemoryStream(vector.bytes + [0x81, 0x01, 0x78])
         try await message.readFrom(stream)
@@ -71,7 +71,7 @@ struct MessageTests {
 
     /// Bytes that arrive one by one have the same result.
     @Test(arguments: vectors.filter { $0.bytes.count < 100 })
-    func readsWhateverTheCuts(vector: Vector) async throws {
+    func readsByteByByte(vector: Vector) async throws {
         let message = WebSocketMessage()
         try await message.readFrom(DrippingStream(vector.bytes))
         #expect(message.type == vector.type && message.data == vector.data)
@@ -94,7 +94,7 @@ struct MessageTests {
         ("c1 02 ffff", .protocolViolation(1007, "compressed data is corrupt")),
         ("01 01 61 88 02 03e9", .closed(1001, reason: "")),
     ])
-    func refuses(hexadecimal: String, error: WS.Error) async throws {
+    func rejectsInvalidFrames(hexadecimal: String, error: WS.Error) async throws {
         await #expect(throws: error) {
             try await WebSocketMessage().readFrom(MemoryStream(Self.bytes(hexadecimal)))
         }
@@ -110,7 +110,7 @@ struct MessageTests {
     }
 
     @Test(arguments: [10, 100, 125, 126, 65_535, 65_536], [false, true])
-    func sendsWhatItReads(size: Int, compress: Bool) async throws {
+    func roundTrips(size: Int, compress: Bool) async throws {
         for masked in [false, true] {
             let stream = MemoryStream()
             let sent = WebSocketMessage(type: WS.BINARY, masked: masked, compress: compress)
@@ -137,7 +137,7 @@ struct MessageTests {
         #expect(keys.count > 60)
     }
 
-    @Test func takesExactlyItsLimit() async throws {
+    @Test func enforcesItsLimitExactly() async throws {
         let message = WebSocketMessage(maxSize: 5)
         try await message.readFrom(MemoryStream(Self.bytes("81 05 48656c6c6f")))
         #expect(message.length == 5)
@@ -174,7 +174,7 @@ struct MessageTests {
         #expect(message.data == .text(""))
     }
 
-    @Test func isAsGoodAsNewWhenCleared() {
+    @Test func clearingResetsEverything() {
         let message = WebSocketMessage(type: WS.TEXT, masked: false, compress: true, maxSize: 9)
         message.write("x")
         message.value = "v"
@@ -188,25 +188,25 @@ struct MessageTests {
         #expect(!message.masked && message.compress && message.maxSize == 9)
     }
 
-    @Test func compressesOnlyWhatMayBe() {
+    @Test func doesNotCompressControlFrames() {
         #expect(WebSocketMessage(type: WS.TEXT, compress: true).compress)
         #expect(!WebSocketMessage(type: WS.PING, compress: true).compress)
     }
 
-    @Test func makesItsOwnAnswer() {
+    @Test func makesItsResponse() {
         let ping = WebSocketMessage(type: WS.PING, maxSize: 7)
         #expect(ping.response.type == WS.PONG && !ping.response.masked && ping.response.maxSize == 7)
         #expect(ping.response === ping.response && ping.response.response === ping.response)
         #expect(WebSocketMessage("text").response.type == WS.TEXT)
     }
 
-    @Test func refusesAControlFrameThatIsTooLong() async throws {
+    @Test func rejectsAnOversizedControlFrame() async throws {
         let ping = WebSocketMessage(type: WS.PING)
         ping.body = [UInt8](repeating: 0, count: 126)
         await #expect(throws: WS.Error.controlTooLong) { try await ping.sendTo(MemoryStream()) }
     }
 
-    @Test func hasTheNumbersOfTheModule() {
+    @Test func theConstantsHaveTheirDocumentedValues() {
         let opcodes = [ws.CONTINUE, ws.TEXT, ws.BINARY, ws.CLOSE, ws.PING, ws.PONG]
         #expect(opcodes.map(\.rawValue) == [0, 1, 2, 8, 9, 10])
         let states = [ws.CONNECTING, ws.OPEN, ws.CLOSING, ws.CLOSED]

@@ -2,12 +2,12 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("ws: invalid options and URLs are refused, and where closures run", .timeLimit(.minutes(10)))
+@Suite("ws: invalid options and URLs; executors of closures", .timeLimit(.minutes(10)))
 struct OptionTests {
     // MARK: What is thrown
 
     @Test(arguments: ["", "http:/h", "ws://", "ws://h#a", "mqtt://h"])
-    func throwsAURLThatIsNone(url: String) async throws {
+    func rejectsInvalidURLs(url: String) async throws {
         let reason = "\(url): " + ((try? WebSocketURL(parsing: url)).map { "\($0)" } ?? Self.problem(url))
         await #expect(throws: WS.Error.invalidURL(reason)) { _ = try await ws.open(url) }
         await #expect(throws: WS.Error.invalidURL(reason)) { _ = try await ws.connect(url) }
@@ -43,14 +43,14 @@ struct OptionTests {
     ]
 
     @Test(arguments: senseless.indices)
-    func throwsAnOptionWithoutSense(index: Int) async throws {
+    func rejectsInvalidOptions(index: Int) async throws {
         let (options, reason) = Self.senseless[index]
         await #expect(throws: WS.Error.invalidOption(reason)) { _ = try await ws.open("ws://h", options: options) }
         await #expect(throws: WS.Error.invalidOption(reason)) { _ = try await ws.connect("ws://h", options: options) }
     }
 
     /// TLS would have no name to verify.
-    @Test func speaksNoTLSOverAPath() async throws {
+    @Test func rejectsTLSOverAUnixSocket() async throws {
         let options = ConnectOptions(socketPath: "/tmp/nothing.sock")
         let reason = "socketPath: a socket in the file system is for ws://, not for wss://"
         await #expect(throws: WS.Error.invalidOption(reason)) { _ = try await ws.open("wss://h", options: options) }
@@ -66,14 +66,14 @@ struct OptionTests {
             "perMessageDeflate: minimum: -1 is below 0"
         ),
     ])
-    func startsNoServerWithUpgradesWithoutSense(options: UpgradeOptions, problem: String) {
+    func startsNoServerWithInvalidUpgradeOptions(options: UpgradeOptions, problem: String) {
         let handler = ["/": ["/ws": [ws.upgrade(options) { _ in }] as Chain] as Routing] as Routing
         let server = HTTPServer(port: 0, handler: handler)
         #expect(throws: HTTPServer.StartError(description: "ws.upgrade: " + problem)) { try server.start() }
     }
 
     /// A reader of a socket that was never open gets the reason.
-    @Test func tellsReadersWhyItWasNeverOpen() async throws {
+    @Test func tellsReadersWhyOpeningFailed() async throws {
         let harness = try EchoServer()
         let socket = WebSocket(harness.url + "/nothing", options: .patient)
         let refused = WS.HandshakeError.refused(status: 404, body: Array("There is nothing at /nothing.\n".utf8))
@@ -86,7 +86,7 @@ struct OptionTests {
 
     /// Also those that are not asynchronous: user code must not hold up the connections of a thread.
     @Test(arguments: [UpgradeOptions.Executor.global, .reactor])
-    func runsPlainClosuresWhereTheyAreToRun(executor: UpgradeOptions.Executor) async throws {
+    func runsSynchronousClosuresOnTheirExecutor(executor: UpgradeOptions.Executor) async throws {
         var options = UpgradeOptions.patient
         options.executor = executor
         let harness = try EchoServer { [options] routing, log in
@@ -103,7 +103,7 @@ struct OptionTests {
 
     /// A server that only sends answers a CLOSE, even if its client has sent a message that it never reads.
     @Test(arguments: ["/member", "/producer"])
-    func closesWithAClientToWhichNobodyListens(path: String) async throws {
+    func answersTheCloseOfAClientItNeverReads(path: String) async throws {
         let room = Broadcast()
         var options = UpgradeOptions.patient
         options.closeTimeout = .seconds(600)

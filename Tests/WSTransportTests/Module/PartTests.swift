@@ -138,7 +138,7 @@ struct PartTests {
     }
 
     @Test(arguments: 0..<18)
-    func givesEachMessageOnceAndWhole(seed: Int) async throws {
+    func deliversEachMessageOnceAndWhole(seed: Int) async throws {
         let plan = Plan(seed: seed)
         let isServer = seed % 2 == 0
         let done = EchoServer.Notes()
@@ -183,7 +183,7 @@ struct PartTests {
 
     /// 64 MiB, of which neither side ever holds more than its limits, even if they arrive as a few KiB.
     @Test(arguments: [false, true])
-    func keepsNeitherSideWhole(isCompressed: Bool) async throws {
+    func neitherSideBuffersAWholeMessage(isCompressed: Bool) async throws {
         let size = 64 << 20
         var options = UpgradeOptions.patient
         options.receivesParts = true
@@ -246,7 +246,7 @@ struct PartTests {
         }
     }
 
-    @Test func refusesAMessageAboveTheLimitInParts() async throws {
+    @Test func rejectsPartsAboveTheMessageLimit() async throws {
         let harness = try Self.readingHarness(maxPayload: 150_000)
         let socket = try await ws.open(harness.url + "/read", options: .patient)
         try? await socket.sendInParts { writer in
@@ -258,7 +258,7 @@ struct PartTests {
         #expect(harness.log.all.last == "the peer broke the protocol: message above the limit (1009)")
     }
 
-    @Test func tellsAReaderOfACloseInTheMiddle() async throws {
+    @Test func reportsACloseInTheMiddleOfAMessage() async throws {
         let harness = try Self.readingHarness()
         let socket = try await ws.open(harness.url + "/read", options: .patient)
         await #expect(throws: WS.Error.invalidState(.closing)) {
@@ -274,7 +274,7 @@ struct PartTests {
         #expect(harness.log.all.last == "the connection was closed with code 4000: enough")
     }
 
-    @Test func closesWhereAMessageGetsNoEnd() async throws {
+    @Test func closesWhenAMessageIsAbandoned() async throws {
         struct Failed: Error {}
         let harness = try Self.readingHarness()
         let socket = try await ws.open(harness.url + "/read", options: .patient)

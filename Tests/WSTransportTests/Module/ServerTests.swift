@@ -4,7 +4,7 @@ import WSTransport
 
 @Suite("HTTPServer: routes, chains, upgrades, bodies, streams", .timeLimit(.minutes(10)))
 struct ServerTests {
-    @Test func makesAWebSocketOfARequest() async throws {
+    @Test func upgradesARequest() async throws {
         let harness = try EchoServer()
         let stream = try await RawClient.connect(port: harness.server.port)
         try await stream.write(Array("GET /ws HTTP/1.1\r\nHost: h\r\n\(EchoServer.handshake)\r\n".utf8))
@@ -43,7 +43,7 @@ struct ServerTests {
     @Test(arguments: [
         ("Upgrade", 426), ("Connection", 400), ("Sec-WebSocket-Version", 400), ("Sec-WebSocket-Key", 400),
     ])
-    func refusesAHandshakeThatIsNotWhole(missing: String, status: Int) async throws {
+    func rejectsAnIncompleteHandshake(missing: String, status: Int) async throws {
         let harness = try EchoServer()
         let fields = EchoServer.handshake.split(separator: "\r\n").filter { !$0.hasPrefix(missing + ":") }
         let answer = try await harness.ask("/ws", fields.map { $0 + "\r\n" }.joined())
@@ -62,7 +62,7 @@ struct ServerTests {
     // MARK: Chains
 
     /// A token in a header admits the client; without it the client gets 403 and no open event.
-    @Test func letsAChainRefuse() async throws {
+    @Test func aChainMayRefuse() async throws {
         let harness = try EchoServer { routing, log in
             let door = FunctionHandler { (request: ServerRequest) in
                 request.response.fields.append("X-Door", "1")
@@ -87,7 +87,7 @@ struct ServerTests {
         #expect(harness.log.all == ["closed"], "the socket's request is ended, so the chain is")
     }
 
-    @Test func choosesASubprotocolAnOriginAndAuthorizes() async throws {
+    @Test func choosesTheSubprotocolChecksTheOriginAndAuthorizes() async throws {
         var options = UpgradeOptions.patient
         options.protocols = ["b", "a"]
         options.authorize = { request in
@@ -110,7 +110,7 @@ struct ServerTests {
     }
 
     /// A request that is not a handshake does not use up a one-time token.
-    @Test func authorizesNothingButHandshakes() async throws {
+    @Test func authorizesOnlyHandshakes() async throws {
         let asked = EchoServer.Notes()
         var options = UpgradeOptions.patient
         options.authorize = { asked.add($0.path) }
@@ -129,7 +129,7 @@ struct ServerTests {
     }
 
     @Test(arguments: ["ws://127.0.0.1", "ws://[::1]"])
-    func servesBothFamiliesOnTheAddressForAll(url: String) async throws {
+    func servesIPv4AndIPv6OnTheUnspecifiedAddress(url: String) async throws {
         let server = HTTPServer(address: "::", port: 0, handler: ws.upgrade(.patient) { $0.onmessage = { _ in } })
         try server.start()
         let socket = try await ws.open("\(url):\(server.port)/", options: .patient)
@@ -145,7 +145,7 @@ struct ServerTests {
     ]
 
     @Test(arguments: senseless)
-    func refusesOptionsWithoutSense(change: @Sendable (inout HTTPServer.Options) -> Void, problem: String) {
+    func rejectsInvalidOptions(change: @Sendable (inout HTTPServer.Options) -> Void, problem: String) {
         var options = HTTPServer.Options()
         change(&options)
         #expect {
@@ -153,7 +153,7 @@ struct ServerTests {
         } throws: { "\($0)" == problem }
     }
 
-    @Test func closesWhereAcceptThrows() async throws {
+    @Test func closesWith1011WhenTheClosureThrows() async throws {
         struct Failed: Error {}
         let harness = try EchoServer { routing, _ in
             routing.append("/throws", ws.upgrade(.patient) { (_: WebSocket) async throws in throw Failed() })
@@ -220,7 +220,7 @@ struct ServerTests {
         await harness.server.stop()
     }
 
-    @Test func servesASocketThatItIsGiven() async throws {
+    @Test func servesAnAdoptedSocket() async throws {
         let given = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         listen(given, 16)
         let server = HTTPServer(port: 0, handler: ["/ws": ws.upgrade(.patient) { $0.onmessage = { _ in } }] as Routing)

@@ -8,7 +8,7 @@ import Testing
 /// Otherwise a program that exits at that event would lose its own CLOSE.
 @Suite("ws.Socket: the end comes after the last byte", .timeLimit(.minutes(10)))
 struct SocketEndTests {
-    @Test func aServersSocketEndsWithItsConnection() async throws {
+    @Test func aServersSocketClosesWithItsConnection() async throws {
         let harness = try EchoServer { routing, log in
             routing.append(
                 "/close",
@@ -32,7 +32,7 @@ struct SocketEndTests {
 
     /// Failures from before the first listener are reported in order, whichever event gets a listener first.
     @Test(arguments: ["http:/x", "ws://127.0.0.1:1/"])
-    func tellsTheErrorBeforeTheEnd(url: String) async throws {
+    func reportsTheErrorBeforeTheClose(url: String) async throws {
         for isLate in [false, true] {
             let socket = WebSocket(url)
             let log = EchoServer.Notes()
@@ -49,7 +49,7 @@ struct SocketEndTests {
         }
     }
 
-    @Test func tellsTheEndToListenersOfTheEndOnly() async throws {
+    @Test func reportsTheCloseWithoutAnErrorListener() async throws {
         let socket = WebSocket("ws:/")
         _ = try await socket.closed()
         let log = EchoServer.Notes()
@@ -59,7 +59,7 @@ struct SocketEndTests {
     }
 
     /// The moment after the error, which had no listener yet, and before the report of the end.
-    @Test func tellsOfAnErrorHeardLateBeforeTheEnd() {
+    @Test func reportsAnUnheardErrorBeforeTheClose() {
         var state = SocketCore.State(readyState: .closed, subprotocol: "")
         state.unheard[.error] = .error(.protocolError, "")
         state.happenings.append(.close(CloseEvent(code: .abnormal, reason: "", wasClean: false)))
@@ -70,7 +70,7 @@ struct SocketEndTests {
     }
 
     /// An answer waits in the reactor's mailbox while the violation after the message is handled.
-    @Test func answersWhatCameBeforeAViolationBeforeItFails() throws {
+    @Test func sendsPendingAnswersBeforeFailing() throws {
         let reactor = try ReactorThread()
         let (peer, other) = SocketPeer.pair()
         try reactor.run { reactor, _ in
@@ -92,7 +92,7 @@ struct SocketEndTests {
         #expect(try frames.readFrame() == .close(.protocolError))
     }
 
-    @Test func aClientsSocketEndsWithItsConnection() async throws {
+    @Test func aClientsSocketClosesWithItsConnection() async throws {
         let log = EchoServer.Notes()
         let client = Mutex<WebSocket?>(nil)
         let server = try LoopbackServer.driving { stream in

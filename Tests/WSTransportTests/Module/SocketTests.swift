@@ -2,7 +2,7 @@ import Synchronization
 import Testing
 import WSTransport
 
-@Suite("ws.Socket: events, state, order, the end", .timeLimit(.minutes(10)))
+@Suite("ws.Socket: events, state, order, closing", .timeLimit(.minutes(10)))
 struct SocketTests {
     /// Notes every event of a socket.
     private static func note(_ socket: WebSocket, in log: EchoServer.Notes) {
@@ -47,7 +47,7 @@ struct SocketTests {
         try socket.close()
     }
 
-    @Test func tellsOnWhatIsHeardByOn() async throws {
+    @Test func deliversEventsToListenersAddedByOn() async throws {
         let harness = try EchoServer { routing, log in
             routing.append(
                 "/on",
@@ -71,7 +71,7 @@ struct SocketTests {
     }
 
     /// No listener, no route, a refusal, no server of WebSockets, an invalid address.
-    @Test func failsByEvents() async throws {
+    @Test func reportsFailuresAsEvents() async throws {
         let harness = try EchoServer { routing, _ in
             routing.append(
                 "/no", FunctionHandler { (_: ServerRequest) in throw HTTPRefusal(status: 403, message: "no") })
@@ -95,13 +95,13 @@ struct SocketTests {
         }
     }
 
-    @Test func givesUpConnecting() async throws {
+    @Test func timesOutConnecting() async throws {
         let silent = try LoopbackServer.answering { _ in nil }
         let socket = WebSocket("ws://127.0.0.1:\(silent.port)/", protocol: "chat")
         let log = EchoServer.Notes()
         Self.note(socket, in: log)
         #expect(socket.readyState == .connecting)
-        #expect(socket.protocol == "chat", "what is offered, until it is open")
+        #expect(socket.protocol == "chat", "the offered subprotocol, until it is open")
         #expect(throws: WS.Error.invalidState(.connecting)) { try socket.send("early") }
         try socket.close()
         #expect(socket.readyState == .closed)
@@ -111,7 +111,7 @@ struct SocketTests {
 
     /// The server's code and reason reach the client, as an orderly end whatever the code.
     @Test(arguments: [1000, 3000, 4999] as [CloseCode])
-    func saysHowTheServerClosed(code: CloseCode) async throws {
+    func reportsTheServersCloseCode(code: CloseCode) async throws {
         let harness = try EchoServer { routing, log in
             routing.append(
                 "/close",
@@ -127,8 +127,8 @@ struct SocketTests {
         #expect(harness.log.all == ["server \(code) remote true"])
     }
 
-    /// A peer that goes away in order (1001) is not an error.
-    @Test func takesAServersGoodbyeForNoError() async throws {
+    /// A clean close with 1001 is not an error.
+    @Test func goingAwayIsNotAnError() async throws {
         let harness = try EchoServer()
         let socket = try await ws.open(harness.url + "/ws", options: .patient)
         let log = EchoServer.Notes()
@@ -138,7 +138,7 @@ struct SocketTests {
         #expect(log.all == ["close 1001 true CLOSED"])
     }
 
-    @Test func tellsWhenTheConnectionIsLost() async throws {
+    @Test func reportsALostConnection() async throws {
         let harness = try EchoServer { routing, _ in
             routing.append("/cut", ws.upgrade(.patient) { socket in socket.onmessage = { await $0.stream?.close() } })
         }
@@ -151,7 +151,7 @@ struct SocketTests {
         await #expect(throws: WS.Error.closed(1006, reason: "")) { try await socket.receive() }
     }
 
-    @Test func tellsOfAViolation() async throws {
+    @Test func reportsAViolation() async throws {
         let harness = try EchoServer { routing, _ in
             routing.append("/text", ws.upgrade(.patient) { socket in socket.onopen = nil })
         }
@@ -165,7 +165,7 @@ struct SocketTests {
         #expect(log.all == ["error 1009 false CLOSED", "close 1006 false CLOSED"])
     }
 
-    @Test func refusesCodesAndReasonsOfOthers() async throws {
+    @Test func rejectsReservedCodesAndLongReasons() async throws {
         let harness = try EchoServer()
         let socket = try await ws.open(harness.url + "/ws", options: .patient)
         for code: CloseCode in [0, 999, 1001, 1002, 1005, 1006, 2999, 5000] {
@@ -179,7 +179,7 @@ struct SocketTests {
         #expect(try await socket.closed().code == 3000)
     }
 
-    @Test func pingsAndIsAnswered() async throws {
+    @Test func receivesAPong() async throws {
         let harness = try EchoServer { routing, log in
             routing.append("/ping", ws.upgrade(.patient) { socket in socket.on(.ping) { _ in log.add("pinged") } })
         }
@@ -204,7 +204,7 @@ struct SocketTests {
     }
 
     /// The limit applies to each message, not to all together.
-    @Test func takesMoreThanItsLimitInManyMessages() async throws {
+    @Test func theLimitAppliesToEachMessageOnly() async throws {
         let harness = try EchoServer { routing, _ in
             routing.append(
                 "/flood",
@@ -224,7 +224,7 @@ struct SocketTests {
 
     /// If a client does not read, an immediate send is refused or closes the connection, and an awaited one waits.
     @Test(arguments: [UpgradeOptions.SlowReaders.close, .refuse])
-    func boundsWhatIsUnsent(policy: UpgradeOptions.SlowReaders) async throws {
+    func limitsUnsentBytes(policy: UpgradeOptions.SlowReaders) async throws {
         var options = UpgradeOptions.patient
         options.maximumUnsent = 100_000
         options.slowReaders = policy
@@ -248,7 +248,7 @@ struct SocketTests {
     }
 
     @Test(arguments: [(true, true), (true, false), (false, true)])
-    func compressesWhereBothWantTo(client: Bool, server: Bool) async throws {
+    func compressesIfBothAgree(client: Bool, server: Bool) async throws {
         var options = UpgradeOptions.patient
         options.perMessageDeflate = server ? CompressionOptions() : nil
         let seen = EchoServer.Notes()
@@ -303,7 +303,7 @@ struct SocketTests {
     }
 
     /// Messages from before the first listener are not lost, and a slow listener makes the peer wait.
-    @Test func waitsForItsListeners() async throws {
+    @Test func keepsMessagesForItsListeners() async throws {
         var options = UpgradeOptions.patient
         options.maximumHeld = 1000
         let sockets = Mutex<[WebSocket]>([])
@@ -333,7 +333,7 @@ struct SocketTests {
         deinit { log.add("released") }
     }
 
-    @Test func leavesNothingBehind() async throws {
+    @Test func releasesItsListenersWhenClosed() async throws {
         let harness = try EchoServer()
         let log = EchoServer.Notes()
         do {
@@ -348,7 +348,7 @@ struct SocketTests {
         #expect(log.all == ["closed", "released"])
     }
 
-    @Test func closesWhenNothingRefersToIt() async throws {
+    @Test func closesWhenDeallocated() async throws {
         let harness = try EchoServer { routing, log in
             routing.append("/gone", ws.upgrade(.patient) { $0.onclose = { log.add("\($0.code) \($0.wasClean)") } })
         }
@@ -357,7 +357,7 @@ struct SocketTests {
         #expect(harness.log.all == ["1001 true"])
     }
 
-    @Test func keepsTheProcessAsLongAsItIsReferenced() async throws {
+    @Test func refKeepsWaitForAllWaiting() async throws {
         let harness = try EchoServer()
         let socket = try await ws.open(harness.url + "/ws", options: .patient).ref()
         let log = EchoServer.Notes()
@@ -372,7 +372,7 @@ struct SocketTests {
         try await ws.waitForAll()
     }
 
-    @Test func givesAReaderUpThatIsCancelled() async throws {
+    @Test func cancellingAReaderKeepsTheConnection() async throws {
         let harness = try EchoServer()
         let socket = try await ws.open(harness.url + "/ws", options: .patient)
         let reading = Task { try await socket.receive() }

@@ -33,7 +33,7 @@ struct SocketWaitingTests {
         return socket
     }
 
-    @Test func keepsMessagesForAListenerThatComesLast() async throws {
+    @Test func keepsMessagesForALateListener() async throws {
         let harness = try Self.harness()
         let (socket, log) = (try await Self.deaf(harness), EchoServer.Notes())
         socket.onmessage = { log.add($0.data?.text ?? "") }
@@ -41,14 +41,14 @@ struct SocketWaitingTests {
         #expect(log.all == (0..<Self.count).map(String.init))
     }
 
-    @Test func keepsMessagesForAReaderThatComesLast() async throws {
+    @Test func keepsMessagesForALateReader() async throws {
         let harness = try Self.harness()
         let socket = try await Self.deaf(harness)
         for number in 0..<Self.count { #expect(try await socket.receive()?.data?.text == "\(number)") }
     }
 
     /// A server's socket with a closure that does something else before it reads.
-    @Test func keepsMessagesOfAServersSocketUntilItIsRead() async throws {
+    @Test func aServersSocketKeepsMessagesUntilRead() async throws {
         let harness = try EchoServer { routing, log in
             routing.append(
                 "/late",
@@ -69,7 +69,7 @@ struct SocketWaitingTests {
     }
 
     /// After a listener for one message, the next listener or a reader gets the next message.
-    @Test func keepsWhatAListenerThatIsGoneHasLeft() async throws {
+    @Test func keepsMessagesARemovedListenerLeft() async throws {
         let harness = try Self.harness()
         let (socket, log) = (try await ws.open(harness.url + "/burst", options: .patient), EchoServer.Notes())
         socket.once(.message) { log.add($0.message?.data?.text ?? "") }
@@ -81,7 +81,7 @@ struct SocketWaitingTests {
     }
 
     /// Many tasks send to a peer that rarely reads: the socket accepts up to the mark and one message, never more.
-    @Test func takesNothingBeforeThereIsRoom() async throws {
+    @Test func sendersWaitForRoom() async throws {
         let (tasks, size) = (100, 256 * 1024)
         let harness = try EchoServer { routing, log in
             routing.append(
@@ -139,7 +139,7 @@ struct SocketWaitingTests {
         return socket
     }
 
-    @Test func letsSendersWaitInTheirOrder() async throws {
+    @Test func sendersWaitInOrder() async throws {
         let harness = try Self.restingHarness()
         let stuck = try await Self.stuck(harness)
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -154,7 +154,7 @@ struct SocketWaitingTests {
         #expect(harness.log.all.dropFirst() == (0..<20).map(String.init)[...])
     }
 
-    @Test func tellsWaitingTasksOfTheEnd() async throws {
+    @Test func endsWaitingTasksWhenClosed() async throws {
         let harness = try Self.restingHarness()
         let stuck = try await Self.stuck(harness)
         let sender = Task.immediate { try await stuck.send("waits") }
@@ -164,7 +164,7 @@ struct SocketWaitingTests {
     }
 
     /// Back-pressure does not count as death: a client stays with a server that pauses for many times the time-out.
-    @Test func keepsAServerThatRests() async throws {
+    @Test func keepsAServerThatPausesReading() async throws {
         var held = UpgradeOptions.patient
         held.maximumHeld = 1000
         let pings = EchoServer.Notes()

@@ -28,7 +28,7 @@ struct StructureTests {
         return nil
     }
 
-    @Test func cancelsASendThatWaits() async throws {
+    @Test func cancelsAWaitingSend() async throws {
         let harness = try Self.deafHarness()
         var options = ConnectOptions.patient
         options.maximumUnsent = 64 << 20
@@ -44,7 +44,7 @@ struct StructureTests {
         harness.log.add("read")
         try await second.value
         await harness.log.wait(for: 34)
-        #expect(harness.log.all.last == "6", "the socket goes on, and what was cancelled is not sent")
+        #expect(harness.log.all.last == "6", "the socket continues, and the cancelled message is not sent")
         #expect(try socket.trySend("sent"))
     }
 
@@ -69,7 +69,7 @@ struct StructureTests {
     }
 
     /// A server that accepts connections and sends nothing.
-    @Test func cancelsTheWayToAServer() async throws {
+    @Test func cancelsConnecting() async throws {
         let silent = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { Glibc.close(silent) }
         listen(silent, 16)
@@ -80,7 +80,7 @@ struct StructureTests {
     }
 
     @Test(arguments: [UpgradeOptions.Executor.global, .reactor])
-    func runsClosuresWhereTheyAreToRun(executor: UpgradeOptions.Executor) async throws {
+    func runsClosuresOnTheirExecutor(executor: UpgradeOptions.Executor) async throws {
         var options = UpgradeOptions.patient
         options.executor = executor
         let harness = try EchoServer { [options] routing, log in
@@ -107,7 +107,7 @@ struct StructureTests {
     }
 
     /// An error that a closure throws is reported, and the end of its peer is not.
-    @Test func reportsWhatAClosureThrows() async throws {
+    @Test func reportsErrorsOfClosures() async throws {
         struct Failed: Error {}
         let errors = EchoServer.Notes()
         var values = HTTPServer.Options()
@@ -143,7 +143,7 @@ struct StructureTests {
         }
     }
 
-    @Test func cancelsAClosureWhoseConnectionEnds() async throws {
+    @Test func cancelsAClosureWhenItsConnectionEnds() async throws {
         let harness = try Self.producingHarness()
         let socket = try await ws.open(harness.url + "/produce", options: .patient)
         #expect(try await socket.receive()?.data?.text == "ready")
@@ -152,7 +152,7 @@ struct StructureTests {
         #expect(harness.log.all == ["cleaned up, true"])
     }
 
-    @Test func stopsWhenItsClosuresHaveEnded() async throws {
+    @Test func stopsOnceItsClosuresHaveEnded() async throws {
         let harness = try Self.producingHarness()
         let socket = try await ws.open(harness.url + "/produce", options: .patient)
         #expect(try await socket.receive()?.data?.text == "ready")
@@ -162,7 +162,7 @@ struct StructureTests {
     }
 
     /// A cancelled closure may still read the messages from before the end, each once.
-    @Test func givesACancelledClosureWhatCameBefore() async throws {
+    @Test func aCancelledClosureCanReadEarlierMessages() async throws {
         let harness = try EchoServer { routing, log in
             routing.append(
                 "/late",
@@ -184,7 +184,7 @@ struct StructureTests {
         #expect(harness.log.all == ["first", "the connection was lost"])
     }
 
-    @Test func doesNotWaitForTheClosureThatStopsIt() async throws {
+    @Test func doesNotWaitForTheClosureThatCallsStop() async throws {
         let server = Mutex<HTTPServer?>(nil)
         let harness = try EchoServer { routing, log in
             routing.append(
@@ -213,7 +213,7 @@ struct StructureTests {
         }
     }
 
-    @Test func closesASocketWhenItsFunctionReturns() async throws {
+    @Test func closesTheSocketWhenItsFunctionReturns() async throws {
         let harness = try Self.notingHarness()
         let state = try await ws.withSocket(harness.url + "/note", options: .patient) { socket in
             try await socket.send("x")
@@ -224,7 +224,7 @@ struct StructureTests {
         #expect(harness.log.all == ["1000 true"])
     }
 
-    @Test func closesASocketWhoseFunctionThrows() async throws {
+    @Test func closesTheSocketWhenItsFunctionThrows() async throws {
         struct Failed: Error {}
         let harness = try Self.notingHarness()
         await #expect(throws: Failed.self) {
@@ -234,7 +234,7 @@ struct StructureTests {
         #expect(harness.log.all == ["1011 true"])
     }
 
-    @Test func closesASocketWhoseTaskIsCancelled() async throws {
+    @Test func closesTheSocketWhenItsTaskIsCancelled() async throws {
         let harness = try Self.notingHarness()
         let opened = EchoServer.Notes()
         let task = Task {

@@ -49,7 +49,7 @@ struct TakingTests {
     }
 
     @Test(arguments: ["/listen", "/read", "/stream"])
-    func answersWhatCameBeforeTheClose(path: String) throws {
+    func answersMessagesBeforeTheClose(path: String) throws {
         let harness = try Self.answeringHarness()
         let peer = try Self.peer(harness, path)
         try peer.socket.send(Self.askAndClose)
@@ -61,7 +61,7 @@ struct TakingTests {
     }
 
     /// The same for a client whose server sends a message and closes.
-    @Test func answersAServerBeforeTheClose() async throws {
+    @Test func aClientAnswersMessagesBeforeTheClose() async throws {
         let harness = try EchoServer { routing, log in
             routing.append(
                 "/ask",
@@ -81,7 +81,7 @@ struct TakingTests {
     }
 
     /// A client that has read its message and does nothing more does not delay the end.
-    @Test func endsWithAClientThatReadsNoMore() async throws {
+    @Test func anIdleClientDoesNotDelayTheClose() async throws {
         let harness = try EchoServer { routing, log in
             routing.append(
                 "/greet",
@@ -102,7 +102,7 @@ struct TakingTests {
     }
 
     /// With a message that is never read, a peer that has closed does not wait for `closeTimeout`.
-    @Test func answersACloseWhileAClosureOnlyWaitsForTheEnd() async throws {
+    @Test func answersTheCloseWhileAClosureAwaitsIt() async throws {
         var patient = UpgradeOptions.patient
         patient.closeTimeout = .seconds(600)
         let harness = try EchoServer { [patient] routing, log in
@@ -119,7 +119,7 @@ struct TakingTests {
         #expect(harness.log.all == ["closed by the peer"])
     }
 
-    @Test func tellsReadersThatMessagesAreListenedTo() async throws {
+    @Test func refusesToReadWhileAListenerIsSet() async throws {
         let harness = try EchoServer()
         let socket = try await ws.open(harness.url + "/ws", options: .patient)
         let early = Task.immediate { try await socket.receive() }
@@ -168,7 +168,7 @@ struct TakingTests {
     }
 
     @Test(arguments: [(1000, true), (1001, true), (1008, false), (1011, false), (3000, false), (4401, false)])
-    func endsAReaderByTheCode(code: UInt16, isOrderly: Bool) async throws {
+    func endsOrFailsAReaderByTheCloseCode(code: UInt16, isOrderly: Bool) async throws {
         let harness = try EchoServer { routing, log in
             routing.append(
                 "/read",
@@ -188,7 +188,7 @@ struct TakingTests {
         #expect(harness.log.all == [isOrderly ? "the end" : "the connection was closed with code \(code): why"])
     }
 
-    @Test func tellsAReaderOfAViolation() async throws {
+    @Test func reportsAViolationToAReader() async throws {
         let harness = try EchoServer { routing, log in
             routing.append(
                 "/read",
@@ -209,7 +209,7 @@ struct TakingTests {
 
     // MARK: Sending
 
-    @Test func waitsForThePong() async throws {
+    @Test func pingWaitsForItsPong() async throws {
         let harness = try EchoServer()
         let socket = try await ws.open(harness.url + "/ws", options: .patient)
         async let first = socket.ping()
@@ -222,7 +222,7 @@ struct TakingTests {
         await #expect(throws: WS.Error.invalidState(.closed)) { try await socket.ping() }
     }
 
-    @Test func sendsWhatItIsGiven() async throws {
+    @Test func sendsEveryKindOfPayload() async throws {
         let harness = try EchoServer()
         let socket = try await ws.open(harness.url + "/ws", options: .patient)
         try await socket.send(ws.Message("text"))
@@ -241,7 +241,7 @@ struct TakingTests {
         await #expect(throws: WS.Error.badType("a text message must be UTF-8")) { try await socket.send(broken) }
     }
 
-    @Test func namesItsListeners() async throws {
+    @Test func listsItsListeners() async throws {
         let socket = WebSocket("ws:/")
         let token = socket.addListener(.pong) { _ in }
         #expect(socket.listeners(.pong).count == 1)
@@ -249,7 +249,7 @@ struct TakingTests {
         #expect(socket.listeners(.pong).isEmpty)
     }
 
-    @Test func changesFields() {
+    @Test func changesHeaderFields() {
         var fields: HeaderFields = ["A": "1", "X": "1", "B": "2", "x": "2"]
         fields["x"] = "3"
         #expect(fields == ["A": "1", "x": "3", "B": "2"])
@@ -329,7 +329,7 @@ struct TakingTests {
     }
 
     @Test(arguments: 0..<16, [UpgradeOptions.Executor.global, .reactor])
-    func takesEachMessageOnceInAnyOrder(seed: Int, executor: UpgradeOptions.Executor) async throws {
+    func readsEachMessageOnceUnderAnySchedule(seed: Int, executor: UpgradeOptions.Executor) async throws {
         let isServer = seed % 2 == 0
         let done = EchoServer.Notes()
         let taken = Mutex<[[Int]]>([])

@@ -9,7 +9,7 @@ struct Base64Tests {
         ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="),
         ("foobar", "Zm9vYmFy"),
     ])
-    func takesTheVectorsOfTheSpecification(plain: String, encoded: String) {
+    func agreesWithTheVectorsOfTheRFC(plain: String, encoded: String) {
         let bytes = Array(plain.utf8)
         #expect(Base64.encode(bytes) == encoded)
         #expect(Base64.decode(encoded) == bytes)
@@ -18,7 +18,7 @@ struct Base64Tests {
         #expect(Base64.decode(unpadded, alphabet: .url) == bytes)
     }
 
-    @Test func usesBothAlphabets() {
+    @Test func supportsEachAlphabet() {
         #expect(Base64.encode([0xFB, 0xEF, 0xFF]) == "++//")
         #expect(Base64.encode([0xFB, 0xEF, 0xFF], alphabet: .url) == "--__")
         #expect(Base64.encode([0xFB, 0xEF, 0xFF, 0], alphabet: .unpadded) == "++//AA")
@@ -33,13 +33,13 @@ struct Base64Tests {
         "Z", "Zg", "Zg=", "Zg===", "Z===", "====", "=", "Zm9v=", "Zh==", "Zm9=", "Zm 9v", "Zm9v\n", "Z=m9", "Zg==Zg==",
         "Zmé=",
     ])
-    func refuses(text: String) {
+    func rejectsMalformedText(text: String) {
         #expect(Base64.decode(text) == nil)
         #expect(Base64.byteCount(text.utf8Span.span) == nil)
     }
 
     @Test(arguments: ["Zg==", "Zh", "Zm9", "A", "AAAAA"])
-    func refusesWithoutPadding(text: String) {
+    func rejectsPaddingInTheURLAlphabet(text: String) {
         #expect(Base64.decode(text, alphabet: .url) == nil)
     }
 

@@ -2,7 +2,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("RFC 9112 §6: where a body ends, without ambiguity")
+@Suite("RFC 9112 §6: the length of a body, without ambiguity")
 struct BodyFramingTests {
     private func framing(_ fields: HeaderFields, versionMinor: Int = 1) throws -> BodyFraming {
         try BodyFraming.of(HTTPRequestHead(method: "POST", target: "/", versionMinor: versionMinor, fields: fields))
@@ -18,7 +18,7 @@ struct BodyFramingTests {
             (["Transfer-Encoding": "chunked"], .chunked),
             (["transfer-encoding": "Chunked"], .chunked),
         ] as [(HeaderFields, BodyFraming)])
-    func takes(fields: HeaderFields, expected: BodyFraming) throws {
+    func accepts(fields: HeaderFields, expected: BodyFraming) throws {
         #expect(try framing(fields) == expected)
     }
 

@@ -13,7 +13,7 @@ struct ChunkedVector: Decodable, Sendable, CustomTestStringConvertible {
     var testDescription: String { name }
 }
 
-@Suite("RFC 9112 §7.1: chunks, however they are cut")
+@Suite("RFC 9112 §7.1: chunks, split anywhere")
 struct ChunkedDecoderTests {
     static let vectors: [ChunkedVector] = Vectors.load("chunked")
 
@@ -53,7 +53,7 @@ struct ChunkedDecoderTests {
     }
 
     @Test(arguments: vectors.filter { $0.body != nil })
-    func isNotCompleteBeforeItsEnd(_ vector: ChunkedVector) throws {
+    func isIncompleteBeforeItsEnd(_ vector: ChunkedVector) throws {
         let bytes = Array(vector.bytes.utf8)
         for count in 0..<bytes.count - (vector.rest ?? 0) { #expect(try decode([Array(bytes[..<count])]) == nil) }
     }
@@ -70,12 +70,12 @@ struct ChunkedDecoderTests {
     }
 
     @Test(arguments: ["1;\(String(repeating: "a", count: 16_384))", String(repeating: "0", count: 16_386)])
-    func boundsExtensionsAndZeros(text: String) throws {
+    func limitsExtensionsAndLeadingZeros(text: String) throws {
         #expect(throws: HTTPParseError.self) { try decode([Array(text.utf8)]) }
         #expect(try decode([Array(text.utf8.dropLast(2))]) == nil)
     }
 
-    @Test func boundsAllOverheadTogether() {
+    @Test func limitsTheTotalOverhead() {
         let chunk = Array("1;aaaaaaa\r\nx\r\n".utf8)
         #expect(throws: HTTPParseError.self) { try decode(Array(repeating: chunk, count: 2_049)) }
         #expect(throws: Never.self) { try decode(Array(repeating: chunk, count: 2_048)) }

@@ -19,7 +19,7 @@ struct CookieTests {
         ("a=b", "a", "b"), (" a = b ; path=/", "a", "b"), ("a=\"b c\"", "a", "\"b c\""), ("a=", "a", ""),
         ("a=b=c", "a", "b=c"), ("a=b;;;", "a", "b"), ("a=b; =x; y", "a", "b"), ("ä=ö", "ä", "ö"),
     ])
-    func readsNameAndValue(text: String, name: String, value: String) throws {
+    func parsesNameAndValue(text: String, name: String, value: String) throws {
         let cookie = try #require(Self.cookie(text))
         #expect(cookie.name == name)
         #expect(cookie.value == value)
@@ -29,11 +29,11 @@ struct CookieTests {
     @Test(arguments: [
         "", ";", "a", "=b", " =b", "a\r\n=b", "a=\u{1}", "a=b; Domain=example.org", "a=b; domain=ple.com",
     ])
-    func ignores(text: String) {
+    func ignoresInvalidCookies(text: String) {
         #expect(Self.cookie(text) == nil)
     }
 
-    @Test func boundsItsSize() {
+    @Test func limitsItsSize() {
         #expect(Self.cookie("a=" + String(repeating: "x", count: 4095)) != nil)
         #expect(Self.cookie("a=" + String(repeating: "x", count: 4096)) == nil)
     }
@@ -42,7 +42,7 @@ struct CookieTests {
         ("Domain=example.com", "example.com", false), ("domain=.EXAMPLE.com", "example.com", false),
         ("Domain=www.example.com", "www.example.com", false), ("Domain=", "www.example.com", true),
     ])
-    func isOfADomain(attribute: String, domain: String, isHostOnly: Bool) throws {
+    func matchesDomains(attribute: String, domain: String, isHostOnly: Bool) throws {
         let cookie = try #require(Self.cookie("a=b; \(attribute)"))
         #expect(cookie.domain == domain)
         #expect(cookie.isHostOnly == isHostOnly)
@@ -54,7 +54,7 @@ struct CookieTests {
     }
 
     /// No server can set a cookie for all names below `com`, nor for the neighbours of an address.
-    @Test func isNotSetForOtherHosts() {
+    @Test func rejectsForeignDomains() {
         #expect(Self.cookie("a=b; Domain=com") == nil)
         #expect(Self.cookie("a=b; Domain=0.0.1", Self.scope("127.0.0.1")) == nil)
         #expect(Self.cookie("a=b; Domain=127.0.0.1", Self.scope("127.0.0.1"))?.isHostOnly == true)
@@ -65,17 +65,17 @@ struct CookieTests {
         ("/", "/x", true), ("/a", "/a", true), ("/a", "/a/b", true), ("/a", "/ab", false), ("/a/", "/a/b", true),
         ("/a/", "/a", false), ("/a/b", "/a", false),
     ])
-    func isOfAPath(path: String, request: String, isSent: Bool) {
+    func matchesPaths(path: String, request: String, isSent: Bool) {
         #expect(Self.cookie("a=b; Path=\(path)")?.matches(Self.scope("www.example.com", request)) == isSent)
     }
 
     @Test(arguments: [("/a/b", "/a"), ("/a", "/"), ("/", "/"), ("/a/b/", "/a/b")])
-    func hasAPathOfItsOwn(request: String, path: String) {
+    func derivesTheDefaultPath(request: String, path: String) {
         #expect(Self.cookie("a=b", Self.scope("h.example", request))?.path == path)
         #expect(Self.cookie("a=b; Path=x", Self.scope("h.example", request))?.path == path)
     }
 
-    @Test func staysInTLS() throws {
+    @Test func secureCookiesStayInTLS() throws {
         let cookie = try #require(Self.cookie("a=b; Secure"))
         #expect(cookie.matches(Self.scope("www.example.com")))
         #expect(!cookie.matches(Self.scope("www.example.com", secure: false)))
@@ -86,7 +86,7 @@ struct CookieTests {
         ("__Secure-a=b", false), ("__Secure-a=b; Secure", true), ("__host-a=b; Secure", false),
         ("__Host-a=b; Secure; Path=/", true), ("__Host-a=b; Secure; Path=/; Domain=example.com", false),
     ])
-    func keepsThePromiseOfItsName(text: String, isTaken: Bool) {
+    func enforcesNamePrefixes(text: String, isTaken: Bool) {
         #expect((Self.cookie(text) != nil) == isTaken)
     }
 
@@ -100,7 +100,7 @@ struct CookieTests {
     ]
 
     @Test(arguments: ends)
-    func isOverInTime(attribute: String, expected: Int64?) {
+    func computesItsExpiry(attribute: String, expected: Int64?) {
         #expect(Self.cookie("a=b; \(attribute)")?.expires == expected)
     }
 
@@ -114,9 +114,9 @@ struct CookieTests {
         ("06 Nov 1994 08:60:37", nil),
     ]
 
-    /// §5.1.1: whatever servers write.
+    /// §5.1.1: every form of a date that servers write.
     @Test(arguments: dates)
-    func readsDates(text: String, expected: Int64?) {
+    func parsesDates(text: String, expected: Int64?) {
         #expect(CookieDate.parse(text) == expected)
     }
 }

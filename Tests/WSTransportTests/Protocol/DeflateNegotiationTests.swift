@@ -103,7 +103,7 @@ struct DeflateNegotiationTests {
                 both + "; client_max_window_bits=9"
             ),
         ] as [(CompressionOptions, String, String?)])
-    func answersAsItsOptionsSay(options: CompressionOptions, offer: String, answer: String?) throws {
+    func answersAccordingToItsOptions(options: CompressionOptions, offer: String, answer: String?) throws {
         let offers = try #require(NegotiatedExtension.list([offer]))
         #expect(DeflateParameters.accept(offers, options)?.fieldValue == answer)
     }
@@ -116,7 +116,7 @@ struct DeflateNegotiationTests {
             "permessage-deflate; server_max_window_bits=10; client_max_window_bits=11"
         ),
     ])
-    func offersAsItsOptionsSay(options: CompressionOptions, offer: String) {
+    func offersAccordingToItsOptions(options: CompressionOptions, offer: String) {
         #expect(DeflateParameters.offer(options) == offer)
     }
 
@@ -162,7 +162,7 @@ struct DeflateNegotiationTests {
         "a b", "=", ";", "a;", "a;;b", "a; b=", "a; =b", "a; b=\"", "a; b=\"c", "a; b=\"\"", "a; b=\"c d\"", "a; b=c d",
         "a, ;", "ä", "a; b=\"\\\"", "\"a\"", "a; \"b\"",
     ])
-    func refusesWhatIsNotWellFormed(value: String) {
+    func rejectsMalformedFields(value: String) {
         #expect(NegotiatedExtension.list([value]) == nil)
         let fields: HeaderFields = [
             "Host": "a", "Upgrade": "websocket", "Connection": "upgrade", "Sec-WebSocket-Version": "13",
@@ -182,7 +182,7 @@ struct DeflateNegotiationTests {
         return HTTPResponseHead(status: 101, fields: fields)
     }
 
-    @Test func settlesWhatTheServerAnswered() throws {
+    @Test func adoptsTheServersAnswer() throws {
         let agreed = try Handshake.checkResponse(Self.answer(Self.both), key: "k", compression: CompressionOptions())
         #expect(agreed.compression?.fieldValue == Self.both)
         let none = try Handshake.checkResponse(Self.answer(), key: "k", compression: CompressionOptions())
@@ -195,7 +195,7 @@ struct DeflateNegotiationTests {
             (answer(both, both), .invalidExtension), (answer("permessage-deflate"), .invalidExtension),
             (answer(both + ";"), .invalidExtension),
         ] as [(HTTPResponseHead, Handshake.ResponseError)])
-    func failsOnAnAnswerToNoOffer(head: HTTPResponseHead, error: Handshake.ResponseError) {
+    func rejectsAnAnswerThatWasNotOffered(head: HTTPResponseHead, error: Handshake.ResponseError) {
         #expect(throws: error) { try Handshake.checkResponse(head, key: "k", compression: CompressionOptions()) }
     }
 }

@@ -27,7 +27,7 @@ struct DeflateVector: Decodable, Sendable, CustomTestStringConvertible {
     }
 }
 
-@Suite("RFC 7692 §6, §7.2: compressed frames, however they are cut")
+@Suite("RFC 7692 §6, §7.2: compressed frames, split anywhere")
 struct DeflateVectorTests {
     static let roles = [WebSocketMachine.Role.server, .client]
 
@@ -53,7 +53,7 @@ struct DeflateVectorTests {
     }
 
     @Test(arguments: DeflateVector.all, roles)
-    func readsCutAnywhere(_ vector: DeflateVector, as role: WebSocketMachine.Role) throws {
+    func readsSplitAnywhere(_ vector: DeflateVector, as role: WebSocketMachine.Role) throws {
         let bytes = FrameScript(receiver: role).bytes(vector.frames)
         let expected = try vector.expected(role)
         let pool = DeflatePool()
@@ -66,7 +66,7 @@ struct DeflateVectorTests {
 
     /// Two connections of one reactor, whose messages are under way at the same time.
     @Test(arguments: roles)
-    func keepsConnectionsOfAPoolApart(role: WebSocketMachine.Role) throws {
+    func connectionsSharingAPoolDoNotInterfere(role: WebSocketMachine.Role) throws {
         let pool = DeflatePool()
         let script = FrameScript(receiver: role)
         var first = DeflateVector.all[0].machine(role, pool: pool)
@@ -80,14 +80,14 @@ struct DeflateVectorTests {
     }
 
     @Test(arguments: roles)
-    func refusesRSV1WhereNothingWasAgreed(role: WebSocketMachine.Role) {
+    func rejectsRSV1WithoutTheExtension(role: WebSocketMachine.Role) {
         var machine = WebSocketMachine.make(role)
         let outcomes = machine.receive(FrameScript(receiver: role).frame("c1 f248cdc9c90700"))
         #expect(outcomes.map(\.withoutFrame) == [.failed(.protocolError, frame: [])])
     }
 
     @Test(arguments: roles)
-    func forgetsTheMessageUnderWayWhenItCloses(role: WebSocketMachine.Role) {
+    func closingDiscardsAnIncompleteMessage(role: WebSocketMachine.Role) {
         var machine = DeflateVector.all[0].machine(role)
         let script = FrameScript(receiver: role)
         #expect(machine.receive(script.frame("41 f248cd")).isEmpty)

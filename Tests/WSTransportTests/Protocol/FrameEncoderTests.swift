@@ -2,7 +2,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("RFC 6455 §5.2, §5.3: frames and masks made")
+@Suite("RFC 6455 §5.2, §5.3: encoding and masking frames")
 struct FrameEncoderTests {
     @Test(arguments: [
         (0, "8200"), (125, "827d"), (126, "827e007e"), (65_535, "827effff"), (65_536, "827f0000000000010000"),
@@ -15,7 +15,7 @@ struct FrameEncoderTests {
         #expect(bytes.count + 4 == FrameEncoder.headerLength(payloadLength: payloadLength, isMasked: true))
     }
 
-    @Test func makesTheExamplesOfTheSpecification() {
+    @Test func agreesWithTheExamplesOfTheRFC() {
         let hello = Array("Hello".utf8)
         #expect(FrameEncoder.frame(.text, hello) == Vectors.bytes("810548656c6c6f"))
         let key = MaskingKey(0x37, 0xFA, 0x21, 0x3D)
@@ -26,13 +26,13 @@ struct FrameEncoderTests {
         #expect(fragments == Vectors.bytes("010348656c80026c6f"))
     }
 
-    @Test func writesNothingWhereTheHeaderDoesNotFit() {
+    @Test func writesNothingIfTheHeaderDoesNotFit() {
         var bytes = [UInt8](repeating: 0xAA, count: 3)
         let written = bytes.withUnsafeMutableBytes { FrameEncoder.writeHeader(.text, payloadLength: 126, into: $0) }
         #expect(written == 0 && bytes == [0xAA, 0xAA, 0xAA])
     }
 
-    @Test func cutsAReasonAtACharacter() {
+    @Test func truncatesAReasonBetweenCharacters() {
         let frame = FrameEncoder.closeFrame(.normal, reason: String(repeating: "€", count: 50))
         #expect(frame.count == 2 + 2 + 123 && frame[1] == 125)
         let shorter = FrameEncoder.closeFrame(.normal, reason: "a" + String(repeating: "€", count: 50))
@@ -40,7 +40,7 @@ struct FrameEncoderTests {
     }
 
     @Test(arguments: [nil, CloseCode.noStatusReceived, .abnormal, CloseCode(rawValue: 999)])
-    func makesAnEmptyCloseOfACodeThatMayNotBeSent(code: CloseCode?) {
+    func sendsNoCloseCodeThatMustNotBeSent(code: CloseCode?) {
         #expect(FrameEncoder.closeFrame(code, reason: "why") == [0x88, 0x00])
     }
 
@@ -67,7 +67,7 @@ struct FrameEncoderTests {
         #expect(key.advanced(by: 3).bytes == [4, 1, 2, 3])
     }
 
-    @Test func knowsTheKindsOfOpcodes() {
+    @Test func classifiesOpcodes() {
         let all = (0..<16).map { Opcode(rawValue: $0) }
         #expect(all.filter { !$0.isReserved } == [.continuation, .text, .binary, .close, .ping, .pong])
         #expect(all.filter(\.isControl).map(\.rawValue) == Array(8...15))

@@ -94,7 +94,7 @@ extension WebSocketMachine {
             while let event = next(bytes, &offset) {
                 outcomes.append(Outcome(event, in: UnsafeRawBufferPointer(bytes)))
             }
-            precondition(offset == bytes.count, "the machine left input behind")
+            precondition(offset == bytes.count, "the machine left unread input")
         }
         return outcomes
     }

@@ -22,7 +22,7 @@ struct FrameVector: Decodable, Sendable, CustomTestStringConvertible {
     }
 }
 
-@Suite("RFC 6455 §5: frames, however they are cut")
+@Suite("RFC 6455 §5: frames, split anywhere")
 struct FrameVectorTests {
     static let roles = [WebSocketMachine.Role.server, .client]
 
@@ -45,7 +45,7 @@ struct FrameVectorTests {
     }
 
     @Test(arguments: FrameVector.all, roles)
-    func readsCutAnywhere(_ vector: FrameVector, as role: WebSocketMachine.Role) throws {
+    func readsSplitAnywhere(_ vector: FrameVector, as role: WebSocketMachine.Role) throws {
         let bytes = FrameScript(receiver: role).bytes(vector.frames)
         let expected = try vector.expected(role)
         for cut in Vectors.cuts(of: bytes.count) {

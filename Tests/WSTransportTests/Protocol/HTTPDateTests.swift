@@ -11,12 +11,12 @@ struct HTTPDateTests {
             (1_709_251_199, "Thu, 29 Feb 2024 23:59:59 GMT"), (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
             (-62_135_596_800, "Mon, 01 Jan 0001 00:00:00 GMT"), (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
         ] as [(Int64, String)])
-    func writesAndReads(seconds: Int64, text: String) {
+    func formatsAndParses(seconds: Int64, text: String) {
         #expect(HTTPDate.format(unixSeconds: seconds) == text)
         #expect(HTTPDate.parse(text) == seconds)
     }
 
-    @Test func staysWithinFourDigits() {
+    @Test func clampsTheYearToFourDigits() {
         #expect(HTTPDate.format(unixSeconds: .max) == "Fri, 31 Dec 9999 23:59:59 GMT")
         #expect(HTTPDate.format(unixSeconds: .min) == "Mon, 01 Jan 0001 00:00:00 GMT")
     }
@@ -29,7 +29,7 @@ struct HTTPDateTests {
         "Sun, 06 Nov +994 08:49:37 GMT", "Sun, 06 Nov 0000 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
         "Sun Nov  6 08:49:37 1994     ", "Sün, 06 Nov 1994 08:49:37 GM",
     ])
-    func refuses(text: String) {
+    func rejectsInvalidDates(text: String) {
         #expect(HTTPDate.parse(text) == nil)
     }
 
@@ -49,12 +49,12 @@ struct HTTPDateTests {
             ("Sunday, 06-Nov-9x 08:49:37 GMT", nil), ("Sunday, --94 08:49:37 GMT", nil), ("", nil), ("yesterday", nil),
             ("Sun Nov 31 08:49:37 1994", nil),
         ] as [(String, Int64?)])
-    func readsAllFormsThatThereWere(text: String, seconds: Int64?) {
+    func parsesObsoleteForms(text: String, seconds: Int64?) {
         #expect(HTTPDate.parseAny(text, now: Self.now) == seconds)
     }
 
     @Test(arguments: 0..<200)
-    func readsWhatItWrites(seed: UInt64) {
+    func roundTrips(seed: UInt64) {
         var random = SplitMix(seed: seed)
         let seconds = Int64.random(in: -62_135_596_800...253_402_300_799, using: &random)
         #expect(HTTPDate.parse(HTTPDate.format(unixSeconds: seconds)) == seconds)

@@ -17,7 +17,7 @@ struct HeadVector: Decodable, Sendable, CustomTestStringConvertible {
     var testDescription: String { name }
 }
 
-@Suite("RFC 9112 §2–§5: heads, and what is ambiguous in them")
+@Suite("RFC 9112 §2–§5: heads, without ambiguity")
 struct HTTPHeadParserTests {
     static let vectors: [HeadVector] = Vectors.load("heads")
 
@@ -40,7 +40,7 @@ struct HTTPHeadParserTests {
     }
 
     @Test(arguments: vectors)
-    func reads(_ vector: HeadVector) throws {
+    func parses(_ vector: HeadVector) throws {
         #expect(read(Array(vector.head.utf8)) == (vector.error ?? vector.line))
         if let host = vector.host { #expect(try head(vector.head).host == host) }
         guard let fields = vector.fields else { return }
@@ -49,7 +49,7 @@ struct HTTPHeadParserTests {
 
     /// Heads are scanned 64 bytes at a time, and names 16.
     @Test(arguments: 0..<140)
-    func findsWhatStandsAnywhere(length: Int) throws {
+    func findsDelimitersAtEveryOffset(length: Int) throws {
         let (name, value) = ("X-" + String(repeating: "n", count: length), String(repeating: "v", count: length))
         let start = "GET / HTTP/1.1\r\nHost: h\r\n\(name): \(value)"
         let found = try head("\(start)\r\n\r\né")
@@ -69,7 +69,7 @@ struct HTTPHeadParserTests {
 
     /// Usual lines are read together; an unusual one, and those after it, are read one by one.
     @Test(arguments: 0...3, ["X:\tv", "X: v \t", "X:v", "X:  v", "X_y: v", "X: é", "X:", "X: "])
-    func readsUnusualLinesLikeOthers(place: Int, line: String) throws {
+    func parsesUnusualFieldLines(place: Int, line: String) throws {
         var lines = ["hOST: h", "Content-Type: text/plain", "Cookie: a=b"]
         lines.insert(line, at: place)
         let fields = try head("GET / HTTP/1.1\r\n\(lines.joined(separator: "\r\n"))\r\n\r\n").fields
@@ -82,7 +82,7 @@ struct HTTPHeadParserTests {
         }
     }
 
-    @Test func addsToFieldsThatWereRead() throws {
+    @Test func changesParsedFields() throws {
         let read = try head("GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n").fields
         var fields = read
         fields.append("x", "2")
@@ -98,7 +98,7 @@ struct HTTPHeadParserTests {
     }
 
     @Test(arguments: vectors)
-    func saysTheSameOrNothingBeforeItIsComplete(_ vector: HeadVector) {
+    func anIncompleteHeadHasNoResultOrTheSameError(_ vector: HeadVector) {
         let bytes = Array(vector.head.utf8)
         for count in 0..<bytes.count {
             let early = read(Array(bytes[..<count]))
@@ -107,13 +107,13 @@ struct HTTPHeadParserTests {
     }
 
     @Test(arguments: vectors.filter { $0.line != nil })
-    func leavesWhatFollows(_ vector: HeadVector) throws {
+    func leavesTheBytesAfterTheHead(_ vector: HeadVector) throws {
         let bytes = Array(vector.head.utf8)
         let parsed = try (bytes + [0x00, 0x0A]).withUnsafeBytes { try HTTPHeadParser.parse($0, maximumHeadSize: 4096) }
         #expect(parsed?.byteCount == bytes.count)
     }
 
-    @Test func takesAHeadOfExactlyTheLimit() {
+    @Test func acceptsAHeadOfExactlyTheLimit() {
         let bytes = Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
         #expect(read(bytes, maximumHeadSize: bytes.count) == "GET / - 1.1")
         #expect(read(bytes, maximumHeadSize: bytes.count - 1) == "headTooLarge")
@@ -130,24 +130,24 @@ struct HTTPHeadParserTests {
         ("GET / HTTP/9.9\r\nA: 1\r\nbad\r\nB\t: 2\r\nC:  3 \r\nD: 4", ["A=1", "C=3"]), ("GET /aaaa", []), ("", []),
         ("GET / HTTP/1.1\nA: 1\n\nB: 2\r\n", ["A=1"]), ("A: 1\r\n: 2\r\nB: \u{1}\r\nC:\r\n\r\n", ["C="]),
     ])
-    func findsLegibleFields(text: String, fields: [String]) {
+    func recoversLegibleFieldsOfARejectedHead(text: String, fields: [String]) {
         let found = Array(text.utf8).withUnsafeBytes { HTTPHeadParser.legibleFields($0) }
         #expect(found.map { "\($0.name)=\($0.value)" } == fields)
     }
 
-    @Test func refusesTooManyFieldsOnly() {
+    @Test func limitsTheNumberOfFields() {
         let lines = String(repeating: "X: 1\r\n", count: HTTPHeadParser.maximumFieldCount - 1)
         #expect(read(Array("GET / HTTP/1.1\r\nHost: a\r\n\(lines)\r\n".utf8)) == "GET / - 1.1")
         #expect(read(Array("GET / HTTP/1.1\r\nHost: a\r\nY: 1\r\n\(lines)\r\n".utf8)) == "headTooLarge")
     }
 
-    @Test func takesBytesThatAreNotUTF8AsLatin1() throws {
+    @Test func readsInvalidUTF8AsLatin1() throws {
         let bytes = Array("GET / HTTP/1.1\r\nHost: a\r\nX: S".utf8) + [0xE3] + Array("o\r\n\r\n".utf8)
         let parsed = try bytes.withUnsafeBytes { try HTTPHeadParser.parse($0, maximumHeadSize: 4096) }
         #expect(parsed?.head.fields.first("x") == "São")
     }
 
-    @Test func saysWhereTheErrorIs() {
+    @Test func reportsWhereTheErrorIs() {
         func reason(_ text: String) -> HTTPParseError? {
             do {
                 _ = try head(text)
@@ -161,7 +161,7 @@ struct HTTPHeadParserTests {
         #expect(HTTPParseError.versionNotSupported.status == 505)
     }
 
-    @Test func looksFieldsUpWithoutRegardToCase() throws {
+    @Test func looksUpFieldsCaseInsensitively() throws {
         let fields = try head("GET / HTTP/1.1\r\nHost: a\r\nAccept: A, ,b\r\nACCEPT:\tC ,\r\nx: 1\r\n\r\n").fields
         #expect(fields.first("accept") == "A, ,b")
         #expect(fields.hasName(beginningWith: "acc") && fields.hasName(beginningWith: "x"))
@@ -175,7 +175,7 @@ struct HTTPHeadParserTests {
         #expect(fields.count == 4)
     }
 
-    @Test func keepsAnInjectedLineEndInsideItsValue() {
+    @Test func replacesLineEndsInWrittenFields() {
         var bytes: [UInt8] = []
         (["X": "a\r\nSet-Cookie: b", "Y:\r\nZ": "c"] as HeaderFields).write(to: &bytes)
         #expect(String(decoding: bytes, as: UTF8.self) == "X: a  Set-Cookie: b\r\nY---Z: c\r\n")
@@ -186,7 +186,7 @@ struct HTTPHeadParserTests {
         ("1.0", "", false), ("1.0", "Connection: Keep-Alive\r\n", true),
         ("1.0", "Connection: keep-alive, close\r\n", false),
     ])
-    func knowsWhetherTheConnectionStays(version: String, field: String, stays: Bool) throws {
+    func knowsWhetherTheConnectionIsKept(version: String, field: String, stays: Bool) throws {
         #expect(try head("GET / HTTP/\(version)\r\nHost: a\r\n\(field)\r\n").keepsAlive == stays)
     }
 
@@ -198,7 +198,7 @@ struct HTTPHeadParserTests {
         ("HTTP/1.1\r\n\r\n", nil), ("\r\n\r\n", nil), ("HTTP/1.1 200 a\n\r\n", nil),
         ("HTTP/1.1 200 a\r\n b\r\n\r\n", nil),
     ])
-    func readsResponses(text: String, expected: String?) throws {
+    func parsesResponses(text: String, expected: String?) throws {
         let bytes = Array(text.utf8)
         let parsed = try? bytes.withUnsafeBytes { try HTTPHeadParser.parseResponse($0, maximumHeadSize: 4096) }
         #expect(parsed.map { "\($0.head.status) \($0.head.reason)" } == expected)

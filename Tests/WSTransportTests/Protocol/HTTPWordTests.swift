@@ -2,7 +2,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("Words of HTTP that are written in the source")
+@Suite("HTTP words compiled into the source")
 struct HTTPWordTests {
     /// Of each length up to more than two words of memory.
     static let words: [(HTTPWord, String)] = [
@@ -18,7 +18,7 @@ struct HTTPWordTests {
 
     /// Only a limited number of places is remembered.
     @Test(arguments: [0, 1, 253, 254, 255, 256, 300])
-    func isFoundAfterAnyNumberOfOthers(count: Int) {
+    func isFoundAfterAnyNumberOfFields(count: Int) {
         var fields = HeaderFields()
         for number in 0..<count { fields.append("X-\(number)", "a") }
         fields.append("cookie", "b")
@@ -28,7 +28,7 @@ struct HTTPWordTests {
     }
 
     /// The lengths of both have the same last bits, and both begin and end alike.
-    @Test func isNoNameOfSixtyFourKiBMore() {
+    @Test func doesNotMatchANameLongerBy64KiB() {
         let name = "Host" + String(repeating: "s", count: 0xFFFF) + "t"
         let fields: HeaderFields = [name: "a"]
         #expect(name.utf8.count & 0xFFFF == 4)
@@ -36,7 +36,7 @@ struct HTTPWordTests {
     }
 
     @Test(arguments: words)
-    func isFoundInLargeAndSmallLetters(word: HTTPWord, text: String) {
+    func matchesCaseInsensitively(word: HTTPWord, text: String) {
         for name in [text, text.lowercased(), text.uppercased()] {
             var fields: HeaderFields = ["Other": "b", name: "a"]
             #expect(fields.has(word) && fields.count(of: word) == 1 && fields.only(word) == "a")
@@ -49,7 +49,7 @@ struct HTTPWordTests {
 
     /// A text that differs at one place is not equal, nor is a part of the word or a longer text.
     @Test(arguments: words)
-    func isNothingElse(word: HTTPWord, text: String) {
+    func matchesNoOtherText(word: HTTPWord, text: String) {
         let bytes = Array(text.utf8)
         for place in bytes.indices {
             for byte in UInt8(0x20)...0x7E
@@ -66,7 +66,7 @@ struct HTTPWordTests {
         ("websocket", true), ("WebSocket", true), (" websocket\t, h2c", true), ("h2c,websocket", true), (",", false),
         ("", false), ("websockets", false), ("h2c, web socket", false), ("\"websocket\"", false),
     ])
-    func isFoundInAList(value: String, isThere: Bool) {
+    func matchesATokenInAList(value: String, isThere: Bool) {
         let fields: HeaderFields = ["Upgrade": "a", "Upgrade": value]
         #expect(fields.hasToken(HTTPWord("websocket"), in: .upgrade) == isThere)
     }

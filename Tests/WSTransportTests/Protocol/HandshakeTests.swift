@@ -29,11 +29,11 @@ struct HandshakeTests {
         } catch { return error }
     }
 
-    @Test func makesTheAcceptKeyOfTheSpecification() {
+    @Test func computesTheAcceptKeyOfTheRFC() {
         #expect(Handshake.acceptKey(for: Self.key) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
     }
 
-    @Test func takesACorrectRequest() throws {
+    @Test func acceptsAValidRequest() throws {
         let more: HeaderFields = [
             "Origin": "http://example.com", "Sec-WebSocket-Protocol": "chat, superchat",
             "sec-websocket-protocol": "chat,bearer.a-b_c", "Sec-WebSocket-Extensions": "permessage-deflate; a",
@@ -49,7 +49,7 @@ struct HandshakeTests {
         ["Upgrade": "WebSocket"], ["Upgrade": "h2c, WEBSOCKET"], ["Connection": "keep-alive, upgrade"],
         ["Connection": "UPGRADE"], ["Host": "a:80"],
     ])
-    func readsListsWithoutRegardToCase(changes: [String: String]) {
+    func comparesTokensCaseInsensitively(changes: [String: String]) {
         #expect(refusal(head(changes)) == nil)
     }
 
@@ -89,14 +89,14 @@ struct HandshakeTests {
         #expect(refusal(late) == nil)
     }
 
-    @Test func saysWhetherAWebSocketIsAskedFor() {
+    @Test func recognizesUpgradeRequests() {
         #expect(Handshake.isUpgrade(head()))
         #expect(!Handshake.isUpgrade(head(["Upgrade": nil])))
         #expect(!Handshake.isUpgrade(head(["Upgrade": "websocket2"])))
         #expect(refusal(head(["Upgrade": nil])) == .notUpgrade)
     }
 
-    @Test func refusesByTheRightStatus() {
+    @Test func refusesWithTheRightStatus() {
         #expect(refusal(head(method: "POST")) == .methodNotAllowed)
         #expect(refusal(head(["Sec-WebSocket-Version": "8"])) == .versionNotSupported)
         #expect(Handshake.Refusal.methodNotAllowed.status == 405)
@@ -114,7 +114,7 @@ struct HandshakeTests {
             ["Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25j"], ["Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZSE="],
             ["Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZ!=="],
         ] as [[String: String?]])
-    func refusesWhatIsMissingOrMalformed(changes: [String: String?]) {
+    func rejectsMissingOrMalformedFields(changes: [String: String?]) {
         #expect(refusal(head(changes))?.status == 400)
     }
 
@@ -123,7 +123,7 @@ struct HandshakeTests {
             ["Sec-WebSocket-Key": key], ["Sec-WebSocket-Version": "13"], ["Sec-WebSocket-Protocol": "a b"],
             ["Content-Length": "5"], ["Transfer-Encoding": "chunked"], ["Origin": "a", "origin": "a"],
         ] as [HeaderFields])
-    func refusesWhatIsTooMuch(more: HeaderFields) {
+    func rejectsRepeatedAndForbiddenFields(more: HeaderFields) {
         #expect(refusal(head(more: more))?.status == 400)
     }
 
@@ -131,7 +131,7 @@ struct HandshakeTests {
         #expect(refusal(head(versionMinor: 0))?.status == 400)
     }
 
-    @Test func answers() throws {
+    @Test func writesTheResponse() throws {
         let request = try Handshake.check(head(more: ["Sec-WebSocket-Protocol": "chat"]))
         let answer = Handshake.response(to: request, subprotocol: "chat", fields: ["Server": "a\r\nb"])
         #expect(
@@ -161,12 +161,12 @@ struct HandshakeTests {
         #expect(agreement == Handshake.Agreement(subprotocol: "q", compression: nil))
     }
 
-    @Test func makesKeysThatDiffer() {
+    @Test func makesDistinctKeys() {
         #expect(Handshake.makeKey() != Handshake.makeKey())
         #expect(Base64.decode(Handshake.makeKey())?.count == 16)
     }
 
-    @Test func keepsLineEndsOutOfItsRequest() {
+    @Test func replacesLineEndsInTheRequest() {
         let bytes = Handshake.request(host: "a\r\nb", path: "/ \r\nX: y", key: "k")
         #expect(String(decoding: bytes, as: UTF8.self).hasPrefix("GET /X:y HTTP/1.1\r\nHost: a  b\r\n"))
     }
@@ -205,13 +205,13 @@ struct HandshakeTests {
                 ], .extensionNotOffered
             ),
         ] as [(Int, HeaderFields, Handshake.ResponseError)])
-    func failsOnAWrongAnswer(status: Int, fields: HeaderFields, error: Handshake.ResponseError) {
+    func rejectsInvalidResponses(status: Int, fields: HeaderFields, error: Handshake.ResponseError) {
         let head = HTTPResponseHead(status: status, fields: fields)
         #expect(throws: error) { try Handshake.checkResponse(head, key: Self.key, offered: ["a", "b"]) }
         #expect(error.reason.hasSuffix("."))
     }
 
-    @Test func takesAnAnswerWithoutSubprotocol() throws {
+    @Test func acceptsAResponseWithoutSubprotocol() throws {
         let fields: HeaderFields = [
             "upgrade": "WebSocket", "connection": "keep-alive, UPGRADE", "sec-websocket-accept": Self.accept,
         ]

@@ -2,7 +2,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("RFC 7692 §7.2.1: what one side compresses the other reads")
+@Suite("RFC 7692 §7.2.1: compression from one side to the other")
 struct MessageCompressionTests {
     /// Both ends of a connection with the same agreement, each with its own pool.
     private struct Ends: ~Copyable {
@@ -82,7 +82,7 @@ struct MessageCompressionTests {
     }
 
     /// The output of zlib is that of the RFC, the second time with a reference to the first.
-    @Test func makesTheExamplesOfTheRFC() {
+    @Test func agreesWithTheExamplesOfTheRFC() {
         let compression = Self.compression()
         let hello = Array("Hello".utf8)
         #expect(Self.hexadecimal(hello.withUnsafeBytes { compression.deflate($0) }) == "f248cdc9c90700")
@@ -90,20 +90,20 @@ struct MessageCompressionTests {
     }
 
     /// RFC 7692 §7.2.3.6: zlib has no output for a second flush in a row.
-    @Test func sendsEmptyMessagesAsAZero() {
+    @Test func compressesAnEmptyMessageToAZeroByte() {
         let compression = Self.compression()
         let empty: [UInt8] = []
         for _ in 0..<3 { #expect(empty.withUnsafeBytes { compression.deflate($0) } == [0]) }
     }
 
-    @Test func leavesSmallMessagesAsTheyAre() {
+    @Test func doesNotCompressSmallMessages() {
         let compression = Self.compression(minimum: 100)
         let payload = [UInt8](repeating: 7, count: 100)
         #expect(payload.withUnsafeBytes { compression.deflate($0) } != nil)
         #expect(payload[1...].withUnsafeBytes { compression.deflate($0) } == nil)
     }
 
-    @Test func leavesAsItIsWhatWouldGrow() {
+    @Test func doesNotCompressMessagesThatWouldGrow() {
         var parameters = DeflateParameters()
         parameters.serverNoContextTakeover = true
         var random = SplitMix(seed: 1)
@@ -114,7 +114,7 @@ struct MessageCompressionTests {
     }
 
     /// zlib cannot, and need not.
-    @Test func sendsPlainlyWhereTheWindowIsOf8Bits() {
+    @Test func doesNotCompressWithAWindowOf8Bits() {
         var parameters = DeflateParameters()
         parameters.clientWindowBits = 8
         let compression = Self.compression(parameters, role: .client)
@@ -122,7 +122,7 @@ struct MessageCompressionTests {
         #expect(compression.sharedWindowBits == nil)
     }
 
-    @Test func sharesOnlyWhatRefersToNothingBefore() {
+    @Test func sharesMessagesOnlyWithoutContextTakeover() {
         var parameters = DeflateParameters()
         #expect(Self.compression(parameters).sharedWindowBits == nil)
         parameters.serverNoContextTakeover = true
@@ -134,7 +134,7 @@ struct MessageCompressionTests {
 
     /// The agreed window is kept: a repetition beyond it costs its full length.
     @Test(arguments: 9...14)
-    func keepsToItsWindow(bits: Int) throws {
+    func staysWithinItsWindow(bits: Int) throws {
         var random = SplitMix(seed: 2)
         let block = (0..<1 << bits).map { _ in UInt8.random(in: .min ... .max, using: &random) }
         let twice = block + block
@@ -144,7 +144,7 @@ struct MessageCompressionTests {
         #expect(wide.count < block.count * 3 / 2)
     }
 
-    @Test func boundsABombWhileItInflates() throws {
+    @Test func stopsInflatingABombAtTheLimit() throws {
         let bomb = try #require(
             [UInt8](repeating: 0, count: 64 << 20).withUnsafeBytes {
                 DeflatePool().deflate($0, windowBits: 15, level: 1)

@@ -18,19 +18,19 @@ struct OriginPolicyTests {
         ("https://x.b.com:8443", true), ("https://b.com:8443", false), ("https://x.b.com", false), ("null", true),
         ("https://c.com", false),
     ])
-    func aListHasOriginsPatternsAndNull(origin: String, isAllowed: Bool) {
+    func aListMayHaveOriginsPatternsAndNull(origin: String, isAllowed: Bool) {
         // The last two are not origins, and admit no page.
         let policy = OriginPolicy.list(["https://a.com", "https://*.b.com:8443", "null", "any", "same-host"])
         #expect(policy.allows(origin, host: "c.com") == isAllowed)
     }
 
-    @Test func aRequestWithoutAnOriginIsNotAPages() {
+    @Test func aRequestWithoutAnOriginIsAllowed() {
         for policy in [OriginPolicy.sameHost, .any, .list([]), OriginPolicy { _, _ in false }] {
             #expect(policy.allows(nil, host: "a.com"))
         }
     }
 
-    @Test func aCustomPolicyGetsWhatWasSent() {
+    @Test func aCustomPolicyGetsTheFieldsAsSent() {
         let policy = OriginPolicy { origin, host in origin == "HTTP://A" && host == "B:80" }
         #expect(policy.allows("HTTP://A", host: "B:80") && !policy.allows("http://a", host: "B:80"))
     }
@@ -41,7 +41,7 @@ struct OriginPolicyTests {
         (["https://*.com"], "https://a.com", false, false), (["any", "https://a.com"], "https://a.com", true, true),
         (["same-origin"], "https://s.com", false, true), (["same-origin"], "http://localhost:1", false, false),
     ])
-    func tellsWhichPagesUseCredentials(rules: [String], origin: String, isNamed: Bool, isExact: Bool) throws {
+    func allowsCredentialsOnlyToNamedOrigins(rules: [String], origin: String, isNamed: Bool, isExact: Bool) throws {
         let policy = OriginPolicy(try rules.map { try #require(OriginPolicy.Rule($0)) })
         let host = origin.contains("localhost") ? "localhost" : "s.com"
         let page = OriginPolicy.Page(origin: origin, host: host, isSecure: true)

@@ -30,7 +30,7 @@ struct PercentCodingTests {
     }
 
     @Test(arguments: 0..<100)
-    func decodesWhatItEncodes(seed: UInt64) {
+    func roundTrips(seed: UInt64) {
         var random = SplitMix(seed: seed)
         let scalars = (0..<50).compactMap { _ in Unicode.Scalar(UInt32.random(in: 0...0x2_0000, using: &random)) }
         let text = String(String.UnicodeScalarView(scalars))

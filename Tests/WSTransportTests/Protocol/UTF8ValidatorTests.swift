@@ -12,12 +12,12 @@ struct UTF8Vector: Decodable, Sendable, CustomTestStringConvertible {
     var testDescription: String { name }
 }
 
-@Suite("RFC 3629; RFC 6455 §8.1: UTF-8, refused as early as can be")
+@Suite("RFC 3629; RFC 6455 §8.1: UTF-8, rejected as early as possible")
 struct UTF8ValidatorTests {
     static let vectors: [UTF8Vector] = Vectors.load("utf8")
 
     @Test(arguments: vectors)
-    func failsAtTheFirstByteThatIsWrong(_ vector: UTF8Vector) {
+    func failsAtTheFirstInvalidByte(_ vector: UTF8Vector) {
         let bytes = Vectors.bytes(vector.bytes)
         var validator = UTF8Validator()
         let failure = bytes.firstIndex { byte in !validator.append([byte]) }
@@ -31,7 +31,7 @@ struct UTF8ValidatorTests {
     }
 
     @Test(arguments: vectors)
-    func failsWithAnyPieceThatHoldsTheWrongByte(_ vector: UTF8Vector) {
+    func failsWhereverTheInputIsSplit(_ vector: UTF8Vector) {
         let bytes = Vectors.bytes(vector.bytes)
         for end in 0...bytes.count {
             let isPossible = vector.failsAfter == 0 || end < vector.failsAfter
@@ -85,7 +85,7 @@ struct UTF8ValidatorTests {
         ]
 
     @Test(arguments: ["a", "ж", "温", "🙂"])
-    func agreesWithTheScalarLoopWhereverABorderLies(_ filler: String) {
+    func agreesWithTheScalarLoopAtEveryBoundary(_ filler: String) {
         let text = Array(String(repeating: filler, count: 100).utf8)
         let width = filler.utf8.count
         for border in Self.borders {
@@ -101,7 +101,7 @@ struct UTF8ValidatorTests {
     }
 
     @Test(arguments: 0..<50)
-    func agreesWithTheScalarLoopOnTextsWithAFaultAndACut(seed: UInt64) {
+    func agreesWithTheScalarLoopOnFaultyAndTruncatedText(seed: UInt64) {
         var random = SplitMix(seed: seed)
         let alphabet = Self.borders + ["e", "ß", "я", "ก", "語", "한", "🚀"].map { Array($0.utf8) }
         for _ in 0..<200 {

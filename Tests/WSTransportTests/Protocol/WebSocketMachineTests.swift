@@ -24,7 +24,7 @@ struct WebSocketMachineTests {
         #expect(machine.receive(toServer.frame("81 61")) == [expected])
     }
 
-    @Test func refusesAtTheFirstByteThatIsWrong() {
+    @Test func rejectsAtTheFirstInvalidByte() {
         var machine = WebSocketMachine.make(.server)
         #expect(machine.receive([0xC1]) == [failure(.protocolError, "reserved bit set without an extension")])
         machine = .make(.server)
@@ -34,7 +34,7 @@ struct WebSocketMachineTests {
         #expect(machine.receive([0x89, 0xFE]) == [failure(.protocolError, "control frame above 125 bytes")])
     }
 
-    @Test func refusesAMessageAboveTheLimitByItsHeader() {
+    @Test func rejectsAnOversizedMessageByItsHeader() {
         var machine = WebSocketMachine.make(.server, maximumMessageSize: 16)
         #expect(machine.receive(toServer.frame("82=1000000")) == [failure(.messageTooBig, "message above the limit")])
         #expect(machine.bufferedBytes == 0)
@@ -48,7 +48,7 @@ struct WebSocketMachineTests {
 
     /// Lengths around those of the words that are unmasked at once, and around those of headers.
     @Test(arguments: [0, 1, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 125, 126, 127, 1000, 65_535, 65_536])
-    func readsAMessageOfEachLengthLikeItsPieces(count: Int) {
+    func readsAMessageWholeOrInPieces(count: Int) {
         for first in ["81", "82"] {
             for last in [UInt8(ascii: "z"), 0xFF] {
                 var payload = (0..<count).map { UInt8($0 % 26) + 97 }
@@ -68,7 +68,7 @@ struct WebSocketMachineTests {
         }
     }
 
-    @Test func discardsAllAfterAFailure() {
+    @Test func discardsEverythingAfterAFailure() {
         var machine = WebSocketMachine.make(.server)
         #expect(machine.receive(toServer.bytes(["83", "88 03e8", "81 61"])).count == 1)
         #expect(machine.receive(toServer.bytes(["88 03e8"])).isEmpty)
@@ -138,7 +138,7 @@ struct WebSocketMachineTests {
         }
     }
 
-    @Test func doesNotCopyAPayloadBehindACutHeader() {
+    @Test func doesNotCopyAPayloadAfterASplitHeader() {
         var machine = WebSocketMachine.make(.server)
         let frame = toServer.frame("82 2a*10")
         #expect(machine.receive(Array(frame[..<4])).isEmpty)

@@ -56,7 +56,7 @@ struct BacklogTests {
         #expect(backlog.isEmpty == true)
     }
 
-    @Test func knowsItsOldestByteAndItsCount() throws {
+    @Test func reportsItsSizeAndOldestByte() throws {
         let (peer, raw) = SocketPeer.pair()
         let socket = FileDescriptor(adopting: raw)
         var backlog = Backlog()
@@ -72,7 +72,7 @@ struct BacklogTests {
         #expect(try peer.read(42) == Array(60..<100) + [7, 7])
     }
 
-    @Test func copiesASmallPartOfAChunkAndHoldsALargeOne() {
+    @Test func copiesSmallPartsOfAChunkAndRetainsLargeOnes() {
         var backlog = Backlog()
         var small: FrameChunk? = Self.chunk([UInt8](repeating: 1, count: 1000))
         var large: FrameChunk? = Self.chunk([UInt8](repeating: 2, count: 1000))
@@ -87,7 +87,7 @@ struct BacklogTests {
         #expect(backlog.byteCount == 499)
     }
 
-    @Test func failsWhereThePeerIsGone() {
+    @Test func failsIfThePeerIsGone() {
         let (peer, raw) = SocketPeer.pair()
         let socket = FileDescriptor(adopting: raw)
         var backlog = Backlog()
@@ -107,7 +107,7 @@ struct BacklogTests {
 
     /// Frames of these payload sizes, then `sent` bytes of them on their way, as a shared and as a copied piece.
     @Test(arguments: [0, 1, 2, 3, 4, 129, 130, 131, 132, 133, 134, 135, 436, 437], [true, false])
-    func keepsTheRestOfTheFrameThatIsPartlySent(sent: Int, isShared: Bool) throws {
+    func truncationKeepsTheRestOfAPartlySentFrame(sent: Int, isShared: Bool) throws {
         let frames = [2, 127, 300].map { FrameEncoder.frame(.binary, [UInt8](repeating: 0x81, count: $0)) }
         let bytes = Array(frames.joined())
         try #require(bytes.count == 4 + 131 + 304 && sent < bytes.count)
@@ -129,7 +129,7 @@ struct BacklogTests {
     }
 
     /// The kept bytes begin in the middle of a frame, and a second cut must not mistake them for a head.
-    @Test func keepsTheSameRestWhenItIsCutAgain() {
+    @Test func truncatingAgainChangesNothing() {
         let frame = FrameEncoder.frame(.binary, [UInt8](repeating: 0x81, count: 50))
         var backlog = Backlog()
         backlog.append(Self.chunk(frame), offset: 0, count: frame.count, sent: 10, now: Self.time(1))
@@ -138,7 +138,7 @@ struct BacklogTests {
         #expect(backlog.byteCount == frame.count - 10)
     }
 
-    @Test func cutsNothingOfNothing() {
+    @Test func truncatingAnEmptyBacklogChangesNothing() {
         var backlog = Backlog()
         #expect(backlog.truncate(frameCount: Self.frameCount) == 0)
     }

@@ -29,7 +29,7 @@ struct BacklogUrgencyTests {
 
     /// Wherever the socket has stopped, inside a frame or between two.
     @Test(arguments: 0..<10)
-    func goesBehindWhatHasBegun(sent: Int) {
+    func isSentAfterThePartlySentFrame(sent: Int) {
         var backlog = Backlog()
         Self.append([Self.one, Self.two], to: &backlog, sent: sent)
         Self.append([Self.one], to: &backlog)
@@ -42,7 +42,7 @@ struct BacklogUrgencyTests {
         #expect(backlog.take(1000) == expected)
     }
 
-    @Test func keepsTheOrderOfSeveral() {
+    @Test func keepsTheOrderOfSeveralControlFrames() {
         var backlog = Backlog()
         Self.append([Self.one, Self.two], to: &backlog, sent: 2)
         for number in 0..<5 { Self.insert(FrameEncoder.frame(.ping, [UInt8(number)]), &backlog) }
@@ -50,7 +50,7 @@ struct BacklogUrgencyTests {
         #expect(backlog.take(1000) == Array(Self.one.dropFirst(2)) + pings + Self.two)
     }
 
-    @Test func replacesWhatHasNotBegun() {
+    @Test func replacesAnUnsentPong() {
         var backlog = Backlog()
         Self.append([Self.one, Self.two], to: &backlog, sent: 2)
         Self.insert(Self.ping, &backlog)
@@ -70,7 +70,7 @@ struct BacklogUrgencyTests {
         #expect(backlog.isEmpty == true)
     }
 
-    @Test func isSentWhereNothingWaits() {
+    @Test func isSentIfNothingWaits() {
         var backlog = Backlog()
         Self.insert(Self.ping, &backlog)
         #expect(backlog.oldest == MonotonicTime(nanoseconds: 9))
@@ -79,7 +79,7 @@ struct BacklogUrgencyTests {
 
     /// Frames of many sizes, cut anywhere, with control frames and a last word between: whole frames come out, in order.
     @Test(arguments: 0..<80)
-    func neverTearsAFrame(seed: Int) throws {
+    func neverSplitsAFrame(seed: Int) throws {
         var random = SplitMix(schedule: seed)
         var backlog = Backlog()
         var output: [UInt8] = []

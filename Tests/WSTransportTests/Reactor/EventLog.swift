@@ -26,7 +26,7 @@ final class EventLog: Sendable {
 
     func count(of event: String) -> Int { all.count { $0 == event } }
 
-    /// Waits until `event` has come `times` times.
+    /// Waits until `event` has occurred `times` times.
     func wait(for event: String, times: Int = 1) throws {
         let limit = Date(timeIntervalSinceNow: ReactorThread.patience)
         condition.lock()

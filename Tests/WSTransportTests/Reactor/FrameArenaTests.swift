@@ -14,7 +14,7 @@ struct FrameArenaTests {
         Array(arena.chunks[Int(segment.chunk)].bytes(from: Int(segment.offset), count: Int(segment.count)))
     }
 
-    @Test func layTheFramesOfALaneOneAfterTheOther() {
+    @Test func placesTheFramesOfALaneInSequence() {
         var arena = FrameArena()
         let (lane, next) = (arena.makeLane(), arena.makeLane())
         let first = Self.encode(&arena, lane: lane, [1, 2, 3])
@@ -26,7 +26,7 @@ struct FrameArenaTests {
         #expect(Self.content(arena, other) == [9])
     }
 
-    @Test func givesWhatIsLargeAChunkOfItsOwn() {
+    @Test func givesALargeFrameItsOwnChunk() {
         var arena = FrameArena()
         let small = Self.encode(&arena, [1])
         let large = Self.encode(&arena, [UInt8](repeating: 7, count: 300_000))
@@ -37,7 +37,7 @@ struct FrameArenaTests {
         #expect(Self.content(arena, fits).allSatisfy { $0 == 8 })
     }
 
-    @Test func beginsAnotherChunkWhereTheFirstIsFull() {
+    @Test func beginsAnotherChunkWhenTheFirstIsFull() {
         var arena = FrameArena()
         let segments = (0..<100).map { Self.encode(&arena, [UInt8](repeating: UInt8($0), count: 10_000)) }
         #expect(Set(segments.map(\.chunk)).count == 17, "six frames a chunk")
@@ -46,7 +46,7 @@ struct FrameArenaTests {
         }
     }
 
-    @Test func usesChunksAgainButForThoseThatAreHeld() {
+    @Test func reusesChunksThatAreNotRetained() {
         var arena = FrameArena()
         _ = Self.encode(&arena, lane: 0, [1, 1, 1])
         _ = Self.encode(&arena, lane: arena.makeLane(), [2, 2, 2])

@@ -6,7 +6,7 @@ import Testing
 @Suite("The counted memory of connections")
 struct HeldBytesTests {
     /// A driver reads nothing of its input, and the connection ends.
-    @Test func countsWhatADriverHasNotTaken() throws {
+    @Test func countsInputTheDriverHasNotConsumed() throws {
         let reactor = try ReactorThread()
         let peer = try reactor.adopt { $0.onReceived = { _, _ in 0 } }
         try peer.send([UInt8](repeating: 7, count: 20_000))
@@ -19,7 +19,7 @@ struct HeldBytesTests {
     }
 
     /// The memory counts, not the readers: the unread bytes of a frame count once for several readers.
-    @Test func countsWhatSeveralHaveNotTakenOnce() throws {
+    @Test func countsASharedUnsentFrameOnce() throws {
         let reactor = try ReactorThread()
         let logs = (0..<5).map { _ in EventLog() }
         let peers = try logs.map { try reactor.adopt(log: $0, sendBytes: 4096) }
@@ -39,7 +39,7 @@ struct HeldBytesTests {
     }
 
     /// A reader has a small part of a large chunk unread: it is copied, and only the copy is held.
-    @Test func countsACopyOfASmallPart() throws {
+    @Test func countsTheCopyOfASmallUnsentPart() throws {
         let reactor = try ReactorThread()
         let (slow, other) = (EventLog(), EventLog())
         let peer = try reactor.adopt(log: slow, sendBytes: 4096)
@@ -57,7 +57,7 @@ struct HeldBytesTests {
         try reactor.wait { reactor.counters.heldBytes.current == 0 }
     }
 
-    @Test func countsWhatCameOfABody() throws {
+    @Test func countsAnIncompleteBody() throws {
         let harness = try HTTPHarness()
         let peer = try harness.connect()
         let head = "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 900\r\n\r\n"
@@ -72,7 +72,7 @@ struct HeldBytesTests {
         try harness.reactor.wait { harness.reactor.counters.heldBytes.current == 0 }
     }
 
-    @Test func countsWhatCameOfAMessage() throws {
+    @Test func countsAnIncompleteMessage() throws {
         let harness = try WebSocketHarness()
         let peer = try harness.open()
         let frame = WebSocketPeer.bytes(.binary, [UInt8](repeating: 7, count: 40_000))

@@ -40,7 +40,7 @@ struct ListenerTests {
     }
 
     /// Only a few newcomers begin in a turn, so that connected clients do not wait for all of them.
-    @Test func servesTheLiveBetweenNewcomers() throws {
+    @Test func servesConnectedClientsBetweenNewOnes() throws {
         let reactor = try ReactorThread()
         let any = try #require(SocketAddress(host: "127.0.0.1", port: 0))
         let descriptor = try Socket.listening(on: any, sharesPort: true)
@@ -73,7 +73,7 @@ struct ListenerTests {
     }
 
     /// Not even its descriptor is kept for a moment, and admitted clients notice nothing.
-    @Test func turnsAwayAtOnce() throws {
+    @Test func refusedConnectionsCloseAtOnce() throws {
         let reactor = try ReactorThread()
         let any = try #require(SocketAddress(host: "127.0.0.1", port: 0))
         let descriptor = try Socket.listening(on: any, sharesPort: true)
@@ -91,8 +91,8 @@ struct ListenerTests {
         #expect(reactor.counters.accepted.current == 5 && reactor.counters.connections.current == 2)
     }
 
-    /// The limits at the door are for any protocol: here for one that greets.
-    @Test func anyDriverStandsBehindAnEntrance() throws {
+    /// The limits of admission apply to any protocol: here to one that greets.
+    @Test func admissionWorksForAnyDriver() throws {
         let reactor = try ReactorThread()
         let any = try #require(SocketAddress(host: "127.0.0.1", port: 0))
         let descriptor = try Socket.listening(on: any, sharesPort: true)
@@ -124,7 +124,7 @@ struct ListenerTests {
     }
 
     /// As systemd passes it: bound and listening by another program, blocking, to be inherited.
-    @Test func sharesASocketThatItIsGiven() throws {
+    @Test func sharesAnAdoptedSocket() throws {
         let given = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         listen(given, 16)
         let sockets = ListeningSockets(reactors: 2)
@@ -142,7 +142,7 @@ struct ListenerTests {
         #expect(found == [true, true])
     }
 
-    @Test func adoptsOnlyWhatListens() throws {
+    @Test func adoptsOnlyListeningSockets() throws {
         let sockets = ListeningSockets(reactors: 1)
         let idle = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         #expect(throws: Errno.invalidArgument) { try sockets.adopt(FileDescriptor(adopting: idle), as: 0) }
@@ -160,13 +160,13 @@ struct ListenerTests {
             ("7", "0", "", []), ("7", "-1", "a", []), ("7", "x", "a", []), ("7", "2000", "a", []), (nil, "1", "a", []),
             ("7", nil, "a", []),
         ] as [(String?, String?, String?, [String])])
-    func readsWhatIsPassed(process: String?, count: String?, names: String?, expected: [String]) {
+    func readsSocketsPassedBySystemd(process: String?, count: String?, names: String?, expected: [String]) {
         let given = GivenSockets(process: process, count: count, names: names, own: 7)
         #expect(given.all.map(\.name) == expected)
         #expect(given.all.map(\.descriptor) == (0..<expected.count).map { 3 + Int32($0) })
     }
 
-    @Test func acceptsOnAPath() throws {
+    @Test func acceptsOnAUnixSocket() throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
         defer { try? FileManager.default.removeItem(atPath: path) }
         let address = try #require(SocketAddress(path: path))
@@ -180,7 +180,7 @@ struct ListenerTests {
         #expect(throws: Errno.addressInUse) { try SocketFile.makeRoom(at: address) }
     }
 
-    @Test func closesForGood() throws {
+    @Test func closingRefusesNewConnectionsButKeepsOpenOnes() throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
         defer { try? FileManager.default.removeItem(atPath: path) }
         let address = try #require(SocketAddress(path: path))
@@ -195,14 +195,14 @@ struct ListenerTests {
         }
         #expect(throws: SocketPeer.Failed(code: ECONNREFUSED)) { try SocketPeer(to: address) }
         try peer.send("b")
-        #expect(try peer.readText(5) == "unixb", "who is connected stays")
+        #expect(try peer.readText(5) == "unixb", "connected clients stay")
         try SocketFile.makeRoom(at: address)
         #expect(!FileManager.default.fileExists(atPath: path))
     }
 
     /// Things at the path of a new socket that are not sockets: a file, a link to a socket, a folder.
     @Test(arguments: ["file", "link", "folder"])
-    func leavesWhatIsNoSocket(kind: String) throws {
+    func doesNotReplaceAnythingButASocket(kind: String) throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
         defer { try? FileManager.default.removeItem(at: folder) }
@@ -221,7 +221,7 @@ struct ListenerTests {
         _ = consume listening
     }
 
-    @Test func removesTheFileOfItsOwnSocketOnly() throws {
+    @Test func removesOnlyItsOwnSocketFile() throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
         defer { try? FileManager.default.removeItem(atPath: path) }
         let address = try #require(SocketAddress(path: path))
@@ -238,7 +238,7 @@ struct ListenerTests {
     }
 
     /// The kernel chooses fairly among the waiting ones: each gets its turn.
-    @Test func reactorsShareTheSocketOfAPath() throws {
+    @Test func reactorsShareAUnixSocket() throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
         defer { try? FileManager.default.removeItem(atPath: path) }
         let address = try #require(SocketAddress(path: path))
@@ -258,7 +258,7 @@ struct ListenerTests {
 
     /// `::` stands for both families unless configured otherwise; a peer has the same name by either.
     @Test(arguments: [false, true])
-    func listensOnBothFamilies(isIPv6Only: Bool) throws {
+    func listensOnIPv4AndIPv6(isIPv6Only: Bool) throws {
         let reactor = try ReactorThread()
         let any = try #require(SocketAddress(host: "::", port: 0))
         let descriptor = try Socket.listening(on: any, sharesPort: true, isIPv6Only: isIPv6Only)

@@ -18,7 +18,7 @@ struct MachineMemoryTests {
         return Machine.groupLimit(root: root.path)
     }
 
-    @Test func theLeastOfAllGroupsCounts() throws {
+    @Test func theSmallestLimitOfAllGroupsApplies() throws {
         let files = [
             "sys/fs/cgroup/memory.max": "900\n", "sys/fs/cgroup/a/memory.max": "700\n",
             "sys/fs/cgroup/a/b/memory.max": "800\n", "sys/fs/cgroup/c/memory.max": "1\n",
@@ -27,15 +27,15 @@ struct MachineMemoryTests {
         #expect(try limit("0::/\n", files) == 900)
     }
 
-    @Test func olderGroupsCount() throws {
+    @Test func readsLimitsOfCgroupV1() throws {
         let files = ["sys/fs/cgroup/memory/a/memory.limit_in_bytes": "500\n"]
         #expect(try limit("5:cpu,memory:/a\n4:cpu:/b\n", files) == 500)
     }
 
-    @Test func aWordIsNoLimit() throws {
+    @Test func maxIsNoLimit() throws {
         #expect(try limit("0::/a\n", ["sys/fs/cgroup/a/memory.max": "max\n"]) == nil)
         #expect(try limit("", [:]) == nil)
     }
 
-    @Test func thereIsSome() { #expect(Machine.memory > 1 << 20) }
+    @Test func reportsTheMemoryOfThisMachine() { #expect(Machine.memory > 1 << 20) }
 }

@@ -12,7 +12,7 @@ struct MailboxTests {
         var current: Int { count.load(ordering: .relaxed) }
     }
 
-    @Test func wakesOnceForEachEmptiness() {
+    @Test func wakesOnlyWhenItWasEmpty() {
         let wakeups = Tally()
         let mailbox = Mailbox<Int>(wakeup: { wakeups.add() })
         #expect(mailbox.drain() == [])
@@ -43,7 +43,7 @@ struct MailboxTests {
         #expect(mailbox.drain() == [])
     }
 
-    @Test func losesNothingOfManyThreads() throws {
+    @Test func losesNothingFromManyThreads() throws {
         let reactor = try ReactorThread()
         let (producers, elements) = (6, 3000)
         let log = EventLog()

@@ -12,7 +12,7 @@ struct OutboundTableTests {
         segment.map { [$0.chunk, $0.offset, $0.count] } ?? []
     }
 
-    @Test func joinsWhatContinues() {
+    @Test func joinsAdjacentSegments() {
         var table = OutboundTable()
         table.open(7)
         let cursor = table.cursor
@@ -29,7 +29,7 @@ struct OutboundTableTests {
         #expect(Self.parts(table.takeNewest(of: 7)) == [])
     }
 
-    @Test func listsEachConnectionOnceInTheOrderOfItsFirstSegment() {
+    @Test func listsEachConnectionOnceInOrderOfFirstSegment() {
         var table = OutboundTable()
         for slot in [3, 1, 2] as [UInt32] { table.open(slot) }
         for round in 0..<3 as Range<UInt32> {
@@ -42,7 +42,7 @@ struct OutboundTableTests {
         #expect(table.takenSlot(0) == 3 && table.takeDirty() == 1 && table.takenSlot(0) == 1)
     }
 
-    @Test func marksOnceAndFlags() {
+    @Test func aMarkIsTakenOnce() {
         var table = OutboundTable()
         table.open(0)
         let cursor = table.cursor
@@ -76,10 +76,10 @@ struct OutboundTableTests {
         #expect(cursor.offer(Self.segment(0, 6, 1), to: 1) == .taken)
         table.setFlags(.inert, of: 1)
         #expect(cursor.offer(Self.segment(0, 7, 1), to: 1) == .refused)
-        #expect(Self.parts(table.takeNewest(of: 1)) == [0, 0, 7], "flags do not touch what is there")
+        #expect(Self.parts(table.takeNewest(of: 1)) == [0, 0, 7], "flags do not change existing segments")
     }
 
-    @Test func sendsDirectlyUpToASlotThatMustBeAsked() throws {
+    @Test func sendsDirectlyUpToASlotWithoutDescriptor() throws {
         var arena = FrameArena()
         let segment = arena.encode(lane: 0, count: 5) { $0.copyBytes(from: Array("hello".utf8)) }
         var table = OutboundTable()
@@ -101,7 +101,7 @@ struct OutboundTableTests {
         for pair in pairs { Socket.close(pair.other) }
     }
 
-    @Test func growsWithAllItHolds() {
+    @Test func growingKeepsItsContents() {
         var table = OutboundTable()
         for slot in 0..<64 as Range<UInt32> {
             table.open(slot)
@@ -119,8 +119,8 @@ struct OutboundTableTests {
         #expect((0..<64).allSatisfy { Self.parts(table.takeNewest(of: $0)) == [$0, $0, 3] })
     }
 
-    /// A connection that opens while the turn is being sent must not disturb the list of those it is sent to.
-    @Test func growsWhileTheDirtyAreTaken() {
+    /// A connection that opens while the turn is being sent must not disturb the list being sent.
+    @Test func growingKeepsTheListBeingSent() {
         var table = OutboundTable()
         for slot in 0..<64 as Range<UInt32> {
             table.open(slot)
@@ -132,7 +132,7 @@ struct OutboundTableTests {
     }
 
     /// The list of the dirty has room for each slot once: one whose segment was dropped is in it already.
-    @Test func listsNoSlotTwiceAfterADroppedSegment() {
+    @Test func aDroppedSegmentListsNoSlotTwice() {
         var table = OutboundTable()
         for slot in 0..<64 as Range<UInt32> {
             table.open(slot)

@@ -64,8 +64,8 @@ struct ProxyHeaderTests {
         return try result.get()
     }
 
-    /// Whole, with what follows, and each beginning of it.
-    @Test(arguments: good) func reads(vector: Vector) throws {
+    /// The whole header, the header with following bytes, and each prefix of it.
+    @Test(arguments: good) func parses(vector: Vector) throws {
         for following in [[], Array("GET / HTTP/1.1\r\n".utf8), [22, 3, 1]] {
             let found = try #require(try Self.parse(vector.bytes + following))
             #expect(found.byteCount == vector.bytes.count)
@@ -96,7 +96,7 @@ struct ProxyHeaderTests {
         #expect(throws: ProxyHeader.Mistake.malformed) { try Self.parse(vector.bytes) }
     }
 
-    @Test func refusesWhatIsTooLongBeforeItHasCome() {
+    @Test func rejectsAnOversizedHeaderByItsLength() {
         #expect(throws: ProxyHeader.Mistake.tooLong) { try Self.parse(Self.binary(0x21, 0x11, [], length: 521)) }
         #expect(throws: ProxyHeader.Mistake.tooLong) { try Self.parse(Self.binary(0x21, 0x11, [], length: 2048)) }
         let line = Array("PROXY UNKNOWN ".utf8) + [UInt8](repeating: 65, count: 93)

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("A reactor's turns")
 struct ReactorTests {
-    @Test func runsTasksInTheirOrder() throws {
+    @Test func runsTasksInOrder() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         try reactor.run { reactor, _ in
@@ -19,7 +19,7 @@ struct ReactorTests {
         #expect(log.all == ["1", "2", "3"])
     }
 
-    @Test func runsLaterTasksNotBeforeTheirTime() throws {
+    @Test func runsDelayedTasksNoEarlierThanDue() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         let before = MonotonicTime.now
@@ -35,7 +35,7 @@ struct ReactorTests {
         #expect(log.all == ["first", "second", "late"])
     }
 
-    @Test func takesPostedTasksInTheirOrder() throws {
+    @Test func runsPostedTasksInOrder() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         for number in 0..<200 { reactor.remote.run { _ in log.add("\(number)") } }
@@ -43,7 +43,7 @@ struct ReactorTests {
         #expect(log.all == (0..<200).map(String.init))
     }
 
-    @Test func asksForWorkAtTheEndOfATurnUntilThereIsNone() throws {
+    @Test func repeatsEndOfTurnWorkUntilNoneIsLeft() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         try reactor.run { reactor, _ in
@@ -59,7 +59,7 @@ struct ReactorTests {
         #expect(log.all == ["4", "3", "2", "1", "0"])
     }
 
-    @Test func sendsWhatTheEndOfTheTurnBrings() throws {
+    @Test func sendsBytesAddedAtTheEndOfATurn() throws {
         let reactor = try ReactorThread()
         let peer = try reactor.adopt()
         let before = reactor.counters.sends.current
@@ -100,7 +100,7 @@ struct ReactorTests {
     }
 
     /// Objects that a reactor holds usually refer to it.
-    @Test func holdsNothingWhenItHasEnded() throws {
+    @Test func releasesEverythingWhenItEnds() throws {
         final class Tenant {
             let reactor: Reactor
             let log: EventLog

@@ -5,7 +5,7 @@ import Testing
 @testable import WSTransport
 
 /// The rules for connections that are readable at once, however they are read.
-@Suite("Many connections that are readable at once")
+@Suite("Many connections readable at once")
 struct ReceiveRingTests {
     /// Keeps a reactor in a turn until it is released: one wait finds everything that arrives meanwhile.
     private struct Hold {
@@ -50,7 +50,7 @@ struct ReceiveRingTests {
     }
 
     @Test(arguments: SendRingTests.backends.filter { $0 == .ioUring })
-    func tellsWhatEachHas(backend: ReactorBackend) throws {
+    func reportsTheResultOfEachRead(backend: ReactorBackend) throws {
         try Self.onRing { ring in
             let kinds = ["bytes", "nothing", "end", "error", "more"]
             let pairs = kinds.map { _ in SocketPeer.pair() }
@@ -89,7 +89,7 @@ struct ReceiveRingTests {
     }
 
     @Test(arguments: SendRingTests.backends.filter { $0 == .ioUring })
-    func readsFromAsManyAsItHasRoomFor(backend: ReactorBackend) throws {
+    func readsUpToItsCapacity(backend: ReactorBackend) throws {
         try Self.onRing { ring in
             let pairs = (0..<ReceiveRing.capacity).map { _ in SocketPeer.pair() }
             defer { for pair in pairs { Socket.close(pair.other) } }
@@ -113,7 +113,7 @@ struct ReceiveRingTests {
 
     /// Sizes near a ring's buffer, and many times that; some are silent for a while, some end.
     @Test(arguments: SendRingTests.backends)
-    func handsOverWhatEachHasSent(backend: ReactorBackend) throws {
+    func deliversTheBytesOfEachConnection(backend: ReactorBackend) throws {
         let reactor = try ReactorThread(backend: backend)
         let count = 100
         let streams = Mutex([[UInt8]](repeating: [], count: count))
@@ -151,7 +151,7 @@ struct ReceiveRingTests {
 
     /// The first of them ends, pauses and finishes others whose bytes may be with the reactor already.
     @Test(arguments: SendRingTests.backends)
-    func heedsWhatOneDoesToTheOthers(backend: ReactorBackend) throws {
+    func aDriverMayEndOrPauseOtherConnections(backend: ReactorBackend) throws {
         let reactor = try ReactorThread(backend: backend)
         let all = try Self.adopt(12, by: reactor)
         try reactor.run { _, stage in
@@ -190,7 +190,7 @@ struct ReceiveRingTests {
 
     /// Input that a driver leaves because it is incomplete comes before the following input.
     @Test(arguments: SendRingTests.backends)
-    func joinsTheHalvesOfMessages(backend: ReactorBackend) throws {
+    func joinsUnconsumedInputWithTheNext(backend: ReactorBackend) throws {
         let reactor = try ReactorThread(backend: backend)
         let all = try Self.adopt(70, by: reactor)
         try reactor.run { _, stage in
@@ -211,7 +211,7 @@ struct ReceiveRingTests {
 
     /// Only the thread that used a ring first may use it: another one continues without it, and nothing is lost.
     @Test(arguments: SendRingTests.backends.filter { $0 == .ioUring })
-    func goesOnWithoutARingThatIsRefused(backend: ReactorBackend) throws {
+    func continuesWithoutARing(backend: ReactorBackend) throws {
         let reactor = try Reactor(index: 0, counters: ReactorCounters(), remote: try Remote(), backend: backend)
         reactor.ringMinimum = 1
         let (peer, other) = SocketPeer.pair()

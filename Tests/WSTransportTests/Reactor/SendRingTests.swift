@@ -18,7 +18,7 @@ struct SendRingTests {
         return reactor.counters.rings.current
     }
 
-    @Test func saysWhyThereIsNone() throws {
+    @Test func reportsWhyItIsUnavailable() throws {
         switch SendRing.availability {
         case .success(let isModern):
             #expect(ReactorBackend.ioUring.obstacle == nil && ReactorBackend.ioUring.wantsRing)
@@ -38,23 +38,23 @@ struct SendRingTests {
         (EPERM, "the kernel forbids it"), (ENOSYS, "the kernel has none"), (ENOMEM, "the kernel gives no memory"),
         (EINVAL, "the kernel refuses it"),
     ])
-    func namesTheReason(code: Int32, words: String) {
+    func describesTheErrorOfTheKernel(code: Int32, words: String) {
         let description = SendRing.Unavailable(Errno(rawValue: code)).description
         #expect(description.hasPrefix(words) && description.hasSuffix(Errno(rawValue: code).description))
     }
 
     @Test(arguments: backends)
-    func tellsOfEachThatTookLess(backend: ReactorBackend) throws {
+    func reportsPartialSends(backend: ReactorBackend) throws {
         // On a thread that ends with the ring.
         let failure = Mutex<(any Error)?>(nil)
         let thread = try startThread(named: "ring") {
-            do { try Self.checkThatItTellsOfEach(backend) } catch { failure.withLock { $0 = error } }
+            do { try Self.checkPartialSends(backend) } catch { failure.withLock { $0 = error } }
         }
         thread.join()
         if let error = failure.withLock({ $0 }) { throw error }
     }
 
-    private static func checkThatItTellsOfEach(_ backend: ReactorBackend) throws {
+    private static func checkPartialSends(_ backend: ReactorBackend) throws {
         var arena = FrameArena()
         let lanes = [0, arena.makeLane(), arena.makeLane()]
         var table = OutboundTable()
@@ -129,7 +129,7 @@ struct SendRingTests {
     }
 
     @Test(arguments: backends)
-    func broadcastsToManyOfWhomSomeAreSlowOrGo(backend: ReactorBackend) throws {
+    func broadcastsDespiteSlowAndDisconnectingPeers(backend: ReactorBackend) throws {
         let reactor = try ReactorThread(backend: backend)
         var random = SplitMix(schedule: 11)
         let count = 400
@@ -165,7 +165,7 @@ struct SendRingTests {
 
     /// Only the thread that used it first may use it: another one continues without it, and nothing is lost.
     @Test(arguments: backends.filter { $0 == .ioUring })
-    func goesOnWithoutARingThatIsRefused(backend: ReactorBackend) throws {
+    func continuesWithoutARing(backend: ReactorBackend) throws {
         let counters = ReactorCounters()
         let remote = try Remote()
         let reactor = try Reactor(index: 0, counters: counters, remote: remote, backend: backend)

@@ -4,9 +4,9 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("Bytes in and out of a connection")
+@Suite("Reading and writing of a connection")
 struct StreamConnectionTests {
-    @Test func sendsWhatATurnBringsAtOnce() throws {
+    @Test func sendsTheBytesOfATurnTogether() throws {
         let reactor = try ReactorThread()
         let peer = try reactor.adopt()
         let before = reactor.counters.sends.current
@@ -20,7 +20,7 @@ struct StreamConnectionTests {
         #expect(reactor.counters.sends.current - before == 1)
     }
 
-    @Test func keepsTheOrderOverTheLanes() throws {
+    @Test func keepsTheOrderAcrossLanes() throws {
         let reactor = try ReactorThread()
         let peer = try reactor.adopt()
         let before = reactor.counters.sends.current
@@ -38,7 +38,7 @@ struct StreamConnectionTests {
         #expect(reactor.counters.sends.current - before == 1)
     }
 
-    @Test func keepsWhatASlowReaderDoesNotTake() throws {
+    @Test func keepsUnsentBytesOfASlowReader() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         let peer = try reactor.adopt(log: log, sendBytes: 8192)
@@ -64,7 +64,7 @@ struct StreamConnectionTests {
         #expect(log.all == ["behind", "drained"])
     }
 
-    @Test func tellsOfAnOverflow() throws {
+    @Test func reportsAnOverflow() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         let peer = try reactor.adopt(log: log, sendBytes: 8192) { $0.stream.maximumUnsent = 100_000 }
@@ -80,7 +80,7 @@ struct StreamConnectionTests {
         #expect(try peer.read(180_001).last == 3)
     }
 
-    @Test func handsTheRestOverAgainWithWhatFollows() throws {
+    @Test func redeliversUnconsumedInputWithTheNext() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         let peer = try reactor.adopt(log: log) { driver in
@@ -96,7 +96,7 @@ struct StreamConnectionTests {
         #expect(log.all.filter { $0 != "received " } == ["received abcd", "received efgh"])
     }
 
-    @Test func aPausedPeerWaits() throws {
+    @Test func pausingStopsReading() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         let peer = try reactor.adopt(log: log) { driver in
@@ -121,7 +121,7 @@ struct StreamConnectionTests {
     }
 
     /// Two connections are readable at once, and the driver of the first pauses the second, whose bytes still wait.
-    @Test func sendsOnWhenItIsPausedWhileItIsReadable() throws {
+    @Test func continuesSendingWhilePaused() throws {
         let reactor = try ReactorThread()
         let (first, second) = (EventLog(), EventLog())
         let (trigger, peer) = (try reactor.adopt(log: first), try reactor.adopt(log: second, sendBytes: 8192))
@@ -150,7 +150,7 @@ struct StreamConnectionTests {
 
     /// Like pipelined HTTP requests: each waits for the answer to the previous one.
     @Test(arguments: [ReactorBackend.epoll, .auto])
-    func readsNothingWhileWhatCameBeforeWaits(backend: ReactorBackend) throws {
+    func readsNothingWhileEarlierInputWaits(backend: ReactorBackend) throws {
         let reactor = try ReactorThread(backend: backend)
         let seen = Seen()
         let peer = try reactor.adopt { driver in
@@ -169,7 +169,7 @@ struct StreamConnectionTests {
     }
 
     /// Each must end before its connection is read again, in any order.
-    @Test func readsOnWhenTheLastReasonToPauseHasGone() throws {
+    @Test func resumesWhenTheLastReasonToPauseEnds() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         let peer = try reactor.adopt(log: log)
@@ -186,7 +186,7 @@ struct StreamConnectionTests {
         try log.wait(for: "received abc")
     }
 
-    @Test func countsWhatItReceives() throws {
+    @Test func countsReceivedBytes() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         let peer = try reactor.adopt(log: log)
@@ -198,7 +198,7 @@ struct StreamConnectionTests {
         #expect(reactor.counters.connections.current == 1)
     }
 
-    @Test func saysItsDeadlineOnceAndNotWhenItIsTakenBack() throws {
+    @Test func firesADeadlineOnceUnlessCleared() throws {
         let reactor = try ReactorThread()
         let (first, second) = (EventLog(), EventLog())
         let peers = [try reactor.adopt(log: first), try reactor.adopt(log: second)]

@@ -3,9 +3,9 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("How a connection ends")
+@Suite("Closing of a connection")
 struct StreamEndingTests {
-    @Test func finishesAfterEverythingIsSent() throws {
+    @Test func closesAfterSendingEverything() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         let peer = try reactor.adopt(log: log, sendBytes: 8192)
@@ -30,7 +30,7 @@ struct StreamEndingTests {
         #expect(log.all.allSatisfy { !$0.hasPrefix("received") } && reactor.counters.connections.current == 0)
     }
 
-    @Test func losesPatienceWithAPeerThatNeverEnds() throws {
+    @Test func timesOutAPeerThatNeverCloses() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         let peer = try reactor.adopt(log: log)
@@ -42,7 +42,7 @@ struct StreamEndingTests {
         try log.wait(for: "closed")
     }
 
-    @Test func closesAtOnceWhenThePeerHasEnded() throws {
+    @Test func closesAtOnceIfThePeerHasClosed() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         let peer = try reactor.adopt(log: log) { $0.onEnd = { $0.stream.finish(patience: 60_000_000_000) } }
@@ -53,7 +53,7 @@ struct StreamEndingTests {
         #expect(try peer.readToEnd() == [])
     }
 
-    @Test func losesWhatIsUnsentByAReset() throws {
+    @Test func aResetDiscardsUnsentBytes() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         let peer = try reactor.adopt(log: log, sendBytes: 8192)
@@ -72,7 +72,7 @@ struct StreamEndingTests {
         #expect(log.all == ["behind", "closed"])
     }
 
-    @Test func closesWhenThePeerBreaks() throws {
+    @Test func closesWhenThePeerDisconnects() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         let peer = try reactor.adopt(log: log)
@@ -84,7 +84,7 @@ struct StreamEndingTests {
     }
 
     /// The kernel reports a hang-up again and again; a driver that still has work to do must hear of it once.
-    @Test func tellsTheEndOnce() throws {
+    @Test func reportsTheEndOnce() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         let peer = try reactor.adopt(log: log)
@@ -95,7 +95,7 @@ struct StreamEndingTests {
     }
 
     /// Input from before the end is delivered before the end, although it waits.
-    @Test func tellsTheEndAfterWhatCameBefore() throws {
+    @Test func reportsTheEndAfterEarlierInput() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         let peer = try reactor.adopt(log: log) { driver in
@@ -115,7 +115,7 @@ struct StreamEndingTests {
     }
 
     /// A driver may send to other connections while its own is being disposed of.
-    @Test func sendsToOthersFromTheEndOfOne() throws {
+    @Test func aClosingDriverMaySendToOthers() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         let other = try reactor.adopt()
@@ -132,7 +132,7 @@ struct StreamEndingTests {
         withExtendedLifetime(gone) {}
     }
 
-    @Test func leavesTheNextOwnerOfItsSlotAlone() throws {
+    @Test func doesNotAffectTheNextOwnerOfItsSlot() throws {
         let reactor = try ReactorThread()
         let (old, new) = (EventLog(), EventLog())
         let first = try reactor.adopt(log: old)
@@ -160,7 +160,7 @@ struct StreamEndingTests {
     }
 
     @Test(arguments: 0..<20)
-    func losesNothingOfManyConnectionsThatComeAndGo(seed: Int) throws {
+    func losesNothingWhileConnectionsComeAndGo(seed: Int) throws {
         var random = SplitMix(schedule: seed)
         let reactor = try ReactorThread()
         var open: [(peer: SocketPeer, index: Int, log: EventLog)] = []

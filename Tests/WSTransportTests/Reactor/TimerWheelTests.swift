@@ -6,7 +6,7 @@ import Testing
 struct TimerWheelTests {
     /// Against a model that checks every deadline.
     @Test(arguments: 0..<300)
-    func firesNeverEarlyAndAtMostATickLate(seed: Int) {
+    func neverFiresEarlyAndAtMostATickLate(seed: Int) {
         var random = SplitMix(schedule: seed)
         let tick = TimerWheel.tick
         var now = Int64.random(in: 0...1_000_000_000_000, using: &random)
@@ -51,7 +51,7 @@ struct TimerWheelTests {
         }
     }
 
-    @Test func waitsForTheTickThatComesNext() {
+    @Test func waitsForTheNextTick() {
         var wheel = TimerWheel(now: MonotonicTime(nanoseconds: 5 * TimerWheel.tick + 30_000_000))
         wheel.set(3, at: MonotonicTime(nanoseconds: 5 * TimerWheel.tick + 40_000_000))
         let now = MonotonicTime(nanoseconds: 5 * TimerWheel.tick + 30_000_000)
@@ -60,7 +60,7 @@ struct TimerWheelTests {
         #expect(wheel.advance(to: MonotonicTime(nanoseconds: 6 * TimerWheel.tick)) == [3])
     }
 
-    @Test func sleepsUntilATickThatHasSomething() {
+    @Test func sleepsUntilTheNextTickWithADeadline() {
         var wheel = TimerWheel(now: MonotonicTime(nanoseconds: 7 * TimerWheel.tick))
         for distance in [1, 63, 64, 65, 1000, 1022] as [Int64] {
             wheel.set(1, at: MonotonicTime(nanoseconds: (7 + distance) * TimerWheel.tick - 1))
@@ -69,7 +69,7 @@ struct TimerWheelTests {
         }
     }
 
-    @Test func leavesForTheNextCallWhatIsTooMuchForOne() {
+    @Test func limitsTheDeadlinesPerCall() {
         var wheel = TimerWheel(now: MonotonicTime(nanoseconds: 0))
         for id in 0..<10 as Range<UInt32> { wheel.set(id, at: MonotonicTime(nanoseconds: TimerWheel.tick)) }
         let now = MonotonicTime(nanoseconds: 3 * TimerWheel.tick)
@@ -80,7 +80,7 @@ struct TimerWheelTests {
         #expect(wheel.advance(to: now, atMost: 1) == [])
     }
 
-    @Test func bearsTheEndOfTime() {
+    @Test func handlesExtremeTimes() {
         var wheel = TimerWheel(now: MonotonicTime(nanoseconds: 0))
         wheel.set(0, at: MonotonicTime(nanoseconds: .max))
         wheel.set(1, at: MonotonicTime(nanoseconds: .min))

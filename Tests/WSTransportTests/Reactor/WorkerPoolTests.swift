@@ -24,7 +24,7 @@ struct WorkerPoolTests {
         }
     }
 
-    @Test func worksInOrderOnOneThread() throws {
+    @Test func runsInOrderOnOneThread() throws {
         let pool = WorkerPool(name: "pool-order", maximumThreads: 1, maximumWaiting: 5000)
         let log = EventLog()
         for number in 0..<3000 { #expect(pool.run { log.add(String(number)) }) }
@@ -32,7 +32,7 @@ struct WorkerPoolTests {
         #expect(log.all == (0..<3000).map(String.init))
     }
 
-    @Test func worksOnSeveralAtOnce() throws {
+    @Test func runsOnSeveralThreadsAtOnce() throws {
         let pool = WorkerPool(name: "pool-many", maximumThreads: 3, maximumWaiting: 100)
         let (log, gate) = (EventLog(), Gate())
         for _ in 0..<5 {
@@ -54,7 +54,7 @@ struct WorkerPoolTests {
     }
 
     /// An idle thread must not retain the objects of its work.
-    @Test func letsGoWhatIsDone() throws {
+    @Test func releasesFinishedWork() throws {
         final class Load: Sendable {
             let log: EventLog
             init(_ log: EventLog) { self.log = log }
@@ -70,7 +70,7 @@ struct WorkerPoolTests {
         }
     }
 
-    @Test func takesNoMoreThanMayWait() throws {
+    @Test func limitsWaitingWork() throws {
         let pool = WorkerPool(name: "pool-full", maximumThreads: 1, maximumWaiting: 2)
         let (log, gate) = (EventLog(), Gate())
         let work: WorkerPool.Work = {

@@ -14,7 +14,7 @@ struct SecureClientOptionsTests {
         await WS.failure(to: try WebSocketURL(parsing: text), options)
     }
 
-    @Test func checksTheName() async throws {
+    @Test func verifiesTheServersName() async throws {
         let other = try TestAuthority.shared.get().sign("other-name", "DNS:other.example")
         let server = try LoopbackServer.webSockets(tls: .server(other))
         var options = try Self.trusting()
@@ -29,7 +29,7 @@ struct SecureClientOptionsTests {
     }
 
     /// The name that was given for one server does not apply to another.
-    @Test func takesTheGivenNameForTheFirstServerOnly() async throws {
+    @Test func usesTheGivenNameForTheFirstServerOnly() async throws {
         let other = try TestAuthority.shared.get().sign("other-name-2", "DNS:other.example")
         let last = try LoopbackServer.webSockets(tls: .server(other))
         let first = try LoopbackServer.answering(tls: .server(other)) { _ in
@@ -43,7 +43,7 @@ struct SecureClientOptionsTests {
                 == .insecure(.untrusted("hostname mismatch")))
     }
 
-    @Test func acceptsAnyoneOnlyWhenToldTo() async throws {
+    @Test func skipsVerificationOnlyIfConfigured() async throws {
         let expired = try TestAuthority.shared.get().sign("expired-3", "DNS:other.example", days: -1)
         let server = try LoopbackServer.webSockets(tls: .server(expired))
         let url = "wss://localhost:\(server.port)"
@@ -60,7 +60,7 @@ struct SecureClientOptionsTests {
         #expect(try await Self.error(url, options) == nil)
     }
 
-    @Test func showsItsCertificate() async throws {
+    @Test func presentsItsCertificate() async throws {
         let authority = try TestAuthority.shared.get()
         let context = try TLSContext.server(TestAuthority.server.get(), clientAuthorities: authority.path("ca.pem"))
         let server = try LoopbackServer.webSockets(tls: context)

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import WSTransport
 
-@Suite("wss: a client and a server on this machine", .timeLimit(.minutes(10)))
+@Suite("wss: a client and a local server", .timeLimit(.minutes(10)))
 struct SecureClientTests {
     private static func server() throws -> LoopbackServer {
         try .webSockets(tls: .server(TestAuthority.server.get()))
@@ -26,7 +26,7 @@ struct SecureClientTests {
     }
 
     /// 40 MB are more than any socket's buffers: the server must wait, and nothing is lost or out of order.
-    @Test func letsTheServerWait() async throws {
+    @Test func makesTheServerWait() async throws {
         let server = try Self.server()
         var options = try Self.options()
         options.maximumHeld = 100_000
@@ -39,7 +39,7 @@ struct SecureClientTests {
     }
 
     /// A client that reads nothing gets a CLOSE after the data on its way, whatever was dropped.
-    @Test func dropsForASlowReaderAndStillSaysWhy() async throws {
+    @Test func sendsTheCloseToASlowReaderAfterDropping() async throws {
         let server = try Self.server()
         var options = try Self.options()
         options.maximumHeld = 1
@@ -88,7 +88,7 @@ struct SecureClientTests {
     }
 
     /// TLS 1.3 clients are done before the server has seen their certificate.
-    @Test func saysThatACertificateWasMissing() async throws {
+    @Test func reportsAMissingClientCertificate() async throws {
         let authorities = try TestAuthority.shared.get().path("ca.pem")
         let context = try TLSContext.server(TestAuthority.server.get(), clientAuthorities: authorities)
         let server = try LoopbackServer.webSockets(tls: context)
@@ -97,7 +97,7 @@ struct SecureClientTests {
                 == .insecure(.refusedByPeer("tlsv13 alert certificate required")))
     }
 
-    @Test func isToldThatAPortSpeaksTLS() async throws {
+    @Test func aTLSPortExplainsItselfToPlainClients() async throws {
         let server = try Self.server()
         let endpoint = Endpoint.internet(host: "127.0.0.1", port: server.port)
         guard case .refused(status: 400, let body) = await Self.error(endpoint, ClientOptions()) else {

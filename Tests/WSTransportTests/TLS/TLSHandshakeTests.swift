@@ -3,7 +3,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("TLS handshakes, which are with a pool of threads", .timeLimit(.minutes(10)))
+@Suite("TLS handshakes on a pool of threads", .timeLimit(.minutes(10)))
 struct TLSHandshakeTests {
     /// A client's end of a connection to a listener, which performs its handshake itself.
     private final class Client {
@@ -89,7 +89,7 @@ struct TLSHandshakeTests {
         try .driving(tls: .server(TestAuthority.server.get())) { Echo($0, log, patience: patience) }
     }
 
-    @Test func echoesWhatCameWithTheHandshake() throws {
+    @Test func keepsDataThatArrivesWithTheHandshake() throws {
         let log = EventLog()
         let server = try Self.server(log)
         let client = try Client(port: server.port)
@@ -106,7 +106,7 @@ struct TLSHandshakeTests {
         #expect(answer == Array("early".utf8))
     }
 
-    @Test func takesAHandshakeInPieces() throws {
+    @Test func acceptsAHandshakeInPieces() throws {
         let log = EventLog()
         let server = try Self.server(log)
         let client = try Client(port: server.port)
@@ -123,7 +123,7 @@ struct TLSHandshakeTests {
 
     /// A client that disconnects in the middle leaves nothing behind, and harms no other client.
     @Test(arguments: 0..<4)
-    func survivesClientsThatLeave(way: Int) throws {
+    func survivesDisconnectingClients(way: Int) throws {
         let log = EventLog()
         let server = try Self.server(log, patience: way == 3 ? 1_000_000 : nil)
         var clients: [Client] = []
@@ -153,7 +153,7 @@ struct TLSHandshakeTests {
 
     /// A server ends while its sessions are in the pool.
     @Test(arguments: 0..<20)
-    func endsWhileHandsAreShaken(number: Int) throws {
+    func stopsDuringHandshakes(number: Int) throws {
         var server: LoopbackServer? = try Self.server(EventLog())
         let port = try #require(server).port
         let clients = try (0..<4).map { _ in try Client(port: port) }
@@ -166,7 +166,7 @@ struct TLSHandshakeTests {
         for client in clients { while client.receive() != nil {} }
     }
 
-    @Test func shakesHandsWithManyAtOnce() async throws {
+    @Test func completesManyHandshakesAtOnce() async throws {
         let log = EventLog()
         let server = try Self.server(log)
         let clients = try (0..<60).map { _ in try Client(port: server.port) }

@@ -24,7 +24,7 @@ struct TLSSessionTests {
     }
 
     /// The wire may cut anywhere; the rest of the handshake comes with the other half.
-    @Test func shakesHandsHoweverItIsCut() throws {
+    @Test func completesTheHandshakeSplitAnywhere() throws {
         let whole = try TLSPair().shakeHands()
         let counts = [whole.sentToServer, whole.sentToClient]
         #expect(counts.allSatisfy { $0 > 300 })
@@ -45,7 +45,7 @@ struct TLSSessionTests {
         }
     }
 
-    @Test func shakesHandsByteByByte() throws {
+    @Test func completesTheHandshakeByteByByte() throws {
         let pair = try TLSPair()
         pair.cut = { $1.chunks(of: 1) }
         pair.shakeHands()
@@ -55,7 +55,7 @@ struct TLSSessionTests {
     }
 
     /// A client may send its first request in one piece with the end of the handshake.
-    @Test func keepsWhatComesWithTheHandshake() throws {
+    @Test func keepsDataThatArrivesWithTheHandshake() throws {
         let pair = try TLSPair()
         pair.client.start()
         _ = TLSPair.feed(pair.server, TLSPair.output(of: pair.client)[...])
@@ -78,7 +78,7 @@ struct TLSSessionTests {
 
     // MARK: Its end
 
-    @Test func saysCloseBothWays() throws {
+    @Test func closesEachDirectionSeparately() throws {
         let pair = try TLSPair().shakeHands()
         #expect(pair.serverSends([9]))
         pair.serverCloses()
@@ -94,7 +94,7 @@ struct TLSSessionTests {
     }
 
     /// Cutting the wire cannot look like an end.
-    @Test func tellsATruncationFromAnEnd() throws {
+    @Test func distinguishesTruncationFromClosing() throws {
         let pair = try TLSPair().shakeHands()
         #expect(pair.clientSends([UInt8](repeating: 5, count: 100)))
         pair.cut = { _, flight in [flight.dropLast(1)] }
@@ -102,7 +102,7 @@ struct TLSSessionTests {
         #expect(pair.atServer.isEmpty && !pair.server.isEndedByPeer)
     }
 
-    @Test func refusesDamagedBytesAndKeepsWhatCameBefore() throws {
+    @Test func rejectsDamagedBytesAndKeepsEarlierOnes() throws {
         let pair = try TLSPair().shakeHands()
         #expect(pair.clientSends([1, 2]) && pair.clientSends([3, 4]))
         pair.damage(at: 22 + 2 + 10)
@@ -159,14 +159,14 @@ struct TLSSessionTests {
         Array("GET / HTTP/1.1\r\n\r\n".utf8), [UInt8](repeating: 0, count: 100), [UInt8](repeating: 255, count: 65_536),
         [22, 3, 1, 0, 4, 1, 255, 255, 255], [22, 3, 1, 255, 255, 1], [21, 3, 1, 0, 2, 2, 40], [23, 3, 3, 0, 1, 0],
     ])
-    func refusesWhatIsNoHandshake(bytes: [UInt8]) throws {
+    func rejectsAnythingButAHandshake(bytes: [UInt8]) throws {
         let server = try TLSPair().server
         #expect(TLSPair.feed(server, bytes[...]).isEmpty)
         #expect(server.failure != nil && !server.isEstablished)
         #expect(TLSPair.feed(server, bytes[...]).isEmpty)
     }
 
-    @Test func refusesMoreThanFits() throws {
+    @Test func rejectsOversizedInput() throws {
         let server = try TLSPair().server
         #expect(TLSPair.feed(server, [UInt8](repeating: 22, count: TLSPipe.maximumInput + 1)[...]).isEmpty)
         #expect(server.failure == .failed("more bytes than fit"))

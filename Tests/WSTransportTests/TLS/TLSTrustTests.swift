@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import WSTransport
 
-@Suite("TLS: which peers are trusted, and which files can be used")
+@Suite("TLS: trusted peers and usable files")
 struct TLSTrustTests {
     static func authority() throws -> TestAuthority { try TestAuthority.shared.get() }
 
@@ -29,7 +29,7 @@ struct TLSTrustTests {
         ("deep", "DNS:*.login.example", "a.b.login.example"), ("bare", "DNS:*.login.example", "login.example"),
         ("later", "DNS:a.*.example", "a.login.example"),
     ])
-    func refusesANameThatOnlyLooksAlike(name: String, names: String?, host: String) throws {
+    func rejectsASimilarName(name: String, names: String?, host: String) throws {
         let server = try TLSContext.server(Self.authority().sign(name, names))
         let pair = try TLSPair(server: server, host: host).shakeHands()
         #expect(pair.client.failure == .untrusted("hostname mismatch") && !pair.client.isEstablished)
@@ -43,7 +43,7 @@ struct TLSTrustTests {
         #expect(!pair.client.isEstablished)
     }
 
-    @Test func refusesAServerThatTheSystemDoesNotKnow() throws {
+    @Test func rejectsAServerUnknownToTheSystem() throws {
         let pair = try TLSPair(client: .client(.system)).shakeHands()
         #expect(pair.client.failure == .untrusted("unable to get local issuer certificate"))
     }
@@ -90,7 +90,7 @@ struct TLSTrustTests {
 
     // MARK: Several names
 
-    @Test func showsTheCertificateOfTheNameAskedFor() throws {
+    @Test func presentsTheCertificateForTheRequestedName() throws {
         let authority = try Self.authority()
         let others = [
             try authority.sign("first", "DNS:first.example"), try authority.sign("wild", "DNS:*.second.example"),
@@ -106,7 +106,7 @@ struct TLSTrustTests {
 
     // MARK: Files
 
-    @Test func saysWhichFileIsBroken() throws {
+    @Test func namesTheUnusableFile() throws {
         let authority = try Self.authority()
         let good = try TestAuthority.server.get()
         let other = try authority.sign("other", "DNS:other")
@@ -136,7 +136,7 @@ struct TLSTrustTests {
 
     // MARK: Bytes, versions, protocols
 
-    @Test func takesBytesInPlaceOfFiles() throws {
+    @Test func acceptsBytesInsteadOfFiles() throws {
         let authority = try Self.authority()
         let files = try TestAuthority.server.get()
         func bytes(_ path: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(filePath: path))) }
@@ -170,7 +170,7 @@ struct TLSTrustTests {
         }
     }
 
-    @Test func refusesVersionsBelowTheLeast() throws {
+    @Test func rejectsVersionsBelowTheMinimum() throws {
         let server = try TLSContext.server(TestAuthority.server.get(), minimumVersion: .tls13)
         #expect(try TLSPair(server: server).shakeHands().server.isEstablished)
         let pair = try TLSPair(server: server)
@@ -193,7 +193,7 @@ struct TLSTrustTests {
         (["a", "http/1.1"], ["http/1.1"], true), (["x"], ["y", "x"], true), (["x"], ["y"], false),
         ([], ["http/1.1"], true), (["x"], [], true), (["xy"], ["x"], false),
     ])
-    func agreesOnAProtocol(offered: [String], accepted: [String], isFine: Bool) throws {
+    func negotiatesAnApplicationProtocol(offered: [String], accepted: [String], isFine: Bool) throws {
         let client = try TLSContext.client(Self.authority().trust, applicationProtocols: offered)
         let server = try TLSContext.server(TestAuthority.server.get(), applicationProtocols: accepted)
         let pair = try TLSPair(client: client, server: server).shakeHands()
@@ -202,7 +202,7 @@ struct TLSTrustTests {
     }
 
     @Test(arguments: ["", String(repeating: "x", count: 256)])
-    func refusesNamesThatNoProtocolHas(name: String) throws {
+    func rejectsInvalidProtocolNames(name: String) throws {
         let reason = "a protocol's name is 1 to 255 bytes long: \(name)"
         #expect(throws: TLSFileError(role: .applicationProtocols, path: "", reason: reason)) {
             try TLSContext.client(applicationProtocols: [name])

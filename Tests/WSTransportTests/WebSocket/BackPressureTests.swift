@@ -21,7 +21,7 @@ struct BackPressureTests {
         throw WebSocketPeer.Malformed(bytes: [])
     }
 
-    @Test func answersAPingBeforeTheMessagesThatWait() throws {
+    @Test func answersAPingBeforeWaitingMessages() throws {
         let harness = try WebSocketHarness { $0.maximumUnsent = 1 << 30 }
         let peer = try harness.open(sendBytes: 4096)
         try harness.on { socket in for _ in 0..<100 { socket.send(.binary, Self.bulk) } }
@@ -31,7 +31,7 @@ struct BackPressureTests {
         try peer.send(.text, [65])
         try harness.reactor.wait { harness.reactor.counters.messagesReceived.current == 1 }
         let count = try Self.messagesBeforePong(peer, [2])
-        #expect(count <= 2, "what had begun, and what was in the socket's buffer")
+        #expect(count <= 2, "the partly sent message, and those in the socket's buffer")
         var rest = 0
         while let frame = try peer.readFrame(), frame.opcode != .text {
             #expect(frame.opcode == .binary, "the older PING is not answered any more")
@@ -47,7 +47,7 @@ struct BackPressureTests {
         for number in 0..<200 { #expect(try peer.readFrame() == .init(.pong, [UInt8(number)])) }
     }
 
-    @Test func sendsItsOwnPingsBeforeTheMessagesThatWait() throws {
+    @Test func sendsPingsBeforeWaitingMessages() throws {
         let harness = try WebSocketHarness { $0.maximumUnsent = 1 << 30 }
         let peer = try harness.open(sendBytes: 4096)
         try harness.on { socket in for _ in 0..<50 { socket.send(.binary, Self.bulk) } }
@@ -65,7 +65,7 @@ struct BackPressureTests {
 
     /// A flood of PINGs from a peer that reads nothing costs only the bytes on their way.
     @Test(arguments: [0, 125])
-    func holdsLittleForAFloodOfPings(size: Int) throws {
+    func limitsMemoryInAFloodOfPings(size: Int) throws {
         let harness = try WebSocketHarness { $0.maximumUnsent = 400_000 }
         let peer = try harness.open(sendBytes: 4096)
         let ping = WebSocketPeer.bytes(.ping, [UInt8](repeating: 1, count: size))
@@ -80,7 +80,7 @@ struct BackPressureTests {
     }
 
     /// The echoes of one read may be far larger than its input, and are sent one by one.
-    @Test func stopsInTheMiddleOfARead() throws {
+    @Test func stopsReadingInTheMiddleOfABuffer() throws {
         let harness = try WebSocketHarness { $0.maximumUnsent = 200_000 }
         let peer = try harness.open(sendBytes: 4096) { session in
             session.onMessage = { session, opcode, _ in session.socket.send(opcode, Self.bulk) }
@@ -99,7 +99,7 @@ struct BackPressureTests {
     }
 
     /// If the socket accepts everything, no backlog ends, so nothing else resumes reading.
-    @Test func goesOnWhereEverythingIsTakenAtOnce() throws {
+    @Test func resumesReadingWhenEverythingIsSentAtOnce() throws {
         let harness = try WebSocketHarness { $0.maximumUnsent = 20_000 }
         let peer = try harness.open(sendBytes: 4 << 20) { session in
             session.onMessage = { session, opcode, _ in
@@ -110,7 +110,7 @@ struct BackPressureTests {
         for _ in 0..<50 { #expect(try peer.readFrame()?.payload.count == 15_000) }
     }
 
-    @Test func handsNothingToASessionThatIsNotReading() throws {
+    @Test func deliversNothingToAPausedSession() throws {
         let log = EventLog()
         let harness = try WebSocketHarness(log: log)
         let peer = try harness.open { session in
@@ -129,7 +129,7 @@ struct BackPressureTests {
         }
     }
 
-    @Test func countsWhatThisTurnHasBrought() throws {
+    @Test func countsTheBytesOfThisTurn() throws {
         let harness = try WebSocketHarness()
         let peer = try harness.open()
         let counts = try harness.on { socket in
@@ -144,7 +144,7 @@ struct BackPressureTests {
     }
 
     /// One KiB on the wire inflates to a MiB, while other connections wait.
-    @Test func inflatesInATurnWhatATurnIsFor() throws {
+    @Test func limitsInflatedBytesPerTurn() throws {
         let size = DeflatePool.inflatedPerTurn / 4
         let deflated = try #require(
             [UInt8](repeating: 0, count: size).withUnsafeBytes { DeflatePool().deflate($0, windowBits: 15, level: 1) })

@@ -24,7 +24,7 @@ struct ClosingTests {
         #expect(harness.reactor.counters.connections.current == 0 && harness.reactor.counters.webSockets.current == 0)
     }
 
-    @Test func closesByItself() throws {
+    @Test func sendsAClose() throws {
         let harness = try WebSocketHarness()
         let peer = try harness.open()
         try harness.on { socket in
@@ -44,7 +44,7 @@ struct ClosingTests {
         #expect(harness.log.all.count == 1 && harness.reactor.counters.messagesReceived.current == 0)
     }
 
-    @Test func crossesClosesWithThePeer() throws {
+    @Test func handlesSimultaneousCloses() throws {
         let harness = try WebSocketHarness()
         let peer = try harness.open { session in
             session.onMessage = { session, _, _ in session.socket.close(.normal, reason: "ours") }
@@ -81,13 +81,13 @@ struct ClosingTests {
             ([0x81, 0x81, 0, 0, 0, 0, 0xFF], 1007), ([0x88, 0x81, 0, 0, 0, 0, 3], 1002),
             ([0x88, 0x82, 0, 0, 0, 0, 3, 0xED], 1002), ([0x80, 0x80, 0, 0, 0, 0], 1002),
         ] as [([UInt8], Int)], [true, false])
-    func failsTheConnection(violation: ([UInt8], Int), isHalfClosed: Bool) throws {
+    func failsTheConnectionOnAViolation(violation: ([UInt8], Int), isHalfClosed: Bool) throws {
         let (bytes, code) = violation
         let harness = try WebSocketHarness()
         let peer = try harness.open()
         try peer.socket.send(WebSocketPeer.bytes(.text, [65]) + bytes)
         if isHalfClosed { peer.socket.shutDownSending() }
-        #expect(try peer.readFrame() == .init(.text, [65]), "what came before is answered")
+        #expect(try peer.readFrame() == .init(.text, [65]), "earlier messages are answered")
         let frame = try #require(try peer.readFrame())
         #expect(frame.opcode == .close && frame.payload.prefix(2) == [UInt8(code >> 8), UInt8(code & 0xFF)])
         #expect(try peer.readFrame() == nil)
@@ -96,7 +96,7 @@ struct ClosingTests {
         #expect(harness.log.all.count == 1)
     }
 
-    @Test func endsAtOnceWhereThatIsWanted() throws {
+    @Test func terminatesAtOnce() throws {
         let harness = try WebSocketHarness()
         let peer = try harness.open()
         try harness.on { socket in

@@ -7,7 +7,7 @@ import Testing
 struct EchoTests {
     private static let sizes = [0, 1, 125, 126, 65_535, 65_536, 1 << 20]
 
-    @Test func echoesEverySizeWhole() throws {
+    @Test func echoesEverySize() throws {
         let harness = try WebSocketHarness { $0.maximumUnsent = 4 << 20 }
         let peer = try harness.open()
         var random = SplitMix(schedule: 1)
@@ -22,7 +22,7 @@ struct EchoTests {
         #expect(harness.reactor.counters.messagesReceived.current == 14)
     }
 
-    @Test func echoesWhatIsDribbled() throws {
+    @Test func echoesMessagesThatArriveInPieces() throws {
         let harness = try WebSocketHarness { $0.maximumUnsent = 4 << 20 }
         let peer = try harness.open()
         var random = SplitMix(schedule: 2)
@@ -68,7 +68,7 @@ struct EchoTests {
         #expect(harness.reactor.counters.sends.current - before == 1)
     }
 
-    @Test func keepsToTheLimitOfAMessage() throws {
+    @Test func enforcesTheMessageLimit() throws {
         let harness = try WebSocketHarness { $0.maximumMessage = 1000 }
         let peer = try harness.open()
         try peer.send(.text, [UInt8](repeating: 65, count: 1000))

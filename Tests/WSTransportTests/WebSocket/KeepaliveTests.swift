@@ -12,7 +12,7 @@ struct KeepaliveTests {
         }
     }
 
-    @Test func pingsAfterSilenceAndKeepsTheRoundTrip() throws {
+    @Test func pingsAfterSilenceAndMeasuresTheRoundTrip() throws {
         let harness = try Self.harness()
         let before = MonotonicTime.now
         let peer = try harness.open()
@@ -39,7 +39,7 @@ struct KeepaliveTests {
     }
 
     /// An answer to each PING, but never a PONG: even a part of a frame is a sign of life.
-    @Test func takesAnyByteForLife() throws {
+    @Test func anyByteCountsAsASignOfLife() throws {
         let harness = try Self.harness()
         let peer = try harness.open()
         let bytes = WebSocketPeer.bytes(.text, [65])
@@ -52,7 +52,7 @@ struct KeepaliveTests {
         #expect(harness.reactor.counters.pingsSent.current >= bytes.count)
     }
 
-    @Test func doesNotPingAPeerThatTalks() throws {
+    @Test func doesNotPingAnActivePeer() throws {
         let harness = try WebSocketHarness { $0.pingInterval = 2_000_000_000 }
         let peer = try harness.open()
         let begin = MonotonicTime.now
@@ -70,7 +70,7 @@ struct KeepaliveTests {
 
     /// Like a body, a message has a time limit, however often a part of it arrives; its parts are released afterwards.
     @Test(arguments: [nil, 100_000_000])
-    func endsAMessageThatIsNotCompleteInTime(pingInterval: Int64?) throws {
+    func timesOutAnIncompleteMessage(pingInterval: Int64?) throws {
         let harness = try WebSocketHarness { options in
             options.pingInterval = pingInterval
             options.messageTimeout = 300_000_000
@@ -92,7 +92,7 @@ struct KeepaliveTests {
         #expect(frames.last?.payload.prefix(2) == [0x03, 0xF0], "1008")
     }
 
-    @Test func doesNotPingWhereThatIsOff() throws {
+    @Test func doesNotPingIfDisabled() throws {
         let harness = try WebSocketHarness { $0.pingInterval = nil }
         let other = try Self.harness()
         let (quiet, pinged) = (try harness.open(), try other.open())

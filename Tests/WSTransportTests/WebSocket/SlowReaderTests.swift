@@ -16,7 +16,7 @@ struct SlowReaderTests {
         var frames = try peer.readUntilClose()
         #expect(frames.popLast() == .close(.tryAgainLater, reason))
         let broken = frames.indices.filter { frames[$0] != .init(.binary, message($0, size)) }
-        #expect(broken.isEmpty, "numbers of frames that are not what was sent")
+        #expect(broken.isEmpty, "numbers of frames that differ from the sent ones")
         try peer.sendClose(.tryAgainLater)
         #expect(try peer.readFrame() == nil)
         try harness.reactor.wait { harness.reactor.counters.connections.current <= 0 }
@@ -27,7 +27,7 @@ struct SlowReaderTests {
     }
 
     @Test(arguments: [10, 120, 1000, 30_000, 70_000], [true, false])
-    func endsAfterTheFrameThatIsPartlySent(size: Int, isInOneTurn: Bool) throws {
+    func closesAfterThePartlySentFrame(size: Int, isInOneTurn: Bool) throws {
         let harness = try WebSocketHarness { options in
             options.maximumUnsent = 200_000
             options.closeTimeout = 60_000_000_000
@@ -54,7 +54,7 @@ struct SlowReaderTests {
         #expect(whole <= count, "the rest is dropped")
     }
 
-    @Test func closesAPeerThatTakesNothingForTooLong() throws {
+    @Test func closesAPeerThatReadsNothingForTooLong() throws {
         let harness = try WebSocketHarness { options in
             options.maximumUnsentAge = 300_000_000
             options.closeTimeout = 60_000_000_000
@@ -65,7 +65,7 @@ struct SlowReaderTests {
         _ = try Self.close(harness, peer, size: 1000, reason: "unsent for 0 s")
     }
 
-    @Test func sparesAPeerThatCatchesUpInTime() throws {
+    @Test func keepsAPeerThatCatchesUpInTime() throws {
         let harness = try WebSocketHarness { $0.maximumUnsentAge = 60_000_000_000 }
         let peer = try harness.open(sendBytes: 4096)
         for round in 0..<3 {
@@ -94,7 +94,7 @@ struct SlowReaderTests {
     }
 
     /// Many sockets answer in the turn in which their peers are closed; each of them gets whole frames.
-    @Test func endsManyInOneTurn() async {
+    @Test func closesManyInOneTurn() async {
         await #expect(processExitsWith: .success) {
             let harness = try WebSocketHarness()
             let peers = try (0..<64).map { _ in try harness.open() }

@@ -28,7 +28,7 @@ struct UpgradeTests {
             ("Host: h", "Host: h\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", 400, [:]),
             ("/ws ", "/elsewhere ", 404, [:]),
         ] as [(String, String, Int, [String: String])])
-    func refuses(part: String, other: String, status: Int, fields: [String: String]) throws {
+    func rejectsInvalidHandshakes(part: String, other: String, status: Int, fields: [String: String]) throws {
         let harness = try WebSocketHarness()
         let peer = try harness.connect()
         try peer.send(WebSocketHarness.request.replacingOccurrences(of: part, with: other) + "\r\n")
@@ -49,7 +49,7 @@ struct UpgradeTests {
     }
 
     /// A client need not wait for the answer before it sends frames.
-    @Test func readsTheFramesBehindTheRequestWhereverTheyAreCut() throws {
+    @Test func readsFramesSentWithTheRequest() throws {
         let head = Array((WebSocketHarness.request + "\r\n").utf8)
         let bytes = head + WebSocketPeer.bytes(.text, Array("hello".utf8)) + WebSocketPeer.bytes(.binary, [1, 2])
         for cut in head.count - 5...bytes.count {
@@ -66,7 +66,7 @@ struct UpgradeTests {
     }
 
     /// Everything that came before the end of the stream counts.
-    @Test func readsTheFramesOfAClientThatIsGoneAlready() throws {
+    @Test func readsTheFramesOfADisconnectedClient() throws {
         let harness = try WebSocketHarness()
         let peer = try harness.connect()
         try peer.socket.send(
@@ -79,7 +79,7 @@ struct UpgradeTests {
         try harness.log.wait(for: "closed 1001  clean")
     }
 
-    @Test func closesFromItsOpening() throws {
+    @Test func canCloseWhileOpening() throws {
         let harness = try WebSocketHarness()
         let peer = try harness.open { $0.socket.close(.policyViolation, reason: "no") }
         #expect(try peer.readFrame() == .close(.policyViolation, "no"))
@@ -89,7 +89,7 @@ struct UpgradeTests {
     }
 
     /// The opener is notified of the end, whenever that comes.
-    @Test func tellsOfAnEndFromItsOpening() throws {
+    @Test func reportsAnEndWhileOpening() throws {
         let harness = try WebSocketHarness()
         let peer = try harness.connect { $0.socket.terminate() }
         try peer.send(WebSocketHarness.request + "\r\n")

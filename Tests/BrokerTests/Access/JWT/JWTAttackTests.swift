@@ -185,7 +185,7 @@ struct JWTAttackTests {
     ].map { (name, verdict, claims) in Attack(name, verdict) { try $0.token(claims) } }
 
     @Test(arguments: algorithms + signatures + headers + forms + claims)
-    func isNotBelieved(_ attack: Attack) throws {
+    func rejectsForgedAndMalformedTokens(_ attack: Attack) throws {
         let smith = try TokenSmith()
         var other = TokenSmith.issuer
         other.name = "other"
@@ -198,7 +198,7 @@ struct JWTAttackTests {
     }
 
     /// Only tokens that the issuer has signed do not count as guesses, which `limits.authentication_failures` limits.
-    @Test func whatIsRejectedBeforeTheSignatureIsAGuess() {
+    @Test func rejectionsBeforeTheSignatureCheckCountAsGuesses() {
         let unsigned: Set<JWTRejection> = [
             .size, .form, .header, .algorithm, .type, .extension_, .payload, .issuer, .key, .keysMissing, .signature,
         ]
@@ -206,7 +206,7 @@ struct JWTAttackTests {
     }
 
     /// The secret of one issuer does not work with the keys of another, and vice versa.
-    @Test func secretsAndKeysStayApart() throws {
+    @Test func doesNotMixTheSecretAndKeysOfIssuers() throws {
         let smith = try TokenSmith()
         let check = JWTCheck([JWTCheck.Judge(TokenSmith.issuer, keys: try JWTKeySet(secret: TokenSmith.secret))])
         #expect(check.judge(try smith.token(secret: TokenSmith.secret), now: TokenSmith.now).word == "known")
@@ -216,7 +216,7 @@ struct JWTAttackTests {
                 == "signature")
     }
 
-    @Test func believesNoAlgorithmThatTheIssuerDoesNotUse() throws {
+    @Test func rejectsAlgorithmsThatTheIssuerDoesNotUse() throws {
         let smith = try TokenSmith()
         var issuer = TokenSmith.issuer
         issuer.algorithms = [.edDSA]

@@ -23,7 +23,7 @@ struct JWTCheckTests {
     }
 
     @Test(arguments: SignatureAlgorithm.allCases.filter { $0.kind != .secret })
-    func believesEachAlgorithm(_ algorithm: SignatureAlgorithm) throws {
+    func acceptsEachAlgorithm(_ algorithm: SignatureAlgorithm) throws {
         let smith = try TokenSmith()
         let names: [VerificationKey.Kind: String] = [.rsa: "rsa", .p256: "p256", .p384: "p384", .ed25519: "ed25519"]
         let token = try smith.token(by: try #require(names[algorithm.kind]), algorithm)
@@ -39,18 +39,18 @@ struct JWTCheckTests {
             ("iat", 30, 0, "known"), ("iat", 31, 0, "future"),
             ("exp", 86_400 - 60, 0, "known"), ("exp", 86_400 - 59, 0, "lifetime"),
         ] as [(String, Int64, Int64, String)])
-    func holdsAtEveryEdgeOfTime(claim: String, offset: Int64, later: Int64, verdict: String) throws {
+    func checksTheTimesOfATokenExactly(claim: String, offset: Int64, later: Int64, verdict: String) throws {
         let more: KeyValuePairs<String, String?> = [claim: "\(TokenSmith.now + offset)"]
         #expect(try judge(TokenSmith.claims(more), now: TokenSmith.now + later).word == verdict)
     }
 
-    @Test func readsFractionsOfSecondsAndTokensWithoutABeginning() throws {
+    @Test func acceptsFractionalTimesAndAMissingIssueTime() throws {
         #expect(try judge(TokenSmith.claims(["exp": "\(TokenSmith.now).5"]), now: TokenSmith.now + 30).word == "known")
         #expect(try judge(TokenSmith.claims(["iat": nil])).word == "known")
         #expect(try judge(TokenSmith.claims(["iat": nil, "exp": "\(TokenSmith.now + 86_401)"])).word == "lifetime")
     }
 
-    @Test func knowsTheUser() throws {
+    @Test func readsTheUser() throws {
         let known = try principal(TokenSmith.claims(["jti": "\"t1\""]))
         #expect(known.kind == .jwt && known.user == "alice" && known.token == "t1")
         #expect(known.expires == TokenSmith.now + 600 + 30)
@@ -64,7 +64,7 @@ struct JWTCheckTests {
         #expect(try principal(claims, issuer).user == "a@example.com")
     }
 
-    @Test func readsRolesAndClaimsByTheirPaths() throws {
+    @Test func readsRolesAndClaimsByPath() throws {
         let known = try principal(
             TokenSmith.claims([
                 "realm_access": #"{"roles":["sensor","a/b",""]}"#, "tenant": "\"t1\"", "number": "7",
@@ -82,13 +82,13 @@ struct JWTCheckTests {
     }
 
     /// A user that can choose one of the two could choose the other with it.
-    @Test func takesNoClaimThatStandsAtTwoPlaces() throws {
+    @Test func ignoresAnAmbiguousClaim() throws {
         let known = try principal(TokenSmith.claims(["a": #"{"b":"x"}"#, "a.b": "\"y\""]))
         #expect(known.claims["a.b"] == nil)
     }
 
     /// A list of one is a list, and nothing below a member without a name is a claim of the token.
-    @Test func theUserIsATextOfItsOwn() throws {
+    @Test func theUserIsATopLevelString() throws {
         #expect(try judge(TokenSmith.claims(["sub": #"["alice"]"#])).word == "subject")
         #expect(try judge(TokenSmith.claims(["sub": nil, "": #"{"sub":"alice"}"#])).word == "subject")
         let nested = try principal(TokenSmith.claims(["": #"{"tenant":"x","":{"tenant":"y"}}"#]))
@@ -96,7 +96,7 @@ struct JWTCheckTests {
         #expect(nested.claims["..tenant"] == ["y"])
     }
 
-    @Test func bytesTellClaimsAndRolesApart() throws {
+    @Test func claimsAndRolesAreComparedByBytes() throws {
         let known = try principal(
             TokenSmith.claims([
                 "\u{E9}": "\"one\"", "e\u{301}": "\"two\"",
@@ -106,8 +106,8 @@ struct JWTCheckTests {
         #expect(known.roles == ["\u{E9}", "e\u{301}"])
     }
 
-    /// One of the two may deny what the other allows.
-    @Test func takesNoGrantsThatStandAtTwoPlaces() throws {
+    /// One of the two might deny what the other allows.
+    @Test func rejectsAmbiguousGrants() throws {
         var issuer = TokenSmith.issuer
         issuer.grantsClaim = "a.b"
         let (one, two) = (##"{"publish":["#"]}"##, ##"{"deny":["#"]}"##)
@@ -118,7 +118,7 @@ struct JWTCheckTests {
         #expect(check.judge(try TokenSmith().token(both), now: TokenSmith.now).word == "grants")
     }
 
-    @Test func carriesNoMoreThanItsIssuerMayGrant() throws {
+    @Test func aTokenNeverExceedsWhatItsIssuerMayGrant() throws {
         var issuer = TokenSmith.issuer
         issuer.mayGrant = [try TopicFilter("t/#")]
         let known = try principal(
@@ -138,7 +138,7 @@ struct JWTCheckTests {
     }
 
     /// The broker's limits may be higher than the defaults.
-    @Test func aFilterOfATokenIsAsLongAsItIs() throws {
+    @Test func keepsLongFiltersOfAToken() throws {
         let (deep, wide) = (
             String(repeating: "a/", count: 100) + "b", Array(repeating: "+", count: 20).joined(separator: "/")
         )
@@ -149,7 +149,7 @@ struct JWTCheckTests {
         #expect(try !AccessExplanation(access, Subject(known), .publish, "a/b").isAllowed)
     }
 
-    @Test func placeholdersOfATokenAreText() throws {
+    @Test func doesNotExpandPlaceholdersInATokensGrants() throws {
         let known = try principal(TokenSmith.claims(["broker": #"{"publish":["{user}/x"]}"#]))
         let filters = known.carried?.publish.flatMap { $0.filters(for: Subject(known)) }.map(\.name)
         #expect(filters == ["{user}/x"])
@@ -157,7 +157,7 @@ struct JWTCheckTests {
 
     // MARK: Keys
 
-    @Test func withoutANameTheKeyHasToBeClear() throws {
+    @Test func aTokenWithoutKeyIDNeedsExactlyOneMatchingKey() throws {
         let smith = try TokenSmith()
         let check = JWTCheck([JWTCheck.Judge(TokenSmith.issuer, keys: try smith.set())])
         #expect(check.judge(try smith.token(header: #"{"alg":"ES256"}"#), now: TokenSmith.now).word == "known")
@@ -176,7 +176,7 @@ struct JWTCheckTests {
                 == "known")
     }
 
-    @Test func leavesOutKeysThatAreNotForThis() throws {
+    @Test func skipsUnsuitableKeys() throws {
         let smith = try TokenSmith()
         let good = #"{"kid":"p256",\#(try smith.members("p256"))}"#
         let bad = [
@@ -197,7 +197,7 @@ struct JWTCheckTests {
         }
     }
 
-    @Test func refusesSetsThatAreNone() throws {
+    @Test func rejectsMalformedKeySets() throws {
         let key = #"{"kid":"p256",\#(try TokenSmith().members("p256"))}"#
         let many = Array(repeating: key, count: 33)
         let wrong = [

@@ -67,7 +67,7 @@ struct JWTKeysTests {
         JWTAuthority([(TokenSmith.issuer, keys)], clock: { TokenSmith.now })
     }
 
-    @Test func fetchesASetInEachFormOfBody() throws {
+    @Test func acceptsEveryBodyFraming() throws {
         let smith = try TokenSmith()
         let json = try Self.json(smith, ["p256"])
         let bodies = [
@@ -86,7 +86,7 @@ struct JWTKeysTests {
         }
     }
 
-    @Test func takesNothingFromAnAnswerThatIsNone() throws {
+    @Test func rejectsInvalidResponses() throws {
         let smith = try TokenSmith()
         let json = try Self.json(smith, ["p256"])
         let many = Array(repeating: #"{"kid":"x",\#(try smith.members("ed25519"))}"#, count: 33).joined(separator: ",")
@@ -127,7 +127,7 @@ struct JWTKeysTests {
         }
     }
 
-    @Test func waitsNoLongerThanItMay() throws {
+    @Test func timesOut() throws {
         let server = try CannedServer(nil)
         #expect {
             try PlainFetch.get(try server.url(), timeout: 50_000_000, maximumBody: 100)
@@ -137,7 +137,7 @@ struct JWTKeysTests {
     }
 
     /// A silent address gets its part of the time, and the next one the rest.
-    @Test func goesToTheNextAddressInTime() throws {
+    @Test func triesTheNextAddressInTime() throws {
         let server = try CannedServer(CannedServer.ok("x"))
         // No connection is accepted there, and the queue is full.
         let full = try FullPort()
@@ -147,8 +147,8 @@ struct JWTKeysTests {
         #expect(MonotonicTime.now < deadline)
     }
 
-    /// A client waits no longer than it may, whatever the fetch takes.
-    @Test func aClientIsTold() throws {
+    /// A client waits only for its own timeout, however long the fetch takes.
+    @Test func aClientIsAnsweredBeforeASlowFetchEnds() throws {
         let smith = try TokenSmith()
         let keys = try keys(CannedServer(nil), Reports())
         defer { keys.stop() }
@@ -160,7 +160,7 @@ struct JWTKeysTests {
     }
 
     /// Too many tokens at once are not guesses, and are retried.
-    @Test func thoseThatAreTooManyAreTold() throws {
+    @Test func refusesTooManyWaitingTokensAsUnavailable() throws {
         let smith = try TokenSmith()
         let keys = try keys(CannedServer(nil), Reports())
         defer { keys.stop() }
@@ -171,7 +171,7 @@ struct JWTKeysTests {
     }
 
     /// Its key may be new: the token is not rejected as wrong, and does not count as a guess.
-    @Test func aTokenWhoseKeyCannotBeFetchedIsNotCalledWrong() throws {
+    @Test func aFailedFetchIsNotAnInvalidToken() throws {
         let smith = try TokenSmith()
         let (server, reports) = (try CannedServer(CannedServer.ok(try Self.json(smith, ["p256"]))), Reports())
         let keys = try keys(server, reports)
@@ -190,7 +190,7 @@ struct JWTKeysTests {
 
     /// A login server should change the name with the key, but some use no names.
     @Test(arguments: [#""kid":"p256","#, ""])
-    func aChangedKeyOfTheSameNameIsFetchedAtOnce(name: String) throws {
+    func refetchesAtOnceWhenAKeyChangesUnderTheSameID(name: String) throws {
         let smith = try TokenSmith()
         // Of RFC 7515 A.3.
         let old =
@@ -216,12 +216,12 @@ struct JWTKeysTests {
         (600, false, 90, 540_000), (600, false, 110, 660_000), (600, true, 110, 30_000), (86_400, true, 90, 30_000),
         (86_400, false, 90, 77_760_000), (86_400, false, 110, 85_800_000), (30, true, 90, 27_000),
     ])
-    func looksAgainInTime(refresh: Int, hasFailed: Bool, percent: Int64, milliseconds: Int64) {
+    func spacesRefreshesAndRetries(refresh: Int, hasFailed: Bool, percent: Int64, milliseconds: Int64) {
         #expect(JWTKeys.delay(.seconds(refresh), afterFailure: hasFailed, percent) == milliseconds)
     }
 
     /// Another `refresh` is the same source: its keys stay, even if they cannot be fetched now.
-    @Test func keysStayWhenTheirAddressIsAskedAtOtherTimes() throws {
+    @Test func keepsKeysWhenOnlyTheRefreshIntervalChanges() throws {
         let smith = try TokenSmith()
         let (server, reports) = (try CannedServer(CannedServer.ok(try Self.json(smith, ["p256"]))), Reports())
         let old = try keys(server, reports)
@@ -238,7 +238,7 @@ struct JWTKeysTests {
     }
 
     /// Changed terms of a key also apply to remembered tokens.
-    @Test func aKeyThatIsForSomethingElseBelievesNoTokenFromBefore() throws {
+    @Test func aKeyWithAChangedUseInvalidatesRememberedTokens() throws {
         let smith = try TokenSmith()
         let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).json")
         defer { try? FileManager.default.removeItem(at: file) }
@@ -258,7 +258,7 @@ struct JWTKeysTests {
     }
 
     /// A user that can write the file can sign.
-    @Test func aFileThatAnybodyMayWriteIsNotRead() throws {
+    @Test func refusesAWorldWritableFile() throws {
         let smith = try TokenSmith()
         let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).pem")
         defer { try? FileManager.default.removeItem(at: file) }
@@ -271,7 +271,7 @@ struct JWTKeysTests {
     }
 
     /// Whatever address a resolver returns for `localhost`.
-    @Test func asksOtherMachinesByTLSOnly() throws {
+    @Test func fetchesFromOtherMachinesOnlyOverTLS() throws {
         let url = try WebSocketURL(parsing: "http://192.0.2.1/keys")
         #expect {
             try PlainFetch.get(url, timeout: 60_000_000_000, maximumBody: 100)
@@ -280,7 +280,7 @@ struct JWTKeysTests {
         }
     }
 
-    @Test func bytesTellPlacesApart() throws {
+    @Test func sourcesAreComparedByBytes() throws {
         let (composed, decomposed) = ("/\u{E9}", "/e\u{301}")
         #expect(JWTKeySource.file(path: composed) == .file(path: composed))
         #expect(JWTKeySource.file(path: composed) != .file(path: decomposed))
@@ -295,7 +295,7 @@ struct JWTKeysTests {
     }
 
     /// A reload that changes only the Unicode spelling of a name changes whose tokens are accepted.
-    @Test func anIssuerIsAnotherByItsBytes() throws {
+    @Test func issuersAreComparedByBytes() throws {
         var settings = Settings()
         settings.access.users = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).jsonl").path
         var issuer = Settings.Access.JWT()
@@ -314,7 +314,7 @@ struct JWTKeysTests {
     private final class Waiter: Sendable {}
 
     /// Waiting callers are answered, and nothing holds them afterwards.
-    @Test func thoseThatWaitAreLetGoWhenItEnds() throws {
+    @Test func stoppingAnswersAndFreesWaitingCallers() throws {
         let keys = try keys(CannedServer(nil), Reports())
         let told = Atomic(0)
         weak var gone: Waiter?
@@ -329,7 +329,7 @@ struct JWTKeysTests {
     }
 
     /// Tokens end with the key that signed them; an unchanged set has no effect.
-    @Test func aKeyThatIsTakenOutVouchesForNobody() throws {
+    @Test func removingAKeyEndsItsTokens() throws {
         let smith = try TokenSmith()
         let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).json")
         defer { try? FileManager.default.removeItem(at: file) }
@@ -361,7 +361,7 @@ struct JWTKeysTests {
 
     /// Keys stay for a day while their URL fails.
     @Test(arguments: [(JWTKeys.staleAfter, true), (JWTKeys.staleAfter + 1, false)])
-    func keysStayForADay(age: Int64, areThere: Bool) throws {
+    func keepsKeysForADayWhileFetchesFail(age: Int64, areThere: Bool) throws {
         let (smith, reports) = (try TokenSmith(), Reports())
         let server = try CannedServer(CannedServer.ok(try Self.json(smith, ["p256"])))
         let keys = try keys(server, reports)
@@ -371,7 +371,7 @@ struct JWTKeysTests {
         #expect((keys.current(at: fetched.advanced(byNanoseconds: age)).set != nil) == areThere)
     }
 
-    @Test func asksForAnUnknownKeyOnce() throws {
+    @Test func fetchesOnceForAnUnknownKey() throws {
         let smith = try TokenSmith()
         let (server, reports) = (try CannedServer(CannedServer.ok(try Self.json(smith, ["p256"]))), Reports())
         let keys = try keys(server, reports)
@@ -389,7 +389,7 @@ struct JWTKeysTests {
         #expect(authority.figures.outcomes == [nil: 2, .key: 2])
     }
 
-    @Test func saysThatKeysAreMissing() throws {
+    @Test func reportsMissingKeys() throws {
         let smith = try TokenSmith()
         let (server, reports) = (try CannedServer(CannedServer.ok("{}")), Reports())
         let keys = try keys(server, reports)
@@ -403,7 +403,7 @@ struct JWTKeysTests {
         }
     }
 
-    @Test func remembersTokensAndAsksEachTimeWhetherTheyAreRevoked() throws {
+    @Test func checksRememberedTokensForRevocation() throws {
         let smith = try TokenSmith()
         let keys = try JWTKeys("login", .secret(TokenSmith.secret)) { _ in }
         let authority = authority(keys)
@@ -421,7 +421,7 @@ struct JWTKeysTests {
         #expect(failure == .ended)
     }
 
-    @Test func saysOnlyThatATokenHasExpired() throws {
+    @Test func reportsAnExpiredToken() throws {
         let smith = try TokenSmith()
         let authority = authority(try JWTKeys("login", .secret(TokenSmith.secret)) { _ in })
         let late = JWTAuthority(
@@ -434,7 +434,7 @@ struct JWTKeysTests {
         }
     }
 
-    @Test func takesOverAChangedFile() throws {
+    @Test func reloadsAChangedFile() throws {
         let smith = try TokenSmith()
         let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).pem")
         defer { try? FileManager.default.removeItem(at: file) }

@@ -40,7 +40,7 @@ struct WycheproofTests {
         "json_web_signature_test 370 invalidBase64PaddingInPayload": "the token of 357",
     ]
 
-    @Test func judgesAlike() throws {
+    @Test func agreesWithEveryCase() throws {
         let groups = try Self.groups()
         let tokens = groups.filter { $0.set == "json_web_signature_test" }.flatMap(\.cases)
         #expect(tokens.count == 401 && groups.reduce(0) { $0 + $1.cases.count } == 427)
@@ -48,7 +48,7 @@ struct WycheproofTests {
         var differences: [String] = []
         for group in groups {
             let keys = Self.keySet(of: group)
-            for one in group.cases where Self.isBelieved(one.token, keys) != (one.result == "valid") {
+            for one in group.cases where Self.isAccepted(one.token, keys) != (one.result == "valid") {
                 differences.append("\(group.set) \(one.number) \(one.name)")
             }
         }
@@ -79,7 +79,7 @@ struct WycheproofTests {
     /// Whether a token's signature is accepted.
     ///
     /// The payloads are no claims, so the rest of the check does not apply.
-    private static func isBelieved(_ text: String, _ keys: JWTKeySet?) -> Bool {
+    private static func isAccepted(_ text: String, _ keys: JWTKeySet?) -> Bool {
         guard let keys, let token = try? JSONWebToken(text),
             case .found(let key) = keys.key(id: token.keyID, for: token.algorithm)
         else { return false }
