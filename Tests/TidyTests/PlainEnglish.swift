@@ -37,6 +37,10 @@ enum PlainEnglish {
             pattern: #"\b(?:comes?|came|goes|went|sent|stands?|lies?|follows?) behind (?:the|it|them|all)\b"#,
             advice: "write \"after\"",
             bad: "The marker comes behind the values.", good: "The marker comes after the values, behind a proxy."),
+        Rule(
+            pattern: #"\bfunc \w*(?:That(?:Is|Are)None|WhatIsNo[A-Z])|\bdef \w*(?:that_(?:is|are)_none|what_is_no_)"#,
+            advice: "name the fault: malformed, invalid, missing",
+            bad: "func refusesPointsThatAreNone() {", good: "func rejectsPointsNotOnTheCurve() {"),
     ]
 
     /// The lines of `text` that break a rule, each with advice.
