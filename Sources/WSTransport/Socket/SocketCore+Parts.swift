@@ -137,20 +137,29 @@ extension SocketCore {
             case .nothingYet: break
             }
             noticeCatchingUp()
-            try await FirstAnswer<Void>.wait { answer in
-                let isDue = state.withLock { state -> Result<Bool, any Error> in
-                    if let other = state.incoming.reader, other.isAwaited { return .failure(WS.Error.busy) }
-                    if state.incoming.items.isEmpty, state.ended == nil {
-                        state.incoming.reader = answer
-                        return .success(false)
-                    }
-                    return .success(true)
+            do {
+                try await waitForParts()
+            } catch is CancellationError where state.withLock({ $0.ended != nil }) {
+                // The end cancelled it between the look and the wait: what came before is still there.
+            }
+        }
+    }
+
+    /// Waits until there is something new, or the end.
+    private func waitForParts() async throws {
+        try await FirstAnswer<Void>.wait { answer in
+            let isDue = state.withLock { state -> Result<Bool, any Error> in
+                if let other = state.incoming.reader, other.isAwaited { return .failure(WS.Error.busy) }
+                if state.incoming.items.isEmpty, state.ended == nil {
+                    state.incoming.reader = answer
+                    return .success(false)
                 }
-                switch isDue {
-                case .success(true): answer.give(.success(()))
-                case .success(false): break
-                case .failure(let error): answer.give(.failure(error))
-                }
+                return .success(true)
+            }
+            switch isDue {
+            case .success(true): answer.give(.success(()))
+            case .success(false): break
+            case .failure(let error): answer.give(.failure(error))
             }
         }
     }

@@ -1,3 +1,4 @@
+import Foundation
 import Synchronization
 import Testing
 import WSTransport
@@ -100,6 +101,9 @@ enum RawClient {
 }
 
 extension UpgradeOptions {
+    /// Whether the closures of servers run on Swift's threads, as by default, unless a test says otherwise.
+    private static let runsOnSwiftsThreads = ProcessInfo.processInfo.environment["WSTRANSPORT_EXECUTOR"] == "global"
+
     /// For a test's server: it sends no PING between the messages when a test takes long beside many
     /// others.
     static var patient: UpgradeOptions {
@@ -108,8 +112,8 @@ extension UpgradeOptions {
         options.maximumUnsentAge = nil
         // A client's task may come late to what its server's CLOSE waits for.
         options.closeTimeout = .seconds(600)
-        // Many tests block Swift's threads, because they read from their own sockets.
-        options.executor = .reactor
+        // Many tests block Swift's threads, because they read from their own sockets. They must run one by one otherwise.
+        options.executor = runsOnSwiftsThreads ? .global : .reactor
         return options
     }
 }

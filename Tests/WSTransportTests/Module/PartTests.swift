@@ -137,8 +137,8 @@ struct PartTests {
         return (numbers, faults)
     }
 
-    @Test(arguments: 0..<18)
-    func deliversEachMessageOnceAndWhole(seed: Int) async throws {
+    @Test(arguments: 0..<12, [UpgradeOptions.Executor.global, .reactor])
+    func deliversEachMessageOnceAndWhole(seed: Int, executor: UpgradeOptions.Executor) async throws {
         let plan = Plan(seed: seed)
         let isServer = seed % 2 == 0
         let done = EchoServer.Notes()
@@ -147,6 +147,7 @@ struct PartTests {
         options.closeTimeout = .seconds(600)
         options.perMessageDeflate = plan.compression
         options.receivesParts = isServer
+        options.executor = executor
         let harness = try EchoServer { [options] routing, _ in
             routing.append(
                 "/parts",
@@ -175,8 +176,8 @@ struct PartTests {
             taken.withLock { $0 = all }
         }
         let all = taken.withLock { $0 }
-        #expect(all.faults == [], "seed \(seed)")
-        #expect(all.numbers.sorted() == Array(0..<Plan.count), "seed \(seed)")
+        #expect(all.faults == [], "seed \(seed), \(executor)")
+        #expect(all.numbers.sorted() == Array(0..<Plan.count), "seed \(seed), \(executor)")
     }
 
     // MARK: Memory
