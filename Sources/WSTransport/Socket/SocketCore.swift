@@ -291,7 +291,8 @@ final class SocketCore: Sendable {
         // Checked under the lock: a later cancellation finds the reader in the list. The end of the socket cancels its
         // closure, which still gets the messages received before; the closure's task was asked just before it waits.
         if reader?.number != 0, Task.isCancelled, state.ended == nil { return .ended(CancellationError()) }
-        if state.hasMessageListener { return .ended(WS.Error.messagesAreListenedTo) }
+        // After the end the listeners are still there for a moment.
+        if state.hasMessageListener, state.ended == nil { return .ended(WS.Error.messagesAreListenedTo) }
         state.hasRead = true
         if let message = state.popMessage() {
             state.takes()
