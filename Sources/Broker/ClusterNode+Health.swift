@@ -8,14 +8,22 @@ extension ClusterNode {
         if let trouble = storeThread.trouble {
             return "the store does not accept messages of the cluster: \(trouble)"
         }
-        let status = log.status
-        if let twin = twin(status) {
+        if let twin = twin(log.status) {
             return """
                 the broker \(Self.name(of: twin)) has the same number as this one: stop one of them, remove the file \
                 \(NodeRecord.fileName) in its data directory, and start it
                 """
         }
-        if let difference = difference(status), difference.isMinority {
+        for (partition, one) in logs.all.enumerated() {
+            guard let reason = hindrance(of: one) else { continue }
+            return logs.all.count == 1 ? reason : "partition \(partition): \(reason)"
+        }
+        return nil
+    }
+
+    private func hindrance(of one: ClusterLogs.Log) -> String? {
+        let status = one.log.status
+        if let difference = difference(one), difference.isMinority {
             return """
                 its state differs from that of \(difference.others), at \(difference.place) at the latest: stop this \
                 broker, remove broker.mdb in its data directory, and start it
@@ -27,7 +35,8 @@ extension ClusterNode {
         case .away: return "the cluster's engine: \(status.failure ?? "there is no connection yet")"
         case .arming: return "the brokers of the cluster are agreeing on how far they have read"
         case .catchingUp: return "catching up with the cluster: at \(status.position) of \(status.top)"
-        case .lost(let trouble): return Self.sentence(of: trouble) + (status.copy.map { ": " + text(of: $0) } ?? "")
+        case .lost(let trouble):
+            return Self.sentence(of: trouble) + (log.status.copy.map { ": " + text(of: $0) } ?? "")
         case .active: break
         }
         if resending.isDue.load(ordering: .relaxed) {
@@ -56,10 +65,10 @@ extension ClusterNode {
     }
 
     /// `nil`: all that are there agree with this broker, as far as is known.
-    func difference(_ status: RedisLog.Status) -> Difference? {
-        let findings = order.comparison.findings
+    func difference(_ one: ClusterLogs.Log) -> Difference? {
+        let findings = one.order.comparison.findings
         guard findings.contains(where: { !$0.isEqual }) else { return nil }
-        let living = living(status)
+        let living = living(one.log.status)
         let others = findings.filter { !$0.isEqual && living.contains($0.node) }
         guard let place = others.map(\.at).min(), let smallest = others.map(\.node).min() else { return nil }
         let own = findings.filter { $0.isEqual && living.contains($0.node) }.map(\.node) + [record.id]
@@ -125,33 +134,14 @@ extension ClusterNode {
             if trouble != told.trouble, let trouble {
                 tell(.error, "the store does not accept messages of the cluster", [("error", "\(trouble)")])
             }
-            if status.state != told.state || status.state == .away && status.failure != told.failure {
-                switch status.state {
-                case .stopped, .arming: break
-                case .away:
-                    if let failure = status.failure {
-                        tell(.warning, "the cluster's engine cannot be used", [("reason", failure)])
-                    }
-                case .catchingUp:
-                    tell(
-                        .info, "catching up with the cluster",
-                        [("at", "\(status.position)"), ("of", "\(status.top)")])
-                case .active:
-                    tell(
-                        .info, "following the cluster",
-                        [("cluster", settings.name), ("term", "\(status.term)"), ("at", "\(status.position)")])
-                case .lost(let trouble):
-                    // A new broker, too, begins with a copy.
-                    tell(trouble.isCuredByCopy ? .warning : .error, Self.sentence(of: trouble), [])
-                }
-            }
+            news += logs.takeNews(of: settings.name, Self.sentence)
             if status.copy != told.copy, let copy = status.copy {
                 switch (told.copy, copy) {
                 case (.coming, .coming): break
                 default: tell(.info, text(of: copy), [])
                 }
             }
-            let difference = difference(status)
+            let difference = logs.all.lazy.compactMap { self.difference($0) }.first
             if let difference, difference.others != told.others {
                 tell(
                     .error, "brokers of the cluster have different states after the same log",
@@ -162,8 +152,8 @@ extension ClusterNode {
                 tell(.info, "giving another broker of the cluster a copy of the store", [])
             }
             told = Told(
-                state: status.state, failure: status.failure, trouble: trouble, copy: status.copy,
-                copies: status.counts.copies, others: difference?.others, gone: told.gone)
+                trouble: trouble, copy: status.copy, copies: status.counts.copies, others: difference?.others,
+                gone: told.gone)
             return news
         }
     }

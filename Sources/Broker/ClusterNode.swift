@@ -6,11 +6,14 @@ internal import WSTransport
 /// Any thread.
 final class ClusterNode: Sendable {
     let record: NodeRecord
+    /// The first of its logs, which has what the brokers share and tells them of one another.
     let order: LogOrder
     /// The data that the brokers share besides messages.
     let shared: SharedAccess
     let rules: ClusterRules
     let log: RedisLog
+    /// All of its logs, by partition.
+    let logs: ClusterLogs
     let settings: Settings.Cluster
     private let sequencer: Sequencer
     let storeThread: StoreThread
@@ -24,8 +27,6 @@ final class ClusterNode: Sendable {
     let told = Mutex<Told>(Told())
 
     struct Told {
-        var state = RedisLog.Status.State.stopped
-        var failure: String?
         var trouble: StorageError?
         var copy: RedisLog.CopyProgress?
         var copies: UInt64 = 0
@@ -39,16 +40,27 @@ final class ClusterNode: Sendable {
     final class Door: Sendable {
         let isOpen: Atomic<Bool>
         private let resending: Resending
+        /// How many logs there are, and those that work or have worked.
+        private let count: Int
+        private let working = Mutex<Set<Int>>([])
 
-        init(isOpen: Bool, _ resending: Resending) {
+        init(isOpen: Bool, logs count: Int, _ resending: Resending) {
             self.isOpen = Atomic(isOpen && !resending.isDue.load(ordering: .relaxed))
+            self.count = count
             self.resending = resending
         }
 
-        func look(at status: RedisLog.Status) {
+        func look(at status: RedisLog.Status, of partition: Int) {
             switch status.state {
-            case .active: if !resending.isDue.load(ordering: .acquiring) { isOpen.store(true, ordering: .relaxed) }
-            case .lost(let trouble) where trouble.isCuredByCopy: isOpen.store(false, ordering: .relaxed)
+            case .active:
+                let isComplete = working.withLock { working in
+                    working.insert(partition)
+                    return working.count == count
+                }
+                if isComplete, !resending.isDue.load(ordering: .acquiring) { isOpen.store(true, ordering: .relaxed) }
+            case .lost(let trouble) where trouble.isCuredByCopy:
+                working.withLock { _ = $0.remove(partition) }
+                isOpen.store(false, ordering: .relaxed)
             case .stopped, .away, .arming, .catchingUp, .lost: break
             }
         }
@@ -97,34 +109,52 @@ final class ClusterNode: Sendable {
         let calls = NodeCalls(node: record.id)
         resending = Resending(
             sequencer, store, record, directory: directory, maximumSize: storeSize)
-        let door = Door(isOpen: sequencer.newest > 0, resending)
+        let door = Door(isOpen: sequencer.newest > 0, logs: settings.partitions, resending)
         self.door = door
+        let others = ClusterLogs.Others()
+        let logs: [RedisLog]
         do throws(ClusterSettingsError) {
-            var options = try RedisLog.Options(
-                settings, node: record.id, facts: { facts.make.withLock { $0 }() },
-                onChange: { door.look(at: $0) }, isCongested: { storeThread.isBehind },
-                copies: Self.copies(of: store, in: directory))
-            options.onLetter = { calls.take($0) }
-            log = RedisLog(options)
+            logs = try (0..<settings.partitions).map { partition throws(ClusterSettingsError) in
+                var options = try RedisLog.Options(
+                    settings, partition: partition, node: record.id, facts: { facts.make.withLock { $0 }() },
+                    onChange: { status in
+                        door.look(at: status, of: partition)
+                        others.look(at: status, of: partition)
+                    }, isCongested: { storeThread.isBehind },
+                    copies: partition == 0 ? Self.copies(of: store, in: directory) : nil)
+                if partition == 0 {
+                    options.onLetter = { calls.take($0) }
+                    options.mayGiveCopies = { others.areActive }
+                } else {
+                    options.epoch = { others.epoch }
+                }
+                return RedisLog(options)
+            }
         } catch {
             throw BrokerError("\(error)")
         }
+        log = logs[0]
         calls.begin { [weak log] in log?.send($0, to: $1) }
         self.calls = calls
         do throws(StorageError) {
             let shared = SharedAccess(bans, patience: settings.publishTimeout.nanoseconds)
             try Self.read(store, into: shared, isMember: mark != nil)
             self.shared = shared
-            order = try LogOrder(
-                sequencer, engine: log, node: record.id,
-                // Two processes with copies of one record must not take the records of one another for their own.
-                incarnation: record.incarnation | UInt64.random(in: 0..<1 << 30), from: mark,
-                onPrivate: { shared.take($0) })
+            // Two processes with copies of one record must not take the records of one another for their own.
+            let incarnation = record.incarnation | UInt64.random(in: 0..<1 << 30)
+            let group = try LogGroup(Partitions(settings.partitions), from: mark)
+            let orders = try logs.enumerated().map { partition, log throws(StorageError) in
+                try LogOrder(
+                    sequencer, engine: log, node: record.id, incarnation: incarnation, from: mark,
+                    partition: partition, of: group, onPrivate: { shared.take($0) })
+            }
+            order = orders[0]
+            self.logs = ClusterLogs(zip(orders, logs).map { ClusterLogs.Log(order: $0, log: $1) }, others)
         } catch {
             throw BrokerError("\(error)")
         }
         // Until a record comes, nothing expires that had not by the last one.
-        if order.time > 0 { Lifetime.follow(logTime: order.time) }
+        if self.logs.time > 0 { Lifetime.follow(logTime: self.logs.time) }
         self.record = record
         (self.settings, self.sequencer, self.storeThread, self.facts) = (settings, sequencer, storeThread, facts)
     }
@@ -185,7 +215,7 @@ final class ClusterNode: Sendable {
                 return String(decoding: writer.bytes, as: UTF8.self)
             }
         }
-        do throws(Errno) { try log.start(order) } catch {
+        do throws(Errno) { try logs.start() } catch {
             throw BrokerError("cannot follow the cluster's log: \(error)")
         }
     }
@@ -196,12 +226,15 @@ final class ClusterNode: Sendable {
     /// Waits a short time for this broker's publications to come back.
     func settle() {
         for _ in 0..<Self.lastPatience / 5 {
-            guard order.waiting > 0, log.status.state == .active else { return }
+            guard logs.hasWork else { return }
             pause(milliseconds: 5)
         }
     }
 
-    func stop() { log.stop() }
+    func stop() { logs.stop() }
+
+    /// What gives publications their order.
+    var ordering: any Order { logs.ordering }
 
     /// The name of this broker.
     var name: String { settings.node ?? Machine.name }
@@ -216,7 +249,7 @@ final class ClusterNode: Sendable {
         let status = log.status
         var reading = ClusterReading(name: name)
         reading.isReady = hindrance == nil
-        reading.isActive = status.state == .active
+        reading.isActive = logs.all.allSatisfy { $0.log.status.state == .active }
         (reading.term, reading.position, reading.top) = (status.term, status.position.seq, status.top.seq)
         reading.lag = status.lag.map { Double($0) / 1e9 }
         reading.silence = status.heard.map { Double(MonotonicTime.now.nanoseconds(since: $0)) / 1e9 }
@@ -243,7 +276,8 @@ final class ClusterNode: Sendable {
         ]
         let undone = resending.total
         reading.undone = (undone.sent, undone.conflicts, undone.refused)
-        (reading.copies, reading.differing) = (counts.copies, difference(status)?.count ?? 0)
+        reading.copies = counts.copies
+        reading.differing = logs.all.compactMap { difference($0)?.count }.max() ?? 0
         return reading
     }
 
@@ -301,7 +335,7 @@ final class ClusterNode: Sendable {
         (answer.failures, answer.terms) = (status.counts.failures, status.counts.terms)
         (answer.restored, answer.surrenders) = (status.counts.restored, status.counts.surrenders)
         let living = living(status)
-        let differing = Set(order.comparison.findings.filter { !$0.isEqual }.map(\.node))
+        let differing = Set(logs.all.flatMap { $0.order.comparison.findings }.filter { !$0.isEqual }.map(\.node))
         let inForce = rules.inForce
         (answer.rulesNode, answer.rulesTime, answer.rulesDiffering) = (inForce?.node, inForce?.time, rules.differences)
         answer.nodes = status.members.map { member in
@@ -348,7 +382,7 @@ final class ClusterNode: Sendable {
     func living(_ status: RedisLog.Status) -> Set<UInt64> {
         let now = MonotonicTime.now
         var living: Set<UInt64> = [record.id]
-        for member in status.members {
+        for member in status.members + logs.otherMembers {
             guard let heard = member.heard, now.nanoseconds(since: heard) <= settings.lease.nanoseconds else {
                 continue
             }
@@ -370,6 +404,7 @@ final class ClusterNode: Sendable {
     func watch(from shard: Shard) {
         shard.reactor.run(afterNanoseconds: Self.pace) { [weak self, unowned shard] in
             guard let self, !shard.isDraining else { return }
+            logs.startOthers()
             if !shared.isFounded || !shared.hasRules, hindrance == nil { founder.begin() }
             resend(on: shard)
             endOrphans(from: shard)
@@ -379,8 +414,8 @@ final class ClusterNode: Sendable {
 
     /// Sends again what this broker had acknowledged and no log has any more, before its clients may publish.
     private func resend(on shard: Shard) {
-        guard resending.isDue.load(ordering: .relaxed), log.status.state == .active else { return }
-        resending.begin(publishingOn: shard.reactor.remote) { [log, door] in door.look(at: log.status) }
+        guard resending.isDue.load(ordering: .relaxed), logs.areActive else { return }
+        resending.begin(publishingOn: shard.reactor.remote) { [log, door] in door.look(at: log.status, of: 0) }
     }
 
     private func endOrphans(from shard: Shard) {

@@ -29,7 +29,9 @@ struct Ordering {
             (sequencer, self.order, self.cluster) = (order.sequencer, order, nil)
             return
         }
-        sequencer = try Broker.wrap { () throws(StorageError) in try Sequencer(store: store, rules: rules) }
+        sequencer = try Broker.wrap { () throws(StorageError) in
+            try Sequencer(store: store, rules: rules, partitions: Partitions(cluster.partitions))
+        }
         sequencer.adopt(KeyRules(settings))
         storeThread = try Self.startThread(sequencer, store, watch)
         sequencer.attach(storeThread)
@@ -37,7 +39,7 @@ struct Ordering {
             let node = try ClusterNode(
                 cluster, sequencer, store, storeThread, bans, directory: settings.dataDirectory,
                 storeSize: settings.store.maximumSize, rules: shared)
-            (order, self.cluster) = (node.order, node)
+            (order, self.cluster) = (node.ordering, node)
         } catch {
             storeThread.stop()
             throw error

@@ -103,7 +103,7 @@ final class Resending: Sendable {
         do {
             defer { old.close() }
             undone = try UndoneMessages(
-                of: old, replacedBy: store, sequencer.jumps, node)
+                of: old, replacedBy: store, (0..<sequencer.partitions.count).map { sequencer.jumps(of: $0) }, node)
         }
         guard let undone else {
             try former.discard()
@@ -169,7 +169,7 @@ final class Resending: Sendable {
         var own: [Topic: UInt64] = [:]
         var rest = undone.items[...]
         while !rest.isEmpty {
-            let piece = takePiece(from: &rest, since: undone.closed, own)
+            let piece = takePiece(from: &rest, since: undone.end, own)
             guard let results = publish(piece.map(\.draft), on: remote) else { return nil }
             for (one, result) in zip(piece, results) {
                 var result = result
@@ -203,11 +203,11 @@ final class Resending: Sendable {
     /// The next messages to be sent at once: what follows a value is sent when it is known what became of that, so that
     /// all stay in their order.
     private func takePiece(
-        from rest: inout ArraySlice<UndoneMessages.Item>, since closed: UInt64, _ own: [Topic: UInt64]
+        from rest: inout ArraySlice<UndoneMessages.Item>, since end: UndoneMessages.End, _ own: [Topic: UInt64]
     ) -> [(item: UndoneMessages.Item, draft: Draft)] {
         var piece: [(item: UndoneMessages.Item, draft: Draft)] = []
         while piece.count < Self.piece, let item = rest.first {
-            if let draft = draft(of: item, since: closed, own) {
+            if let draft = draft(of: item, since: end, own) {
                 if draft.isRetained, !piece.isEmpty { break }
                 piece.append((item, draft))
             }
@@ -224,7 +224,7 @@ final class Resending: Sendable {
     }
 
     /// The message as a publication, which replaces only what was there when the log lost it; `nil`: there is nothing to do.
-    private func draft(of item: UndoneMessages.Item, since closed: UInt64, _ own: [Topic: UInt64]) -> Draft? {
+    private func draft(of item: UndoneMessages.Item, since end: UndoneMessages.End, _ own: [Topic: UInt64]) -> Draft? {
         let message = item.message
         var draft = Draft(topic: message.topic, payload: message.payload, kind: message.kind)
         (draft.contentType, draft.properties, draft.origin) = (message.contentType, message.properties, message.origin)
@@ -236,10 +236,11 @@ final class Resending: Sendable {
         }
         guard message.isRetained else { return draft }
         let current = try? sequencer.value(of: message.topic)
-        switch current?.seq {
+        switch current?.number {
         case nil where message.isRemoval: return nil
         case nil: draft.condition = .absent
-        case let seq? where seq <= closed || seq == own[message.topic]: draft.condition = .matches([seq])
+        case let number? where number <= end.closed(of: message.topic) ?? 0 || number == own[message.topic]:
+            draft.condition = .matches([number])
         // Another value has taken its place: it goes to the history only.
         case _ where item.isMessage: draft.isRetained = false
         // None has that number: it counts if it was sent before, and is refused otherwise.

@@ -2,6 +2,45 @@
 ///
 /// That store read from a replica that was cut off and not promoted: its log ended below what it had.
 struct UndoneMessages {
+    /// Where the logs end of what a store had.
+    struct End: Sendable {
+        private let partitions: Partitions
+        /// The last number of each log; `nil`: it has all.
+        private let closed: [UInt64?]
+        /// The time of each log up to which values of the store had expired, in Unix milliseconds.
+        private let times: [Int64]
+
+        init(of folds: [Fold], _ jumps: [LogJumps]) {
+            let partitions = Partitions(folds.count)
+            self.partitions = partitions
+            closed = folds.indices.map { partition in
+                jumps[partition].jump(over: folds[partition].position.seq).map {
+                    partitions.number($0.closed, of: partition)
+                }
+            }
+            times = folds.map(\.time)
+        }
+
+        /// Whether a log ends before the store.
+        var isShort: Bool { closed.contains { $0 != nil } }
+
+        /// A place in the line of the store before which all logs have everything.
+        var begin: UInt64 { partitions.count == 1 ? (closed[0] ?? 0) : 0 }
+
+        /// The last number of the log of a topic; `nil`: it has all.
+        func closed(of topic: Topic) -> UInt64? { closed[partitions.partition(of: topic)] }
+
+        /// Whether the message comes after the end of its log.
+        func isBefore(_ message: Message) -> Bool { closed(of: message.topic).map { message.number > $0 } ?? false }
+
+        /// Whether the message is in its log, which has lost what came later, and had not expired.
+        fileprivate func isAfter(_ message: Message) -> Bool {
+            let partition = partitions.partition(of: message.topic)
+            guard let closed = closed[partition], message.number <= closed else { return false }
+            return !message.isExpired(at: times[partition])
+        }
+    }
+
     /// One message.
     struct Item: Sendable {
         let message: Message
@@ -14,8 +53,8 @@ struct UndoneMessages {
         var isMessage: Bool { isKept && !message.isRemoval && !message.topic.isPrivate }
     }
 
-    /// The last number that the log has of what the store had.
-    let closed: UInt64
+    /// Where the logs end of what the store had.
+    let end: End
     /// In their order.
     private(set) var items: [Item] = []
     /// How many there are beside those: too many to be read.
@@ -34,26 +73,27 @@ struct UndoneMessages {
     /// - Parameters:
     ///   - former: the store that a copy has replaced.
     ///   - present: the store in its place.
-    ///   - jumps: where the log's numbers have jumped.
+    ///   - jumps: where the numbers of each log have jumped.
     ///   - node: this broker, whose clients' messages are looked for; other brokers send theirs again themselves.
     init?(
-        of former: LMDBStore, replacedBy present: LMDBStore, _ jumps: LogJumps, _ node: NodeRecord
+        of former: LMDBStore, replacedBy present: LMDBStore, _ jumps: [LogJumps], _ node: NodeRecord
     ) throws(StorageError) {
-        guard let mark = try former.orderMark(), let fold = Fold(mark.state.span),
-            let jump = jumps.jump(over: fold.position.seq)
+        guard let mark = try former.orderMark(), let folds = LogGroup.folds(in: mark, of: Partitions(jumps.count))
         else { return nil }
-        closed = jump.closed
+        let end = End(of: folds, jumps)
+        guard end.isShort else { return nil }
+        self.end = end
         var keys: [UInt64: PublishKey] = [:]
-        for key in try former.keys() where key.seq > closed {
-            keys[key.seq] = PublishKey(stored: key.name, owner: key.owner)
+        for key in try former.keys() {
+            keys[key.number] = PublishKey(stored: key.name, owner: key.owner)
         }
-        var found = try Self.kept(former, after: closed).filter { one in
+        var found = try Self.kept(former, after: end).filter { one in
             one.origin >> 48 == UInt64(node.clientPrefix) || one.topic.isPrivate
         }.map { (message: $0, isKept: true) }
-        found += try Self.values(former, after: closed).map { (message: $0, isKept: false) }
+        found += try Self.values(former, after: end).map { (message: $0, isKept: false) }
         found.sort { $0.message.seq < $1.message.seq }
         // Nobody knows when they were removed: after all else that happened to their topics.
-        found += try Self.removed(from: present, absentIn: former, upTo: closed, fold.time).map { ($0, false) }
+        found += try Self.removed(from: present, absentIn: former, upTo: end).map { ($0, false) }
         var room = Self.maximumWeight
         for (number, one) in found.enumerated() {
             room -= one.message.weight
@@ -61,18 +101,19 @@ struct UndoneMessages {
                 left = found.count - number
                 break
             }
-            let name = "\0undone\0\(String(node.id, radix: 16))\0\(one.message.seq)\0\(one.message.topic.name)"
+            let name = "\0undone\0\(String(node.id, radix: 16))\0\(one.message.number)\0\(one.message.topic.name)"
             let own = PublishKey(stored: Array(name.utf8), owner: "\0undone \(number / Self.keysOfAnOwner)")
-            items.append(Item(message: one.message, isKept: one.isKept, key: keys[one.message.seq] ?? own))
+            items.append(Item(message: one.message, isKept: one.isKept, key: keys[one.message.number] ?? own))
         }
     }
 
-    /// The messages of the history after a number.
-    private static func kept(_ store: LMDBStore, after seq: UInt64) throws(StorageError) -> [Message] {
+    /// The messages of the history that the logs do not have.
+    private static func kept(_ store: LMDBStore, after end: End) throws(StorageError) -> [Message] {
         try store.readHistory { (history) throws(StorageError) in
             var (found, room) = ([Message](), maximumWeight)
-            _ = try history.messages(where: { _ in true }, after: seq, upTo: .max, visiting: .max, now: .min) {
+            _ = try history.messages(where: { _ in true }, after: end.begin, upTo: .max, visiting: .max, now: .min) {
                 message in
+                guard end.isBefore(message) else { return true }
                 found.append(message)
                 room -= message.weight
                 return room > 0
@@ -81,12 +122,12 @@ struct UndoneMessages {
         }
     }
 
-    /// The retained values with greater numbers that the history does not have.
-    private static func values(_ store: LMDBStore, after seq: UInt64) throws(StorageError) -> [Message] {
+    /// The retained values that neither the logs nor the history have.
+    private static func values(_ store: LMDBStore, after end: End) throws(StorageError) -> [Message] {
         var (found, room) = ([Message](), maximumWeight)
         for filter in filters {
             _ = try store.scan(filter, after: nil, visiting: .max, now: .min) { message in
-                guard message.seq > seq else { return true }
+                guard end.isBefore(message) else { return true }
                 found.append(message)
                 room -= message.weight
                 return room > 0
@@ -99,22 +140,20 @@ struct UndoneMessages {
         }
     }
 
-    /// Removals of the values that one store still has from before a number, and the other has not.
-    ///
-    /// - Parameter time: up to which values had expired, in Unix milliseconds.
+    /// Removals of the values that one store still has from before the end, and the other has not.
     private static func removed(
-        from present: LMDBStore, absentIn former: LMDBStore, upTo seq: UInt64, _ time: Int64
+        from present: LMDBStore, absentIn former: LMDBStore, upTo end: End
     ) throws(StorageError) -> [Message] {
         var (found, room) = ([Message](), maximumWeight)
         for filter in filters {
             var trouble: StorageError?
             _ = try present.scan(filter, after: nil, visiting: .max, now: .min) { message in
-                guard message.seq <= seq, !message.isExpired(at: time) else { return true }
+                guard end.isAfter(message) else { return true }
                 do throws(StorageError) {
                     if try former.value(of: message.topic, now: .min) == nil {
                         let removal = Message(
                             topic: message.topic, payload: [], kind: .binary, isRetained: true, seq: message.seq,
-                            time: 0)
+                            number: message.number, time: 0)
                         found.append(removal)
                         room -= removal.weight
                     }

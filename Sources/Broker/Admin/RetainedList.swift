@@ -28,7 +28,7 @@ extension RetainedSummary {
     fileprivate init(_ message: Message) {
         self.init()
         topic = message.topic.name
-        seq = message.seq
+        seq = message.number
         time = message.time
         bytes = message.payload.count
         kind = message.kind.administrativeName

@@ -88,7 +88,7 @@ package final class SharedAccess: Sendable {
         // Before anybody waits no longer for it.
         for message in messages where message.topic == Self.rules && !message.isRemoval {
             let tell = state.withLock { state in
-                state.rules = Line(bytes: message.payload, seq: message.seq)
+                state.rules = Line(bytes: message.payload, seq: message.number)
                 return state.onRules
             }
             tell(message.payload)
@@ -98,7 +98,7 @@ package final class SharedAccess: Sendable {
             var (areBansChanged, isToBeTold) = (false, false)
             for message in messages {
                 let name = message.topic.name
-                let line = message.isRemoval ? nil : Line(bytes: message.payload, seq: message.seq)
+                let line = message.isRemoval ? nil : Line(bytes: message.payload, seq: message.number)
                 if message.topic == Self.founding {
                     state.isFounded = line != nil
                     state.version += 1
@@ -112,7 +112,7 @@ package final class SharedAccess: Sendable {
                 }
             }
             if areBansChanged { inForce.replace(with: state.bans.values.compactMap { Ban(shared: $0) }) }
-            state.position = last.seq
+            state.position = last.number
             let isChanged = state.version != version && state.isFounded
             return (isChanged, areBansChanged, isToBeTold, (state.onChange, state.onBans))
         }

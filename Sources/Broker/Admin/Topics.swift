@@ -81,7 +81,7 @@ extension TopicsRequest: PeerRequest {
             var retained = 0
             desk.scan(filter ?? .everything, after: nil) { message in
                 known[message.topic, default: TopicSummary()].retained = .init(
-                    bytes: message.payload.count, seq: message.seq, time: message.time)
+                    bytes: message.payload.count, seq: message.number, time: message.time)
                 retained += 1
                 return retained < AdminDesk.maximumRows
             } then: { end in

@@ -70,24 +70,26 @@ package final class LogOrder: Order {
     private let limits: Limits
     private let onPrivate: @Sendable ([Message]) -> Void
     private let state: Mutex<State>
-    /// Held while an entry is applied, so that results come in the order of the drafts.
-    private let applying = Mutex(())
+    private let group: LogGroup
+    private let partition: Int
 
     /// - Parameters:
     ///   - node: which of the brokers this is.
     ///   - incarnation: greater than any that the node has used before.
     ///   - mark: of the store, where it goes on; `nil`: where the store's numbers end.
+    ///   - partition: which of the logs of `group` it reads.
     ///   - onPrivate: gets the accepted messages of private topics, in their order, on the thread of the tail.
     /// - Throws: ``StorageError/newer(_:)`` where another version has stored the mark.
     package init(
         _ sequencer: Sequencer, engine: any LogEngine, node: UInt64, incarnation: UInt64, from mark: OrderMark? = nil,
-        limits: Limits = Limits(), onPrivate: @escaping @Sendable ([Message]) -> Void = { _ in }
+        partition: Int = 0, of group: LogGroup = LogGroup(), limits: Limits = Limits(),
+        onPrivate: @escaping @Sendable ([Message]) -> Void = { _ in }
     ) throws(StorageError) {
         (self.sequencer, self.engine, self.node, self.limits) = (sequencer, engine, node, limits)
-        self.onPrivate = onPrivate
+        (self.partition, self.group, self.onPrivate) = (partition, group, onPrivate)
         var fold = Fold(after: sequencer.newest, epoch: sequencer.store.epoch)
-        if let mark {
-            guard let stored = Fold(mark.state.span) else {
+        if let known = group.partitions.count > 1 ? group.state(of: partition) : mark?.state {
+            guard let stored = Fold(known.span) else {
                 throw .newer("the state of the cluster in the store is another version's")
             }
             fold = stored
@@ -96,8 +98,9 @@ package final class LogOrder: Order {
         state.refusal = Self.away
         state.comparison.settle(fold.position, fold.digest.value)
         self.state = Mutex(state)
-        sequencer.adopt(fold.jumps)
-        sequencer.beginFollowing(logTime: fold.time)
+        sequencer.adopt(fold.jumps, of: partition)
+        if group.partitions.count > 1 { _ = group.mark(fold.bytes, of: partition, at: sequencer.newest) }
+        sequencer.beginFollowing(logTime: fold.time, of: partition, at: fold.position.seq)
     }
 
     private static let away = Refusal(.unavailable, "The broker has no connection to its cluster; try again.")
@@ -184,7 +187,7 @@ package final class LogOrder: Order {
     }
 
     private func conclude(_ refused: [Refused]) {
-        for each in refused { sequencer.refuse(each.count, each.refusal, of: each.shard) }
+        for each in refused { sequencer.refuse(each.count, each.refusal, of: each.shard, partition) }
     }
 
     /// Sends the records that were not sent in this attempt, as far as the limits allow.
@@ -224,7 +227,7 @@ package final class LogOrder: Order {
     /// Refuses everything that waits, and all drafts until the engine accepts records again.
     ///
     /// Some of it may be in the log all the same: it is then applied, as a message whose publisher has gone is.
-    package func giveUp() { applying.withLock { _ in giveUp(Self.away, isOver: false) } }
+    package func giveUp() { group.applying.withLock { _ in giveUp(Self.away, isOver: false) } }
 
     /// Announces that the log goes on with an earlier term than the last one that was read here.
     ///
@@ -236,7 +239,7 @@ package final class LogOrder: Order {
     }
 
     package func close() -> UInt64 {
-        applying.withLock { _ in giveUp(Refusal(.unavailable, "The broker is shutting down."), isOver: true) }
+        group.applying.withLock { _ in giveUp(Refusal(.unavailable, "The broker is shutting down."), isOver: true) }
         return sequencer.newest
     }
 
@@ -244,7 +247,7 @@ package final class LogOrder: Order {
         state.withLock { state in
             while let own = state.own.popFirst() {
                 // A canary has no publisher.
-                if own.record.count > 0 { sequencer.refuse(own.record.count, refusal, of: own.shard) }
+                if own.record.count > 0 { sequencer.refuse(own.record.count, refusal, of: own.shard, partition) }
                 conclude(own.refused)
             }
             (state.sent, state.size, state.first) = (0, 0, 1)
@@ -260,21 +263,31 @@ package final class LogOrder: Order {
     /// Throws the reason if the log cannot be followed; then nothing more is accepted.
     package func receive(_ entries: [LogEntry]) throws(LogTrouble) {
         for entry in entries {
-            let trouble = applying.withLock { _ -> LogTrouble? in
+            let trouble = group.applying.withLock { _ -> LogTrouble? in
+                let before = group.partitions.count > 1 ? sequencer.newest : 0
                 do throws(LogTrouble) { try receive(entry) } catch {
                     giveUp(Self.lost, isOver: true)
                     return error
                 }
-                state.withLock { $0.comparison.settle($0.fold.position, $0.fold.digest.value) }
+                let position = state.withLock { state in
+                    state.comparison.settle(state.fold.position, state.fold.digest.value)
+                    return state.fold.position
+                }
+                if group.partitions.count > 1 { sequencer.reach(position.seq, of: partition, from: before) }
                 return nil
             }
             if let trouble { throw trouble }
         }
-        let mark = state.withLock { state in
-            send(&state)
-            return OrderMark(state: state.fold.bytes, seq: state.fold.position.seq)
+        group.applying.withLock { _ in
+            let (fold, seq) = state.withLock { state in
+                send(&state)
+                return (state.fold.bytes, state.fold.position.seq)
+            }
+            let isOnlyOne = group.partitions.count == 1
+            sequencer.note(
+                isOnlyOne
+                    ? OrderMark(state: fold, seq: seq) : group.mark(fold, of: partition, at: sequencer.newest))
         }
-        sequencer.note(mark)
     }
 
     private func receive(_ entry: LogEntry) throws(LogTrouble) {
@@ -285,7 +298,7 @@ package final class LogOrder: Order {
             guard outcome == .begun else { return }
             sequencer.adopt(epoch: epoch)
             // Before anybody can know of the numbers after it.
-            sequencer.adopt(state.withLock { $0.fold.jumps })
+            sequencer.adopt(state.withLock { $0.fold.jumps }, of: partition)
         case .record(let bytes, let place, let time):
             let record: LogRecord
             do throws(LogRecord.Mistake) { record = try LogRecord(bytes.span) } catch { throw .unreadable(place) }
@@ -347,7 +360,7 @@ package final class LogOrder: Order {
     /// Applies drafts with the numbers that their places in the record give them, and returns those of the accepted
     /// ones.
     private func apply(_ drafts: Span<Draft>, _ numbers: Range<UInt64>, _ time: Int64, _ own: Own?) -> [UInt64] {
-        sequencer.follow(logTime: time)
+        sequencer.follow(logTime: time, of: partition)
         var accepted: [UInt64] = []
         var shared: [Message] = []
         var expectation = sequencer.expect((0..<drafts.count).map { drafts[$0] })
@@ -358,16 +371,17 @@ package final class LogOrder: Order {
             if !Self.mayBeRefused(drafts, place) {
                 while end < drafts.count, !Self.mayBeRefused(drafts, end) { end += 1 }
             }
+            let (places, names) = line(numbers.lowerBound + UInt64(place)..<numbers.upperBound)
             let part = Sequencer.Part(
-                first: 0, shard: own?.shard ?? -1, isInTurn: false,
-                numbers: numbers.lowerBound + UInt64(place)..<numbers.upperBound, time: time, began: own?.began)
+                first: 0, shard: own?.shard ?? -1, isInTurn: false, numbers: places, time: time, began: own?.began,
+                names: names)
             var stored = Sequencer.StoredValues()
             var count = 0
             while count == 0 {
                 let span = drafts.extracting(place..<end)
                 count =
                     sequencer.apply(span, part, Self.lost, stored, &expectation) { batch in
-                        accepted += batch.items.map(\.message.seq)
+                        accepted += batch.items.map(\.message.number)
                         for item in batch.items where item.message.topic.isPrivate { shared.append(item.message) }
                     }.count
                 if count == 0 { sequencer.lookUp(span, from: 0, &stored) }
@@ -377,6 +391,14 @@ package final class LogOrder: Order {
         sequencer.conclude(expectation)
         if !shared.isEmpty { onPrivate(shared) }
         return accepted
+    }
+
+    /// The places for the next numbers of the log: the numbers themselves, or what follows in the line of several logs.
+    private func line(_ numbers: Range<UInt64>) -> (places: Range<UInt64>, names: LogNames) {
+        guard group.partitions.count > 1 else { return (numbers, LogNames()) }
+        let first = sequencer.newest + 1
+        let names = LogNames(group.partitions, partition, first: numbers.lowerBound, at: first)
+        return (first..<first + UInt64(numbers.count), names)
     }
 
     private static func mayBeRefused(_ drafts: Span<Draft>, _ place: Int) -> Bool {

@@ -45,6 +45,10 @@ package final class RedisLog: LogEngine {
         package var isCongested: @Sendable () -> Bool = { false }
         /// How stores are copied from one broker to another; `nil` if they are not copied.
         package var copies: StoreCopies?
+        /// Whether this broker's store has what a copy of it must have.
+        package var mayGiveCopies: @Sendable () -> Bool = { true }
+        /// The epoch of the broker's other logs, which this one has to have, too; 0: none is known.
+        package var epoch: @Sendable () -> UInt64 = { 0 }
 
         package init(cluster: String, node: UInt64, place: EngineRoute.Place, access: EngineLink.Access = .init()) {
             (self.cluster, self.node, self.place, self.access) = (cluster, node, place, access)
@@ -127,6 +131,11 @@ package final class RedisLog: LogEngine {
     /// Makes the engine forget another broker, which will not come back.
     package func forget(_ node: UInt64) {
         link.withLock { $0.remote }?.run { $0[RedisSession.self]?.forget(node) }
+    }
+
+    /// Has this broker get a copy of another's store, because another of its logs cannot be followed without one.
+    func takeCopy() {
+        link.withLock { $0.remote }?.run { $0[RedisSession.self]?.takeCopy() }
     }
 
     func publish(_ status: Status, isChanged: Bool) {

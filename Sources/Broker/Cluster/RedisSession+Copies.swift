@@ -16,9 +16,16 @@ extension RedisSession {
         }
     }
 
+    /// Gets a copy of another broker's store, to begin again with.
+    func takeCopy() {
+        guard taker == nil, let copies = options.copies else { return }
+        let place = CopyPlace(keys, for: options.node)
+        taker = CopyTaker(at: place, copies, on: reactor, copyQuestion) { [weak self] in self?.publish() }
+    }
+
     /// Gives a copy to a broker that wants one: the living one with the smallest number does, or another if that does not.
     func giveCopies() {
-        guard let copies = options.copies, order.obstacle == nil else { return }
+        guard let copies = options.copies, order.obstacle == nil, options.mayGiveCopies() else { return }
         ask(["HGETALL", .text(keys.copies)]) { [unowned self] answer in
             guard case .success(let value) = answer, let words = value.elements else { return failed(answer) }
             var known: [String: Int] = [:]

@@ -44,7 +44,7 @@ final class RedisSession {
     var facts: [UInt64: String] = [:]
     /// The copy for another broker, and the copy for this one.
     var giver: CopyGiver?
-    private(set) var taker: CopyTaker?
+    var taker: CopyTaker?
     /// How often requests for a copy have been seen that no broker answered.
     var unanswered: [String: Int] = [:]
     private var ticks = 0
@@ -68,6 +68,7 @@ final class RedisSession {
 
     init(_ options: RedisLog.Options, _ log: RedisLog, _ order: LogOrder, on reactor: Reactor) {
         (self.options, self.log, self.order, self.reactor) = (options, log, order, reactor)
+        if options.epoch() != 0 { proposal = options.epoch() }
         keys = EngineFunctions.Keys(cluster: options.cluster)
         post = RedisPost(options, keys: keys, on: reactor)
         weak var session: RedisSession?
@@ -156,9 +157,8 @@ final class RedisSession {
             phase = .lost(trouble)
             status.failure = trouble.description
             reads?.stop()
-            if trouble.isCuredByCopy, let copies = options.copies {
-                let place = CopyPlace(keys, for: options.node)
-                taker = CopyTaker(at: place, copies, on: reactor, copyQuestion) { [weak self] in self?.publish() }
+            if trouble.isCuredByCopy, options.copies != nil {
+                takeCopy()
             } else {
                 writes?.stop()
                 primary = nil
@@ -288,8 +288,9 @@ final class RedisSession {
                 let closed = words[2].text.flatMap({ LogPosition($0) })
             else { return hinder(.malformed(RESPMistake("an answer to hello"))) }
             let epoch = words[3].integer.flatMap { UInt64(exactly: $0) }
-            if let epoch, order.epoch != 0, epoch != order.epoch {
-                return hinder(foreign("their epoch is \(epoch), this broker's is \(order.epoch)"))
+            let known = order.epoch == 0 ? options.epoch() : order.epoch
+            if let epoch, known != 0, epoch != known {
+                return hinder(foreign("their epoch is \(epoch), this broker's is \(known)"))
             }
             if let epoch, order.epoch == 0 { proposal = epoch }
             self.top = top
@@ -476,7 +477,7 @@ final class RedisSession {
         }
     }
 
-    private func publish() {
+    func publish() {
         let state = state
         let isChanged = state != status.state
         if isChanged { (status.state, status.since) = (state, reactor.now) }

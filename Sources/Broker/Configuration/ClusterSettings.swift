@@ -8,6 +8,10 @@ extension Settings {
         /// This broker's name; `nil` for the host's name.
         package var node: String?
         package var engine = Engine()
+        /// In place of it: the engines of the partitions; always empty in this version.
+        package var engines: [Engine] = []
+        /// Over how many logs the topics are spread; always 1 in this version.
+        package var partitions = 1
         /// How long a publication waits for the engine before it is refused.
         package var publishTimeout = Duration.seconds(5)
         /// How long the engine may be silent before the broker is not ready.
@@ -15,6 +19,13 @@ extension Settings {
         package var log = Log()
 
         package init() {}
+
+        /// The engine of each partition, with the key of its settings.
+        package var logs: [(engine: Engine, key: String)] {
+            engines.isEmpty
+                ? [(engine, "cluster.engine")]
+                : engines.enumerated().map { ($0.element, "cluster.engines[\($0.offset)]") }
+        }
 
         /// What gives the order: Redis or Valkey.
         package struct Engine: Sendable, Equatable {

@@ -91,11 +91,11 @@ class ClientSocket: Session, WebSocketSession {
     }
 
     func sendLive(_ filter: TopicFilter, seq: UInt64) {
-        tell(Notices.live(filter, seq: seq))
+        tell(Notices.live(filter, seq: seq, on: shard))
     }
 
     func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) {
-        tell(Notices.gap(filter, gap))
+        tell(Notices.gap(filter, gap, on: shard))
     }
 
     func revoked(_ filter: TopicFilter, _ refusal: Refusal) {
@@ -133,15 +133,22 @@ extension WebSocketConnection {
     }
 }
 
+extension JSONWriter {
+    /// Writes where a client is: `seq`, or with several logs `position`.
+    mutating func position(_ seq: UInt64, on shard: Shard) {
+        if let position = shard.position(at: seq) { member("position", position) } else { member("seq", seq) }
+    }
+}
+
 /// The notices that the broker sends to subscribers besides messages.
 enum Notices {
     /// The marker after the retained values.
-    static func live(_ filter: TopicFilter, seq: UInt64) -> [UInt8] {
+    static func live(_ filter: TopicFilter, seq: UInt64, on shard: Shard) -> [UInt8] {
         var writer = JSONWriter(capacity: 96)
         writer.beginObject()
         writer.member("op", "live")
         writer.member("filter", filter.name)
-        writer.member("seq", seq)
+        writer.position(seq, on: shard)
         writer.endObject()
         return writer.bytes
     }
@@ -158,13 +165,17 @@ enum Notices {
     }
 
     /// The notice about messages that were not delivered and will not be.
-    static func gap(_ filter: TopicFilter, _ gap: Gap) -> [UInt8] {
+    static func gap(_ filter: TopicFilter, _ gap: Gap, on shard: Shard) -> [UInt8] {
         var writer = JSONWriter(capacity: 96)
         writer.beginObject()
         writer.member("op", "gap")
         writer.member("filter", filter.name)
-        writer.member("since", gap.since)
-        writer.member("seq", gap.seq)
+        if let since = shard.position(at: gap.since) {
+            writer.member("since", since)
+        } else {
+            writer.member("since", gap.since)
+        }
+        writer.position(gap.seq, on: shard)
         if let missed = gap.missed { writer.member("missed", missed) }
         if gap.isUndone { writer.member("undone", true) }
         writer.endObject()

@@ -162,7 +162,8 @@ package final class CatchUp {
         let resumes = ledger.unexamined
         let (mark, found) = try readHistory { view, summary throws(StorageError) in
             let losses = try HistoryReading.losses(
-                view, summary, resumes.map { HistoryReading.Wanted(filter: $0.filter, after: $0.since) })
+                view, summary,
+                resumes.map { HistoryReading.Wanted(filter: $0.filter, after: $0.since, parts: $0.parts) })
             let found = zip(resumes, losses).map { resume, lost in
                 let uncovered = HistoryReading.uncovered(
                     summary, resume.filter, after: resume.since, upTo: resume.seq)
@@ -214,7 +215,7 @@ package final class CatchUp {
     /// If it throws, nothing was sent, and `snapshot` must not be used again.
     ///
     /// - Parameters:
-    ///   - resume: leaves out the values that it has shown, and those that come as messages of the history.
+    ///   - resume: leaves out the values that its client has, and those that come as messages of the history.
     ///   - rewinding: leaves out the values that it will bring as messages of the history.
     private func show(
         _ snapshot: inout Snapshot, _ resume: Resume?, _ rewinding: Rewinding?, _ session: any Session,
@@ -227,7 +228,9 @@ package final class CatchUp {
         if let resume {
             // Leave out values that the client has seen, and kept ones, which come later, in their order. Check the
             // messages on their way to the disk first: a message may reach the disk between the two checks.
-            if resume.undoneUpTo == 0 { found.removeAll { $0.seq <= resume.since } }
+            if resume.undoneUpTo == 0 {
+                found.removeAll { $0.seq <= resume.since || resume.parts?.has($0) ?? false }
+            }
             let pending = sequencer.pending(of: found.map(\.seq))
             found.removeAll { pending.contains($0.seq) }
             let kept = try store.readHistory { view throws(StorageError) in

@@ -4,6 +4,11 @@ struct HistoryReading {
     struct Wanted {
         let filter: TopicFilter
         var after: UInt64
+        /// What the client has after that; `nil`: nothing.
+        var parts: ResumeParts?
+
+        /// The number after which the messages of a topic are due.
+        func after(of topic: Topic) -> UInt64 { parts.map { max(after, $0.place(of: topic)) } ?? after }
     }
 
     /// How many topics with removed messages are examined; if there are more, a filter with wildcards is told that
@@ -112,9 +117,10 @@ struct HistoryReading {
         let isAll = try view.trims(after: lowest, visiting: maximumTrims) { topic, trim in
             filters.forEach(matching: topic) { place in
                 let index = open[place]
-                guard trim.upTo > wanted[index].after else { return }
-                let missed = trim.missed(after: wanted[index].after)
-                add(Gap(since: wanted[index].after, seq: trim.upTo, missed: missed), to: index)
+                let after = wanted[index].after(of: topic)
+                guard trim.upTo > after else { return }
+                let missed = trim.missed(after: after)
+                add(Gap(since: after, seq: trim.upTo, missed: missed), to: index)
             }
         }
         if !isAll {

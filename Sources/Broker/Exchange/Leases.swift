@@ -188,7 +188,7 @@ package final class Leases {
         publications.add(
             Draft(
                 topic: message.topic, payload: farewell?.payload ?? [], kind: farewell?.kind ?? .binary,
-                contentType: farewell?.contentType, isRetained: true, condition: .ended(message.seq),
+                contentType: farewell?.contentType, isRetained: true, condition: .ended(message.number),
                 origin: message.origin), from: nil)
     }
 

@@ -5,7 +5,9 @@ struct Resume {
     let since: UInt64
     /// The position of the subscription.
     let seq: UInt64
-    /// The number at which the log went on, if the client knows what came after ``since`` and is in no log any more;
+    /// What the client has, if ``since`` does not say it.
+    var parts: ResumeParts?
+    /// The place at which the log went on, if the client knows what came after ``since`` and is in no log any more;
     /// otherwise 0.
     var undoneUpTo: UInt64 = 0
     /// The number up to which changes of ephemeral values are no longer remembered; 0 if all are.

@@ -12,23 +12,26 @@ package final class Message: Sendable {
 
     package let topic: Topic
     package let payload: [UInt8]
+    // The small properties are together, so that a message takes less memory.
     package let kind: Kind
+    /// Whether this replaces (or, with an empty payload, removes) the topic's retained value.
+    package let isRetained: Bool
+    /// Its nature; ``Nature/plain`` for nearly all messages.
+    package let nature: Nature
     /// The content type as the publisher gave it.
     package let contentType: String?
     /// The other properties from the publisher; `nil` if there are none.
     package let properties: MessageProperties?
-    /// Whether this replaces (or, with an empty payload, removes) the topic's retained value.
-    package let isRetained: Bool
-    /// The broker-wide sequence number.
+    /// Its place in this broker's order, which is known nowhere else.
     package let seq: UInt64
+    /// The number by which clients and other brokers know it: ``seq``, except where several logs give the order.
+    package let number: UInt64
     /// When the broker accepted it, in Unix milliseconds.
     package let time: Int64
     /// When it expires, retained or not, in Unix milliseconds; 0 if never.
     package let expiry: Int64
     /// The ``Client/id`` of its publisher; 0 if it is no client or not known, as for a retained value from the disk.
     package let origin: UInt64
-    /// Its nature; ``Nature/plain`` for nearly all messages.
-    package let nature: Nature
 
     /// The kinds of messages that need special treatment, and plain ones.
     package enum Nature: UInt8, Sendable {
@@ -41,10 +44,11 @@ package final class Message: Sendable {
         case farewell
     }
 
+    /// - Parameter number: `nil`: that of its place.
     package init(
         topic: Topic, payload: [UInt8], kind: Kind, contentType: String? = nil,
-        properties: MessageProperties? = nil, isRetained: Bool = false, seq: UInt64, time: Int64, expiry: Int64 = 0,
-        origin: UInt64 = 0, nature: Nature = .plain
+        properties: MessageProperties? = nil, isRetained: Bool = false, seq: UInt64, number: UInt64? = nil,
+        time: Int64, expiry: Int64 = 0, origin: UInt64 = 0, nature: Nature = .plain
     ) {
         self.topic = topic
         self.payload = payload
@@ -53,6 +57,7 @@ package final class Message: Sendable {
         self.properties = properties
         self.isRetained = isRetained
         self.seq = seq
+        self.number = number ?? seq
         self.time = time
         self.expiry = expiry
         self.origin = origin

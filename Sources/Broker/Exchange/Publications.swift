@@ -18,8 +18,24 @@ final class Publications {
     /// The drafts that have been handed over; the first ``concluded`` of them have got their results.
     @exclusivity(unchecked) private var submitted: [Draft] = []
     private var concluded = 0
-    /// Publishers that wait for the disk, by the numbers of their messages.
-    private var waiting: [UInt64: (Result<Receipt, Refusal>) -> Void] = [:]
+    /// Those that were handed over to the logs after the first; empty if there is one.
+    private var elsewhere: [Handed] = []
+    /// Drafts that one log has.
+    private struct Handed {
+        var drafts: [Draft] = []
+        /// How many of them have got their results.
+        var concluded = 0
+    }
+
+    /// A publisher that waits for the disk.
+    private struct Waiter {
+        /// What its message is called in the answer.
+        let number: UInt64
+        var completion: (Result<Receipt, Refusal>) -> Void
+    }
+
+    /// By the places of their messages.
+    private var waiting: [UInt64: Waiter] = [:]
     /// Connections that are not read, because another reactor cannot keep up.
     private var pausedSources: [StreamConnection] = []
     /// How long to wait before checking again whether other reactors have caught up, in nanoseconds.
@@ -34,6 +50,7 @@ final class Publications {
         self.sequencer = sequencer
         self.counters = counters
         self.shard = shard
+        elsewhere = Array(repeating: Handed(), count: sequencer.partitions.count - 1)
     }
 
     /// Whether this turn has no draft to hand over.
@@ -70,15 +87,28 @@ final class Publications {
         let batch = unsafe drafts
         unsafe drafts = emptied
         unsafe emptied = []
-        unsafe submitted = submitted.isEmpty ? batch : submitted + batch
+        if elsewhere.isEmpty {
+            unsafe submitted = submitted.isEmpty ? batch : submitted + batch
+        } else {
+            keep(batch)
+        }
         order.submit(batch, from: shard, at: reactor.now)
         if sequencer.isCongested(by: shard) { pauseSources(of: batch) }
     }
 
+    /// Keeps each draft until the log of its topic has its result.
+    private func keep(_ batch: [Draft]) {
+        for draft in batch {
+            let partition = sequencer.partitions.partition(of: draft.topic)
+            if partition == 0 { unsafe submitted.append(draft) } else { elsewhere[partition - 1].drafts.append(draft) }
+        }
+    }
+
     // MARK: Results
 
-    /// Tells publishers the results of the oldest drafts.
+    /// Tells publishers the results of the oldest drafts that a log has.
     func conclude(_ batch: Batch) {
+        guard batch.partition == 0 else { return concludeElsewhere(batch) }
         let first = concluded
         let end = first + batch.count
         guard unsafe end <= submitted.count else { return }
@@ -99,6 +129,20 @@ final class Publications {
         unsafe emptied = drafts
     }
 
+    private func concludeElsewhere(_ batch: Batch) {
+        let place = Int(batch.partition) - 1
+        let (drafts, first) = (elsewhere[place].drafts, elsewhere[place].concluded)
+        let end = first + batch.count
+        guard end <= drafts.count else { return }
+        // As above, before a publisher is answered.
+        if end > Self.keptDrafts || end == drafts.count {
+            elsewhere[place] = Handed(drafts: Array(drafts[end...]))
+        } else {
+            elsewhere[place].concluded = end
+        }
+        conclude(drafts.span, from: first, batch)
+    }
+
     /// - Parameter drafts: a span, so that reading a draft does not copy it.
     private func conclude(_ drafts: Span<Draft>, from first: Int, _ batch: Batch) {
         var (item, refusal) = (0, 0)
@@ -108,16 +152,17 @@ final class Publications {
                 refusal += 1
                 continue
             }
-            let (seq, isQueued) = (batch.items[item].message.seq, batch.items[item].isQueued)
+            let (seq, number) = (batch.items[item].message.seq, batch.items[item].message.number)
+            let isQueued = batch.items[item].isQueued
             item += 1
             counters.published.add(1)
             counters.publishedBytes.add(drafts[place].payload.count)
             if !meters.isEmpty { for meter in meters.values { meter.count(drafts[place]) } }
             guard let completion = drafts[place].completion else { continue }
             if isQueued, drafts[place].acknowledgement == .stored {
-                wait(for: seq, completion)
+                wait(for: seq, number, completion)
             } else {
-                completion(.success(Receipt(seq: seq, isStored: false)))
+                completion(.success(Receipt(seq: number, isStored: false)))
             }
         }
     }
@@ -129,21 +174,24 @@ final class Publications {
         case .refused(let refusal):
             counters.refusedPublishes.add(1)
             draft.completion?(.failure(refusal))
-        case .repeats(let seq, let isQueued, let isOnDisk):
+        case .repeats(let seq, let number, let isQueued, let isOnDisk):
             counters.repeatedPublishes.add(1)
             guard let completion = draft.completion else { return }
             guard isQueued, draft.acknowledgement == .stored, !isOnDisk else {
                 let isStored = isOnDisk && draft.acknowledgement == .stored
-                return completion(.success(Receipt(seq: seq, isStored: isStored)))
+                return completion(.success(Receipt(seq: number, isStored: isStored)))
             }
-            wait(for: seq, completion)
+            wait(for: seq, number, completion)
         }
     }
 
-    private func wait(for seq: UInt64, _ completion: @escaping (Result<Receipt, Refusal>) -> Void) {
+    private func wait(
+        for seq: UInt64, _ number: UInt64, _ completion: @escaping (Result<Receipt, Refusal>) -> Void
+    ) {
         // Only a repetition can wait for a message that another publisher waits for.
-        guard let other = waiting.updateValue(completion, forKey: seq) else { return }
-        waiting[seq] = { result in
+        let waiter = Waiter(number: number, completion: completion)
+        guard let other = waiting.updateValue(waiter, forKey: seq)?.completion else { return }
+        waiting[seq]?.completion = { result in
             other(result)
             completion(result)
         }
@@ -153,10 +201,11 @@ final class Publications {
     func settle(_ settlement: StoreThread.Settlement) {
         guard !waiting.isEmpty else { return }
         for (seq, error) in settlement.failed {
-            waiting.removeValue(forKey: seq)?(.failure(Refusal(afterDelivery: error)))
+            waiting.removeValue(forKey: seq)?.completion(.failure(Refusal(afterDelivery: error)))
         }
         for seq in settlement.committed {
-            waiting.removeValue(forKey: seq)?(.success(Receipt(seq: seq, isStored: true)))
+            guard let waiter = waiting.removeValue(forKey: seq) else { continue }
+            waiter.completion(.success(Receipt(seq: waiter.number, isStored: true)))
         }
     }
 

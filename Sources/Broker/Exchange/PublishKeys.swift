@@ -60,17 +60,31 @@ package struct KeyRules: Sendable, Equatable {
     package init() {}
 }
 
+extension Partitions {
+    /// The partition of the topic in the name of a key: the second part, or the last where the broker has made the key.
+    func partition(ofKey name: [UInt8]) -> Int {
+        guard count > 1 else { return 0 }
+        guard name.first != 0 else { return name.split(separator: 0).last.map { partition(ofName: Array($0).span) } ?? 0 }
+        let parts = name.split(separator: 0, maxSplits: 2, omittingEmptySubsequences: false)
+        return parts.count == 3 ? partition(ofName: Array(parts[1]).span) : 0
+    }
+}
+
 /// A key that is stored with its message.
 package struct StoredKey: Sendable, Equatable {
     /// The number of its message.
     package let seq: UInt64
+    /// The number by which the message is known outside this broker.
+    package let number: UInt64
     /// When the message was accepted, in Unix milliseconds.
     package let time: Int64
     package let name: [UInt8]
     package let owner: String
 
-    package init(seq: UInt64, time: Int64, name: [UInt8], owner: String) {
+    /// - Parameter number: `nil`: that of its place.
+    package init(seq: UInt64, number: UInt64? = nil, time: Int64, name: [UInt8], owner: String) {
         (self.seq, self.time, self.name, self.owner) = (seq, time, name, owner)
+        self.number = number ?? seq
     }
 }
 
@@ -80,6 +94,8 @@ package struct StoredKey: Sendable, Equatable {
 struct KeyTable {
     struct Known {
         let seq: UInt64
+        /// The number by which the message is known outside this broker.
+        let number: UInt64
         /// Whether the message was given to the store.
         let isQueued: Bool
     }
@@ -147,9 +163,9 @@ struct KeyTable {
     }
 
     /// Remembers the key of a message that is newer than all others.
-    mutating func add(_ key: PublishKey, seq: UInt64, time: Int64, isQueued: Bool) {
+    mutating func add(_ key: PublishKey, seq: UInt64, number: UInt64? = nil, time: Int64, isQueued: Bool) {
         if let old = known[key.name], let item = item(of: old.seq) { remove(item) }
-        known[key.name] = Known(seq: seq, isQueued: isQueued)
+        known[key.name] = Known(seq: seq, number: number ?? seq, isQueued: isQueued)
         items.append(Item(key: key, seq: seq, time: time))
         bytes += key.weight
         owners[key.owner, default: 0] += key.weight

@@ -41,7 +41,7 @@ final class Reversions {
                 }
                 topics.append(topic)
             }
-            refused[topic] = Refused(seq: message.seq, isRemoval: message.isRemoval)
+            refused[topic] = Refused(seq: message.number, isRemoval: message.isRemoval)
         }
         if isIdle { publishSoon() }
     }
@@ -65,7 +65,7 @@ final class Reversions {
             topics.removeFirst()
             guard let last = refused.removeValue(forKey: topic) else { continue }
             // A newer value has been shown since, or the refused message was a removal and there is no value.
-            guard value.map({ $0.seq < last.seq }) ?? !last.isRemoval else { continue }
+            guard value.map({ $0.number < last.seq }) ?? !last.isRemoval else { continue }
             room -= value?.weight ?? topic.name.utf8.count
             show(value, of: topic)
         }
@@ -83,7 +83,7 @@ final class Reversions {
         // Only a retained message can be a removal. If the store refuses this one, too, it is not tried again.
         draft.isRetained = value == nil
         if let value, value.expiry != 0 { draft.timeToLive = value.expiry - Lifetime.now }
-        draft.condition = value.map { .matches([$0.seq]) } ?? .absent
+        draft.condition = value.map { .matches([$0.number]) } ?? .absent
         shard.counters.reversions.add(1)
         shard.publish(draft, from: nil)
     }

@@ -19,7 +19,7 @@ extension Sequencer {
         /// How many commits the overlay knew of before the values were read; later commits make them out of date.
         fileprivate var commits: UInt64 = .max
         /// The values' numbers, and when they expire.
-        fileprivate var values: [Topic: Result<(seq: UInt64, expiry: Int64)?, Refusal>] = [:]
+        fileprivate var values: [Topic: Result<(number: UInt64, expiry: Int64)?, Refusal>] = [:]
         /// The index of the draft for which the store was read last, and how often it has been for that draft.
         fileprivate var place = 0
         fileprivate var attempts = 0
@@ -48,7 +48,7 @@ extension Sequencer {
             guard stored.values[topic] == nil else { continue }
             do throws(StorageError) {
                 // Expired values, too: the removal of one is conditional on it.
-                stored.values[topic] = .success(try store.value(of: topic, now: .min).map { ($0.seq, $0.expiry) })
+                stored.values[topic] = .success(try store.value(of: topic, now: .min).map { ($0.number, $0.expiry) })
             } catch {
                 stored.values[topic] = .failure(Refusal(error))
             }
@@ -73,7 +73,7 @@ extension Sequencer {
                     .unavailable, "The value of \(topic) changes too often to check the condition; try again.")
             }
             guard let value = try value.get(), !Message.isExpired(value.expiry, at: now) else { return nil }
-            return value.seq
+            return value.number
         }
         if case .ephemeral = condition, current != nil, state.applying.ephemerals[topic] == nil {
             throw Refusal(.conflict, "\(topic) has a stored retained value, which no ephemeral one replaces.")
@@ -84,9 +84,16 @@ extension Sequencer {
     // MARK: Positions
 
     /// Where the numbers of a log that several brokers share have jumped.
-    var jumps: LogJumps { state.withLock { $0.applying.jumps } }
+    func jumps(of partition: Int) -> LogJumps {
+        state.withLock { $0.shelf.jumps(of: partition, $0.applying) }
+    }
 
-    func adopt(_ jumps: LogJumps) { state.withLock { $0.applying.jumps = jumps } }
+    func adopt(_ jumps: LogJumps, of partition: Int) {
+        state.withLock { state in
+            state.turn(to: partition)
+            state.applying.jumps = jumps
+        }
+    }
 
     /// The position at which a subscription begins.
     package struct Position: Sendable {
@@ -179,7 +186,9 @@ extension Sequencer {
     /// The current value of the broker's own figure, to be sent after the message `seq`; `nil` if there is none.
     func figure(of topic: Topic, after seq: UInt64) -> Message? {
         state.withLock { $0.figures[topic] }.map { figure in
-            Message(topic: topic, payload: figure.payload, kind: figure.kind, seq: seq, time: figure.time)
+            Message(
+                topic: topic, payload: figure.payload, kind: figure.kind, seq: seq,
+                number: partitions.count > 1 ? figure.number : seq, time: figure.time)
         }
     }
 
@@ -221,7 +230,7 @@ extension Sequencer {
     func ephemeralSeqs(of topics: [Topic]) -> [Topic: UInt64] {
         state.withLock { state in
             var found: [Topic: UInt64] = [:]
-            for topic in topics { found[topic] = state.applying.ephemerals[topic]?.seq }
+            for topic in topics { found[topic] = state.applying.ephemerals[topic]?.number }
             return found
         }
     }

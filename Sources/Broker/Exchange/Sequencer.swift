@@ -29,6 +29,8 @@ package final class Sequencer: Sendable {
         var storeThread: StoreThread?
         /// Whether the store had no room for the rules when the broker started.
         var owesRules = false
+        /// What only the logs know that give the order; see ``LogShelf``.
+        var shelf = LogShelf()
     }
 
     let state: Mutex<State>
@@ -47,19 +49,27 @@ package final class Sequencer: Sendable {
     /// How many such filters can be compared with a topic in about the time of one command.
     private static let forkedFiltersOfACommand = 32
     let store: any MessageStore
+    /// Over how many logs the topics are spread.
+    package let partitions: Partitions
     /// Whether this broker announces expired values; only one of the brokers that share a log does.
     let announcesExpiry = Atomic<Bool>(true)
     private let onEpoch = Mutex<(@Sendable (UInt64) -> Void)?>(nil)
 
     /// Continues after all numbers that were ever reserved in `store`.
-    init(store: any MessageStore, rules: HistoryRules) throws(StorageError) {
+    ///
+    /// - Parameter partitions: how many logs give the order; 1 also without one.
+    init(store: any MessageStore, rules: HistoryRules, partitions: Partitions = .one) throws(StorageError) {
         self.store = store
+        self.partitions = partitions
         keepsSome = Atomic(!rules.isEmpty)
         var state = State(newest: store.reservedSeq)
         state.applying.rules = rules
+        state.shelf = LogShelf(partitions, from: state.newest)
         for key in try store.keys() {
+            state.turn(to: partitions.partition(ofKey: key.name))
             state.applying.keys.add(
-                PublishKey(stored: key.name, owner: key.owner), seq: key.seq, time: key.time, isQueued: true)
+                PublishKey(stored: key.name, owner: key.owner), seq: key.seq, number: key.number, time: key.time,
+                isQueued: true)
         }
         do throws(StorageError) {
             try store.adopt(rules, from: state.newest + 1)
@@ -136,6 +146,8 @@ package final class Sequencer: Sendable {
         let time: Int64
         /// When the turn that published them began; `nil` if not known.
         let began: MonotonicTime?
+        /// The log that gives their order, and what it calls them.
+        var names = LogNames()
     }
 
     /// How many messages of a turn the store was told to expect for the history, and how many it was given.
@@ -178,6 +190,7 @@ package final class Sequencer: Sendable {
         _ expectation: inout Expectation, _ body: ((Batch) -> Void)?
     ) -> (count: Int, accepted: Int) {
         state.withLock { state in
+            state.turn(to: part.names.partition)
             var items: [Applied] = []
             items.reserveCapacity(drafts.count - part.first)
             var refusals: [(place: Int, rejection: Batch.Rejection)] = []
@@ -198,7 +211,7 @@ package final class Sequencer: Sendable {
                     if isFull { throw Self.congestion }
                     let seq = part.numbers.lowerBound + UInt64(items.count)
                     guard seq < part.numbers.upperBound else { throw exhaustion() }
-                    let item = try accept(drafts, place, stored, seq, part.time, &state)
+                    let item = try accept(drafts, place, stored, seq, part, &state)
                     items.append(item)
                     if item.isKept { expectation.kept += 1 }
                     isQueued = isQueued || item.isQueued
@@ -212,7 +225,8 @@ package final class Sequencer: Sendable {
                 expectation.expected = expectation.kept
             }
             let (count, accepted) = (items.count + refusals.count, items.count)
-            let batch = Batch(items: items, refusals: refusals, shard: part.shard, began: part.began)
+            let batch = Batch(
+                items: items, refusals: refusals, shard: part.shard, began: part.began, partition: part.names.partition)
             let weight = batch.weight
             let event = ShardEvent.applied(batch)
             let inboxes = state.inboxes.span
@@ -234,21 +248,22 @@ package final class Sequencer: Sendable {
     private static let congestion = Refusal(.unavailable, "The broker cannot keep up at the moment; try again.")
 
     private func accept(
-        _ drafts: Span<Draft>, _ place: Int, _ stored: StoredValues, _ seq: UInt64, _ time: Int64, _ state: inout State
+        _ drafts: Span<Draft>, _ place: Int, _ stored: StoredValues, _ seq: UInt64, _ part: Part, _ state: inout State
     ) throws(Refusal) -> Applied {
+        let (number, time) = (part.names.number(of: seq), part.time)
         var nature = Message.Nature.plain
         if drafts[place].isConditional {
             try check(drafts[place].condition, of: drafts[place].topic, stored, state)
             nature = drafts[place].nature
         }
         if drafts[place].isRetained, nature != .plain || !state.applying.ephemerals.isEmpty,
-            let item = acceptEphemeral(drafts, place, nature, seq, time, &state)
+            let item = acceptEphemeral(drafts, place, nature, seq, number, time, &state)
         {
             return item
         }
         if drafts[place].hasKey, let key = drafts[place].key { try state.applying.keys.check(key) }
         let rule = state.storeThread == nil ? nil : state.applying.rule(for: drafts[place].topic)
-        let message = Applying.message(of: drafts, at: place, seq: seq, time: time, nature: nature) {
+        let message = Applying.message(of: drafts, at: place, seq: seq, number: number, time: time, nature: nature) {
             state.applying.now
         }
         let item = Applied(message, originSlot: drafts[place].source?.slot ?? .max, isKept: rule != nil)
@@ -265,7 +280,7 @@ package final class Sequencer: Sendable {
             if rule != nil { state.pending.append(message) }
         }
         if drafts[place].hasKey, let key = drafts[place].key {
-            state.applying.keys.add(key, seq: seq, time: time, isQueued: item.isQueued)
+            state.applying.keys.add(key, seq: seq, number: number, time: time, isQueued: item.isQueued)
             // All readers of a log must decide alike by keys, also after a restart.
             if !item.isQueued { keep(StoreEntry(message, key: key), state) }
         }
@@ -281,14 +296,15 @@ package final class Sequencer: Sendable {
 
     /// Accepts a draft that sets or removes an ephemeral value; `nil` if it does neither.
     private func acceptEphemeral(
-        _ drafts: Span<Draft>, _ place: Int, _ nature: Message.Nature, _ seq: UInt64, _ time: Int64,
+        _ drafts: Span<Draft>, _ place: Int, _ nature: Message.Nature, _ seq: UInt64, _ number: UInt64, _ time: Int64,
         _ state: inout State
     ) -> Applied? {
         let topic = drafts[place].topic
         let isRemoved = drafts[place].payload.isEmpty && state.applying.ephemerals[topic] != nil
         guard nature == .ephemeral || nature == .farewell || isRemoved else { return nil }
         let message = Applying.message(
-            of: drafts, at: place, seq: seq, time: time, nature: nature == .farewell ? .farewell : .ephemeral
+            of: drafts, at: place, seq: seq, number: number, time: time,
+            nature: nature == .farewell ? .farewell : .ephemeral
         ) { state.applying.now }
         let lease = state.applying.logTime == nil ? nil : drafts[place].lease
         state.applying.ephemerals.apply(message, lease)
@@ -302,26 +318,6 @@ package final class Sequencer: Sendable {
         return Applied(message, originSlot: drafts[place].source?.slot ?? .max, isKept: false)
     }
 
-    /// Sets the time at which a log took what is applied from now on, in Unix milliseconds.
-    func follow(logTime time: Int64) { state.withLock { $0.applying.logTime = time } }
-
-    /// Begins to take the order from a log, at `time`.
-    func beginFollowing(logTime time: Int64) {
-        follow(logTime: time)
-        state.withLock { $0.storeThread }?.follow()
-    }
-
-    /// Records that the log has been applied up to a mark, up to which messages may be stored.
-    ///
-    /// Numbers without a message count as the newest, too, so that all readers of the log have the same positions.
-    func note(_ mark: OrderMark) {
-        let thread = state.withLock { state in
-            state.newest = max(state.newest, mark.seq)
-            return state.storeThread
-        }
-        thread?.note(mark)
-    }
-
     /// Takes over the epoch of the brokers that share a log.
     func adopt(epoch: UInt64) {
         guard store.epoch != epoch else { return }
@@ -333,9 +329,11 @@ package final class Sequencer: Sendable {
     package func tellEpoch(to body: @escaping @Sendable (UInt64) -> Void) { onEpoch.withLock { $0 = body } }
 
     /// Tells a shard that its oldest drafts without results, this many, are refused.
-    func refuse(_ count: Int, _ refusal: Refusal, of shard: Int) {
+    ///
+    /// - Parameter partition: the log to which they were handed over.
+    func refuse(_ count: Int, _ refusal: Refusal, of shard: Int, _ partition: Int = 0) {
         let refusals = (0..<count).map { (place: $0, rejection: Batch.Rejection.refused(refusal)) }
-        let batch = Batch(items: [], refusals: refusals, shard: shard)
+        let batch = Batch(items: [], refusals: refusals, shard: shard, partition: partition)
         state.withLock { state in
             for inbox in state.inboxes where inbox.shard == shard {
                 inbox.post(.applied(batch), weight: 0, of: shard, waking: true)
@@ -350,18 +348,25 @@ package final class Sequencer: Sendable {
         let isWaiting =
             state.retaining.first.map { $0.seq <= known.seq } ?? false
             || state.pending.first.map { $0.seq <= known.seq } ?? false
-        return .repeats(known.seq, isQueued: known.isQueued, isOnDisk: known.isQueued && !isWaiting)
+        return .repeats(
+            known.seq, number: known.number, isQueued: known.isQueued, isOnDisk: known.isQueued && !isWaiting)
     }
 
     /// Replaces the rules for keys.
     package func adopt(_ rules: KeyRules) {
-        state.withLock { $0.applying.keys.rules = rules }
+        state.withLock { state in
+            state.shelf.adopt(rules)
+            state.applying.keys.rules = rules
+        }
         store.adopt(keyWindow: rules.window)
     }
 
     /// How many keys are remembered, and the memory that they take, in bytes.
     package var keys: (count: Int, bytes: Int) {
-        state.withLock { ($0.applying.keys.count, $0.applying.keys.bytes) }
+        state.withLock { state in
+            let others = state.shelf.keys
+            return (state.applying.keys.count + others.count, state.applying.keys.bytes + others.bytes)
+        }
     }
 
     // MARK: Without a number
@@ -378,7 +383,8 @@ package final class Sequencer: Sendable {
         state.withLock { state in
             let items = figures.map { figure in
                 let message = Message(
-                    topic: figure.topic, payload: figure.payload, kind: .json, seq: state.newest, time: time)
+                    topic: figure.topic, payload: figure.payload, kind: .json, seq: state.newest,
+                    number: state.shelf.places?.position[0], time: time)
                 if isKept { state.figures[figure.topic] = message }
                 return Applied(message, isKept: false)
             }
@@ -447,51 +453,5 @@ package final class Sequencer: Sendable {
             case .failure(let error): then("\(error)")
             }
         }
-    }
-}
-
-/// The end of the history that is not on disk yet.
-extension Sequencer {
-    /// The messages that a rule keeps and that are not on disk yet.
-    struct Tail {
-        /// Up to this number, every kept message is on disk.
-        let committedUpTo: UInt64
-        /// The first messages after that and after the number requested, in order.
-        let messages: [Message]
-        /// Whether these are all of them.
-        let isWhole: Bool
-    }
-
-    /// How many messages are read at once; a session that needs more waits for the disk.
-    private static let maximumTail = 1024
-
-    private func tail(_ state: borrowing State, after seq: UInt64) -> Tail {
-        let found = state.pending.messages(after: seq, atMost: Self.maximumTail)
-        return Tail(
-            committedUpTo: state.pending.first.map { $0.seq - 1 } ?? state.newest,
-            messages: found.messages, isWhole: found.isWhole)
-    }
-
-    /// Those of the given messages that a rule keeps and that are not on disk yet.
-    func pending(of seqs: [UInt64]) -> Set<UInt64> {
-        state.withLock { state in
-            guard let first = state.pending.first?.seq else { return [] }
-            return Set(seqs.filter { $0 >= first && state.pending.contains($0) })
-        }
-    }
-
-    /// The newest number, and the content of the shard's mailbox at the same position in the order.
-    func newest(emptying mailbox: Mailbox<ShardEvent>) -> (newest: UInt64, events: [ShardEvent]) {
-        state.withLock { ($0.newest, mailbox.drain()) }
-    }
-
-    /// The kept messages after `seq` that are not on disk yet.
-    func tail(after seq: UInt64) -> Tail { state.withLock { tail($0, after: seq) } }
-
-    /// The same, with the newest number and the content of the shard's mailbox at the same position in the order.
-    func tail(
-        after seq: UInt64, emptying mailbox: Mailbox<ShardEvent>
-    ) -> (newest: UInt64, events: [ShardEvent], tail: Tail) {
-        state.withLock { ($0.newest, mailbox.drain(), tail($0, after: seq)) }
     }
 }

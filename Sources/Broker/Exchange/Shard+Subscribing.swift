@@ -11,12 +11,14 @@ extension Shard {
         let set = session.subscriptions
         review(session)
         try checkSubscribe(session.client, to: filter)
-        // What it has not read yet is no gap.
-        if isAhead(options.since), hindrance?() != nil { throw Self.isBehind }
+        try check(options.since)
+        try checkReach(options.since, of: filter)
         let isNew = !set.contains(filter)
         if isNew { try checkRoom(for: 1, of: set, by: session.client) }
         // The messages that this turn has published so far must be numbered before the subscription.
         handOver()
+        var options = options
+        let parts = locate(&options, of: filter)
         // A resuming subscriber needs few retained values, so no shared view is opened.
         let needsView = options.wantsSnapshot && options.since == nil
         // Nor for a topic that has no value.
@@ -43,7 +45,7 @@ extension Shard {
             number: directory.takeNumber(), filter: filter, position: position.seq, skipsOwn: !options.hearsItself,
             slow: options.slow, usesHistory: rules.mayKeep(filter))
         if let old { replace(old, by: &subscription, options, at: position.seq, session) }
-        begin(&subscription, options, position, isEmpty: isEmpty, session)
+        begin(&subscription, options, parts, position, isEmpty: isEmpty, session)
         set.add(subscription)
         if options.since != nil, subscription.usesHistory, let ledger = set.ledger { recall(filter, session, ledger) }
         let forked = directory.add(subscription, of: session)
@@ -54,30 +56,6 @@ extension Shard {
         // Only after the answer to the subscription, which the caller sends.
         if set.isBehind { catchUp.waitForTurn(session) }
         return position.seq
-    }
-
-    /// How long a client waits if it comes from a broker of the cluster that has read more than this one, in
-    /// nanoseconds.
-    package static let reachPatience: Int64 = 5_000_000_000
-    private static let reachPace: Int64 = 5_000_000
-
-    private static let isBehind = Refusal(
-        .unavailable, "The broker has not reached the position of `since` yet; try another, or try again.")
-
-    /// Whether a client knows a position that this broker of a cluster has not reached yet.
-    package func isAhead(_ point: ResumePoint?) -> Bool {
-        guard hindrance != nil, let point, point.seq > deliveredUpTo else { return false }
-        return point.seq > sequencer.newest && point.epoch ?? store.epoch == store.epoch
-    }
-
-    /// Runs `body` when this broker has reached a position, or after ``reachPatience``.
-    package func afterReaching(_ point: ResumePoint?, _ body: @escaping () -> Void) {
-        let deadline = reactor.now.advanced(byNanoseconds: Self.reachPatience)
-        func look() {
-            guard isAhead(point), reactor.now < deadline else { return body() }
-            reactor.run(afterNanoseconds: Self.reachPace, look)
-        }
-        look()
     }
 
     /// Changes the policy of all subscriptions of a session, as if it had subscribed again; messages that it is owed
@@ -150,10 +128,12 @@ extension Shard {
 
     /// Begins a subscription with the values and messages that its options ask for.
     ///
-    /// - Parameter isEmpty: whether there are known to be none.
+    /// - Parameters:
+    ///   - parts: what the client has, if one number does not say it.
+    ///   - isEmpty: whether there are known to be none.
     private func begin(
-        _ subscription: inout Subscription, _ options: SubscribeOptions, _ position: Sequencer.Position, isEmpty: Bool,
-        _ session: any Session
+        _ subscription: inout Subscription, _ options: SubscribeOptions, _ parts: ResumeParts?,
+        _ position: Sequencer.Position, isEmpty: Bool, _ session: any Session
     ) {
         let (set, filter, number) = (session.subscriptions, subscription.filter, subscription.number)
         guard options.hasBeginning, !isEmpty else {
@@ -185,23 +165,25 @@ extension Shard {
         let snapshot = start.snapshot
         start.snapshot = nil
         // What it knows beyond a jump of the log is in no log: it is shown what came in place of that.
-        let jump = sequencer.jumps.jump(over: since.seq)
+        let jump = parts == nil ? sequencer.jumps(of: 0).jump(over: since.seq) : nil
         let point = jump?.closed ?? since.seq
         guard point < position.seq, subscription.position > point else { return counters.resumes.add(1) }
         set.goBack(to: point)
         ledger.isOwed = true
         ledger.unexamined.append(
             Resume(
-                filter: filter, since: point, seq: position.seq, undoneUpTo: jump?.begun ?? 0, snapshot: snapshot))
+                filter: filter, since: point, seq: position.seq, parts: parts,
+                undoneUpTo: jump?.begun ?? parts?.undoneUpTo ?? 0, snapshot: snapshot))
         guard subscription.slow == .latest else {
             subscription.position = point
+            subscription.parts = parts
             return
         }
         // The store delivers all kept messages; only after this position is the newest of each topic enough.
         var kept = Subscription(
             number: number, filter: filter, position: point, skipsOwn: subscription.skipsOwn,
             slow: .dropOldest, usesHistory: true)
-        (kept.resumedAt, kept.asked) = (position.seq, subscription.asked)
+        (kept.resumedAt, kept.asked, kept.parts) = (position.seq, subscription.asked, parts)
         _ = set.retire(kept, at: position.seq, isOver: false, maximum: .max)
     }
 

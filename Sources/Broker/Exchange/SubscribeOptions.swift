@@ -11,12 +11,15 @@ package enum SlowPolicy: String, Sendable, CaseIterable {
     case latest
 }
 
-/// A position in the form that clients write: `SEQ`, or `EPOCH-SEQ`.
+/// A position in the form that clients write: `SEQ`, or `EPOCH-SEQ`; with several logs a number for each,
+/// `EPOCH-0:SEQ,1:SEQ`.
 package struct ResumePoint: Equatable, Sendable {
     /// The ``NumberStore/epoch`` of its store; `nil` if not given.
     package var epoch: UInt64?
     /// The client has everything up to this number.
     package var seq: UInt64
+    /// The number of each of several logs, in place of ``seq``; `nil`: there is one.
+    package var parts: [UInt64]?
 
     package init(epoch: UInt64? = nil, seq: UInt64) {
         self.epoch = epoch
@@ -26,11 +29,31 @@ package struct ResumePoint: Equatable, Sendable {
     /// `nil` if `text` has neither form.
     package init?(_ text: String) {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count <= 2, let last = parts.last, let seq = Self.number(last) else { return nil }
-        self.seq = seq
+        guard parts.count <= 2, let last = parts.last else { return nil }
+        if let seq = Self.number(last) {
+            self.seq = seq
+        } else {
+            guard let several = Self.parts(last) else { return nil }
+            (seq, self.parts) = (0, several)
+        }
         guard parts.count == 2 else { return }
         guard let epoch = Self.number(parts[0]) else { return nil }
         self.epoch = epoch
+    }
+
+    /// Parses `0:SEQ,1:SEQ` and so on.
+    private static func parts(_ text: Substring) -> [UInt64]? {
+        let texts = text.split(separator: ",", maxSplits: Partitions.maximum, omittingEmptySubsequences: false)
+        guard 2...Partitions.maximum ~= texts.count else { return nil }
+        var numbers: [UInt64] = []
+        for (partition, text) in texts.enumerated() {
+            let pair = text.split(separator: ":", omittingEmptySubsequences: false)
+            guard pair.count == 2, number(pair[0]) == UInt64(partition), let seq = number(pair[1]) else {
+                return nil
+            }
+            numbers.append(seq)
+        }
+        return numbers
     }
 
     /// Accepts digits only: `UInt64` would accept a sign.

@@ -24,6 +24,7 @@ package struct Subscription {
         var asked: UInt64 = 0
         var end: UInt64 = .max
         var over: UInt64 = 0
+        var parts: ResumeParts?
 
         /// Merges a gap with the last one, if nothing after `low` remains to be sent between them.
         ///
@@ -161,6 +162,12 @@ package struct Subscription {
         set { change { $0.asked = newValue } }
     }
 
+    /// What its client has of the messages after ``position``; `nil`: nothing.
+    var parts: ResumeParts? {
+        get { arrears?.parts }
+        set { if newValue != nil || arrears?.parts != nil { change { $0.parts = newValue } } }
+    }
+
     /// The last message that it is owed; `.max` if it has not ended.
     private(set) var end: UInt64 {
         get { arrears?.end ?? .max }
@@ -209,8 +216,11 @@ package struct Subscription {
     /// The same for a message that its filter matches.
     func hears(_ message: Message, client: UInt64) -> Bool {
         // A figure below `$SYS` has no number of its own, but that of the message before it.
-        (message.seq > position || message.topic.isSystem) && message.seq <= end
-            && !(skipsOwn && message.origin == client)
+        guard message.seq > position || message.topic.isSystem, !(skipsOwn && message.origin == client) else {
+            return false
+        }
+        guard let arrears else { return true }
+        return message.seq <= arrears.end && !(arrears.parts?.has(message) ?? false)
     }
 }
 

@@ -257,7 +257,8 @@ package final class SubscriptionSet {
         func wanted(_ subscription: Subscription) -> HistoryReading.Wanted {
             let known = max(subscription.brought, subscription.lostUpTo)
             return HistoryReading.Wanted(
-                filter: subscription.filter, after: max(ledger.cursor, max(subscription.position, known)))
+                filter: subscription.filter, after: max(ledger.cursor, max(subscription.position, known)),
+                parts: subscription.parts)
         }
         var list = current.filter { $0.slow != .latest }.map(wanted)
         for ended in ledger.ended where ended.slow != .latest && ended.end > ledger.cursor {

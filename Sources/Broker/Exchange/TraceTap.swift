@@ -96,7 +96,7 @@ package final class TraceTap {
 
     private static func name(_ message: Message, _ writer: inout JSONWriter) {
         writer.member("topic", message.topic.name)
-        writer.member("seq", message.seq)
+        writer.member("seq", message.number)
     }
 
     private func add(_ what: StaticString, _ members: (inout JSONWriter) -> Void) {

@@ -76,7 +76,7 @@ extension LMDBStore {
         guard let record = RetainedRecord(bytes), record.expiry == time,
             let topic = record.topic(key: key.span, record: bytes)
         else { return nil }
-        return ExpiredValue(topic: topic, seq: record.seq)
+        return ExpiredValue(topic: topic, seq: record.number(record: bytes))
     }
 
     /// Removes some expired values to make room, and returns how many.

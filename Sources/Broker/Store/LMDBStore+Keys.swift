@@ -2,8 +2,9 @@ internal import Synchronization
 
 // The database `keys` holds the keys of stored messages (PublishKeys.swift), each written in the transaction of its
 // message. The key is the message's number (8 bytes, big-endian); the value is the time at which it was accepted (8
-// bytes, little-endian), the length of the owner's name (2 bytes), that name, and the publication's key. Old entries
-// are removed little by little, by each write that adds one.
+// bytes, little-endian), the length of the owner's name (2 bytes), that name, and the publication's key. If the highest bit
+// of the length is set, the number by which others know the message (8 bytes) comes after the length. Old entries are
+// removed little by little, by each write that adds one.
 
 extension LMDBStore {
     /// How many keys one write removes.
@@ -54,26 +55,34 @@ extension LMDBStore {
 }
 
 extension StoredKey {
+    private static let numbered: UInt16 = 1 << 15
+
     init(_ message: Message, _ key: PublishKey) {
-        self.init(seq: message.seq, time: message.time, name: key.name, owner: key.owner)
+        self.init(
+            seq: message.seq, number: message.number, time: message.time, name: key.name, owner: key.owner)
     }
 
     /// Reads an entry; `nil` if it is malformed.
     init?(key: Span<UInt8>, value: Span<UInt8>) {
         guard key.count == 8, value.count >= 10 else { return nil }
-        let end = 10 + Int(value.littleEndian(UInt16.self, at: 8))
-        guard end <= value.count, let owner = String(validating: value.array(10..<end), as: UTF8.self) else {
+        let length = value.littleEndian(UInt16.self, at: 8)
+        let begin = length & Self.numbered == 0 ? 10 : 18
+        let end = begin + Int(length & ~Self.numbered)
+        guard end <= value.count, let owner = String(validating: value.array(begin..<end), as: UTF8.self) else {
             return nil
         }
         self.init(
-            seq: key.bigEndian(at: 0), time: Int64(bitPattern: value.littleEndian(UInt64.self, at: 0)),
-            name: value.array(end..<value.count), owner: owner)
+            seq: key.bigEndian(at: 0), number: begin == 10 ? nil : value.littleEndian(UInt64.self, at: 10),
+            time: Int64(bitPattern: value.littleEndian(UInt64.self, at: 0)), name: value.array(end..<value.count),
+            owner: owner)
     }
 
     var value: [UInt8] {
         var bytes: [UInt8] = []
         bytes.appendLittleEndian(UInt64(bitPattern: time))
-        bytes.appendLittleEndian(UInt16(clamping: owner.utf8.count))
+        let length = UInt16(clamping: owner.utf8.count)
+        bytes.appendLittleEndian(number == seq ? length : length | Self.numbered)
+        if number != seq { bytes.appendLittleEndian(number) }
         return bytes + Array(owner.utf8) + name
     }
 }

@@ -93,6 +93,7 @@ extension Message {
     fileprivate var asEphemeral: Message {
         Message(
             topic: topic, payload: payload, kind: kind, contentType: contentType, properties: properties,
-            isRetained: isRetained, seq: seq, time: time, expiry: expiry, origin: origin, nature: .ephemeral)
+            isRetained: isRetained, seq: seq, number: number, time: time, expiry: expiry, origin: origin,
+            nature: .ephemeral)
     }
 }

@@ -7,9 +7,10 @@
 //     0x09   correlation     bytes
 //     0x26   header          length of the name (2 bytes), name and value, UTF-8; as often as there are headers
 //
-// One property is the broker's own, and not an identifier of MQTT 5:
+// Two properties are the broker's own, and not identifiers of MQTT 5:
 //
 //     0xF0   expiry          empty: the broker removed an expired value by this message
+//     0xF1   number          8 bytes: `Message.number`, where it is not the record's own number
 //
 // Unknown identifiers are skipped: a later version may add one without a new format of the record, if readers that do
 // not know it may ignore it.
@@ -22,6 +23,7 @@ enum PropertyBlock {
         case correlation = 0x09
         case header = 0x26
         case expiry = 0xF0
+        case number = 0xF1
     }
 
     /// The content of a block.
@@ -30,6 +32,8 @@ enum PropertyBlock {
         /// The headers, reply topic and correlation; `nil` if there are none.
         var properties: MessageProperties?
         var isExpiry = false
+        /// `nil`: that of the record.
+        var number: UInt64?
     }
 
     /// The block of a message; empty if it has no properties.
@@ -45,6 +49,10 @@ enum PropertyBlock {
             bytes.append(contentsOf: contentType.utf8)
         }
         if message.isExpiry { add(.expiry, 0) }
+        if message.number != message.seq {
+            add(.number, 8)
+            bytes.appendLittleEndian(message.number)
+        }
         guard let properties = message.properties else { return bytes }
         if let replyTo = properties.replyTo {
             add(.replyTo, replyTo.name.utf8.count)
@@ -84,6 +92,9 @@ enum PropertyBlock {
                 guard values.contentType == nil, let type = text(record, first..<begin) else { return nil }
                 values.contentType = type
             case .expiry: values.isExpiry = true
+            case .number:
+                guard length == 8 else { return nil }
+                values.number = record.littleEndian(UInt64.self, at: first)
             case .replyTo:
                 guard replyTo == nil, let topic = storedTopic(record.array(first..<begin)) else { return nil }
                 replyTo = topic

@@ -97,8 +97,13 @@ struct RecordHeader {
         guard let values = properties(in: record, upTo: payload - topicLength) else { return nil }
         return Message(
             topic: topic, payload: record.array(payload..<record.count), kind: kind, contentType: values.contentType,
-            properties: values.properties, isRetained: isRetained, seq: seq, time: time, expiry: expiry,
-            origin: origin, nature: values.isExpiry ? .expiry : .plain)
+            properties: values.properties, isRetained: isRetained, seq: seq, number: values.number, time: time,
+            expiry: expiry, origin: origin, nature: values.isExpiry ? .expiry : .plain)
+    }
+
+    /// The number by which the message is known outside this broker.
+    func number(in record: Span<UInt8>) -> UInt64 {
+        properties(in: record, upTo: record.count - payloadLength - topicLength)?.number ?? seq
     }
 
     private func properties(in record: Span<UInt8>, upTo end: Int) -> PropertyBlock.Values? {

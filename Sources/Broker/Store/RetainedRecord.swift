@@ -33,6 +33,9 @@ struct RetainedRecord {
         return storedTopic(header.topic(in: record))
     }
 
+    /// The number by which the message is known outside this broker.
+    func number(record: Span<UInt8>) -> UInt64 { header.number(in: record) }
+
     /// The message in the record from which this was read; `nil` if its properties cannot be read.
     func message(topic: Topic, record: Span<UInt8>) -> Message? {
         header.message(topic: topic, record: record, isRetained: true)

@@ -4,18 +4,20 @@ extension RedisLog.Options {
     /// The options from the settings of a cluster; reads passwords and certificates.
     ///
     /// - Parameters:
+    ///   - partition: which of the logs it is.
     ///   - facts: makes the facts that other brokers are told about this one.
     ///   - onChange: gets the status whenever its state changes.
     ///   - isCongested: whether no more of the log should be read.
     ///   - copies: how stores are copied from one broker to another.
     package init(
-        _ settings: Settings.Cluster, node: UInt64, facts: @escaping @Sendable () -> String = { "{}" },
+        _ settings: Settings.Cluster, partition: Int = 0, node: UInt64,
+        facts: @escaping @Sendable () -> String = { "{}" },
         onChange: @escaping @Sendable (RedisLog.Status) -> Void = { _ in },
         isCongested: @escaping @Sendable () -> Bool = { false }, copies: StoreCopies? = nil
     ) throws(ClusterSettingsError) {
-        let engine = settings.engine
-        let security = try Self.security(engine.tls)
-        func access(_ user: String?, _ password: SecretText?, _ key: String) throws(ClusterSettingsError)
+        let (engine, key) = settings.logs[partition]
+        let security = try Self.security(engine.tls, key)
+        func access(_ user: String?, _ password: SecretText?, _ member: String) throws(ClusterSettingsError)
             -> EngineLink.Access
         {
             var access = EngineLink.Access()
@@ -25,7 +27,7 @@ extension RedisLog.Options {
                     String(decoding: try secret.read(), as: UTF8.self)
                 }
             } catch {
-                throw ClusterSettingsError("cluster.engine.\(key): \(error)")
+                throw ClusterSettingsError("\(key).\(member): \(error)")
             }
             access.security = security
             return access
@@ -43,7 +45,7 @@ extension RedisLog.Options {
                 secured(engine.sentinels), name: engine.master,
                 try access(engine.sentinelUser, engine.sentinelPassword, "sentinel_password"))
         self.init(
-            cluster: settings.name, node: node, place: place,
+            cluster: Self.name(of: partition, in: settings), node: node, place: place,
             access: try access(engine.user, engine.password, "password"))
         limits.timeout = engine.timeout.nanoseconds
         readsAt = engine.readFrom == .replica ? .replica : .primary
@@ -59,8 +61,14 @@ extension RedisLog.Options {
         self.copies = copies
     }
 
+    /// What the keys of a log begin with; those of several logs say how many there are, so that brokers with another number of
+    /// them do not take them for theirs.
+    private static func name(of partition: Int, in settings: Settings.Cluster) -> String {
+        settings.partitions == 1 ? settings.name : "\(settings.name).\(partition)of\(settings.partitions)"
+    }
+
     private static func security(
-        _ tls: Settings.Cluster.TLS?
+        _ tls: Settings.Cluster.TLS?, _ key: String
     ) throws(ClusterSettingsError) -> StreamOpening.Security? {
         guard let tls else { return nil }
         do throws(TLSFileError) {
@@ -71,7 +79,7 @@ extension RedisLog.Options {
             let context = try TLSContext.client(tls.ca.map { .file($0) } ?? .system, identity: identity)
             return StreamOpening.Security(context, serverName: tls.serverName)
         } catch {
-            throw ClusterSettingsError("cluster.engine.tls: \(error)")
+            throw ClusterSettingsError("\(key).tls: \(error)")
         }
     }
 }

@@ -111,8 +111,8 @@ struct UndoneTests {
         let mark = try #require(try present.store.orderMark())
         let jumps = Fold(mark.state.span)?.jumps ?? LogJumps()
         let undone = try #require(
-            try UndoneMessages(of: former.store, replacedBy: present.store, jumps, DividedLog.node))
-        #expect(undone.closed == closed && undone.left == 0)
+            try UndoneMessages(of: former.store, replacedBy: present.store, [jumps], DividedLog.node))
+        #expect(undone.end.begin == closed && undone.left == 0)
         let found = undone.items.map { "\($0.message.topic) \(String(decoding: $0.message.payload, as: UTF8.self))" }
         #expect(
             found == [
@@ -121,9 +121,9 @@ struct UndoneTests {
             ], "in order, of this broker's clients, with what it had removed")
         #expect(undone.items[0].key.owner == "ann", "a client that repeats it is recognised")
         #expect(Set(undone.items.map(\.key.name)).count == undone.items.count)
-        let same = try UndoneMessages(of: present.store, replacedBy: present.store, jumps, DividedLog.node)
+        let same = try UndoneMessages(of: present.store, replacedBy: present.store, [jumps], DividedLog.node)
         #expect(same == nil, "the log has all that is there")
-        #expect(try UndoneMessages(of: former.store, replacedBy: present.store, LogJumps(), DividedLog.node) == nil)
+        #expect(try UndoneMessages(of: former.store, replacedBy: present.store, [LogJumps()], DividedLog.node) == nil)
     }
 
     /// However often it starts, each message is there once; newer values stay.
@@ -138,7 +138,7 @@ struct UndoneTests {
         let harness = try ExchangeHarness(present.store, settings: settings)
         var jumps = LogJumps()
         jumps.add(LogJumps.Jump(closed: closed, begun: closed + 1000))
-        harness.sequencer.adopt(jumps)
+        harness.sequencer.adopt(jumps, of: 0)
         func look() throws -> [String] {
             for _ in 0..<2 { try harness.run { _ in } }
             var lines: [String] = []

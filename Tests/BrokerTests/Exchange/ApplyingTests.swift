@@ -54,7 +54,7 @@ struct ApplyingTests {
         let drafts = [try self.draft("first"), draft]
         for _ in 0..<2 {
             #expect(applying.rule(for: draft.topic) === rule)
-            let message = Applying.message(of: drafts.span, at: 1, seq: 4, time: 1000, now: { 2000 })
+            let message = Applying.message(of: drafts.span, at: 1, seq: 4, number: 4, time: 1000, now: { 2000 })
             #expect(message.seq == 4 && message.time == 1000 && message.expiry == 2050 && message.origin == 9)
             #expect(message.topic == draft.topic && message.payload == draft.payload && message.isRetained)
             #expect(message.properties == draft.properties)

@@ -38,20 +38,27 @@ final class ExchangeHarness {
     private let inbox: Inbox
     private let storeThread: StoreThread
     let remotes: [Remote]
+    /// The orders of shared logs, by partition.
+    private(set) var readers: [LogOrder] = []
     private var threads: [Int: ThreadHandle] = [:]
 
     /// - Parameters:
     ///   - order: the reactors' numbers, in the order in which their shards join the sequencer.
     ///   - isDelayed: whether publications get their numbers some turns later.
     ///   - isLogged: whether they get them from a log.
+    ///   - partitions: from how many, each of which reaches the broker by itself.
+    ///   - logs: those that several brokers share, in place of the harness's own.
     init(
         _ store: any MessageStore = InMemoryStore(), order: [Int] = [0], settings: Settings = Settings(),
-        isDelayed: Bool = false, isLogged: Bool = false
+        isDelayed: Bool = false, isLogged: Bool = false, partitions: Partitions = .one, logs: SharedLogs? = nil
     ) throws {
         let settings = settings.patient
         self.store = store
-        let local = try LocalOrder(store: store, rules: HistoryRules(settings))
-        let sequencer = local.sequencer
+        let all = logs?.partitions ?? partitions
+        // An order of its own would reserve numbers.
+        let local = all.count > 1 ? nil : try LocalOrder(store: store, rules: HistoryRules(settings))
+        let sequencer =
+            try local?.sequencer ?? Sequencer(store: store, rules: HistoryRules(settings), partitions: all)
         self.sequencer = sequencer
         // The sequencer holds the thread, and with it the mailboxes of reactors that have ended.
         storeThread = StoreThread(
@@ -60,13 +67,29 @@ final class ExchangeHarness {
         remotes = try order.map { _ in try Remote() }
         counters = order.map { _ in ShardCounters() }
         try storeThread.start()
-        local.attach(storeThread)
-        let delayed = DelayedOrder(local, remotes: Dictionary(uniqueKeysWithValues: zip(0..., remotes)))
-        var chosen: any Order = isDelayed ? delayed : local
+        if let local { local.attach(storeThread) } else { sequencer.attach(storeThread) }
+        var chosen: any Order = (local as (any Order)?) ?? PartitionedOrder([])
+        if isDelayed, let local {
+            chosen = DelayedOrder(local, remotes: Dictionary(uniqueKeysWithValues: zip(0..., remotes)))
+        }
         if isLogged {
             let logged = try LogOrder(sequencer, engine: engine, node: 1, incarnation: 1)
             try engine.begin(for: logged)
             chosen = logged
+        }
+        if let logs {
+            readers = try logs.join(sequencer)
+            chosen = PartitionedOrder(readers)
+        } else if partitions.count > 1 {
+            let group = try LogGroup(partitions, from: nil)
+            let orders = try (0..<partitions.count).map { partition in
+                let engine = MemoryEngine()
+                let order = try LogOrder(
+                    sequencer, engine: engine, node: 1, incarnation: 1, partition: partition, of: group)
+                try engine.begin(for: order)
+                return order
+            }
+            chosen = PartitionedOrder(orders)
         }
         inbox = sequencer.join(log, shard: -1)
         for index in order {

@@ -24,13 +24,13 @@ final class EventsForm: TextForm, WireForm {
         encode(message, into: reactor, lane: lane, isChunked: isChunked)
     }
 
-    func text(of message: Message, isSnapshot: Bool) -> [UInt8] {
+    func text(of message: Message, isSnapshot: Bool, isPlaced: Bool) -> [UInt8] {
         let object = MessageObject.encode(message, hasOperation: false, isSnapshot: isSnapshot)
         var text: [UInt8] = []
         text.reserveCapacity(object.count + 56)
         // Retained values come in topic order, so a client that has received one has not received all with smaller
         // numbers.
-        if !isSnapshot { appendPlace(message.seq, to: &text) }
+        if !isSnapshot, isPlaced { appendPlace(message.number, to: &text) }
         text += "data: ".utf8
         text += object
         text.append(10)

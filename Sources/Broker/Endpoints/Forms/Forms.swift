@@ -68,7 +68,9 @@ protocol TextForm: AnyObject {
     var isEvents: Bool { get }
 
     /// The bytes of a message, before they are framed as a chunk.
-    func text(of message: Message, isSnapshot: Bool) -> [UInt8]
+    ///
+    /// - Parameter isPlaced: whether they may say its place, if the form does.
+    func text(of message: Message, isSnapshot: Bool, isPlaced: Bool) -> [UInt8]
 
     /// The bytes of a notice.
     ///
@@ -78,6 +80,11 @@ protocol TextForm: AnyObject {
 }
 
 extension TextForm {
+    /// The bytes of a message, with its place if the form says it.
+    func text(of message: Message, isSnapshot: Bool) -> [UInt8] {
+        text(of: message, isSnapshot: isSnapshot, isPlaced: true)
+    }
+
     /// Encodes a live message: as a chunk for HTTP/1.1, unframed for HTTP/1.0.
     func encode(_ message: Message, into reactor: Reactor, lane: Lane, isChunked: Bool) -> Segment {
         let text = text(of: message, isSnapshot: false)

@@ -35,7 +35,7 @@ final class JSONForm: FrameForm {
         unsafe common.take(message.time)
         let (beginning, middle) = unsafe (common.beginning, common.timeAndData)
         let middleCount = middle.count - (isText ? 0 : 1)
-        let digits = JSONWriter.digitCount(message.seq)
+        let digits = JSONWriter.digitCount(message.number)
         let count = beginning.count + digits + middleCount + payload.count + (isText ? 2 : 1)
         let header = FrameEncoder.headerLength(payloadLength: count)
         return unsafe reactor.encode(lane: lane, count: header + count) { bytes in
@@ -43,7 +43,7 @@ final class JSONForm: FrameForm {
             guard let base = bytes.baseAddress else { return }
             var place = unsafe (base + header).assumingMemoryBound(to: UInt8.self)
             unsafe Self.put(beginning.span, beginning.count, at: &place)
-            unsafe place += JSONWriter.put(message.seq, at: place)
+            unsafe place += JSONWriter.put(message.number, at: place)
             unsafe Self.put(middle.span, middleCount, at: &place)
             unsafe Self.put(payload.span, payload.count, at: &place)
             if isText {

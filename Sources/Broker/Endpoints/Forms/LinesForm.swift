@@ -13,7 +13,7 @@ final class LinesForm: TextForm, WireForm {
         encode(message, into: reactor, lane: lane, isChunked: isChunked)
     }
 
-    func text(of message: Message, isSnapshot: Bool) -> [UInt8] {
+    func text(of message: Message, isSnapshot: Bool, isPlaced: Bool) -> [UInt8] {
         MessageObject.encode(message, hasOperation: false, isSnapshot: isSnapshot) + [10]
     }
 

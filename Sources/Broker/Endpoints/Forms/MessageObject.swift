@@ -37,7 +37,7 @@ package enum MessageObject {
             begin(message.topic, hasOperation: hasOperation, by: &writer)
             writer.name("seq")
         }
-        writer.integer(message.seq)
+        writer.integer(message.number)
         common.take(message.time)
         writer.splice(common.timeMember, needsComma: true)
         writeContent(of: message, isSnapshot: false, to: &writer)
@@ -102,13 +102,13 @@ package enum MessageObject {
         writer.member("topic", message.topic.name)
         let value = Message(
             topic: message.topic, payload: message.payload, kind: message.kind, contentType: message.contentType,
-            properties: message.properties, seq: message.seq, time: message.time)
+            properties: message.properties, seq: message.seq, number: message.number, time: message.time)
         writeRest(of: value, isSnapshot: false, to: &writer)
     }
 
     /// Writes the members after the topic.
     private static func writeRest(of message: Message, isSnapshot: Bool, to writer: inout JSONWriter) {
-        writer.member("seq", message.seq)
+        writer.member("seq", message.number)
         writer.member("time", message.time)
         writeContent(of: message, isSnapshot: isSnapshot, to: &writer)
     }

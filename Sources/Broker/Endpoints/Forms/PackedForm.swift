@@ -45,7 +45,7 @@ package enum PackedMessage {
         writer.name("topic", of: &members)
         writer.string(message.topic.name)
         writer.name("seq", of: &members)
-        writer.integer(message.seq)
+        writer.integer(message.number)
         writer.name("time", of: &members)
         writer.integer(message.time)
         writeMarks(of: message, isSnapshot: isSnapshot, &members, &writer)

@@ -17,6 +17,7 @@ enum FollowEndpoint {
         if let last = fields.first("Last-Event-ID"), !last.isEmpty {
             (options.since, options.rewind) = (try HTTPExchange.resumePoint(last, named: "Last-Event-ID"), nil)
         }
+        do throws(Refusal) { try shard.check(options.since) } catch { throw HTTPRefusal(error) }
         let isPoll = try exchange.flag("poll") ?? false
         guard !isPoll || options.hasBeginning else {
             throw HTTPRefusal(Refusal(.badRequest, "snapshot: a poll without retained values needs since."))
@@ -52,6 +53,8 @@ final class FollowSession: Session {
     private let shard: Shard
     private let output: HTTPStream
     private let isPoll: Bool
+    /// What the client has of each of several logs; empty: it is not known yet, or there is one.
+    private var position: [UInt64] = []
     /// Why the broker has ended the response; `nil` if it has not.
     private var ending: String?
     private static let comment = Array(":\n\n".utf8)
@@ -63,7 +66,9 @@ final class FollowSession: Session {
         self.shard = shard
         self.client = client
         self.form = form.text
-        lane = form.lane
+        // With several logs, each client has a position of its own in its events.
+        let isPlaced = form.text.isEvents && shard.sequencer.partitions.count > 1
+        lane = isPlaced ? nil : form.lane
         self.isPoll = isPoll
         output = stream
     }
@@ -83,6 +88,7 @@ final class FollowSession: Session {
         output.onClosed = { [self] in leave() }
         output.onDrained = { [weak self] in self.map { $0.shard.catchUp.advance($0) } }
         output.onFellBehind = { [weak self] in self.map { $0.shard.catchUp.fellBehind($0) } }
+        position = options.since?.parts ?? []
         guard shard.isAhead(options.since) else { return subscribe(filter, options) }
         shard.afterReaching(options.since) { [self] in subscribe(filter, options) }
     }
@@ -100,14 +106,33 @@ final class FollowSession: Session {
         output.send(form.text(of: message, isSnapshot: true))
     }
 
+    func deliver(_ message: Message, for subscriptions: [UInt32]) {
+        advance(to: message.seq)
+        position[shard.sequencer.partitions.partition(of: message.topic)] = message.number
+        output.send(place + form.text(of: message, isSnapshot: false, isPlaced: false))
+    }
+
+    /// Has everything up to a place of several logs.
+    private func advance(to seq: UInt64) {
+        guard let reached = shard.sequencer.position(at: seq) else { return }
+        position = position.isEmpty ? reached : zip(position, reached).map { max($0, $1) }
+    }
+
+    /// The `id:` line of a client that has its own position.
+    private var place: [UInt8] { Array("id: \(shard.text(of: position))\n".utf8) }
+
     func sendLive(_ filter: TopicFilter, seq: UInt64) {
         if isPoll { return end() }
+        if lane == nil {
+            advance(to: seq)
+            return output.send(place + form.notice("live", Notices.live(filter, seq: seq, on: shard), seq: nil))
+        }
         // From here on the client has everything up to this number; the values themselves do not say so.
-        output.send(form.notice("live", Notices.live(filter, seq: seq), seq: seq))
+        output.send(form.notice("live", Notices.live(filter, seq: seq, on: shard), seq: seq))
     }
 
     func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) {
-        output.send(form.notice("gap", Notices.gap(filter, gap), seq: nil))
+        output.send(form.notice("gap", Notices.gap(filter, gap, on: shard), seq: nil))
     }
 
     func revoked(_ filter: TopicFilter, _ refusal: Refusal) {

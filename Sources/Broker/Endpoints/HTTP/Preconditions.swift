@@ -74,13 +74,13 @@ struct Preconditions {
     /// The outcome of reading `message`.
     func outcome(ofReading message: Message) -> Outcome {
         switch match {
-        case .seqs(let seqs) where !seqs.contains(message.seq): return .fails
+        case .seqs(let seqs) where !seqs.contains(message.number): return .fails
         default: break
         }
         if let unmodifiedSince, !Self.hasSeen(message, at: unmodifiedSince) { return .fails }
         switch noneMatch {
         case .any: return .isFresh
-        case .seqs(let seqs): return seqs.contains(message.seq) ? .isFresh : .go
+        case .seqs(let seqs): return seqs.contains(message.number) ? .isFresh : .go
         case nil: break
         }
         return modifiedSince.map { Self.hasSeen(message, at: $0) } ?? false ? .isFresh : .go
@@ -114,7 +114,7 @@ struct Preconditions {
         case (nil, .any):
             // A value to remove cannot be absent.
             guard let message = try current() else { return .present }
-            throw Refusal(.conflict, "\(message.topic) has a retained value, with seq \(message.seq).")
+            throw Refusal(.conflict, "\(message.topic) has a retained value, with seq \(message.number).")
         case (nil, .seqs): throw Refusal(.badRequest, "If-None-Match: expected * for a removal.")
         case (nil, nil): break
         }
@@ -134,7 +134,7 @@ struct Preconditions {
     private static func one(of seqs: [UInt64]) -> Draft.Condition { .matches(seqs.isEmpty ? noSeq : seqs) }
 
     private static func unmodified(_ message: Message, since seconds: Int64) -> Draft.Condition {
-        .matches(hasSeen(message, at: seconds) ? [message.seq] : noSeq)
+        .matches(hasSeen(message, at: seconds) ? [message.number] : noSeq)
     }
 }
 
@@ -168,7 +168,7 @@ final class ServedValues: Sendable {
             if state.seqs.count >= Self.maximum { (state.seqs, state.forgotten) = ([:], now) }
             guard second > state.forgotten else { return }
             let place = Place(topic: message.topic, second: second)
-            state.seqs[place] = state.seqs[place].map { $0 == message.seq ? $0 : 0 } ?? message.seq
+            state.seqs[place] = state.seqs[place].map { $0 == message.number ? $0 : 0 } ?? message.number
         }
         // RFC 9110 §8.8.2.1: not later than the response, even if the clock was set back.
         return min(second, now)
@@ -176,6 +176,6 @@ final class ServedValues: Sendable {
 
     /// Whether `message` is the only value that was served with its date.
     func isOnly(_ message: Message) -> Bool {
-        state.withLock { $0.seqs[Place(topic: message.topic, second: message.time / 1000)] == message.seq }
+        state.withLock { $0.seqs[Place(topic: message.topic, second: message.time / 1000)] == message.number }
     }
 }

@@ -112,12 +112,12 @@ struct TopicEndpoint {
         var fields = HTTPFields()
         fields.append("Last-Modified", HTTPDate.format(unixSeconds: ServedValues.all.dateToShow(message)))
         fields.append("Cache-Control", client.principal.kind == .anonymous ? "no-cache" : "private, no-cache")
-        if !topic.isSystem { fields.append("ETag", "\"\(message.seq)\"") }
+        if !topic.isSystem { fields.append("ETag", "\"\(message.number)\"") }
         switch outcome {
         case .go: break
         case .isFresh: return exchange.respond(OutgoingResponse(status: 304, fields: fields))
         case .fails:
-            throw HTTPRefusal(Refusal(.conflict, "The retained value of \(topic) has seq \(message.seq)."))
+            throw HTTPRefusal(Refusal(.conflict, "The retained value of \(topic) has seq \(message.number)."))
         }
         fields.append("Content-Type", message.contentType ?? ContentType.type(of: message.kind))
         HeaderFields.add(message.properties, to: &fields)

@@ -217,7 +217,7 @@ final class JSONSession: ClientSocket {
         }
         if let position, id != nil {
             send("ok", id) { writer in
-                writer.member("seq", position)
+                writer.position(position, on: shard)
                 writer.member("epoch", shard.store.epoch)
             }
         }

@@ -35,7 +35,7 @@ struct Applying {
     ///   - stored: returns the number in the store; called if no newer value is known.
     func value(of topic: Topic, now: Int64, stored: () throws(Refusal) -> UInt64?) throws(Refusal) -> UInt64? {
         guard let message = newest(of: topic) else { return try stored() }
-        return message.isValue(at: now) ? message.seq : nil
+        return message.isValue(at: now) ? message.number : nil
     }
 
     /// Refuses a draft whose condition on the topic's value does not hold.
@@ -73,14 +73,14 @@ struct Applying {
     ///   - nature: the nature of the message.
     ///   - now: the same by the clock of ``Lifetime``; called only if the message has a time to live.
     static func message(
-        of drafts: Span<Draft>, at place: Int, seq: UInt64, time: Int64, nature: Message.Nature = .plain,
-        now: () -> Int64
+        of drafts: Span<Draft>, at place: Int, seq: UInt64, number: UInt64, time: Int64,
+        nature: Message.Nature = .plain, now: () -> Int64
     ) -> Message {
         Message(
             topic: drafts[place].topic, payload: drafts[place].payload,
             kind: drafts[place].kind, contentType: drafts[place].contentType,
             properties: drafts[place].properties, isRetained: drafts[place].isRetained, seq: seq,
-            time: time,
+            number: number, time: time,
             expiry: drafts[place].timeToLive.map { now().addingReportingOverflow($0).partialValue } ?? 0,
             origin: drafts[place].origin, nature: nature)
     }

@@ -8,8 +8,8 @@ package import WSTransport
 package protocol Order: AnyObject, Sendable {
     /// Hands over the drafts of a turn; never waits.
     ///
-    /// The results arrive in the shard's mailbox as ``ShardEvent/applied(_:)``, in the order of the drafts, at once or
-    /// some turns later. The order keeps neither a draft's connection nor its completion: the shard has both.
+    /// The results arrive in the shard's mailbox as ``ShardEvent/applied(_:)``, in the order of the drafts of each partition, at
+    /// once or some turns later. The order keeps neither a draft's connection nor its completion: the shard has both.
     ///
     /// - Parameters:
     ///   - shard: the index of the shard, which empties its mailbox in this turn. Called on its thread.
@@ -53,12 +53,14 @@ package struct Batch: Sendable {
     let weight: Int
     /// When the turn that published them began; `nil` if not known.
     let began: MonotonicTime?
+    /// The log that has given them their order; 0 unless there are several.
+    let partition: UInt16
 
     /// Why a draft has become no message.
     enum Rejection: Sendable {
         case refused(Refusal)
         /// It repeats the message with that number, for which its publisher may have to wait.
-        case repeats(UInt64, isQueued: Bool, isOnDisk: Bool)
+        case repeats(UInt64, number: UInt64, isQueued: Bool, isOnDisk: Bool)
     }
 
     /// Drafts that have become no messages; a class, because most batches have none.
@@ -70,10 +72,12 @@ package struct Batch: Sendable {
     }
 
     init(
-        items: [Applied], refusals: [(place: Int, rejection: Rejection)] = [], shard: Int, began: MonotonicTime? = nil
+        items: [Applied], refusals: [(place: Int, rejection: Rejection)] = [], shard: Int, began: MonotonicTime? = nil,
+        partition: Int = 0
     ) {
         self.items = items
         self.began = began
+        self.partition = UInt16(truncatingIfNeeded: partition)
         self.refusals = refusals.isEmpty ? nil : Refusals(refusals)
         self.shard = shard
         weight = items.reduce(0) { $0 &+ $1.message.weight }

@@ -1,0 +1,134 @@
+internal import Synchronization
+internal import WSTransport
+
+/// The logs that a broker of a cluster follows: one, or one for each partition.
+///
+/// Any thread.
+final class ClusterLogs: Sendable {
+    struct Log: Sendable {
+        let order: LogOrder
+        let log: RedisLog
+    }
+
+    /// What one log has to know of the others; made before them.
+    final class Others: Sendable {
+        private struct State {
+            weak var logs: ClusterLogs?
+        }
+
+        private let state = Mutex(State())
+
+        fileprivate func begin(_ logs: ClusterLogs) { state.withLock { $0.logs = logs } }
+
+        private var logs: ClusterLogs? { state.withLock { $0.logs } }
+
+        /// The epoch of the first log; 0: none is known.
+        var epoch: UInt64 { logs?.all[0].order.epoch ?? 0 }
+
+        /// Whether all logs but the first work, so that the store has what they have.
+        var areActive: Bool { logs?.all.dropFirst().allSatisfy { $0.log.status.state == .active } ?? false }
+
+        /// Has a copy of another broker's store be fetched by way of the first log where a later one needs it.
+        func look(at status: RedisLog.Status, of partition: Int) {
+            guard partition > 0, case .lost(let trouble) = status.state, trouble.isCuredByCopy else { return }
+            logs?.all[0].log.takeCopy()
+        }
+    }
+
+    private struct Told {
+        var state = RedisLog.Status.State.stopped
+        var failure: String?
+    }
+
+    /// By partition; never empty.
+    let all: [Log]
+    /// What gives publications their order.
+    let ordering: any Order
+    /// How many of the logs are followed.
+    private let started = Mutex(0)
+    private let told: Mutex<[Told]>
+
+    init(_ all: [Log], _ others: Others) {
+        self.all = all
+        if all.count == 1 { ordering = all[0].order } else { ordering = PartitionedOrder(all.map(\.order)) }
+        told = Mutex(Array(repeating: Told(), count: all.count))
+        others.begin(self)
+    }
+
+    /// Begins to follow the first log, and the others where the epoch is known that all have to have.
+    func start() throws(Errno) {
+        try started.withLock { count throws(Errno) in
+            try all[0].log.start(all[0].order)
+            count = 1
+        }
+        startOthers()
+    }
+
+    /// Begins to follow the logs after the first, once; only when that has said to which state all belong.
+    func startOthers() {
+        guard all.count > 1, all[0].order.epoch != 0 else { return }
+        started.withLock { count in
+            while count > 0, count < all.count {
+                // What fails is tried again; until then the log is not followed, and readiness says so.
+                do throws(Errno) { try all[count].log.start(all[count].order) } catch { return }
+                count += 1
+            }
+        }
+    }
+
+    func stop() { for one in all { one.log.stop() } }
+
+    /// Whether all work.
+    var areActive: Bool { all.allSatisfy { $0.log.status.state == .active } }
+
+    /// Whether something waits that will come back.
+    var hasWork: Bool { all.contains { $0.order.waiting > 0 && $0.log.status.state == .active } }
+
+    /// The time of the log that is ahead, in Unix milliseconds; 0: none has one.
+    var time: Int64 { all.map(\.order.time).max() ?? 0 }
+
+    /// The brokers that the logs after the first know of.
+    var otherMembers: [RedisLog.Member] { all.dropFirst().flatMap { $0.log.status.members } }
+
+    // MARK: What people are shown
+
+    /// What has come up for the log of this program since it was asked last.
+    func takeNews(of cluster: String, _ sentence: (LogTrouble) -> String) -> [Journal.Entry] {
+        told.withLock { told in
+            var news: [Journal.Entry] = []
+            for (place, one) in all.enumerated() {
+                let status = one.log.status
+                guard
+                    status.state != told[place].state
+                        || status.state == .away && status.failure != told[place].failure
+                else { continue }
+                let partition = all.count == 1 ? [] : [(name: "partition", value: "\(place)")]
+                func tell(
+                    _ level: Journal.Level, _ message: String, _ metadata: [(name: String, value: String)] = []
+                ) {
+                    news.append(Journal.Entry(level: level, message: message, metadata: partition + metadata))
+                }
+                switch status.state {
+                case .stopped, .arming: break
+                case .away:
+                    if let failure = status.failure {
+                        tell(.warning, "the cluster's engine cannot be used", [("reason", failure)])
+                    }
+                case .catchingUp:
+                    tell(
+                        .info, "catching up with the cluster",
+                        [("at", "\(status.position)"), ("of", "\(status.top)")])
+                case .active:
+                    tell(
+                        .info, "following the cluster",
+                        [("cluster", cluster), ("term", "\(status.term)"), ("at", "\(status.position)")])
+                case .lost(let trouble):
+                    // A new broker, too, begins with a copy.
+                    tell(trouble.isCuredByCopy ? .warning : .error, sentence(trouble))
+                }
+                told[place] = Told(state: status.state, failure: status.failure)
+            }
+            return news
+        }
+    }
+}

@@ -1,0 +1,86 @@
+internal import WSTransport
+
+/// What the messages are called to which a log has given an order: their numbers, by their places in the broker's own line.
+struct LogNames: Sendable {
+    /// Which log it is.
+    var partition = 0
+    private var scale: UInt64 = 1
+    private var offset: UInt64 = 0
+
+    /// The numbers are the places.
+    init() {}
+
+    /// - Parameters:
+    ///   - seq: the place in the line of the message that is the log's number `first`; those that follow it there follow it
+    ///     here.
+    init(_ partitions: Partitions, _ partition: Int, first: UInt64, at seq: UInt64) {
+        guard partitions.count > 1 else { return }
+        self.partition = partition
+        scale = UInt64(partitions.count)
+        offset = partitions.number(first, of: partition) &- seq &* scale
+    }
+
+    /// The number of the message at a place.
+    func number(of seq: UInt64) -> UInt64 { seq &* scale &+ offset }
+}
+
+/// What is decided by one log, where several give the order: the logs whose messages are not being applied.
+///
+/// With one log nothing is here.
+struct LogShelf {
+    /// The keys, the time and the jumps of a log.
+    private struct Aside {
+        var keys = KeyTable()
+        var time: Int64?
+        var jumps = LogJumps()
+    }
+
+    /// Whose keys, time and jumps are in the ``Applying``; theirs are not here.
+    private var current = 0
+    private var aside: [Aside] = []
+    /// Where the logs' numbers are in the line; `nil`: it is that of one log.
+    var places: PlaceTable?
+
+    init() {}
+
+    /// - Parameter seq: the newest place.
+    init(_ partitions: Partitions, from seq: UInt64) {
+        guard partitions.count > 1 else { return }
+        aside = Array(repeating: Aside(), count: partitions.count)
+        places = PlaceTable(partitions, from: seq)
+    }
+
+    /// Has `applying` decide for another log.
+    mutating func turn(to partition: Int, _ applying: inout Applying) {
+        guard partition != current, partition < aside.count else { return }
+        exchange(current, &applying)
+        exchange(partition, &applying)
+        current = partition
+    }
+
+    private mutating func exchange(_ partition: Int, _ applying: inout Applying) {
+        swap(&applying.keys, &aside[partition].keys)
+        swap(&applying.logTime, &aside[partition].time)
+        swap(&applying.jumps, &aside[partition].jumps)
+    }
+
+    /// Where the numbers of a log have jumped.
+    func jumps(of partition: Int, _ applying: Applying) -> LogJumps {
+        partition == current || partition >= aside.count ? applying.jumps : aside[partition].jumps
+    }
+
+    /// How many keys the others remember, and the memory that they take, in bytes.
+    var keys: (count: Int, bytes: Int) {
+        aside.reduce((0, 0)) { ($0.0 + $1.keys.count, $0.1 + $1.keys.bytes) }
+    }
+
+    mutating func adopt(_ rules: KeyRules) {
+        for place in aside.indices { aside[place].keys.rules = rules }
+    }
+}
+
+extension Sequencer.State {
+    /// Has what comes next decided by the keys and the time of a log.
+    @inline(__always)
+    mutating func turn(to partition: Int) { shelf.turn(to: partition, &applying) }
+}

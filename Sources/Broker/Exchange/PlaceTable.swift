@@ -1,0 +1,91 @@
+internal import WSTransport
+
+/// Where the numbers of several logs are in the line of this broker.
+///
+/// For each log there is an entry for each record, which fills a part of the line. The older half is thinned when there are too
+/// many, so that old places are known less exactly. What is not known exactly is rounded down: a client
+/// that resumes there gets everything after it, and skips by the numbers what it has.
+struct PlaceTable {
+    /// Messages of a log that follow one another.
+    private struct Run {
+        /// The place before the first of them.
+        var begin: UInt64
+        /// The place of the last of them.
+        var end: UInt64
+        /// The number of the last of them.
+        var number: UInt64
+    }
+
+    /// How many runs of each log are remembered.
+    static let maximumRuns = 16 * 1024
+
+    let partitions: Partitions
+    private var columns: [[Run]]
+    private var newest: [UInt64]
+    /// The place up to which all messages are in the columns.
+    private var end: UInt64
+
+    /// - Parameter seq: the newest place; what is there now has this number or a lower one.
+    init(_ partitions: Partitions, from seq: UInt64) {
+        self.partitions = partitions
+        newest = Array(repeating: 0, count: partitions.count)
+        columns = Array(repeating: [], count: partitions.count)
+        end = seq
+        if seq > 0 { for partition in columns.indices { set(partition, to: seq, at: seq) } }
+    }
+
+    /// Sets how far a log is applied at the start, at a place.
+    mutating func set(_ partition: Int, to number: UInt64, at seq: UInt64) {
+        newest[partition] = number
+        end = max(end, seq)
+        columns[partition] = [Run(begin: 0, end: seq, number: number)]
+    }
+
+    /// Adds messages of a log, or numbers of it that no message has.
+    ///
+    /// - Parameters:
+    ///   - places: after the first and up to the last; equal if no message has them.
+    ///   - number: the last number.
+    mutating func add(_ places: (after: UInt64, upTo: UInt64), upTo number: UInt64, of partition: Int) {
+        newest[partition] = number
+        end = max(end, places.upTo)
+        // Numbers without messages, canaries above all, need no run of their own once there is another.
+        if let last = columns[partition].last, last.begin == last.end { columns[partition].removeLast() }
+        columns[partition].append(Run(begin: places.after, end: places.upTo, number: number))
+        if columns[partition].count > Self.maximumRuns { Self.thin(&columns[partition]) }
+    }
+
+    /// Joins runs of the older half with the next.
+    private static func thin(_ runs: inout [Run]) {
+        let half = runs.count / 2
+        var thinned: [Run] = []
+        thinned.reserveCapacity(runs.count)
+        for place in stride(from: 0, to: half - 1, by: 2) {
+            var run = runs[place + 1]
+            run.begin = runs[place].begin
+            thinned.append(run)
+        }
+        runs = thinned + runs[(half - half % 2)...]
+    }
+
+    /// The position after everything that is applied: each log's newest number.
+    var position: [UInt64] { newest }
+
+    /// The position at a place, rounded down.
+    func position(at seq: UInt64) -> [UInt64] {
+        columns.indices.map { partition in
+            let runs = columns[partition]
+            let after = runs.partitionPoint { $0.end > seq }
+            return after > 0 ? runs[after - 1].number : 0
+        }
+    }
+
+    /// The place up to which a client has everything of a log that knows a number of it; rounded down.
+    ///
+    /// Messages that have a place but are not in the columns yet come after it.
+    func place(of number: UInt64, in partition: Int) -> UInt64 {
+        let runs = columns[partition]
+        let after = runs.partitionPoint { $0.number > number }
+        return after < runs.count ? min(runs[after].begin, end) : end
+    }
+}

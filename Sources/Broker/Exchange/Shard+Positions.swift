@@ -1,0 +1,101 @@
+internal import WSTransport
+
+/// Positions as clients know them: a number, or one for each of several logs.
+extension Shard {
+    /// Refuses a position that is not one of as many logs as there are.
+    package func check(_ point: ResumePoint?) throws(Refusal) {
+        guard let point else { return }
+        let count = sequencer.partitions.count
+        if count == 1 {
+            guard point.parts == nil else {
+                throw Refusal(.badRequest, "since: expected SEQ or EPOCH-SEQ, found a position in several partitions.")
+            }
+        } else if point.parts.map({ $0.count != count }) ?? (point.seq > 0) {
+            throw Refusal(
+                .badRequest,
+                """
+                since: the cluster has \(count) partitions, expected a position with \(count) parts, \
+                EPOCH-0:SEQ,1:SEQ and so on, found \(point.parts.map { "\($0.count)" } ?? "one number").
+                """)
+        }
+    }
+
+    /// The position at a place, as clients of several logs get it; `nil`: the place is the position.
+    package func position(at seq: UInt64) -> String? { sequencer.position(at: seq).map { text(of: $0) } }
+
+    /// A position in several logs, as clients get it.
+    func text(of position: [UInt64]) -> String {
+        let parts = position.enumerated().map { "\($0.offset):\($0.element)" }
+        return "\(store.epoch)-" + parts.joined(separator: ",")
+    }
+
+    /// Finds the place of the position from which a subscription resumes, if there are several logs.
+    ///
+    /// - Returns: what the client has; `nil`: one number says it.
+    func locate(_ options: inout SubscribeOptions, of filter: TopicFilter) -> ResumeParts? {
+        let partitions = sequencer.partitions
+        guard partitions.count > 1, let since = options.since else { return nil }
+        var numbers = since.parts ?? Array(repeating: 0, count: partitions.count)
+        let newest = sequencer.position(at: .max) ?? []
+        let relevant = partitions.partition(of: filter).map { [$0] } ?? Array(0..<partitions.count)
+        // Beyond what there is: as a number that is too high.
+        let isBeyond = relevant.contains { numbers[$0] > newest[$0] }
+        // What it knows beyond a jump of a log is in no log: it is shown what came in place of that.
+        var begun: [UInt64] = Array(repeating: 0, count: partitions.count)
+        for partition in relevant {
+            guard let jump = sequencer.jumps(of: partition).jump(over: partitions.seq(numbers[partition])) else {
+                continue
+            }
+            numbers[partition] = partitions.number(jump.closed, of: partition)
+            begun[partition] = partitions.number(jump.begun, of: partition)
+        }
+        let places = sequencer.places(of: numbers)
+        let isUndone = begun.contains { $0 > 0 }
+        let ends = isUndone ? sequencer.places(of: begun) : []
+        let undoneUpTo = ends.indices.map { begun[$0] > 0 ? ends[$0] : 0 }.max() ?? 0
+        var place = relevant.map { places[$0] }.min() ?? 0
+        // Also where nothing has come after the jump.
+        if isUndone, place > 0 { place -= 1 }
+        options.since?.seq = isBeyond ? .max : place
+        return ResumeParts(partitions, numbers: numbers, places: places, undoneUpTo: undoneUpTo)
+    }
+
+    private static let isBehind = Refusal(
+        .unavailable, "The broker has not reached the position of `since` yet; try another, or try again.")
+
+    /// How long a client waits if it comes from a broker of the cluster that has read more than this one, in
+    /// nanoseconds.
+    package static let reachPatience: Int64 = 5_000_000_000
+    private static let reachPace: Int64 = 5_000_000
+
+    /// Refuses a client whose position this broker of a cluster cannot reach now: what it has not read yet is no gap.
+    func checkReach(_ point: ResumePoint?, of filter: TopicFilter) throws(Refusal) {
+        if isAhead(point, of: filter), hindrance?() != nil { throw Self.isBehind }
+    }
+
+    /// Whether a client knows a position that this broker of a cluster has not reached yet.
+    ///
+    /// - Parameter filter: what it subscribes to; `nil`: anything.
+    package func isAhead(_ point: ResumePoint?, of filter: TopicFilter? = nil) -> Bool {
+        guard hindrance != nil, let point else { return false }
+        if let parts = point.parts {
+            guard let newest = sequencer.position(at: .max), newest.count == parts.count,
+                point.epoch ?? store.epoch == store.epoch
+            else { return false }
+            let only = filter.flatMap { sequencer.partitions.partition(of: $0) }
+            return parts.indices.contains { (only ?? $0) == $0 && parts[$0] > newest[$0] }
+        }
+        guard point.seq > deliveredUpTo else { return false }
+        return point.seq > sequencer.newest && point.epoch ?? store.epoch == store.epoch
+    }
+
+    /// Runs `body` when this broker has reached a position, or after ``reachPatience``.
+    package func afterReaching(_ point: ResumePoint?, _ body: @escaping () -> Void) {
+        let deadline = reactor.now.advanced(byNanoseconds: Self.reachPatience)
+        func look() {
+            guard isAhead(point), reactor.now < deadline else { return body() }
+            reactor.run(afterNanoseconds: Self.reachPace, look)
+        }
+        look()
+    }
+}
