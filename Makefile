@@ -13,6 +13,8 @@ SECONDS ?= 30
 CYCLES ?= 1000
 # How many schedules of faults `make chaos` runs.
 RUNS ?= 20
+# Over how many partitions, each with an engine of its own.
+PARTITIONS ?= 1
 # Options for the comparison:  make bench BENCH="--quick --rounds 3"
 BENCH ?=
 # Options for pytest:  make test-process PYTEST="-k durability -x"
@@ -136,10 +138,10 @@ crash: test-dependencies build ## Kill a broker CYCLES times (1000), and cut its
 	$(PYTHON) Tests/Process/crash_rig.py --cycles $(CYCLES)
 	$(PYTHON) Tests/Process/crash_rig.py --cycles $(CYCLES) --power
 
-chaos: test-dependencies build ## Make Redis and three brokers fail in RUNS (20) seeded ways; nothing acknowledged may be lost
+chaos: test-dependencies build ## Make Redis, one for each of PARTITIONS (1), and three brokers fail in RUNS (20) seeded ways; nothing acknowledged may be lost
 	$(SWIFT) build --build-tests -j $(JOBS)
 	BROKER_CHAOS=$(RUNS) $(SWIFT) test --skip-build --filter BrokerTests.FailoverTests
-	$(PYTHON) Tests/Process/chaos_rig.py --runs $(RUNS)
+	$(PYTHON) Tests/Process/chaos_rig.py --runs $(RUNS) --partitions $(PARTITIONS)
 
 floods: test-dependencies build ## Flood a broker in several ways next to a client that must not notice, and print the cost of each
 	$(PYTHON) Tests/Process/floods.py

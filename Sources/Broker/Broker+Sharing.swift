@@ -20,11 +20,15 @@ extension Broker {
                 shard.adopt(list) { _ in }
                 if shard.index == 0 { shard.reactor[AdminDesk.self]?.watchBans() }
             }
-        } onRules: { [sequencer] bytes in
+        } onRules: { [sequencer] bytes, partition in
             // In their place of the order: all brokers decide what comes next by the same.
+            guard partition == 0 else {
+                guard let new = ClusterRules.rules(in: bytes) else { return }
+                return sequencer.adopt(KeyRules(new.inForce(in: Settings())), of: partition)
+            }
             guard let new = rules.take(bytes) else { return }
             let settings = new.inForce(in: Settings())
-            sequencer.adopt(KeyRules(settings))
+            sequencer.adopt(KeyRules(settings), of: 0)
             sequencer.adopt(HistoryRules(settings))
         }
         cluster.serve { question, name, answer in
@@ -34,10 +38,11 @@ extension Broker {
             }
             if !isTaken { answer([]) }
         }
-        cluster.bringTogether { [access, journal, name = cluster.name] in
+        cluster.bringTogether { [access, journal, name = cluster.name, partitions = sequencer.partitions] in
             do throws(AccessFileErrors) {
                 if !shared.isFounded { shared.found(with: try AccessFile.read(access.path)) }
                 if shared.isFounded { rules.found(shared, as: name) }
+                shared.copyRules(to: partitions)
             } catch {
                 journal.tell(
                     .error, "cannot copy this broker's users to its cluster", once: "\(error)",

@@ -92,6 +92,36 @@ final class ClusterLogs: Sendable {
 
     // MARK: What people are shown
 
+    /// The figures of each of several logs.
+    var readings: [ClusterReading.Log] {
+        guard all.count > 1 else { return [] }
+        return all.map { one in
+            let status = one.log.status
+            return ClusterReading.Log(
+                isActive: status.state == .active, term: status.term, position: status.position.seq,
+                top: status.top.seq, waiting: one.order.waiting, failures: status.counts.failures)
+        }
+    }
+
+    /// What `brokerctl cluster` shows of each of several logs.
+    var summaries: [ClusterRequest.Partition] {
+        guard all.count > 1 else { return [] }
+        return all.enumerated().map { place, one in
+            let status = one.log.status
+            var partition = ClusterRequest.Partition()
+            (partition.partition, partition.state) = (place, ClusterNode.word(for: status.state))
+            (partition.term, partition.position, partition.top) = (
+                status.term, "\(status.position)", "\(status.top)"
+            )
+            (partition.primary, partition.replica) = (
+                status.primary.map { "\($0)" }, status.replica.map { "\($0)" }
+            )
+            partition.lag = status.lag.map { Double($0 / 1000) / 1000 }
+            (partition.waiting, partition.failures) = (one.order.waiting, status.counts.failures)
+            return partition
+        }
+    }
+
     /// What has come up for the log of this program since it was asked last.
     func takeNews(of cluster: String, _ sentence: (LogTrouble) -> String) -> [Journal.Entry] {
         told.withLock { told in

@@ -123,6 +123,7 @@ final class ClusterNode: Sendable {
                     }, isCongested: { storeThread.isBehind },
                     copies: partition == 0 ? Self.copies(of: store, in: directory) : nil)
                 if partition == 0 {
+                    options.partitions = (settings.partitions, "broker:{\(settings.name)}:cluster")
                     options.onLetter = { calls.take($0) }
                     options.mayGiveCopies = { others.areActive }
                 } else {
@@ -278,6 +279,7 @@ final class ClusterNode: Sendable {
         reading.undone = (undone.sent, undone.conflicts, undone.refused)
         reading.copies = counts.copies
         reading.differing = logs.all.compactMap { difference($0)?.count }.max() ?? 0
+        reading.logs = logs.readings
         return reading
     }
 
@@ -338,6 +340,7 @@ final class ClusterNode: Sendable {
         let differing = Set(logs.all.flatMap { $0.order.comparison.findings }.filter { !$0.isEqual }.map(\.node))
         let inForce = rules.inForce
         (answer.rulesNode, answer.rulesTime, answer.rulesDiffering) = (inForce?.node, inForce?.time, rules.differences)
+        answer.partitions = logs.summaries
         answer.nodes = status.members.map { member in
             var node = ClusterRequest.Node()
             node.node = Self.name(of: member.node)
@@ -361,13 +364,13 @@ final class ClusterNode: Sendable {
         guard let member = status.members.first(where: { Self.name(of: $0.node) == name }), member.node != record.id,
             !living.contains(member.node)
         else { return false }
-        log.forget(member.node)
+        for one in logs.all { one.log.forget(member.node) }
         return true
     }
 
     static func name(of node: UInt64) -> String { String(node, radix: 16) }
 
-    private static func word(for state: RedisLog.Status.State) -> String {
+    static func word(for state: RedisLog.Status.State) -> String {
         switch state {
         case .stopped: "stopped"
         case .away: "away"
@@ -405,7 +408,9 @@ final class ClusterNode: Sendable {
         shard.reactor.run(afterNanoseconds: Self.pace) { [weak self, unowned shard] in
             guard let self, !shard.isDraining else { return }
             logs.startOthers()
-            if !shared.isFounded || !shared.hasRules, hindrance == nil { founder.begin() }
+            if !shared.isFounded || !shared.hasRules || shared.owesRules(sequencer.partitions), hindrance == nil {
+                founder.begin()
+            }
             resend(on: shard)
             endOrphans(from: shard)
             watch(from: shard)

@@ -89,6 +89,9 @@ final class ClusterRules: Sendable {
         return InForce(rules: rules, node: node, time: time, digest: digest(rules.bytes))
     }
 
+    /// The rules in what a log brings; `nil`: they cannot be used.
+    static func rules(in bytes: [UInt8]) -> SharedRules? { (try? read(bytes))?.rules }
+
     /// Takes what the log brings; returns what the order has to decide by from now on, if it can be used.
     func take(_ bytes: [UInt8]) -> SharedRules? {
         do throws(ConfigurationErrors) {

@@ -32,7 +32,7 @@ struct Ordering {
         sequencer = try Broker.wrap { () throws(StorageError) in
             try Sequencer(store: store, rules: rules, partitions: Partitions(cluster.partitions))
         }
-        sequencer.adopt(KeyRules(settings))
+        sequencer.adopt(KeyRules(settings), of: 0)
         storeThread = try Self.startThread(sequencer, store, watch)
         sequencer.attach(storeThread)
         do throws(BrokerError) {

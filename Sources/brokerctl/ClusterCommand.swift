@@ -76,6 +76,14 @@ struct ClusterStatus: AsyncParsableCommand {
                     + "refused \(answer.surrenders) times"
             ),
         ]
+        for one in answer.partitions {
+            lines.append(
+                (
+                    "partition \(one.partition)",
+                    "\(one.state), \(one.position) of \(one.top), term \(one.term), at \(one.primary ?? "-"), "
+                        + "\(one.waiting) records wait, engine lost \(one.failures) times"
+                ))
+        }
         return lines
     }
 }

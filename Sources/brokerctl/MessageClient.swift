@@ -14,8 +14,8 @@ struct MessageClient {
         case reply(id: Int?, TopicMessage)
         /// Messages that match this filter are missing; `missed` says how many, if known.
         case gap(String, missed: Int?)
-        /// The retained values, and the missed messages up to this number, have arrived.
-        case live(UInt64)
+        /// The retained values, and the missed messages up to this position, have arrived.
+        case live(FeedPosition)
         /// The subscription has ended, because its right was revoked; the value is a sentence.
         case revoked(String)
         /// Anything else, such as additions of later versions.
@@ -106,7 +106,9 @@ struct MessageClient {
             let code = try object.string("code") ?? "error"
             return .error(
                 id: try object.integer("id", as: Int.self), "\(try object.string("message") ?? "refused") (\(code))")
-        case "live": return .live(try object.integer("seq") ?? 0)
+        case "live":
+            let (seq, position) = (try object.integer("seq", as: UInt64.self), try object.string("position"))
+            return .live(FeedPosition(seq: seq, position: position) ?? FeedPosition(0))
         case "revoked": return .revoked(try object.string("message") ?? "")
         case "message": return .message(try TopicMessage(object))
         case "reply": return .reply(id: try object.integer("id", as: Int.self), try TopicMessage(object))

@@ -28,8 +28,10 @@ struct MessageFeed {
     private var client: MessageClient
     /// The epoch that ``position`` belongs to.
     private var epoch: UInt64?
-    /// Everything up to this number has arrived; `nil` if the subscription has not begun.
-    private var position: UInt64?
+    /// Everything up to here has arrived; `nil` if the subscription has not begun.
+    private var position: FeedPosition?
+    /// How many numbers a position has.
+    private var partitions = 1
 
     /// Connects and subscribes.
     ///
@@ -61,18 +63,26 @@ struct MessageFeed {
     private mutating func take() async throws -> Event? {
         switch try await client.next() {
         case .message(let message):
-            if !message.isRetained, let seq = message.seq { position = seq }
+            if !message.isRetained, let seq = message.seq {
+                // Of several partitions the others' numbers are not known before the marker `live`.
+                if position == nil, partitions == 1 { position = FeedPosition(seq) }
+                position?.advance(to: seq)
+            }
             return .message(message)
         case .ok(_, let answer):
             let begin = try Self.begin(answer)
             // Numbers of another store have no meaning in this one.
             if begin.epoch != epoch { position = nil }
             epoch = begin.epoch
+            partitions = begin.position?.count ?? 1
             // Otherwise the marker `live` says when the initial messages are complete.
-            if position == nil, !subscription.wantsSnapshot, subscription.since == nil { position = begin.seq }
+            if position == nil, !subscription.wantsSnapshot, subscription.since == nil {
+                position = begin.position
+            }
             return nil
-        case .live(let seq):
-            position = max(position ?? 0, seq)
+        case .live(let reached):
+            if position == nil { position = reached }
+            position?.advance(to: reached)
             return nil
         case .gap(let filter, let missed): return .gap(filter: filter, missed: missed)
         case .error(_, let reason): throw Failure.failed(reason)
@@ -81,10 +91,11 @@ struct MessageFeed {
         }
     }
 
-    private static func begin(_ answer: [UInt8]) throws(Failure) -> (seq: UInt64?, epoch: UInt64?) {
+    private static func begin(_ answer: [UInt8]) throws(Failure) -> (position: FeedPosition?, epoch: UInt64?) {
         do throws(JSONError) {
             let object = try JSONObject.parse(answer.span)
-            return (try object.integer("seq"), try object.integer("epoch"))
+            let position = FeedPosition(seq: try object.integer("seq"), position: try object.string("position"))
+            return (position, try object.integer("epoch"))
         } catch {
             throw .notUnderstood(error)
         }
@@ -136,7 +147,7 @@ struct MessageFeed {
             longest = min(2 * longest, Self.longestPause)
             do {
                 let new = try await MessageClient(target, security)
-                let since = position.map { seq in epoch.map { "\($0)-\(seq)" } ?? String(seq) }
+                let since = position?.text(of: epoch)
                 try await new.send(Self.request(subscription, since: since ?? subscription.since))
                 client = new
                 return Output.complain("reconnected")

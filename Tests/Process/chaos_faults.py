@@ -25,9 +25,14 @@ class Faults:
     ]
 
     def __init__(self, rig):
-        self.rig, self.engine, self.random = rig, rig.engine, rig.random
+        self.rig, self.random = rig, rig.random
 
     def happen(self, name):
+        """A fault of one of the engines, or of a broker."""
+        count = len(self.rig.engines)
+        self.partition = self.random.randrange(count) if count > 1 else 0
+        self.engine, self.views = self.rig.engines[self.partition], self.rig.views[self.partition]
+        self.promotions, self.engine_clocks = self.rig.promotions[self.partition], self.rig.engine_clocks
         self.primary = self.engine.current_primary()
         self.replicas = [server for server in self.engine.servers if server is not self.primary]
         self.broker = self.random.choice(self.rig.brokers)
@@ -51,7 +56,7 @@ class Faults:
 
     def promoted(self, since):
         """The time at which a majority of the sentinels had another primary."""
-        return wait_until(lambda: self.rig.promotions.moment(since), f"another primary: {self.rig.story}")
+        return wait_until(lambda: self.promotions.moment(since), f"another primary: {self.rig.story}")
 
     # The engine
 
@@ -115,7 +120,7 @@ class Faults:
         return self.promoted(began), self.rig.publishers
 
     def slow_primary(self):
-        paths = [view.servers[self.primary] for view in self.rig.views]
+        paths = [view.servers[self.primary] for view in self.views]
         delay, rate = self.random.choice([(0.05, None), (0.15, None), (0, 50_000)])
         for path in paths:
             path.slow(delay, rate)
@@ -132,7 +137,7 @@ class Faults:
 
     def clock_of_the_engine(self):
         """The clock of one of its processes jumps, and then another process takes over."""
-        clock = self.random.choice(self.rig.engine_clocks)
+        clock = self.random.choice(self.engine_clocks)
         clock.set(clock_offset=self.random.choice([-3600, -5, 5, 3600]))
         self.rig.progress(5)
         began = time.monotonic()
@@ -170,7 +175,7 @@ class Faults:
         rest = self.engine.sentinels[1:]
         paths = [path for one in (self.primary, alone) for other in [*self.replicas, *rest]
                  for path in self.engine.paths(one, other)]
-        for broker, view in zip(self.rig.brokers, self.rig.views):
+        for broker, view in zip(self.rig.brokers, self.views):
             if broker is self.broker:
                 paths += [view.servers[server] for server in self.replicas] + [view.sentinels[each] for each in rest]
             else:
@@ -185,28 +190,31 @@ class Faults:
 
     def split_with_a_replica(self):
         """The primary, a replica, a broker and a sentinel go on for a moment; then what they have done is undone."""
-        port = int(self.broker.control_json("cluster")["replica"].rsplit(":", 1)[1])
+        port = int(self.rig.log_of(self.broker, self.partition)["replica"].rsplit(":", 1)[1])
         beside = next(replica for replica in self.replicas if self.view.ports[replica] == port)
         far = [replica for replica in self.replicas if replica is not beside]
         alone, rest = self.engine.sentinels[0], self.engine.sentinels[1:]
         near = (self.primary, beside, alone)
         paths = [path for one in near for other in [*far, *rest] for path in self.engine.paths(one, other)]
-        for view in self.rig.views:
+        for view in self.views:
             if view is not self.view:
                 paths += [view.servers[self.primary], view.servers[beside], view.sentinels[alone]]
-        before, began = term(self.broker), time.monotonic()
+        before, began = self.term(self.broker), time.monotonic()
         self.stop_paths(paths)
         self.rig.progress(10, of=[publisher for publisher in self.rig.publishers if publisher.broker is self.broker])
         own = [self.view.servers[server] for server in far] + [self.view.sentinels[each] for each in rest]
         self.stop_paths(own)
         self.promoted(began)
         # They have nothing to read at, but agree without the one that is apart.
-        wait_until(lambda: all(term(publisher.broker) > before for publisher in self.others), "another term of the others")
+        wait_until(lambda: all(self.term(publisher.broker) > before for publisher in self.others), "another term of the others")
         self.last(0, LEASE)
         self.mend(paths + own)
         began = time.monotonic()
         self.rig.progress(5, without=self.broker)
         return began, self.others
+
+    def term(self, broker):
+        return int(self.rig.log_of(broker, self.partition)["term"])
 
     # A broker, and its links
 
@@ -236,7 +244,7 @@ class Faults:
         self.broker.kill()
         self.rig.progress(20, without=self.broker)
         # The others have read the part that is cut off.
-        cut = ("XTRIM", "broker:{test}:log", "MAXLEN", "200")
+        cut = ("XTRIM", self.rig.key(self.partition), "MAXLEN", "200")
         assert self.engine.current_primary().ask(*cut).startswith(":")
         self.broker.start()
 
@@ -251,7 +259,7 @@ class Faults:
 
     @property
     def view(self):
-        return self.rig.views[self.rig.brokers.index(self.broker)]
+        return self.views[self.rig.brokers.index(self.broker)]
 
     def broker_apart_from_engine(self):
         return self.broker_apart(self.view.paths)
@@ -269,10 +277,6 @@ class Faults:
         clock.set(clock_offset=0)
         self.rig.progress(5)
         return time.monotonic(), self.rig.publishers
-
-
-def term(broker):
-    return broker.metrics()["broker_cluster_term"]
 
 
 def is_alive_for(broker, other):

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Lets an engine and its brokers fail in seeded ways, and checks that nothing acknowledged is lost.
 
-    chaos_rig.py [--runs N] [--seed N] [--faults N] [--fault NAME]...
+    chaos_rig.py [--runs N] [--seed N] [--faults N] [--partitions N] [--fault NAME]...
 
 A run: a primary with two replicas and three sentinels, three brokers, at each a publisher and a follower; one fault after
 the other, each when all is well again. Then: every message that was acknowledged is in the history of every broker, with
@@ -10,11 +10,14 @@ twice; each publisher's are in its order; and each follower has been shown the s
 told it, and has been told what it was shown and is in no log any more. Users and tokens are changed meanwhile: what was
 confirmed holds at all brokers. And nobody waited for more than 3 s for an acknowledgement once the
 engine had a new primary that a replica follows, or its links were mended.
+
+With several partitions each has an engine of its own, of which one fails at a time; the orders are those of each partition.
 """
 
 import argparse
 import bisect
 import http.client
+import json
 import random
 import shutil
 import signal
@@ -35,8 +38,6 @@ from raw_websocket import ConnectionEnded, RefusedHandshake
 from redis_rig import Engine, Fitness, Promotions, View
 
 NAMES = "abc"
-FILTER = "chaos/#"
-TOPICS = [f"chaos/{number}" for number in range(3)]
 # The maximum of unanswered publications of a publisher.
 WINDOW = 8
 # The maximum of seconds without an acknowledgement, once they are possible again.
@@ -48,9 +49,9 @@ JUMP = 1 << 20
 class Publisher(threading.Thread):
     """Publishes at one broker, some at a time, and records the answers."""
 
-    def __init__(self, broker, stop):
+    def __init__(self, broker, topics, stop):
         super().__init__(daemon=True)
-        self.broker, self.stop, self.name = broker, stop, broker.directory.name
+        self.broker, self.topics, self.stop, self.name = broker, topics, stop, broker.directory.name
         self.acknowledged, self.times, self.refused, self.number = [], [], 0, 0
 
     def run(self):
@@ -67,8 +68,8 @@ class Publisher(threading.Thread):
                 while len(under_way) < WINDOW and not self.stop.is_set():
                     text = f"{self.name} {self.number}"
                     under_way[str(self.number)] = text
-                    session.send(op="publish", id=str(self.number), topic=TOPICS[self.number % 3], data=text, ack="stored",
-                                 retain=self.number % 2 == 0)
+                    session.send(op="publish", id=str(self.number), topic=self.topics[self.number % len(self.topics)],
+                                 data=text, ack="stored", retain=self.number % 2 == 0)
                     self.number += 1
                 answer = session.receive()
                 if "id" not in answer:
@@ -95,11 +96,11 @@ class Publisher(threading.Thread):
 class Follower(threading.Thread):
     """Follows at one broker, and returns to it with its last position."""
 
-    def __init__(self, broker):
+    def __init__(self, broker, partitions):
         super().__init__(daemon=True)
-        self.broker = broker
-        # The position of the last message.
-        self.since = None
+        self.broker, self.partitions, self.ends = broker, partitions, set()
+        # The last number of each partition.
+        self.parts = [0] * partitions
         self.seen, self.gaps, self.failure = [], 0, None
         # What a gap took back.
         self.undone = []
@@ -116,25 +117,34 @@ class Follower(threading.Thread):
     def follow(self):
         session = self.broker.session()
         epoch = session.welcome["epoch"]
-        session.send(op="subscribe", id="s", filter=FILTER, since=self.since or f"{epoch}-0")
+        session.send(op="subscribe", id="s", filter=filter_of(self.partitions), since=position(epoch, self.parts))
         while not self.is_complete.is_set():
             received = session.receive()
             if received["op"] == "message":
                 # What the values are is compared in the end.
                 if received.get("retained"):
                     continue
-                self.since = f"{epoch}-{received['seq']}"
+                self.parts[received["seq"] % self.partitions] = received["seq"]
                 self.seen.append((received["seq"], received["data"]))
-                if received["topic"] == "chaos/end":
-                    self.is_complete.set()
+                if received["topic"].endswith("/end"):
+                    self.ends.add(received["topic"])
+                    if len(self.ends) == self.partitions:
+                        self.is_complete.set()
             elif received["op"] == "gap" and received.get("undone"):
-                self.undone += [one for one in self.seen if one[0] > received["since"]]
-                self.seen = [one for one in self.seen if one[0] <= received["since"]]
-                self.since = f"{epoch}-{received['seq']}"
+                self.take_back(parts_of(received["since"]), parts_of(received.get("position", received.get("seq"))))
             elif received["op"] == "gap":
                 self.gaps += 1
             elif received["op"] == "error":
                 raise AssertionError(received)
+
+
+    def take_back(self, since, reached):
+        """What came after a position is in no log, in the partitions that reached another."""
+        gone = {one for one in self.seen
+                if since[one[0] % self.partitions] < one[0] and since[one[0] % self.partitions] < reached[one[0] % self.partitions]}
+        self.undone += gone
+        self.seen = [one for one in self.seen if one not in gone]
+        self.parts = [max(pair) for pair in zip(self.parts, reached)]
 
 
 class Administrator(threading.Thread):
@@ -143,9 +153,9 @@ class Administrator(threading.Thread):
     # Seconds between two changes.
     PACE = 0.25
 
-    def __init__(self, brokers, stop, seed):
+    def __init__(self, brokers, topic, stop, seed):
         super().__init__(daemon=True)
-        self.brokers, self.stop, self.random = brokers, stop, random.Random(seed)
+        self.brokers, self.topic, self.stop, self.random = brokers, topic, stop, random.Random(seed)
         # Whether each is there; `None`: that was not confirmed.
         self.users, self.tokens, self.owners = {}, {}, {}
         self.confirmed = 0
@@ -193,36 +203,43 @@ class Administrator(threading.Thread):
             assert is_there is None or (user in lists[0]) == is_there, f"{user} was confirmed, and is not so: {is_there}"
         for token, is_there in self.tokens.items():
             user = self.users[self.owners[token]]
-            statuses = [broker.http("GET", f"/t/{TOPICS[0]}", headers=bearer(token)).status for broker in self.brokers]
+            statuses = [broker.http("GET", f"/t/{self.topic}", headers=bearer(token)).status for broker in self.brokers]
             assert statuses[0] == statuses[1] == statuses[2], f"a token of {self.owners[token]}: {statuses}"
             if is_there is not None and user is not None:
                 assert (statuses[0] != 401) == (is_there and user), f"a token of {self.owners[token]}: {statuses}"
 
 
 class ChaosRig:
-    """One engine and its three brokers."""
+    """An engine for each partition, and three brokers."""
 
-    def __init__(self, directory, seed):
-        self.random = random.Random(seed)
+    def __init__(self, directory, seed, partitions=1):
+        self.random, self.partitions = random.Random(seed), partitions
+        names = names_of(partitions)
+        # As many that each of them is retained and not retained in turn.
+        self.topics = [f"{name}/{number}" for place, name in enumerate(names) for number in range(3 if place == 0 else 2)]
+        self.ends = [f"{name}/end" for name in names]
         self.story, self.outages, self.sent_again = [], [], 0
         self.network = Network()
-        self.brokers, self.engine, self.promotions = [], None, None
+        self.brokers, self.engines, self.promotions, self.fitness = [], [], [], []
         try:
             clocks = [FragileDisk(self.make(directory / f"clock{number}"), directory / f"none{number}") for number in range(3)]
             self.engine_clocks = [clock.faults for clock in clocks]
-            self.engine = Engine(directory / "engine", network=self.network,
-                                 environments=[clock.environment for clock in clocks])
-            self.promotions = Promotions(self.engine)
-            self.promotions.start()
-            self.fitness = Fitness(self.promotions)
-            self.fitness.start()
-            self.views, self.broker_clocks = [], []
+            for place in range(partitions):
+                self.engines.append(Engine(directory / f"engine{place}", network=self.network,
+                                           environments=[clock.environment for clock in clocks]))
+                self.promotions.append(Promotions(self.engines[-1]))
+                self.promotions[-1].start()
+                self.fitness.append(Fitness(self.promotions[-1]))
+                self.fitness[-1].start()
+            # As the brokers see each engine.
+            self.views, self.broker_clocks = [[] for _ in self.engines], []
             for name in NAMES:
-                view = View(self.engine)
+                views = [View(engine) for engine in self.engines]
                 clock = FragileDisk(self.make(directory / f"clock-{name}"), directory / f"none-{name}")
-                config = (f"cluster:\n  name: test\n  node: {name}\n  engine:\n{view.settings}"
-                          f'history:\n  - {{ filter: "{FILTER}", messages: 1000000 }}\n')
-                self.views.append(view)
+                config = (f"cluster:\n  name: test\n  node: {name}\n{engine_settings(views)}"
+                          f'history:\n  - {{ filter: "{filter_of(partitions)}", messages: 1000000 }}\n')
+                for place, view in enumerate(views):
+                    self.views[place].append(view)
                 self.broker_clocks.append(clock.faults)
                 self.brokers.append(Broker(directory / name, config, environment=clock.environment).start())
             self.settle()
@@ -230,9 +247,9 @@ class ChaosRig:
             self.end()
             raise
         self.stop = threading.Event()
-        self.publishers = [Publisher(broker, self.stop) for broker in self.brokers]
-        self.followers = [Follower(broker) for broker in self.brokers]
-        self.administrator = Administrator(self.brokers, self.stop, seed)
+        self.publishers = [Publisher(broker, self.topics, self.stop) for broker in self.brokers]
+        self.followers = [Follower(broker, partitions) for broker in self.brokers]
+        self.administrator = Administrator(self.brokers, self.topics[0], self.stop, seed)
 
     @staticmethod
     def make(directory):
@@ -244,16 +261,27 @@ class ChaosRig:
             if broker.is_alive:
                 broker.send_signal(signal.SIGCONT)
                 broker.kill()
-        if self.promotions:
-            self.promotions.stop.set()
-        if self.engine:
-            self.engine.end()
+        for promotions in self.promotions:
+            promotions.stop.set()
+        for engine in self.engines:
+            engine.end()
         self.network.end()
 
     def settle(self):
         for broker in self.brokers:
             wait_until(lambda broker=broker: is_ready(broker), f"{broker.directory.name} is ready: {self.story}")
-        wait_until(self.engine.is_whole, f"an engine that is whole: {self.story}")
+        for engine in self.engines:
+            wait_until(engine.is_whole, f"an engine that is whole: {self.story}")
+
+    def key(self, partition):
+        """The key of a log."""
+        name = "test" if self.partitions == 1 else f"test.{partition}of{self.partitions}"
+        return f"broker:{{{name}}}:log"
+
+    def log_of(self, broker, partition):
+        """What a broker says of a log."""
+        answer = json.loads(broker.control("cluster", "--json").stdout)
+        return answer["partitions"][partition] if self.partitions > 1 else answer
 
     def run(self, faults):
         """Has the faults with these names happen."""
@@ -271,7 +299,7 @@ class ChaosRig:
             self.story[-1] = f"{name} {took:.1f} s"
             if told:
                 since, publishers = told
-                lacking = list(self.fitness.lacking)
+                lacking = [moment for fitness in self.fitness for moment in fitness.lacking]
                 outage = max(publisher.longest_silence(since, lacking) for publisher in publishers)
                 self.outages.append((outage, name))
                 self.story[-1] += f" (out {outage:.2f} s)"
@@ -279,7 +307,8 @@ class ChaosRig:
         self.stop.set()
         for thread in [*self.publishers, self.administrator]:
             thread.join()
-        self.brokers[0].publish("chaos/end", "end", "ack=stored")
+        for end in self.ends:
+            self.brokers[0].publish(end, end, "ack=stored")
 
     def progress(self, count, without=None, of=None):
         """Waits until each publisher, but for one broker's, or each `of` these, has been acknowledged so many messages more."""
@@ -294,44 +323,98 @@ class ChaosRig:
         for follower in self.followers:
             wait_until(follower.is_complete.is_set, f"everything at {follower.broker.directory.name}: {self.story}, "
                        f"{follower.failure}")
-        histories = [history(broker) for broker in self.brokers]
+        histories = [[self.of(place, history(broker, self.partitions)) for place in range(self.partitions)]
+                     for broker in self.brokers]
         assert histories[0] == histories[1] == histories[2], "the histories differ"
-        kept = histories[0]
-        seqs, texts = [seq for seq, _, _ in kept], [text for _, text, _ in kept]
-        assert seqs == sorted(set(seqs)), "not in order"
+        kept = [one for part in histories[0] for one in part]
+        seqs, texts = [[seq for seq, _, _ in part] for part in histories[0]], [text for _, text, _ in kept]
+        assert all(part == sorted(set(part)) for part in seqs), "not in order"
         assert len(set(texts)) == len(texts), "some are there twice"
         numbers, known = {seq: text for seq, text, _ in kept}, set(texts)
         for publisher in self.publishers:
             lost = [one for one in publisher.acknowledged if numbers.get(one[0]) != one[1]]
-            again = [one for one in lost if is_in_jump(one[0], seqs) and one[1] in known]
+            again = [one for one in lost if self.is_in_jump(one[0], seqs) and one[1] in known]
             self.sent_again += len(again)
             lost = [one for one in lost if one not in again]
             assert not lost, f"acknowledged at {publisher.name} and not there: {lost[:10]} of {len(lost)}"
-            own = [int(text.split()[1]) for text in texts if text.startswith(publisher.name + " ")]
-            assert own == sorted(own), f"out of order: {publisher.name}"
+            for part in histories[0]:
+                own = [int(text.split()[1]) for _, text, _ in part if text.startswith(publisher.name + " ")]
+                assert own == sorted(own), f"out of order: {publisher.name}"
         for follower in self.followers:
             name = follower.broker.directory.name
-            shown = [seq for seq, _ in follower.seen]
-            assert shown == sorted(set(shown)), f"shown twice or out of order at {name}"
+            shown = [[seq for seq, _ in self.of(place, follower.seen)] for place in range(self.partitions)]
+            assert all(part == sorted(set(part)) for part in shown), f"shown twice or out of order at {name}"
             wrong = [one for one in follower.seen if numbers.get(one[0]) != one[1]]
             assert not wrong, f"shown at {name} and not there: {wrong[:10]}"
-            untrue = [one for one in follower.undone if not is_in_jump(one[0], seqs)]
+            untrue = [one for one in follower.undone if not self.is_in_jump(one[0], seqs)]
             assert not untrue, f"said to be undone at {name}, and there: {untrue[:10]}"
-            assert follower.gaps or len(shown) == len(kept), f"{len(kept) - len(shown)} not shown at {name}, without a gap"
-        values = [[(answer := broker.retained(topic)).status, answer.body] for broker in self.brokers for topic in TOPICS]
-        assert values[:3] == values[3:6] == values[6:], f"the retained values differ: {values}"
+            missing = len(kept) - len(follower.seen)
+            assert follower.gaps or not missing, f"{missing} not shown at {name}, without a gap"
+        values = [[((answer := broker.retained(topic)).status, answer.body) for topic in self.topics] for broker in self.brokers]
+        assert values[0] == values[1] == values[2], f"the retained values differ: {values}"
         self.administrator.check()
         return len(kept)
+
+    def of(self, place, messages):
+        """Those of a partition."""
+        return [one for one in messages if one[0] % self.partitions == place]
+
+    def is_in_jump(self, seq, seqs):
+        """Whether the log skipped a number when another process of the engine continued it."""
+        own = seqs[seq % self.partitions]
+        place = bisect.bisect_left(own, seq)
+        return 0 < place < len(own) and own[place] != seq and own[place] - own[place - 1] > JUMP * self.partitions
 
     @property
     def longest_outage(self):
         return max(self.outages, default=(0, "none"))
 
 
-def is_in_jump(seq, seqs):
-    """Whether the log skipped a number when another process of the engine continued it."""
-    place = bisect.bisect_left(seqs, seq)
-    return 0 < place < len(seqs) and seqs[place] != seq and seqs[place] - seqs[place - 1] > JUMP
+def filter_of(partitions):
+    return "chaos/#" if partitions == 1 else "#"
+
+
+def names_of(partitions):
+    """A first level of each partition."""
+    if partitions == 1:
+        return ["chaos"]
+    names = {}
+    for number in range(100 * partitions):
+        names.setdefault(partition_of(f"chaos{number}", partitions), f"chaos{number}")
+    return [names[place] for place in range(partitions)]
+
+
+def partition_of(level, partitions):
+    """As docs/protocol.md has it."""
+    value = 0xCBF29CE484222325
+    for byte in level.encode():
+        value = (value ^ byte) * 0x100000001B3 % (1 << 64)
+    return (value ^ value >> 32) % partitions
+
+
+def position(epoch, parts):
+    text = str(parts[0]) if len(parts) == 1 else ",".join(f"{place}:{seq}" for place, seq in enumerate(parts))
+    return f"{epoch}-{text}"
+
+
+def parts_of(position):
+    """The number of each partition."""
+    if isinstance(position, int):
+        return [position]
+    return [int(part.split(":")[1]) for part in position.split("-")[-1].split(",")]
+
+
+def engine_settings(views):
+    if len(views) == 1:
+        return f"  engine:\n{views[0].settings}"
+    lines = "".join(item(view.settings) for view in views)
+    return f"  partitions: {len(views)}\n  engines:\n{lines}"
+
+
+def item(settings):
+    """The lines of a section as an item of a list."""
+    lines = settings.splitlines()
+    return "".join(f"    {'- ' if number == 0 else '  '}{line.strip()}\n" for number, line in enumerate(lines))
 
 
 def is_ready(broker):
@@ -341,17 +424,20 @@ def is_ready(broker):
         return False
 
 
-def history(broker):
+def history(broker, partitions):
     """The whole history, as a new client gets it."""
     session = broker.session()
-    session.send(op="subscribe", id="s", filter=FILTER, since=f"{session.welcome['epoch']}-0")
-    found = []
+    since = position(session.welcome["epoch"], [0] * partitions)
+    session.send(op="subscribe", id="s", filter=filter_of(partitions), since=since)
+    found, ends = [], set()
     while True:
         received = session.receive()
         if received["op"] == "message":
             found.append((received["seq"], received["data"], received["topic"]))
-            if received["topic"] == "chaos/end":
-                return found
+            if received["topic"].endswith("/end"):
+                ends.add(received["topic"])
+                if len(ends) == partitions:
+                    return found
 
 
 def faults_of(seed, count):
@@ -362,12 +448,12 @@ def faults_of(seed, count):
     return [shuffled[place // len(Faults.NAMES)][place % len(Faults.NAMES)] for place in places]
 
 
-def run(seed, faults, directory, longest=LONGEST_OUTAGE):
+def run(seed, faults, directory, longest=LONGEST_OUTAGE, partitions=1):
     """One run, with so many faults, or those with these names; returns what happened in it, as a line.
 
     Nobody may wait longer than so many seconds once it is possible again.
     """
-    rig = ChaosRig(Path(directory), seed)
+    rig = ChaosRig(Path(directory), seed, partitions)
     try:
         rig.run(faults_of(seed, faults) if isinstance(faults, int) else faults)
         count = rig.check()
@@ -375,7 +461,7 @@ def run(seed, faults, directory, longest=LONGEST_OUTAGE):
         assert outage <= longest, f"{outage:.1f} s without an acknowledgement at {fault}: {rig.story}"
         refused = sum(publisher.refused for publisher in rig.publishers)
         gaps = sum(follower.gaps for follower in rig.followers)
-        return (f"seed {seed}: {count} messages, {refused} refused, {rig.sent_again} sent again, {gaps} gaps, "
+        return (f"seed {seed}: {partitions} partitions, {count} messages, {refused} refused, {rig.sent_again} sent again, {gaps} gaps, "
                 f"{rig.administrator.confirmed} changes of users; "
                 f"{', '.join(rig.story)}")
     except BaseException as failure:
@@ -391,13 +477,14 @@ def main():
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1, help="of the first run; each other has the next")
     parser.add_argument("--faults", type=int, default=4, help="of a run")
+    parser.add_argument("--partitions", type=int, default=1)
     parser.add_argument("--fault", action="append", choices=Faults.NAMES, help="instead; may be repeated")
     options = parser.parse_args()
     failed = 0
     for seed in range(options.seed, options.seed + options.runs):
         directory = tempfile.mkdtemp(prefix="broker-chaos-")
         try:
-            print(run(seed, options.fault or options.faults, directory), flush=True)
+            print(run(seed, options.fault or options.faults, directory, partitions=options.partitions), flush=True)
             shutil.rmtree(directory)
         except AssertionError as failure:
             failed += 1

@@ -187,6 +187,11 @@ class NodeClient(PageClient):
         self.browser.close()
 
 
+def said(gap):
+    """What a gap says, as the other clients have it."""
+    return {name: value for name, value in gap._asdict().items() if value is not None and value is not False}
+
+
 class PythonClient:
     """broker.py, on an event loop in a separate thread."""
 
@@ -227,13 +232,13 @@ class PythonClient:
     def subscribe(self, name, filter_, **options):
         self._seen[name], self._gaps[name] = [], []
         self._run(lambda: self._client.subscribe(
-            filter_, self._take(name), ongap=lambda gap: self._gaps[name].append(gap._asdict()),
+            filter_, self._take(name), ongap=lambda gap: self._gaps[name].append(said(gap)),
             onerror=lambda error: self._gaps[name].append(error.code), **options))
 
     def iterate(self, name, filter_, **options):
         self._seen[name], self._gaps[name] = [], []
         self._iterable = self._run(lambda: self._client.subscribe(
-            filter_, ongap=lambda gap: self._gaps[name].append(gap._asdict()), **options))
+            filter_, ongap=lambda gap: self._gaps[name].append(said(gap)), **options))
         self._name = name
 
     def read(self, count):

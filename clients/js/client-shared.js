@@ -85,8 +85,8 @@ if (globalThis.SharedWorkerGlobalScope && globalThis instanceof SharedWorkerGlob
           const old = subscriptions.get(filter);
           const one = broker.subscribe(filter, (message) => tab.say({ ...message, op: "message" }), {
             ...options,
-            onbegin: (seq) => tab.say({ op: "ok", id, seq }),
-            onlive: (seq) => tab.say({ op: "live", filter, seq }),
+            onbegin: (seq, position) => tab.say({ op: "ok", id, seq, position }),
+            onlive: (seq, position) => tab.say({ op: "live", filter, seq, position }),
             ongap: (gap) => tab.say({ ...gap, op: "gap" }),
             onerror: ({ code, message }) => tab.say(one && one.isLive ? { op: "revoked", filter, message } : { op: "error", id, code, message }),
           });

@@ -40,8 +40,10 @@ export interface Message<T = unknown> {
 /** Messages after `since` and up to `seq` were not received and will not be. */
 export interface Gap {
   filter: string;
-  since: number;
-  seq: number;
+  since: number | string;
+  seq?: number;
+  /** In a cluster with several partitions, in place of `seq`: up to where in each of them. */
+  position?: string;
   /** How many, if that is known. */
   missed?: number;
   /** Those that were shown are in no log of the cluster any more; the values that hold come after it. */

@@ -57,7 +57,7 @@ class Broker extends EventTarget {
   #isRefused = false;
   #id = 0;
   // The connection's position in the broker's order.
-  #seq = 0;
+  #parts = [0];
   // The commands without an answer, by id, in order.
   #asked = new Map();
   #length = 0;
@@ -122,7 +122,7 @@ class Broker extends EventTarget {
     const socket = this.#socket, error = await this.#authenticate().catch((error) => error);
     if (socket !== this.#socket) return;
     if (error) return this.#lost(/^(unauth|forbid)/.test(error.code) ? 4401 : 1006, error.message);
-    if (this.epoch !== epoch) this.#seq = 0;
+    if (this.epoch !== epoch) this.#parts = this.#parts.map(() => 0);
     Object.assign(this, { client, epoch, status: "open" });
     this.#opened = Date.now();
     const waiting = [...this.#asked.values()];
@@ -146,7 +146,7 @@ class Broker extends EventTarget {
     this.#socket = undefined;
     clearTimeout(this.#timer);
     this.#busy.clear();
-    for (const one of this.#subscriptions) one.lost(this.#seq);
+    for (const one of this.#subscriptions) one.lost(this.#parts);
     if (code === 4401 && typeof this.#options.token === "function" && !this.#isRefused) {
       // Once more, with a new token.
       this.#isRefused = true;
@@ -182,13 +182,14 @@ class Broker extends EventTarget {
     const { op, id, seq, filter, code, message } = object, entry = this.#asked.get(id);
     if (op === "message") {
       const message = decode(object);
-      if (!message.retained && message.topic[0] !== "$") this.#seq = Math.max(this.#seq, seq);
-      for (const one of this.#subscriptions) one.message(message);
+      const place = seq % this.#parts.length;
+      if (!message.retained && message.topic[0] !== "$") this.#parts[place] = Math.max(this.#parts[place], seq);
+      for (const one of this.#subscriptions) one.message(message, place);
     } else if (op === "welcome") this.#welcome(object);
     else if (op === "live") {
-      this.#seq = Math.max(this.#seq, seq);
+      this.#parts = newest(partsOf(object), this.#parts);
       this.#busy.delete(filter);
-      for (const one of this.#of(filter)) one.live(seq);
+      for (const one of this.#of(filter)) one.live(object);
       this.#leave(filter);
       this.#subscribe();
     } else if (op === "gap") for (const one of this.#of(filter)) one.gap(decode(object));
@@ -317,13 +318,17 @@ class Broker extends EventTarget {
   // sent together, because a message that has arrived for one filter does not arrive again for another.
   #subscribe() {
     if (this.status !== "open" || this.#busy.size) return;
-    const kind = ({ filter, resumes, isAlone, epoch, seq, options: { since, slow, echo, snapshot } }) =>
-      JSON.stringify({ since: resumes ? `${epoch}-${seq}` : since, slow, echo, snapshot, filter: isAlone ? filter : undefined });
+    const kind = ({ filter, resumes, isAlone, epoch, parts, options: { since, slow, echo, snapshot } }) =>
+      JSON.stringify({ since: resumes ? `${epoch}-${textOf(parts)}` : since, slow, echo, snapshot, filter: isAlone ? filter : undefined });
     const idle = [...this.#subscriptions].filter((one) => one.state === "idle"), all = idle.filter((one) => kind(one) === kind(idle[0]));
     if (!all[0]) return;
     this.#busy = new Set(all.map((one) => one.filter));
     this.#put({ op: "subscribe", ...JSON.parse(kind(all[0])), filter: [...this.#busy] }, {
-      resolve: ({ seq }) => all.forEach((one) => one.begun(seq, this.epoch)),
+      resolve: (answer) => {
+        // As many as the broker has logs.
+        this.#parts = partsOf(answer).map((_, place) => this.#parts[place] ?? 0);
+        all.forEach((one) => one.begun(answer, this.epoch));
+      },
       reject: ({ code, message }) => {
         if (this.status !== "open") return;
         const isLater = later.includes(code);
@@ -343,10 +348,15 @@ class Broker extends EventTarget {
   }
 }
 
+// A position is the newest number of each partition; a broker has one, unless its cluster has several.
+const partsOf = ({ seq, position }) => position?.split("-").at(-1).split(",").map((part) => Number(part.split(":")[1])) ?? [seq];
+const newest = (parts, others) => parts.map((seq, place) => Math.max(seq, others[place] ?? 0));
+const textOf = (parts) => (parts.length > 1 ? parts.map((seq, place) => `${place}:${seq}`).join(",") : parts[0]);
+
 // Its states: idle, begun (the snapshot arrives), live.
 class Subscription {
   state = "idle";
-  seq = 0;
+  parts = [];
   resumes = false;
   #queue = [];
   #gap;
@@ -358,38 +368,39 @@ class Subscription {
     this.ready.catch(() => {});
   }
 
-  begun(seq, epoch) {
+  begun(answer, epoch) {
+    const { seq, position } = answer, parts = partsOf(answer);
     this.state = "begun";
     // The position is useless for another store, or for one that was set back.
-    if (this.epoch !== epoch || seq < this.seq) this.seq = 0;
+    if (this.epoch !== epoch || (!position && seq < this.parts[0])) this.parts = [];
     this.epoch = epoch;
-    if (!this.resumes && this.options.since === undefined) this.seq = seq;
-    call(this.options.onbegin, seq);
+    if (!this.resumes && this.options.since === undefined) this.parts = parts;
+    call(this.options.onbegin, seq, position);
   }
 
-  live(seq) {
+  live(notice) {
     if (this.state !== "begun") return;
     this.state = "live";
-    this.seq = Math.max(this.seq, seq);
+    this.parts = newest(partsOf(notice), this.parts);
     this.resumes = !this.options.fresh;
-    call(this.options.onlive, seq);
+    call(this.options.onlive, notice.seq, notice.position);
     this.resolve();
   }
 
-  lost(seq) {
-    if (this.state === "live") this.seq = Math.max(this.seq, seq);
-    // An interrupted history resumes at its position.
-    else if (this.state === "begun" && this.options.since !== undefined && this.seq) this.resumes = true;
+  lost(parts) {
+    if (this.state === "live") this.parts = newest(parts, this.parts);
+    // An interrupted history resumes at its position; of several partitions it begins again, and what has come is left out.
+    else if (this.state === "begun" && this.options.since !== undefined && this.parts[0] && parts.length === 1) this.resumes = true;
     this.state = "idle";
   }
 
-  message(message) {
+  message(message, place) {
     const { topic, seq, retained } = message, isOfBroker = topic[0] === "$";
     if (this.state === "idle" || (retained && this.state === "live") || !fits(this.levels, topic.split("/"))) return;
     if (isOfBroker && /^[+#]/.test(this.filter)) return;
     if (!retained && !isOfBroker) {
-      if (seq <= this.seq) return;
-      this.seq = seq;
+      if (seq <= this.parts[place]) return;
+      this.parts[place] = seq;
     }
     if (this.callback) return call(this.callback, message);
     this.#queue.push(message);
@@ -400,8 +411,9 @@ class Subscription {
   }
 
   gap(gap) {
-    if (gap.seq <= this.seq || this.state === "idle") return;
-    this.seq = gap.seq;
+    const parts = partsOf(gap);
+    if (this.state === "idle" || parts.every((seq, place) => seq <= this.parts[place])) return;
+    this.parts = newest(parts, this.parts);
     call(this.options.ongap, gap);
   }
 

@@ -63,10 +63,11 @@ class Message:
         return f"Message({', '.join(f'{name}={value!r}' for name, value in members if value is not None)})"
 
 
-Gap = collections.namedtuple("Gap", "filter since seq missed undone", defaults=[False])
+Gap = collections.namedtuple("Gap", "filter since seq missed undone position", defaults=(False, None))
 Gap.__doc__ = """Messages after `since` and up to `seq` were not received and will not be; `missed`: how many, or None.
 
 `undone`: those of them that were received are in no log of the cluster any more; the values that hold come after it.
+In a cluster with several partitions `position` says up to where, for each of them.
 """
 
 
@@ -133,7 +134,7 @@ class Client:
         self._url, self._token, self._onstatus, self._options = _address(url), token, onstatus, options
         self._queue, self._queue_bytes, self._bytes = queue, queue_bytes, 0
         self._socket = None
-        self._asked, self._id, self._seq = {}, 0, 0
+        self._asked, self._id, self._parts = {}, 0, [0]
         self._listeners, self._busy, self._presences = [], set(), []
         # Why this client has ended the connection, if it has.
         self._failure = None
@@ -230,7 +231,7 @@ class Client:
         if socket is not self._socket:
             return
         if self.epoch != welcome["epoch"]:
-            self._seq = 0
+            self._parts = [0] * len(self._parts)
         self.name, self.epoch, self.status = welcome["client"], welcome["epoch"], "open"
         waiting = list(self._asked.values())
         # First, so that messages published now are received, too.
@@ -255,7 +256,7 @@ class Client:
         self.status = "waiting"
         self._busy.clear()
         for listener in self._listeners:
-            listener._lost(self._seq, self.epoch)
+            listener._lost(self._parts, self.epoch)
         now = time.time()
         for number, request in list(self._asked.items()):
             if not request.keeps or (request.sent and not (request.key and now - request.sent < KEY_WINDOW)):
@@ -288,22 +289,23 @@ class Client:
         if op == "message":
             message = Message(members)
             if not message.retained and not message.topic.startswith("$"):
-                self._seq = max(self._seq, message.seq)
+                place = message.seq % len(self._parts)
+                self._parts[place] = max(self._parts[place], message.seq)
             for listener in list(self._listeners):
                 listener._message(message)
         elif op == "welcome":
             self._later(self._welcome(members, self._socket))
         elif op == "live":
-            self._seq = max(self._seq, members["seq"])
+            parts = _parts(members)
+            self._parts = _newest(parts, self._parts)
             self._busy.discard(members["filter"])
             for listener in self._of(members["filter"]):
-                listener._now_live(members["seq"])
+                listener._now_live(parts)
             self._leave(members["filter"])
             self._subscribe()
         elif op == "gap":
             for listener in self._of(members["filter"]):
-                listener._gap(Gap(members["filter"], members["since"], members["seq"], members.get("missed"),
-                                  members.get("undone", False)))
+                listener._gap(_gap(members))
         elif op == "revoked":
             self._busy.discard(members["filter"])
             for listener in self._of(members["filter"]):
@@ -437,8 +439,8 @@ class Client:
                 first.append(one)
         groups = {}
         for filter_, those in taken.items():
-            first, seq = those[0], min(one._seq for one in those)
-            command = {**first._options, **({"since": f"{first._epoch}-{seq}"} if first._resumes else {})}
+            first, parts = those[0], [min(numbers) for numbers in zip(*(one._parts for one in those))]
+            command = {**first._options, **({"since": f"{first._epoch}-{_text(parts)}"} if first._resumes else {})}
             group = groups.setdefault(json.dumps([command, first._alone and filter_]), (command, [], []))
             group[1].extend(those)
             group[2].append(filter_)
@@ -451,8 +453,11 @@ class Client:
 
     def _answered(self, answer, those, filters):
         if not isinstance(answer, BrokerError):
+            parts = _parts(answer)
+            # As many as the broker has logs.
+            self._parts = (self._parts + [0] * len(parts))[:len(parts)]
             for one in those:
-                one._begun(answer["seq"])
+                one._begun(parts)
             return
         if answer.code in ("unknown", "closed"):
             return
@@ -472,6 +477,27 @@ class Client:
             self._send(json.dumps({"op": "unsubscribe", "id": 0, "filter": filter_}))
 
 
+def _parts(members):
+    """A position: the newest number of each partition. A broker has one, unless its cluster has several."""
+    position = members.get("position")
+    return [int(part.split(":")[1]) for part in position.split("-")[-1].split(",")] if position else [members["seq"]]
+
+
+def _newest(parts, others):
+    return [max(seq, others[place]) if place < len(others) else seq for place, seq in enumerate(parts)]
+
+
+def _text(parts):
+    return ",".join(f"{place}:{seq}" for place, seq in enumerate(parts)) if len(parts) > 1 else str(parts[0])
+
+
+def _gap(members):
+    since = members["since"]
+    since = max(_parts({"position": since})) if isinstance(since, str) else since
+    return Gap(members["filter"], since, max(_parts(members)), members.get("missed"), members.get("undone", False),
+               members.get("position"))
+
+
 class Subscription:
     """Messages of one filter, for a callback or as an async iterable; `await ready` until its first values have arrived."""
 
@@ -480,8 +506,8 @@ class Subscription:
         self._client, self._callback, self._ongap, self._onerror, self._options = client, callback, ongap, onerror, options
         self._levels, self._fresh = filter_.split("/"), fresh
         # idle, asked, begun (the snapshot arrives), live
-        self._state, self._seq, self._epoch, self._resumes, self._alone = "idle", 0, 0, False, False
-        self._floor, self._seen = 0, {}
+        self._state, self._parts, self._epoch, self._resumes, self._alone = "idle", [0], 0, False, False
+        self._floor, self._seen = [0], {}
         self._maximum, self._waiting, self._dropped = queue, collections.deque(), None
         self._wake, self._is_over = asyncio.Event(), False
         self.ready = asyncio.get_running_loop().create_future()
@@ -516,61 +542,63 @@ class Subscription:
     def _ask(self, epoch):
         self._state = "asked"
         if self._epoch != epoch:
-            self._seq = 0
+            self._parts = [0] * len(self._parts)
         self._epoch, self._seen = epoch, {}
-        self._floor = self._seq if self._resumes else 0
+        self._floor = list(self._parts) if self._resumes else [0] * len(self._parts)
         self._began()
 
     def _began(self):
         """For subclasses that start over each time."""
 
-    def _begun(self, seq):
+    def _begun(self, parts):
         if self._state == "asked":
             self._state = "begun"
-        if seq < self._seq:
+        if len(self._parts) != len(parts) or (len(parts) == 1 and parts[0] < self._parts[0]):
             # The position is useless for a store that was set back.
-            self._seq = self._floor = 0
+            self._parts, self._floor = [0] * len(parts), [0] * len(parts)
         if not self._resumes and "since" not in self._options:
-            self._seq = seq
+            self._parts = list(parts)
 
-    def _now_live(self, seq):
+    def _now_live(self, parts):
         if self._state != "begun":
             return
-        self._state, self._seq, self._seen = "live", max(self._seq, seq), {}
+        self._state, self._parts, self._seen = "live", _newest(parts, self._parts), {}
         self._resumes = not self._fresh
         if not self.ready.done():
             self.ready.set_result(None)
 
-    def _lost(self, seq, epoch):
+    def _lost(self, parts, epoch):
         if self._state == "live":
-            self._seq = max(self._seq, seq)
-        elif self._state == "begun" and "since" in self._options and self._seq:
-            # An interrupted history resumes at its position.
+            self._parts = _newest(parts, self._parts)
+        elif self._state == "begun" and "since" in self._options and self._parts[0] and len(parts) == 1:
+            # An interrupted history resumes at its position; of several partitions it begins again, without what has come.
             self._resumes = True
         self._state, self._epoch = "idle", epoch
 
     def _message(self, message):
         if self._state not in ("live", "begun") or not _matches(self._levels, message.topic):
             return
+        place = message.seq % len(self._parts)
         if message.retained:
-            if self._state == "live" or message.seq <= self._floor or self._seen.get(message.topic) == message.seq:
+            if self._state == "live" or message.seq <= self._floor[place] or self._seen.get(message.topic) == message.seq:
                 return
             self._seen[message.topic] = message.seq
         elif not message.topic.startswith("$"):
-            if message.seq <= self._seq:
+            if message.seq <= self._parts[place]:
                 return
-            self._seq = message.seq
+            self._parts[place] = message.seq
         if self._callback:
             _call(self._callback, message)
         else:
             self._push(message)
 
     def _gap(self, gap):
-        if gap.seq <= self._seq or self._state == "idle":
+        parts = _parts({"seq": gap.seq, "position": gap.position})
+        if self._state == "idle" or all(seq <= known for seq, known in zip(parts, self._parts)):
             return
-        self._seq = gap.seq
+        self._parts = _newest(parts, self._parts)
         if gap.undone:
-            self._floor, self._seen = 0, {}
+            self._floor, self._seen = [0] * len(parts), {}
         if self._callback:
             _call(self._ongap, gap)
         else:
@@ -616,9 +644,9 @@ class Values(dict):
             def _began(self):
                 values._shown = set()
 
-            def _now_live(self, seq):
+            def _now_live(self, parts):
                 is_first = self._state == "begun"
-                super()._now_live(seq)
+                super()._now_live(parts)
                 if is_first:
                     values._settle()
 

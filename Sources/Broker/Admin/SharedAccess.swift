@@ -17,8 +17,8 @@ package final class SharedAccess: Sendable {
         /// The lines of the file of users and tokens, by their topics.
         var lines: [String: Line] = [:]
         var bans: [String: Line] = [:]
-        /// The rules of all brokers.
-        var rules: Line?
+        /// The rules of all brokers, in each log.
+        var rules: [Int: Line] = [:]
         /// Topics of bans that an administrator of this broker is adding, who says when they are in force.
         var underWay: Set<String> = []
         /// Whether the brokers have merged their files.
@@ -32,7 +32,7 @@ package final class SharedAccess: Sendable {
         var publisher: Remote?
         var onChange: @Sendable () -> Void = {}
         var onBans: @Sendable (BanList) -> Void = { _ in }
-        var onRules: @Sendable ([UInt8]) -> Void = { _ in }
+        var onRules: @Sendable ([UInt8], Int) -> Void = { _, _ in }
     }
 
     private static let access = "$cluster/access/"
@@ -41,6 +41,18 @@ package final class SharedAccess: Sendable {
     private static let founding = Topic(unchecked: "$cluster/founded")
     /// The topic of the rules that hold at all brokers.
     package static let rules = Topic(unchecked: "$cluster/rules")
+
+    /// The same in one of several logs: the logs after the first have a copy, by which what they bring is decided.
+    package static func rules(of partition: Int) -> Topic {
+        partition == 0 ? rules : Topic(unchecked: "\(Partitions.prefix)\(partition)/rules")
+    }
+
+    /// Which log's rules a topic has; `nil`: it has none.
+    private static func partition(ofRules topic: Topic) -> Int? {
+        if topic == rules { return 0 }
+        guard topic.name.hasPrefix(Partitions.prefix), topic.name.hasSuffix("/rules") else { return nil }
+        return Int(topic.name.dropFirst(Partitions.prefix.count).dropLast("/rules".count))
+    }
     /// How often a change is tried that meets another broker's.
     private static let attempts = 8
     /// How many lines are published at once.
@@ -67,14 +79,18 @@ package final class SharedAccess: Sendable {
     /// - Parameters:
     ///   - onChange: users or tokens have changed; must not block.
     ///   - onBans: bans have changed, and not by an administrator of this broker; must not block.
-    ///   - onRules: gets the rules that hold for what comes after them in the log, before any of that; must not block.
+    ///   - onRules: gets the rules that hold for what comes after them in a log, before any of that; must not block.
     package func begin(
         publishingOn remote: Remote, onChange: @escaping @Sendable () -> Void,
-        onBans: @escaping @Sendable (BanList) -> Void, onRules: @escaping @Sendable ([UInt8]) -> Void = { _ in }
+        onBans: @escaping @Sendable (BanList) -> Void,
+        onRules: @escaping @Sendable (_ rules: [UInt8], _ partition: Int) -> Void = { _, _ in }
     ) {
-        state.withLock {
+        let known = state.withLock {
             ($0.publisher, $0.onChange, $0.onBans, $0.onRules) = (remote, onChange, onBans, onRules)
+            return $0.rules
         }
+        // Those of the first are in force since the start.
+        for (partition, line) in known where partition > 0 { onRules(line.bytes, partition) }
     }
 
     // MARK: Messages of the log
@@ -82,17 +98,19 @@ package final class SharedAccess: Sendable {
     /// Takes the topics that the store has at the start, which belong to another cluster or to none.
     package func forgo(_ topics: [Topic]) { state.withLock { $0.stale = topics } }
 
-    /// Applies messages of private topics, in their order.
+    /// Applies messages of private topics, in the order of their log.
     package func take(_ messages: [Message]) {
-        guard let last = messages.last else { return }
         // Before anybody waits no longer for it.
-        for message in messages where message.topic == Self.rules && !message.isRemoval {
+        for message in messages where !message.isRemoval {
+            guard let partition = Self.partition(ofRules: message.topic) else { continue }
             let tell = state.withLock { state in
-                state.rules = Line(bytes: message.payload, seq: message.number)
+                state.rules[partition] = Line(bytes: message.payload, seq: message.number)
                 return state.onRules
             }
-            tell(message.payload)
+            tell(message.payload, partition)
         }
+        // All else is in the first log.
+        guard let last = messages.last(where: { !$0.topic.name.hasPrefix(Partitions.prefix) }) else { return }
         let (isChanged, areBansChanged, isToBeTold, tell) = state.withLock { state in
             let version = state.version
             var (areBansChanged, isToBeTold) = (false, false)
@@ -271,7 +289,7 @@ package final class SharedAccess: Sendable {
     }
 
     /// Whether there are rules that hold at all brokers.
-    package var hasRules: Bool { state.withLock { $0.rules != nil } }
+    package var hasRules: Bool { state.withLock { $0.rules[0] != nil } }
 
     /// Has rules hold at all brokers; returns why they do not, when this one has them.
     ///
@@ -279,10 +297,32 @@ package final class SharedAccess: Sendable {
     ///
     /// - Parameter isFirst: only if there are none yet.
     package func share(rules bytes: [UInt8], isFirst: Bool) -> Refusal? {
-        let known = state.withLock { $0.rules }
+        let known = state.withLock { $0.rules[0] }
         let condition = isFirst ? .absent : known.map { Draft.Condition.matches([$0.seq]) } ?? .absent
         return publish([Change(topic: Self.rules.name, bytes: bytes, condition: condition)])
     }
+
+    /// The logs whose copy of the rules is not theirs.
+    private func changesOfCopies(_ partitions: Partitions) -> [Change] {
+        state.withLock { state in
+            guard partitions.count > 1, let rules = state.rules[0] else { return [] }
+            return (1..<partitions.count).compactMap { partition in
+                let copy = state.rules[partition]
+                guard copy?.bytes != rules.bytes else { return nil }
+                return Change(
+                    topic: Self.rules(of: partition).name, bytes: rules.bytes,
+                    condition: copy.map { .matches([$0.seq]) } ?? .absent)
+            }
+        }
+    }
+
+    /// Whether a log has not got its copy of the rules yet.
+    package func owesRules(_ partitions: Partitions) -> Bool { !changesOfCopies(partitions).isEmpty }
+
+    /// Copies the rules to the logs that have others; another broker may be faster.
+    ///
+    /// Not for reactors.
+    package func copyRules(to partitions: Partitions) { _ = publish(changesOfCopies(partitions), isAwaited: false) }
 
     // MARK: Bans
 
@@ -363,7 +403,9 @@ package final class SharedAccess: Sendable {
     }
 
     /// Publishes, and waits until this broker has the results; returns the refusal if not all was accepted.
-    private func publish(_ changes: [Change]) -> Refusal? {
+    ///
+    /// - Parameter isAwaited: whether to wait until they are in force; only in the first log.
+    private func publish(_ changes: [Change], isAwaited: Bool = true) -> Refusal? {
         guard !changes.isEmpty else { return nil }
         let outcome = Outcome(changes.count)
         let isPosted = state.withLock { $0.publisher }?.run { reactor in
@@ -385,7 +427,9 @@ package final class SharedAccess: Sendable {
         let deadline = MonotonicTime.now.advanced(byNanoseconds: patience)
         guard let (newest, refusal) = outcome.wait(until: deadline) else { return Self.unsure(nil) }
         // The messages are applied already; the tail's thread will hand them over next.
-        while state.withLock({ $0.position }) < newest, MonotonicTime.now < deadline { pause(milliseconds: 1) }
+        while isAwaited, state.withLock({ $0.position }) < newest, MonotonicTime.now < deadline {
+            pause(milliseconds: 1)
+        }
         guard let refusal, refusal.code != .conflict else { return refusal }
         return Self.unsure(refusal)
     }

@@ -63,7 +63,50 @@ package struct ClusterRequest: AdminRequest {
         }
     }
 
-    /// The state of the cluster as one of its brokers sees it.
+    /// One of several logs.
+    package struct Partition: AdminObject {
+        package var partition = 0
+        /// As that of the answer.
+        package var state = ""
+        package var term: UInt64 = 0
+        package var position = ""
+        package var top = ""
+        package var primary: String?
+        package var replica: String?
+        package var lag: Double?
+        package var waiting = 0
+        package var failures: UInt64 = 0
+
+        package init() {}
+
+        package init(_ object: borrowing JSONObject) throws(JSONError) {
+            partition = try object.integer("partition") ?? 0
+            state = try object.string("state") ?? ""
+            term = try object.integer("term") ?? 0
+            position = try object.string("position") ?? ""
+            top = try object.string("top") ?? ""
+            primary = try object.string("primary")
+            replica = try object.string("replica")
+            lag = try object.double("lagMilliseconds")
+            waiting = try object.integer("waiting") ?? 0
+            failures = try object.integer("failures") ?? 0
+        }
+
+        package func write(to writer: inout JSONWriter) {
+            writer.member("partition", partition)
+            writer.member("state", state)
+            writer.member("term", term)
+            writer.member("position", position)
+            writer.member("top", top)
+            if let primary { writer.member("primary", primary) }
+            if let replica { writer.member("replica", replica) }
+            if let lag { writer.member("lagMilliseconds", lag) }
+            writer.member("waiting", waiting)
+            writer.member("failures", failures)
+        }
+    }
+
+    /// The state of the cluster as one of its brokers sees it; with several logs, what is said of one is said of the first.
     package struct Answer: AdminObject {
         /// The name of the cluster.
         package var cluster = ""
@@ -100,6 +143,8 @@ package struct ClusterRequest: AdminRequest {
         package var rulesTime: Int64?
         package var rulesDiffering: [String] = []
         package var nodes: [Node] = []
+        /// Empty: there is one log.
+        package var partitions: [Partition] = []
 
         package init() {}
 
@@ -125,6 +170,13 @@ package struct ClusterRequest: AdminRequest {
             rulesNode = try object.string("rulesNode")
             rulesTime = try object.integer("rulesTime")
             rulesDiffering = try object.strings("rulesDiffering") ?? []
+            if let list = object.value("partitions") {
+                var partitions: [Partition] = []
+                try list.forEachElement { (element) throws(JSONError) in
+                    partitions.append(try Partition(try element.object()))
+                }
+                self.partitions = partitions
+            }
             guard let list = object.value("nodes") else { return }
             var nodes: [Node] = []
             try list.forEachElement { (element) throws(JSONError) in nodes.append(try Node(try element.object())) }
@@ -159,6 +211,11 @@ package struct ClusterRequest: AdminRequest {
             writer.name("nodes")
             writer.beginArray()
             for node in nodes { node.writeObject(to: &writer) }
+            writer.endArray()
+            guard !partitions.isEmpty else { return }
+            writer.name("partitions")
+            writer.beginArray()
+            for partition in partitions { partition.writeObject(to: &writer) }
             writer.endArray()
         }
     }

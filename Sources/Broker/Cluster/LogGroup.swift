@@ -10,19 +10,22 @@ package final class LogGroup: Sendable {
     let applying = Mutex(())
     /// The states of the logs at the end of their last entries.
     private let states: Mutex<[[UInt8]]>
+    /// The highest number of a message in any of them.
+    private let highest: Atomic<UInt64>
 
     /// One log.
     package convenience init() { self.init(.one, states: []) }
 
-    private init(_ partitions: Partitions, states: [[UInt8]]) {
+    private init(_ partitions: Partitions, states: [[UInt8]], highest: UInt64 = 0) {
         self.partitions = partitions
         self.states = Mutex(states)
+        self.highest = Atomic(highest)
     }
 
     /// - Parameter mark: of the store, where the logs go on; `nil`: where its numbers end.
     /// - Throws: ``StorageError/newer(_:)`` where the mark is that of as many logs as these are not.
     package convenience init(_ partitions: Partitions, from mark: OrderMark?) throws(StorageError) {
-        if partitions.count == 1, mark?.state.first == Self.version {
+        if partitions.count == 1, mark?.state.first == OrderMark.severalLogs {
             throw .newer("the store is that of a broker of a cluster with several partitions: set cluster.partitions")
         }
         guard let mark, partitions.count > 1 else {
@@ -32,7 +35,7 @@ package final class LogGroup: Sendable {
         guard let states = Self.states(of: mark.state.span), states.count == partitions.count else {
             throw .newer("the store is not that of a broker of a cluster with \(partitions.count) partitions")
         }
-        self.init(partitions, states: states)
+        self.init(partitions, states: states, highest: mark.highest)
     }
 
     /// The state of a log in the mark from which all begin; `nil`: there was none.
@@ -42,11 +45,15 @@ package final class LogGroup: Sendable {
 
     /// The mark that all logs have reached with a log's new state; only while ``applying`` is held.
     ///
-    /// - Parameter seq: the newest place.
-    func mark(_ state: [UInt8], of partition: Int, at seq: UInt64) -> OrderMark {
-        states.withLock { states in
+    /// - Parameters:
+    ///   - number: the newest of the log.
+    ///   - seq: the newest place.
+    func mark(_ state: [UInt8], of partition: Int, upTo number: UInt64, at seq: UInt64) -> OrderMark {
+        let number = partitions.number(number, of: partition)
+        let highest = highest.max(number, ordering: .relaxed).newValue
+        return states.withLock { states in
             states[partition] = state
-            return OrderMark(state: Self.bytes(of: states), seq: seq)
+            return OrderMark(state: Self.bytes(of: states, highest), seq: seq)
         }
     }
 
@@ -64,12 +71,11 @@ package final class LogGroup: Sendable {
         return folds
     }
 
-    /// The version of ``bytes(of:)``; those before are versions of the state of one log.
-    private static let version: UInt8 = 0x80
-
-    /// The states of several logs: version (1 byte), and of each log the length of its state (8 bytes, big-endian), and that.
-    private static func bytes(of states: [[UInt8]]) -> [UInt8] {
-        var bytes = [version]
+    /// The states of several logs: version (1 byte; others are those of the state of one log), the highest number (8 bytes,
+    /// big-endian), and of each log the length of its state (the same), and that.
+    private static func bytes(of states: [[UInt8]], _ highest: UInt64) -> [UInt8] {
+        var bytes = [OrderMark.severalLogs]
+        bytes.appendBigEndian(highest)
         for state in states {
             bytes.appendBigEndian(UInt64(state.count))
             bytes += state
@@ -78,8 +84,8 @@ package final class LogGroup: Sendable {
     }
 
     private static func states(of bytes: Span<UInt8>) -> [[UInt8]]? {
-        guard !bytes.isEmpty, bytes[0] == version else { return nil }
-        var (states, place): ([[UInt8]], Int) = ([], 1)
+        guard bytes.count >= 9, bytes[0] == OrderMark.severalLogs else { return nil }
+        var (states, place): ([[UInt8]], Int) = ([], 9)
         while place < bytes.count {
             guard bytes.count - place >= 8, let length = Int(exactly: bytes.bigEndian(at: place)),
                 length <= bytes.count - place - 8

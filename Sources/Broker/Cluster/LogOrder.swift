@@ -99,7 +99,9 @@ package final class LogOrder: Order {
         state.comparison.settle(fold.position, fold.digest.value)
         self.state = Mutex(state)
         sequencer.adopt(fold.jumps, of: partition)
-        if group.partitions.count > 1 { _ = group.mark(fold.bytes, of: partition, at: sequencer.newest) }
+        if group.partitions.count > 1 {
+            _ = group.mark(fold.bytes, of: partition, upTo: fold.position.seq, at: sequencer.newest)
+        }
         sequencer.beginFollowing(logTime: fold.time, of: partition, at: fold.position.seq)
     }
 
@@ -233,7 +235,7 @@ package final class LogOrder: Order {
     ///
     /// What came after the end of that term is in no log. Nothing more is accepted. Returns the trouble that this is.
     package func lose(to term: UInt64) -> LogTrouble {
-        applying.withLock { _ in giveUp(Self.lost, isOver: true) }
+        group.applying.withLock { _ in giveUp(Self.lost, isOver: true) }
         let closed = state.withLock { $0.fold.jumps.all.last?.closed ?? $0.fold.position.seq }
         return .undone(after: LogPosition(term: term, seq: closed))
     }
@@ -286,7 +288,8 @@ package final class LogOrder: Order {
             let isOnlyOne = group.partitions.count == 1
             sequencer.note(
                 isOnlyOne
-                    ? OrderMark(state: fold, seq: seq) : group.mark(fold, of: partition, at: sequencer.newest))
+                    ? OrderMark(state: fold, seq: seq)
+                    : group.mark(fold, of: partition, upTo: seq, at: sequencer.newest))
         }
     }
 

@@ -47,6 +47,8 @@ package final class RedisLog: LogEngine {
         package var copies: StoreCopies?
         /// Whether this broker's store has what a copy of it must have.
         package var mayGiveCopies: @Sendable () -> Bool = { true }
+        /// How many logs the cluster has, and the key by which its brokers compare that; `nil`: another log compares it.
+        package var partitions: (count: Int, key: String)?
         /// The epoch of the broker's other logs, which this one has to have, too; 0: none is known.
         package var epoch: @Sendable () -> UInt64 = { 0 }
 

@@ -205,7 +205,7 @@ final class RedisSession {
     }
 
     /// Handles an unusable primary, which is tried again soon.
-    private func hinder(_ failure: EngineFailure) {
+    func hinder(_ failure: EngineFailure) {
         leave(failure)
         after(Self.retryPace) { $0.greet() }
     }
@@ -292,14 +292,16 @@ final class RedisSession {
             if let epoch, known != 0, epoch != known {
                 return hinder(foreign("their epoch is \(epoch), this broker's is \(known)"))
             }
-            if let epoch, order.epoch == 0 { proposal = epoch }
-            self.top = top
-            if term > 0 {
-                engage(term: UInt64(term), closed: closed)
-            } else {
-                tail.hold()
-                phase = .arming
-                ready()
+            comparePartitions { [unowned self] in
+                if let epoch, order.epoch == 0 { proposal = epoch }
+                self.top = top
+                if term > 0 {
+                    engage(term: UInt64(term), closed: closed)
+                } else {
+                    tail.hold()
+                    phase = .arming
+                    ready()
+                }
             }
         }
     }

@@ -8,9 +8,9 @@ extension Settings {
         /// This broker's name; `nil` for the host's name.
         package var node: String?
         package var engine = Engine()
-        /// In place of it: the engines of the partitions; always empty in this version.
+        /// In place of it: the engines of the partitions.
         package var engines: [Engine] = []
-        /// Over how many logs the topics are spread; always 1 in this version.
+        /// Over how many logs the topics are spread.
         package var partitions = 1
         /// How long a publication waits for the engine before it is refused.
         package var publishTimeout = Duration.seconds(5)
@@ -115,36 +115,60 @@ extension Settings.Cluster {
                     section: "log", \.log, Log.record,
                     "How much of the log the engine keeps, for brokers that were away."),
                 Setting(
-                    unavailable: "partitions", .count(1...1024), default: 1,
-                    "The number of logs over which the topics are spread.", example: "1"),
+                    "partitions", \.partitions, .count(1...1024),
+                    """
+                    The number of logs over which the topics are spread by their first level, each on an engine of its own. \
+                    With more than one there is an order for each, and positions have as many parts. It cannot be changed later.
+                    """, traits: .init(reload: .restart, example: "1")),
+                Setting(
+                    list: "engines", \.engines, of: Engine.record, expected: "a list of engines",
+                    "With several partitions: the engine of each, in place of engine.",
+                    traits: .init(reload: .restart)),
             ],
             check: { cluster, section, decoder in
-                let engine = section.value(of: "engine")
-                guard !decoder.hasFailed("\(section.path).engine.addresses"),
-                    !decoder.hasFailed("\(section.path).engine.sentinels")
-                else { return }
-                if cluster.engine.addresses.isEmpty == cluster.engine.sentinels.isEmpty {
+                if cluster.partitions == 1, cluster.engines.isEmpty {
+                    cluster.engine.check(section, at: section.value(of: "engine")?.mark, "engine", &decoder)
+                } else if cluster.engines.count != cluster.partitions {
                     decoder.fail(
-                        engine?.mark ?? section.mark, "\(section.path).engine",
-                        "expected addresses or sentinels, found \(cluster.engine.addresses.isEmpty ? "none" : "both") of them"
+                        section.value(of: "partitions")?.mark ?? section.mark, "\(section.path).partitions",
+                        "expected an engine in cluster.engines for each of \(cluster.partitions) partitions, found \(cluster.engines.count)"
                     )
-                }
-                let count = cluster.engine.sentinels.count
-                if 1...2 ~= count {
+                } else if cluster.engine != Engine() {
                     decoder.fail(
-                        engine?.mark ?? section.mark, "\(section.path).engine.sentinels",
-                        "expected three sentinels or more, of which a majority decides, found \(count)")
-                }
-                if let tls = cluster.engine.tls, (tls.certificate == nil) != (tls.key == nil) {
-                    decoder.fail(
-                        engine?.mark ?? section.mark, "\(section.path).engine.tls",
-                        "expected certificate and key, or none of them")
+                        section.value(of: "engine")?.mark ?? section.mark, "\(section.path).engine",
+                        "expected engine or engines, found both of them")
+                } else {
+                    for (place, engine) in cluster.engines.enumerated() {
+                        engine.check(section, at: section.value(of: "engines")?.mark, "engines[\(place)]", &decoder)
+                    }
                 }
             })
     }
 }
 
 extension Settings.Cluster.Engine {
+    /// Reports what does not say where the engine is.
+    fileprivate func check(
+        _ section: ConfigurationSection, at mark: YAMLMark?, _ key: String,
+        _ decoder: inout ConfigurationDecoder
+    ) {
+        let path = "\(section.path).\(key)"
+        guard !decoder.hasFailed("\(path).addresses"), !decoder.hasFailed("\(path).sentinels") else { return }
+        if addresses.isEmpty == sentinels.isEmpty {
+            decoder.fail(
+                mark ?? section.mark, path,
+                "expected addresses or sentinels, found \(addresses.isEmpty ? "none" : "both") of them")
+        }
+        if 1...2 ~= sentinels.count {
+            decoder.fail(
+                mark ?? section.mark, "\(path).sentinels",
+                "expected three sentinels or more, of which a majority decides, found \(sentinels.count)")
+        }
+        if let tls, (tls.certificate == nil) != (tls.key == nil) {
+            decoder.fail(mark ?? section.mark, "\(path).tls", "expected certificate and key, or none of them")
+        }
+    }
+
     static var record: ConfigurationRecord<Self> {
         ConfigurationRecord(initial: Self(), members: places + credentials + ways)
     }

@@ -98,6 +98,10 @@ class ClientSocket: Session, WebSocketSession {
         tell(Notices.gap(filter, gap, on: shard))
     }
 
+    func sendUndone(_ filter: TopicFilter, _ gap: Gap, _ parts: Gap.Parts?) {
+        tell(Notices.gap(filter, gap, parts, on: shard))
+    }
+
     func revoked(_ filter: TopicFilter, _ refusal: Refusal) {
         closeWith(refusal)
     }
@@ -165,17 +169,24 @@ enum Notices {
     }
 
     /// The notice about messages that were not delivered and will not be.
-    static func gap(_ filter: TopicFilter, _ gap: Gap, on shard: Shard) -> [UInt8] {
+    ///
+    /// - Parameter parts: its numbers in each of several logs; `nil`: as the gap says.
+    static func gap(_ filter: TopicFilter, _ gap: Gap, _ parts: Gap.Parts? = nil, on shard: Shard) -> [UInt8] {
         var writer = JSONWriter(capacity: 96)
         writer.beginObject()
         writer.member("op", "gap")
         writer.member("filter", filter.name)
-        if let since = shard.position(at: gap.since) {
-            writer.member("since", since)
+        if let parts {
+            writer.member("since", shard.text(of: parts.since))
+            writer.member("position", shard.text(of: parts.seq))
         } else {
-            writer.member("since", gap.since)
+            if let since = shard.position(at: gap.since) {
+                writer.member("since", since)
+            } else {
+                writer.member("since", gap.since)
+            }
+            writer.position(gap.seq, on: shard)
         }
-        writer.position(gap.seq, on: shard)
         if let missed = gap.missed { writer.member("missed", missed) }
         if gap.isUndone { writer.member("undone", true) }
         writer.endObject()

@@ -200,7 +200,7 @@ package final class CatchUp {
     private func tell(_ session: any Session, _ resume: Resume) {
         var gap = Gap(since: resume.since, seq: resume.undoneUpTo, missed: nil)
         gap.isUndone = true
-        session.sendGap(resume.filter, gap, isResuming: true)
+        session.sendUndone(resume.filter, gap, resume.parts?.undone)
         counters.gaps.add(1)
         witness()?.missed(gap, of: resume.filter, session.client)
         recorder.missed(gap, session.client)
@@ -228,16 +228,13 @@ package final class CatchUp {
         if let resume {
             // Leave out values that the client has seen, and kept ones, which come later, in their order. Check the
             // messages on their way to the disk first: a message may reach the disk between the two checks.
-            if resume.undoneUpTo == 0 {
-                found.removeAll { $0.seq <= resume.since || resume.parts?.has($0) ?? false }
-            }
-            let pending = sequencer.pending(of: found.map(\.seq))
+            if resume.undoneUpTo == 0 { found.removeAll(where: resume.has) }
+            let due = found.filter { !resume.has($0) }.map(\.seq)
+            let pending = sequencer.pending(of: due)
             found.removeAll { pending.contains($0.seq) }
             let kept = try store.readHistory { view throws(StorageError) in
                 var kept: Set<UInt64> = []
-                for message in found where message.seq > resume.since {
-                    if try view.holds(message.seq) { kept.insert(message.seq) }
-                }
+                for seq in due where try view.holds(seq) { kept.insert(seq) }
                 return kept
             }
             found.removeAll { kept.contains($0.seq) }

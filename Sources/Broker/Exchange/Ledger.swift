@@ -14,6 +14,9 @@ struct Resume {
     var forgotten: UInt64 = 0
     /// The retained values, which are sent if messages are missing; `nil` if they are not wanted.
     var snapshot: Snapshot?
+
+    /// Whether the client has a message.
+    func has(_ message: Message) -> Bool { message.seq <= since || parts?.has(message) ?? false }
 }
 
 /// The messages that a session that is behind is still owed, and how far it has got.

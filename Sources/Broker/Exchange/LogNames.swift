@@ -43,11 +43,24 @@ struct LogShelf {
 
     init() {}
 
-    /// - Parameter seq: the newest place.
-    init(_ partitions: Partitions, from seq: UInt64) {
+    /// - Parameters:
+    ///   - seq: the newest place.
+    ///   - store: its history says where older messages are.
+    init(_ partitions: Partitions, from seq: UInt64, _ store: any MessageStore) throws(StorageError) {
         guard partitions.count > 1 else { return }
         aside = Array(repeating: Aside(), count: partitions.count)
-        places = PlaceTable(partitions, from: seq)
+        var places = PlaceTable(partitions, from: seq)
+        for window in PlaceTable.windows(upTo: seq, partitions) {
+            try store.readHistory { (history) throws(StorageError) in
+                _ = try history.messages(
+                    where: { _ in true }, after: window.after, upTo: seq, visiting: window.count, now: .min
+                ) { message in
+                    places.learn(message.number, of: partitions.partition(of: message.topic), at: message.seq)
+                    return true
+                }
+            }
+        }
+        self.places = places
     }
 
     /// Has `applying` decide for another log.
@@ -73,6 +86,9 @@ struct LogShelf {
     var keys: (count: Int, bytes: Int) {
         aside.reduce((0, 0)) { ($0.0 + $1.keys.count, $0.1 + $1.keys.bytes) }
     }
+
+    /// The longest time for which one of the others remembers keys, in milliseconds.
+    var longestWindow: Int64 { aside.map(\.keys.rules.window).max() ?? 0 }
 
     mutating func adopt(_ rules: KeyRules) {
         for place in aside.indices { aside[place].keys.rules = rules }

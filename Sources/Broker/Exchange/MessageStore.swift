@@ -60,6 +60,16 @@ package struct OrderMark: Sendable, Equatable {
     package let seq: UInt64
 
     package init(state: [UInt8], seq: UInt64) { (self.state, self.seq) = (state, seq) }
+
+    /// With what a state of several logs begins; the highest number by which others know a message follows (8 bytes,
+    /// big-endian).
+    static let severalLogs: UInt8 = 0x80
+
+    /// The highest number by which others know a message; not less than ``seq``.
+    package var highest: UInt64 {
+        guard state.count >= 9, state[0] == Self.severalLogs else { return seq }
+        return max(seq, state.span.bigEndian(at: 1))
+    }
 }
 
 extension MessageStore {

@@ -25,20 +25,44 @@ struct PlaceTable {
     /// The place up to which all messages are in the columns.
     private var end: UInt64
 
-    /// - Parameter seq: the newest place; what is there now has this number or a lower one.
+    /// - Parameter seq: the newest place.
     init(_ partitions: Partitions, from seq: UInt64) {
         self.partitions = partitions
         newest = Array(repeating: 0, count: partitions.count)
         columns = Array(repeating: [], count: partitions.count)
         end = seq
-        if seq > 0 { for partition in columns.indices { set(partition, to: seq, at: seq) } }
+    }
+
+    /// Learns at the start where a message is; those of a log in their order.
+    mutating func learn(_ number: UInt64, of partition: Int, at seq: UInt64) {
+        let last = columns[partition].last
+        guard seq > last?.end ?? 0, number > last?.number ?? 0 else { return }
+        columns[partition].append(Run(begin: last?.end ?? 0, end: seq, number: number))
+        if columns[partition].count > Self.maximumRuns { Self.thin(&columns[partition]) }
     }
 
     /// Sets how far a log is applied at the start, at a place.
     mutating func set(_ partition: Int, to number: UInt64, at seq: UInt64) {
         newest[partition] = number
         end = max(end, seq)
-        columns[partition] = [Run(begin: 0, end: seq, number: number)]
+        learn(number, of: partition, at: seq)
+    }
+
+    /// How many of the newest messages are looked at, at the start.
+    private static let newestLookedAt: UInt64 = 64 * 1024
+
+    /// Which messages to look at, at the start: all of the newest, and the fewer the older they are, so that a broker with a
+    /// long history starts soon.
+    static func windows(upTo seq: UInt64, _ partitions: Partitions) -> [(after: UInt64, count: Int)] {
+        let few = 64 + 4 * partitions.count
+        var windows: [(after: UInt64, count: Int)] = []
+        var distance = newestLookedAt
+        while distance < seq {
+            windows.append((seq - distance, windows.isEmpty ? Int(newestLookedAt) : few))
+            distance *= 2
+        }
+        if seq > 0 { windows.append((0, windows.isEmpty ? Int(newestLookedAt) : few)) }
+        return windows.reversed()
     }
 
     /// Adds messages of a log, or numbers of it that no message has.

@@ -64,7 +64,9 @@ extension Partitions {
     /// The partition of the topic in the name of a key: the second part, or the last where the broker has made the key.
     func partition(ofKey name: [UInt8]) -> Int {
         guard count > 1 else { return 0 }
-        guard name.first != 0 else { return name.split(separator: 0).last.map { partition(ofName: Array($0).span) } ?? 0 }
+        guard name.first != 0 else {
+            return name.split(separator: 0).last.map { partition(ofName: Array($0).span) } ?? 0
+        }
         let parts = name.split(separator: 0, maxSplits: 2, omittingEmptySubsequences: false)
         return parts.count == 3 ? partition(ofName: Array(parts[1]).span) : 0
     }

@@ -6,14 +6,21 @@ final class ResumeParts {
     /// The newest number of each log that the client has.
     private let numbers: [UInt64]
     /// The places up to which it has everything of each log; rounded down.
-    private let places: [UInt64]
+    let places: [UInt64]
 
     /// The place at which the logs went on, if the client knows what is in none of them any more; otherwise 0.
-    let undoneUpTo: UInt64
+    private(set) var undoneUpTo: UInt64 = 0
+    /// The numbers of each log that were left out there.
+    private(set) var undone: Gap.Parts?
 
-    init(_ partitions: Partitions, numbers: [UInt64], places: [UInt64], undoneUpTo: UInt64 = 0) {
+    init(_ partitions: Partitions, numbers: [UInt64], places: [UInt64]) {
         (self.partitions, self.numbers, self.places) = (partitions, numbers, places)
-        self.undoneUpTo = undoneUpTo
+    }
+
+    /// Notes where logs went on: at the numbers `begun`, which are 0 where nothing was left out, and at these places.
+    func note(begun: [UInt64], at begins: [UInt64]) {
+        undoneUpTo = max(1, begun.indices.map { begun[$0] > 0 ? begins[$0] : 0 }.max() ?? 0)
+        undone = Gap.Parts(since: numbers, seq: zip(numbers, begun).map { max($0, $1) })
     }
 
     /// Whether the client has a message.

@@ -64,7 +64,7 @@ package final class Sequencer: Sendable {
         keepsSome = Atomic(!rules.isEmpty)
         var state = State(newest: store.reservedSeq)
         state.applying.rules = rules
-        state.shelf = LogShelf(partitions, from: state.newest)
+        state.shelf = try LogShelf(partitions, from: state.newest, store)
         for key in try store.keys() {
             state.turn(to: partitions.partition(ofKey: key.name))
             state.applying.keys.add(
@@ -359,6 +359,16 @@ package final class Sequencer: Sendable {
             state.applying.keys.rules = rules
         }
         store.adopt(keyWindow: rules.window)
+    }
+
+    /// The same for what one of several logs brings.
+    package func adopt(_ rules: KeyRules, of partition: Int) {
+        let window = state.withLock { state in
+            state.turn(to: partition)
+            state.applying.keys.rules = rules
+            return max(rules.window, state.shelf.longestWindow)
+        }
+        store.adopt(keyWindow: window)
     }
 
     /// How many keys are remembered, and the memory that they take, in bytes.

@@ -30,6 +30,11 @@ package protocol Session: AnyObject {
     /// - Parameter isResuming: whether the messages are from before the subscription began.
     func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool)
 
+    /// Sends a gap of what is in no log any more.
+    ///
+    /// - Parameter parts: its numbers in each of several logs; `nil`: as the gap says.
+    func sendUndone(_ filter: TopicFilter, _ gap: Gap, _ parts: Gap.Parts?)
+
     /// Tells the client that a subscription has ended because the right to it was withdrawn.
     func revoked(_ filter: TopicFilter, _ refusal: Refusal)
 
@@ -47,6 +52,10 @@ extension Session {
     /// Ends the session when its credentials have expired.
     package func timeHasCome(for reason: Alarms.Reason) {
         if reason == .expired { end(.unauthenticated("expired")) }
+    }
+
+    package func sendUndone(_ filter: TopicFilter, _ gap: Gap, _ parts: Gap.Parts?) {
+        sendGap(filter, gap, isResuming: true)
     }
 
     /// Does nothing: it is not called for a session with a lane.

@@ -49,15 +49,15 @@ extension Shard {
             numbers[partition] = partitions.number(jump.closed, of: partition)
             begun[partition] = partitions.number(jump.begun, of: partition)
         }
-        let places = sequencer.places(of: numbers)
-        let isUndone = begun.contains { $0 > 0 }
-        let ends = isUndone ? sequencer.places(of: begun) : []
-        let undoneUpTo = ends.indices.map { begun[$0] > 0 ? ends[$0] : 0 }.max() ?? 0
-        var place = relevant.map { places[$0] }.min() ?? 0
-        // Also where nothing has come after the jump.
-        if isUndone, place > 0 { place -= 1 }
+        let parts = ResumeParts(partitions, numbers: numbers, places: sequencer.places(of: numbers))
+        var place = relevant.map { parts.places[$0] }.min() ?? 0
+        if begun.contains(where: { $0 > 0 }) {
+            parts.note(begun: begun, at: sequencer.places(of: begun))
+            // Also where nothing has come after the jump.
+            if place > 0 { place -= 1 }
+        }
         options.since?.seq = isBeyond ? .max : place
-        return ResumeParts(partitions, numbers: numbers, places: places, undoneUpTo: undoneUpTo)
+        return parts
     }
 
     private static let isBehind = Refusal(

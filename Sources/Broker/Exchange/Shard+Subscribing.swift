@@ -8,17 +8,28 @@ extension Shard {
     package func subscribe(
         _ session: any Session, to filter: TopicFilter, _ options: SubscribeOptions
     ) throws(Refusal) -> UInt64 {
-        let set = session.subscriptions
+        guard options.since != nil else { return try subscribe(session, to: filter, options, nil) }
         review(session)
         try checkSubscribe(session.client, to: filter)
         try check(options.since)
         try checkReach(options.since, of: filter)
+        guard sequencer.partitions.count > 1 else { return try subscribe(session, to: filter, options, nil) }
+        var options = options
+        let parts = locate(&options, of: filter)
+        return try subscribe(session, to: filter, options, parts)
+    }
+
+    /// - Parameter parts: what the client has, if one number does not say it.
+    private func subscribe(
+        _ session: any Session, to filter: TopicFilter, _ options: SubscribeOptions, _ parts: ResumeParts?
+    ) throws(Refusal) -> UInt64 {
+        let set = session.subscriptions
+        review(session)
+        try checkSubscribe(session.client, to: filter)
         let isNew = !set.contains(filter)
         if isNew { try checkRoom(for: 1, of: set, by: session.client) }
         // The messages that this turn has published so far must be numbered before the subscription.
         handOver()
-        var options = options
-        let parts = locate(&options, of: filter)
         // A resuming subscriber needs few retained values, so no shared view is opened.
         let needsView = options.wantsSnapshot && options.since == nil
         // Nor for a topic that has no value.

@@ -103,6 +103,12 @@ package struct Gap: Equatable, Sendable {
     /// Whether what was shown of them is in no log any more.
     package var isUndone = false
 
+    /// From where to where a gap reaches exactly, in each of several logs.
+    package struct Parts: Equatable, Sendable {
+        package let since: [UInt64]
+        package let seq: [UInt64]
+    }
+
     package init(since: UInt64, seq: UInt64, missed: Int?) {
         self.since = since
         self.seq = seq

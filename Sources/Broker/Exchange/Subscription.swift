@@ -22,9 +22,11 @@ package struct Subscription {
         var brought: UInt64 = 0
         var resumedAt: UInt64 = 0
         var asked: UInt64 = 0
-        var end: UInt64 = .max
+        var end: UInt64 = .max { didSet { bound = parts == nil ? end : 0 } }
         var over: UInt64 = 0
-        var parts: ResumeParts?
+        var parts: ResumeParts? { didSet { bound = parts == nil ? end : 0 } }
+        /// Up to here it is owed every message; 0: its parts say which.
+        private(set) var bound: UInt64 = .max
 
         /// Merges a gap with the last one, if nothing after `low` remains to be sent between them.
         ///
@@ -168,6 +170,11 @@ package struct Subscription {
         set { if newValue != nil || arrears?.parts != nil { change { $0.parts = newValue } } }
     }
 
+    private var bound: UInt64 { arrears?.bound ?? .max }
+
+    /// Whether its parts and its end say that it is owed a message.
+    private func isDueByParts(_ message: Message) -> Bool { message.seq <= end && !(parts?.has(message) ?? true) }
+
     /// The last message that it is owed; `.max` if it has not ended.
     private(set) var end: UInt64 {
         get { arrears?.end ?? .max }
@@ -216,11 +223,8 @@ package struct Subscription {
     /// The same for a message that its filter matches.
     func hears(_ message: Message, client: UInt64) -> Bool {
         // A figure below `$SYS` has no number of its own, but that of the message before it.
-        guard message.seq > position || message.topic.isSystem, !(skipsOwn && message.origin == client) else {
-            return false
-        }
-        guard let arrears else { return true }
-        return message.seq <= arrears.end && !(arrears.parts?.has(message) ?? false)
+        (message.seq > position || message.topic.isSystem) && (message.seq <= bound || isDueByParts(message))
+            && !(skipsOwn && message.origin == client)
     }
 }
 

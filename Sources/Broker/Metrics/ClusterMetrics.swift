@@ -63,6 +63,19 @@ package struct ClusterReading: Sendable {
     /// Requests of administrators between brokers, by outcome.
     package var requests: [(outcome: String, count: Int)] = []
 
+    /// By partition; empty: there is one log.
+    package var logs: [Log] = []
+
+    /// The figures of one of several logs.
+    package struct Log: Sendable {
+        package var isActive: Bool
+        package var term: UInt64
+        package var position: UInt64
+        package var top: UInt64
+        package var waiting: Int
+        package var failures: UInt64
+    }
+
     package init(name: String) { self.name = name }
 }
 
@@ -178,5 +191,37 @@ extension MetricTable {
         ) {
             $0.cluster?.differing
         }
+        partitions(&table)
+    }
+
+    /// The figures of each of several logs; those without a label are then the first log's.
+    private static func partitions(_ table: inout MetricTable) {
+        func add(
+            _ name: String, _ kind: Metric.Kind, _ help: String, _ read: @escaping @Sendable (ClusterReading.Log) -> Int
+        ) {
+            table.add(
+                "broker_cluster_partition_\(name)", kind, help, by: "partition",
+                each: { reading in
+                    (reading.cluster?.logs ?? []).enumerated().map { place, log in
+                        ("{partition=\"\(place)\"}", read(log))
+                    }
+                })
+        }
+        add("active", .gauge, "1: the engine of the partition takes publications; 0: it does not.") {
+            $0.isActive ? 1 : 0
+        }
+        add("term", .gauge, "The term that the engine of the partition takes publications for.") {
+            Int(clamping: $0.term)
+        }
+        add("position", .gauge, "The number up to which the log of the partition is applied here.") {
+            Int(clamping: $0.position)
+        }
+        add("top", .gauge, "The newest number of the log of the partition, as far as it is known here.") {
+            Int(clamping: $0.top)
+        }
+        add("waiting_records", .gauge, "Records of this broker that the log of the partition has not brought yet.") {
+            $0.waiting
+        }
+        add("failures_total", .counter, "Times the engine of the partition was lost.") { Int(clamping: $0.failures) }
     }
 }

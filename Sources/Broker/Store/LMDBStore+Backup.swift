@@ -115,9 +115,8 @@ extension LMDBStore {
         guard let state = found ?? nil else { throw .damaged("the backup is of another format") }
         let values = try write.size(of: retained).entries
         let messages = try write.size(of: log).entries
-        try forgetOrder(write, in: meta)
-        try write.set(
-            state.restored(reservedSeq: max(state.reservedSeq, reservedSeq)).bytes, for: StoreState.key, in: meta)
+        let numbers = max(try forgetOrder(write, in: meta), state.reservedSeq, reservedSeq)
+        try write.set(state.restored(reservedSeq: numbers).bytes, for: StoreState.key, in: meta)
         try write.commit()
         return (values, messages)
     }

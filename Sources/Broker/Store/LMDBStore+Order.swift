@@ -50,17 +50,22 @@ extension LMDBStore {
     }
 
     /// Turns the store of a broker of a cluster into that of a single broker.
-    static func forgetOrder(_ write: borrowing LMDBWrite, in meta: LMDBDatabase) throws(StorageError) {
+    ///
+    /// - Returns: the highest number by which others know a message; 0: none is known.
+    static func forgetOrder(_ write: borrowing LMDBWrite, in meta: LMDBDatabase) throws(StorageError) -> UInt64 {
+        let mark = try write.value(of: orderKey, in: meta, Self.decodeMark)
         try write.remove(orderKey, in: meta)
+        return mark?.highest ?? 0
+    }
+
+    private static func decodeMark(_ bytes: Span<UInt8>) throws(StorageError) -> OrderMark {
+        guard bytes.count >= 8 else { throw .damaged("the record of the order") }
+        return OrderMark(state: bytes.array(8..<bytes.count), seq: bytes.littleEndian(UInt64.self, at: 0))
     }
 
     package func orderMark() throws(StorageError) -> OrderMark? {
         try read { (reader) throws(StorageError) in
-            try reader.value(of: Self.orderKey, in: meta) { bytes throws(StorageError) in
-                guard bytes.count >= 8 else { throw .damaged("the record of the order") }
-                return OrderMark(
-                    state: bytes.array(8..<bytes.count), seq: bytes.littleEndian(UInt64.self, at: 0))
-            }
+            try reader.value(of: Self.orderKey, in: meta, Self.decodeMark)
         }
     }
 

@@ -10,12 +10,13 @@ package struct Partitions: Equatable, Sendable {
 
     package init(_ count: Int) { self.count = min(max(count, 1), Self.maximum) }
 
-    /// The partition of a topic; 0 for topics that begin with `$`.
+    /// The partition of a topic; 0 for topics that begin with `$`, but for those of the brokers that name one.
     package func partition(of topic: Topic) -> Int { partition(ofName: topic.name.utf8Span.span) }
 
     /// The same by the bytes of its name.
     func partition(ofName name: Span<UInt8>) -> Int {
-        guard count > 1, !name.isEmpty, name[0] != TopicGrammar.dollar else { return 0 }
+        guard count > 1, !name.isEmpty else { return 0 }
+        if name[0] == TopicGrammar.dollar { return named(in: name) }
         // FNV-1a, which is the same on every broker and in every version.
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for index in name.indices {
@@ -24,6 +25,22 @@ package struct Partitions: Equatable, Sendable {
         }
         // Its low bits differ little between short names.
         return Int((hash ^ hash >> 32) % UInt64(count))
+    }
+
+    /// What the names of topics begin with that the brokers keep in each log: the partition follows.
+    static let prefix = "$cluster/log/"
+
+    private func named(in name: Span<UInt8>) -> Int {
+        let begin = Self.prefix.utf8.count
+        guard name.count > begin, name.extracting(0..<begin).hasSameBytes(as: Self.prefix.utf8Span.span)
+        else { return 0 }
+        var partition = 0
+        for index in begin..<name.count {
+            if name[index] == TopicGrammar.slash { break }
+            guard 0x30...0x39 ~= name[index], partition < count else { return 0 }
+            partition = partition * 10 + Int(name[index] - 0x30)
+        }
+        return partition < count ? partition : 0
     }
 
     /// The partition of all topics that a filter matches; `nil`: its first level is a wildcard, so there are several.

@@ -43,7 +43,7 @@ private final class Replica {
             lines.append("value \(message.number) \(message.topic) \(message.expiry) \(message.payload)")
             return true
         }
-        for message in try store.ephemerals().sorted(by: { $0.number < $1.number }) {
+        for message in try store.ephemerals().map(\.message).sorted(by: { $0.number < $1.number }) {
             lines.append("ephemeral \(message.number) \(message.topic) \(message.origin) \(message.payload)")
         }
         lines += try store.keys().map { "key \($0.number) \($0.time) \($0.owner)" }.sorted()
@@ -115,5 +115,11 @@ struct PartitionRestartTests {
         #expect(throws: StorageError.self) { try LogGroup(Partitions(7), from: replica.store.orderMark()) }
         #expect(throws: StorageError.self) { try LogGroup(.one, from: replica.store.orderMark()) }
         #expect(throws: Never.self) { try LogGroup(logs.partitions, from: replica.store.orderMark()) }
+        let backup = TestDirectory()
+        let single = try Replica(logs, afterTheEndOf: replica).directory
+        _ = try LMDBStore.restore(from: single.path, to: backup.path, time: 0)
+        let restored = try backup.open()
+        let highest = replica.orders.enumerated().map { logs.partitions.number($1.position.seq, of: $0) }.max()
+        #expect(restored.reservedSeq >= highest ?? .max, "a single broker's messages come after all that clients know")
     }
 }

@@ -56,7 +56,9 @@ final class SharedLogs: Sendable {
     /// - Returns: whether there was something.
     @discardableResult
     func read(_ order: LogOrder, _ partition: Int, atMost count: Int = .max) throws -> Bool {
-        let entries = all[partition].content.withLock { $0.entries(after: order.position, atMost: count) }
+        // Not within the lock: the order is locked when it appends.
+        let position = order.position
+        let entries = all[partition].content.withLock { $0.entries(after: position, atMost: count) }
         guard !entries.isEmpty else { return false }
         try order.receive(entries)
         return true

@@ -18,7 +18,8 @@ struct ConfigurationErrorTests {
     }
 
     @Test(
-        arguments: keys + kinds + listeners + numbers + lists + refusedYAML + tls + history + unavailable + jwt + access
+        arguments: keys + kinds + listeners + numbers + lists + refusedYAML + tls + history + unavailable + partitions
+            + jwt + access
     )
     func reportsPlaceAndReason(row: Row) {
         #expect(Self.errors(in: row.yaml) == ["x.yaml:\(row.error)"])
@@ -377,6 +378,20 @@ extension ConfigurationErrorTests {
         Row(
             "trusted_proxies: [10.0.0.1]\nlisten:\n  - { address: 127.0.0.1:8080, proxy_protocol: true, forwarded: forwarded }",
             "3:3: listen[0].forwarded: expected without proxy_protocol, which names the client of a connection"),
+    ]
+
+    private static let engine = "{ addresses: [\"127.0.0.1:1\"] }"
+
+    static let partitions: [Row] = [
+        Row(
+            "cluster:\n  partitions: 2\n  engines: [\(engine)]\n  name: a",
+            "2:15: cluster.partitions: expected an engine in cluster.engines for each of 2 partitions, found 1"),
+        Row(
+            "cluster:\n  engine: \(engine)\n  engines: [\(engine)]\n  name: a",
+            "2:11: cluster.engine: expected engine or engines, found both of them"),
+        Row(
+            "cluster:\n  partitions: 2\n  engines: [\(engine), { timeout: 2s }]\n  name: a",
+            "3:12: cluster.engines[1]: expected addresses or sentinels, found none of them"),
     ]
 
     private static func issuer(_ members: String) -> String {

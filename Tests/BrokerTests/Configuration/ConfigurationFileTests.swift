@@ -72,11 +72,11 @@ struct ConfigurationFileTests {
         // Settings for `unix:` paths are commented out, too, and do not fit the shown address.
         let misplaced = errors.filter { $0.hasSuffix(": expected with an address such as unix:/path only") }
         #expect(misplaced.count == 2)
-        // An issuer, and an engine, has one or the other, but the file shows both.
+        // An issuer has one or the other, and a cluster has one engine or several, but the file shows both.
         let others = errors.filter { !misplaced.contains($0) }
         #expect(others.count == 2)
         #expect(others[0].hasSuffix(": access.jwt[0]: expected keys or secret, found both of them"))
-        #expect(others[1].hasSuffix(": cluster.engine: expected addresses or sentinels, found both of them"))
+        #expect(others[1].hasSuffix(": cluster.engine: expected engine or engines, found both of them"))
     }
 
     /// `make settings` makes both.

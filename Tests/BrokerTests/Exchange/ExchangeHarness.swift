@@ -40,6 +40,8 @@ final class ExchangeHarness {
     let remotes: [Remote]
     /// The orders of shared logs, by partition.
     private(set) var readers: [LogOrder] = []
+    /// The engines of the harness's own logs, by partition.
+    private(set) var engines: [MemoryEngine] = []
     private var threads: [Int: ThreadHandle] = [:]
 
     /// - Parameters:
@@ -78,16 +80,18 @@ final class ExchangeHarness {
             chosen = logged
         }
         if let logs {
-            readers = try logs.join(sequencer)
+            readers = try logs.join(sequencer, from: try store.orderMark())
             chosen = PartitionedOrder(readers)
         } else if partitions.count > 1 {
             let group = try LogGroup(partitions, from: nil)
-            let orders = try (0..<partitions.count).map { partition in
-                let engine = MemoryEngine()
+            let engines = (0..<partitions.count).map { _ in MemoryEngine() }
+            self.engines = engines
+            var orders: [LogOrder] = []
+            for (partition, engine) in engines.enumerated() {
                 let order = try LogOrder(
                     sequencer, engine: engine, node: 1, incarnation: 1, partition: partition, of: group)
                 try engine.begin(for: order)
-                return order
+                orders.append(order)
             }
             chosen = PartitionedOrder(orders)
         }

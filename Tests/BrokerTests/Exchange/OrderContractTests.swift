@@ -138,6 +138,8 @@ struct OrderContractTests {
         let log = try partitions.partition(of: topic("a"))
         let numbers = (1...2).map { partitions.number($0, of: log) }
         #expect(try harness.publish([draft("a", "1")])[0].value?.seq == numbers[0])
+        // A log is known to have reached a number after its messages are applied.
+        try harness.wait { ($0.sequencer.position(at: .max)?[log] ?? .max) >= numbers[0] }
         for number in 0..<3 { try harness.run { $0.show([(system, Array("\"\(number)\"".utf8))]) } }
         let ready = Answer<String?>()
         try harness.run { shard in shard.probe(patience: 60_000_000_000) { ready.put($0) } }

@@ -5,14 +5,18 @@ import Testing
 @testable import WSTransport
 
 /// What a broker with several logs tells a JSON client.
-private struct PlacedNotice: Decodable {
+struct PlacedNotice: Decodable {
     var op: String?
     var id: Int?
     var topic: String?
     var seq: UInt64?
     var position: String?
+    var since: String?
     var data: String?
     var retained: Bool?
+    var retain: Bool?
+    var removed: Bool?
+    var undone: Bool?
     var code: String?
 }
 
@@ -62,7 +66,7 @@ private final class Wanderer {
 
     /// Reads what is there.
     func readSome(_ maximum: Int) throws {
-        for case .some(let frame) in stub?.whatIsHere(maximum) ?? [] where frame.opcode == 1 {
+        for case .some(let frame) in stub?.receivedFrames(maximum) ?? [] where frame.opcode == 1 {
             take(try JSONDecoder().decode(PlacedNotice.self, from: Data(frame.payload)))
         }
     }
@@ -284,7 +288,7 @@ struct PlaceTableTests {
         for partition in 0...1 {
             #expect(table.position[partition] == partitions.number(numbers[partition], of: partition))
             for (index, (number, place)) in places[partition].enumerated().dropLast() {
-                let found = table.place(of: number, in: partition, newest: seq)
+                let found = table.place(of: number, in: partition)
                 let next = places[partition][index + 1].place
                 #expect(found < next, "the next message comes after it")
                 // The newest thousand are known by their records.
@@ -306,6 +310,10 @@ struct PlaceTableTests {
         }
         #expect(counts.allSatisfy { 800...1200 ~= $0 })
         #expect(partitions.partition(of: try topic("$inbox/a")) == 0)
+        for partition in 0..<9 {
+            let topic = SharedAccess.rules(of: partition)
+            #expect(topic.isPrivate && partitions.partition(of: topic) == (partition < 7 ? partition : 0))
+        }
         #expect(partitions.partition(of: try filter("+/a")) == nil)
         #expect(Partitions.one.partition(of: try filter("#")) == 0)
         #expect(partitions.number(5, of: 3) == 38 && Partitions.one.number(5, of: 0) == 5)

@@ -44,7 +44,9 @@ final class InMemoryStore: MessageStore {
         }
     }
 
-    let epoch = StoreState.new().epoch
+    private let stamp = Atomic<UInt64>(StoreState.new().epoch)
+    var epoch: UInt64 { stamp.load(ordering: .relaxed) }
+    func adopt(epoch: UInt64) { stamp.store(epoch, ordering: .relaxed) }
     private let maximumSize: Int
     private let limits: RetainedLimits
     private let state = Mutex(State())

@@ -135,6 +135,12 @@ final class FollowSession: Session {
         output.send(form.notice("gap", Notices.gap(filter, gap, on: shard), seq: nil))
     }
 
+    func sendUndone(_ filter: TopicFilter, _ gap: Gap, _ parts: Gap.Parts?) {
+        // It is not told again.
+        if let parts { position = zip(position, parts.seq).map { max($0, $1) } }
+        output.send(form.notice("gap", Notices.gap(filter, gap, parts, on: shard), seq: nil))
+    }
+
     func revoked(_ filter: TopicFilter, _ refusal: Refusal) {
         if isPoll { return output.stream.reset() }
         tell(refusal)

@@ -73,6 +73,8 @@ class TopicSession: ClientSocket {
     final override func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) {
         if !isResuming { end(.slow("messages were lost")) }
     }
+
+    final override func sendUndone(_ filter: TopicFilter, _ gap: Gap, _ parts: Gap.Parts?) {}
 }
 
 /// A topic socket whose messages are ephemeral values.

@@ -1,6 +1,6 @@
 extension WebFile {
     /// `clients/js/client.d.ts`, put here by `make web`.
-    static let clientTypes = WebFile("application/typescript; charset=utf-8", tag: "a6562a8b6696277f92d3") {
+    static let clientTypes = WebFile("application/typescript; charset=utf-8", tag: "490ddc739a998b87b4ea") {
         #"""
         // The types of /client.js and /client-shared.js.
 
@@ -44,8 +44,10 @@ extension WebFile {
         /** Messages after `since` and up to `seq` were not received and will not be. */
         export interface Gap {
           filter: string;
-          since: number;
-          seq: number;
+          since: number | string;
+          seq?: number;
+          /** In a cluster with several partitions, in place of `seq`: up to where in each of them. */
+          position?: string;
           /** How many, if that is known. */
           missed?: number;
           /** Those that were shown are in no log of the cluster any more; the values that hold come after it. */
