@@ -28,8 +28,10 @@ COLUMNS = ("instructions", "allocations", "bytes")
 
 def count(prefix):
     """Runs the program under callgrind: {figure: {column: value}}."""
-    figures = {} if prefix.startswith("memory/") else run_program(prefix)[0]
-    return figures | count_memory(prefix)
+    if prefix.startswith("memory/"):
+        return count_memory(prefix)
+    figures, output = run_program(prefix)
+    return figures | sizes(output) | count_memory(prefix)
 
 
 def count_memory(prefix):
@@ -41,8 +43,13 @@ def count_memory(prefix):
     if not (prefix.startswith("memory/") or "memory/".startswith(prefix)):
         return {}
     _, output = run_program("memory/", {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"})
+    return {name: size for name, size in sizes(output).items() if name.startswith(prefix)}
+
+
+def sizes(output):
+    """The figures in bytes that the program has printed."""
     lines = (line.split() for line in output.splitlines() if line.startswith("memory "))
-    return {name: {"bytes": float(value)} for _, name, value in lines if name.startswith(prefix)}
+    return {name: {"bytes": float(value)} for _, name, value in lines}
 
 
 def run_program(prefix, settings={}):
