@@ -35,8 +35,19 @@ PATTERN = re.compile(r"/(?:\\.|\[(?:\\.|[^\]\\])*\]|[^/\\\[])+/\w*")
 TEMPLATE = re.compile(r"[`}](?:\\.|\$(?!\{)|[^`\\$])*(?:`|\$\{)", re.S)
 
 
-def squeeze(text):
-    """A script without comments, and without the spaces that only people need; text in quotation marks stays."""
+# Names of the client that are only functions, variables and parameters, never members: they may become letters.
+LOCAL = """shortest longest pause patience stable keyWindow final later mayRepeat closed why onAbort act byte decode letter fits level
+wake time socket object waiting show isOver one told place newest partsOf Subscription changed kind idle answer isLater part others
+oldest encode textOf report call entry""".split()
+LITERALS = {"true": "!0", "false": "!1", "Infinity": "1/0"}
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def squeeze(text, short={}):
+    """A script without comments, and without the spaces that only people need; text in quotation marks stays.
+
+    The names in `short` become others, unless a dot is before them.
+    """
     made, at = "", 0
     # The number of open braces of each open place in a template.
     places = []
@@ -64,17 +75,24 @@ def squeeze(text):
                 places[-1] += {"{": 1, "}": -1}.get(letter, 0)
         piece = found.group() if found else letter
         at += len(piece)
-        if not COMMENT.fullmatch(piece):
-            made += piece
+        if COMMENT.fullmatch(piece):
+            continue
+        if piece in short and (made[-1:] != "." or made.endswith("...")):
+            assert piece in LITERALS or text[at:at + 1] != ":", f"{piece} is a member"
+            piece = short[piece]
+        made += piece
     return made
 
 
-def compact(text, type_):
-    """Without comments and the spaces that only people need; private names of scripts are short."""
+def compact(text, type_, local=()):
+    """Without comments and the spaces that only people need; private names of scripts are short, and the local ones given."""
     if type_ == TYPES:
         return text
     if type_ == SCRIPT:
-        text = squeeze(text)
+        words = set(WORD.findall(squeeze(text)))
+        free = [letter for letter in LETTERS if letter not in words]
+        assert len(free) >= len(local), "too many names"
+        text = squeeze(text, dict(zip(local, free)) | LITERALS if local else {})
         # Only private names are declared or used after a `#` that begins a word.
         for number, name in enumerate(dict.fromkeys(re.findall(r"#([a-z]\w+)\b", text))):
             text = re.sub(rf"#{name}\b", "#" + "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"[number], text)
@@ -88,7 +106,7 @@ def table(source, name, type_):
     if " " in source:
         # In one file, modules need no imports or exports.
         text = re.sub(r'^import .* from "\./page-.*;$|^export ', "", text, flags=re.M)
-    text = compact(text, type_)
+    text = compact(text, type_, LOCAL if name == "clientScript" else ())
     assert '"""#' not in text and "\\#" not in text, source
     tag = hashlib.sha256(text.encode()).hexdigest()[:20]
     lines = "".join(f"        {line}\n" if line else "\n" for line in text.splitlines())

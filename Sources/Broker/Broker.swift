@@ -79,6 +79,16 @@ package final class Broker {
     /// - Parameter source: the source of the settings, for administrators; `nil` if they come from this program.
     package init(_ own: Settings, from source: SettingsSource? = nil) throws(BrokerError) {
         let begin = MonotonicTime.now
+        // Before the first change on the disk. Where a cluster's rules decide who may connect, they are in the store.
+        if own.cluster == nil, let refusal = own.refusalToListen() { throw BrokerError(refusal) }
+        if let obstacle = ReactorBackend(own.reactors.backend).obstacle {
+            throw BrokerError("reactors.backend: io_uring is not available here: \(obstacle)")
+        }
+        certificates = try Certificates(own.listen)
+        checks = CredentialChecks(
+            try Self.wrap { () throws(CryptographyError) in
+                try PasswordChecks(threads: own.access.passwordChecks)
+            })
         try Self.wrap { () throws(StorageError) in try DataDirectory.make(own.dataDirectory) }
         let store = try Self.openStore(own)
         movedAside = store.movedAside
@@ -92,14 +102,6 @@ package final class Broker {
         current = settings
         logThreshold = LogThreshold(settings.log.level)
         if let refusal = settings.refusalToListen() { throw BrokerError(refusal) }
-        if let obstacle = ReactorBackend(settings.reactors.backend).obstacle {
-            throw BrokerError("reactors.backend: io_uring is not available here: \(obstacle)")
-        }
-        certificates = try Certificates(settings.listen)
-        checks = CredentialChecks(
-            try Self.wrap { () throws(CryptographyError) in
-                try PasswordChecks(threads: settings.access.passwordChecks)
-            })
         audit = AuditLog { [journal] reason in
             journal.tell(.error, "cannot write to the audit log", once: "audit \(reason)", [("error", reason)])
         }

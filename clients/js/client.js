@@ -122,7 +122,7 @@ class Broker extends EventTarget {
     const socket = this.#socket, error = await this.#authenticate().catch((error) => error);
     if (socket !== this.#socket) return;
     if (error) return this.#lost(/^(unauth|forbid)/.test(error.code) ? 4401 : 1006, error.message);
-    if (this.epoch !== epoch) this.#parts = this.#parts.map(() => 0);
+    if (this.epoch !== epoch) this.#parts = [0];
     Object.assign(this, { client, epoch, status: "open" });
     this.#opened = Date.now();
     const waiting = [...this.#asked.values()];
@@ -349,9 +349,9 @@ class Broker extends EventTarget {
 }
 
 // A position is the newest number of each partition; a broker has one, unless its cluster has several.
-const partsOf = ({ seq, position }) => position?.split("-").at(-1).split(",").map((part) => Number(part.split(":")[1])) ?? [seq];
+const partsOf = ({ seq, position }) => position?.split(",").map((part) => +part.split(":")[1]) ?? [seq];
 const newest = (parts, others) => parts.map((seq, place) => Math.max(seq, others[place] ?? 0));
-const textOf = (parts) => (parts.length > 1 ? parts.map((seq, place) => `${place}:${seq}`).join(",") : parts[0]);
+const textOf = (parts) => parts.map((seq, place) => (parts.length > 1 ? `${place}:${seq}` : seq)).join();
 
 // Its states: idle, begun (the snapshot arrives), live.
 class Subscription {
@@ -369,21 +369,21 @@ class Subscription {
   }
 
   begun(answer, epoch) {
-    const { seq, position } = answer, parts = partsOf(answer);
+    const parts = partsOf(answer);
     this.state = "begun";
     // The position is useless for another store, or for one that was set back.
-    if (this.epoch !== epoch || (!position && seq < this.parts[0])) this.parts = [];
+    if (this.epoch !== epoch || (!parts[1] && parts[0] < this.parts[0])) this.parts = [];
     this.epoch = epoch;
     if (!this.resumes && this.options.since === undefined) this.parts = parts;
-    call(this.options.onbegin, seq, position);
+    call(this.options.onbegin, answer.seq, answer.position);
   }
 
-  live(notice) {
+  live(answer) {
     if (this.state !== "begun") return;
     this.state = "live";
-    this.parts = newest(partsOf(notice), this.parts);
+    this.parts = newest(partsOf(answer), this.parts);
     this.resumes = !this.options.fresh;
-    call(this.options.onlive, notice.seq, notice.position);
+    call(this.options.onlive, answer.seq, answer.position);
     this.resolve();
   }
 
