@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(config, items):
     if config.option.part is None:
         return
     files = sorted({item.path.name for item in items})
-    cut = len(files) * 3 // 7
+    cut = len(files) * 2 // 5
     files = files[:cut] if config.option.part == "first" else files[cut:]
     config.hook.pytest_deselected(items=[item for item in items if item.path.name not in files])
     items[:] = [item for item in items if item.path.name in files]
