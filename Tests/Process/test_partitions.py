@@ -9,10 +9,10 @@ import pytest
 
 from broker_process import Broker, finish_all
 from client_peers import NodeClient, PythonClient
+from cluster_rig import FIGURES, RULES, at_once, is_ready
 from command_line import BROKERCTL, run_brokerd
 from deadlines import ANSWER_DEADLINE, wait_until
 from redis_rig import Engine
-from test_cluster import FIGURES, RULES, at_once, is_ready
 
 HISTORY = 'history:\n  - { filter: "#", messages: 10000 }\n'
 COUNT = 2
