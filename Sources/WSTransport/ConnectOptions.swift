@@ -2,14 +2,14 @@
 public struct ConnectOptions: Sendable {
     /// The subprotocols to offer, in order of preference.
     public var protocols: [String] = []
-    /// The value of `Origin`; empty, the default, to send none.
+    /// The value of the `Origin` field; empty, the default, to send no such field.
     public var origin = ""
     /// The parameters of permessage-deflate (RFC 7692) to offer; `nil`, the default, to offer none.
     public var perMessageDeflate: CompressionOptions?
     /// The maximum size of a received message in bytes, over all its fragments; a message of exactly this size is
     /// accepted.
     public var maxPayload = WebSocketMessage.defaultMaxSize
-    /// Additional header fields of the request; fields of the handshake itself are an error.
+    /// Additional header fields of the request; a field of the handshake itself is an error.
     public var headers: HeaderFields = [:]
     /// Cookies to send to the server of the URL.
     public var cookies: [(name: String, value: String)] = []
@@ -20,13 +20,13 @@ public struct ConnectOptions: Sendable {
     /// The maximum number of redirects to follow, never from `wss` to `ws`; with 0, the default, a redirect is an
     /// error.
     public var maximumRedirects = 0
-    /// The accepted certificates, and the client's own; `nil` to accept those that the system trusts.
+    /// Which server certificates to accept, and the client's own certificate; `nil` to trust what the system trusts.
     public var tls: TLSContext?
     /// The name that the server's certificate must have; empty for the URL's host.
     public var serverName = ""
     /// The path of a socket in the file system to connect to, instead of the URL's host; empty for none.
     ///
-    /// For `ws://` alone. `Host` is `localhost` then.
+    /// Only for `ws://`. The request's `Host` is then `localhost`.
     public var socketPath = ""
     /// The time limit for the whole opening: name resolution, connecting, proxy, TLS, redirects, the handshake.
     public var handshakeTimeout: Duration = .seconds(10)
@@ -34,20 +34,21 @@ public struct ConnectOptions: Sendable {
     public var closeTimeout: Duration = .seconds(5)
     /// How an unresponsive server is detected; `nil` to disable this.
     public var keepAlive: KeepAlive? = KeepAlive()
-    /// Whether messages are delivered in parts as they arrive, see ``WebSocket/receiveInParts()``, so that a large one is
-    /// never in memory as a whole.
+    /// Whether messages are delivered in parts as they arrive, so that a large message is never in memory as a whole;
+    /// see ``WebSocket/receiveInParts()``.
     ///
-    /// Listeners for messages are then not called; ``WebSocket/receive()`` collects up to 64 MiB, and drops the rest of a
-    /// message whose wait is cancelled.
+    /// Listeners for messages are then not called. ``WebSocket/receive()`` collects up to 64 MiB; if its task is
+    /// cancelled, the rest of the message is dropped.
     public var receivesParts = false
-    /// The maximum of received bytes that the program has not taken; beyond it, reading from the server pauses.
+    /// The maximum number of received bytes that the program has not read yet; beyond it, reading from the server
+    /// pauses.
     public var maximumHeld = 1024 * 1024
-    /// The maximum of unsent bytes.
+    /// The maximum number of unsent bytes.
     ///
-    /// Beyond it, a `send` that returns at once throws. An asynchronous `send` waits above 64 KiB.
+    /// Beyond it, a `send` that returns at once throws. An asynchronous `send` already waits above 64 KiB.
     public var maximumUnsent = 16 * 1024 * 1024
 
-    /// These options, and the defaults of the others; checked when a socket is opened.
+    /// Creates options; those not given have their defaults, and all are checked when a socket is opened.
     public init(
         protocols: [String] = [], origin: String = "", perMessageDeflate: CompressionOptions? = nil,
         maxPayload: Int = WebSocketMessage.defaultMaxSize, headers: HeaderFields = [:],
@@ -93,7 +94,7 @@ public struct ConnectOptions: Sendable {
         SocketCore.Limits(held: maximumHeld, unsent: maximumUnsent, receivesParts: receivesParts)
     }
 
-    /// Where to connect to: to what `url` says, or to the socket in the file system.
+    /// The place to connect to: the URL's host, or the socket in the file system.
     func place(_ url: WebSocketURL) throws(ConnectError) -> WebSocketURL {
         guard !socketPath.isEmpty else { return url }
         if case .internet(_, _, isSecure: true) = url.endpoint {

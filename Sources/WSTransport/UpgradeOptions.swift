@@ -1,4 +1,4 @@
-/// The options of a server's WebSockets: its requirements of clients, and its limits.
+/// The options of a server's WebSockets: what it requires of clients, and its limits.
 public struct UpgradeOptions: Sendable {
     /// The parameters of permessage-deflate (RFC 7692) for clients that offer it; `nil`, the default, for no
     /// compression.
@@ -8,27 +8,30 @@ public struct UpgradeOptions: Sendable {
     public var maxPayload = WebSocketMessage.defaultMaxSize
     /// The supported subprotocols in order of preference; the first one that the client offers is chosen.
     public var protocols: [String] = []
-    /// Chooses among the offered subprotocols, instead of ``protocols``; `nil`, or one that was not offered, for none.
+    /// Chooses one of the offered subprotocols, instead of ``protocols``; the result `nil` means none.
     ///
-    /// Called on the connection's thread, which it must not block.
+    /// If it returns a subprotocol that was not offered, none is chosen. Called on the connection's thread, which it
+    /// must not block.
     public var selectProtocol: (@Sendable (_ offered: [String]) -> String?)?
     /// The origins whose pages may connect; others get status 403.
     public var origins = OriginPolicy.sameHost
-    /// Called before the response if everything else is valid; an error becomes the response, as for any handler.
+    /// Called before the response, if the rest of the request is valid; an error becomes the response, as for any
+    /// handler.
     public var authorize: (@Sendable (ServerRequest) async throws -> Void)?
     /// How an unresponsive client is detected; `nil` to disable this.
     public var keepAlive: KeepAlive? = KeepAlive()
     /// The time limit for a closing handshake.
     public var closeTimeout: Duration = .seconds(5)
-    /// Whether messages are delivered in parts as they arrive, see ``WebSocket/receiveInParts()``, so that a large one
-    /// is never in memory as a whole.
+    /// Whether messages are delivered in parts as they arrive, so that a large message is never in memory as a whole;
+    /// see ``WebSocket/receiveInParts()``.
     ///
-    /// Listeners for messages are then not called; ``WebSocket/receive()`` collects up to 64 MiB, and drops the rest of a
-    /// message whose wait is cancelled.
+    /// Listeners for messages are then not called. ``WebSocket/receive()`` collects up to 64 MiB; if its task is
+    /// cancelled, the rest of the message is dropped.
     public var receivesParts = false
-    /// The maximum of received bytes that the program has not taken; beyond it, reading from the client pauses.
+    /// The maximum number of received bytes that the program has not read yet; beyond it, reading from the client
+    /// pauses.
     public var maximumHeld = 1024 * 1024
-    /// The maximum of unsent bytes; beyond it ``slowReaders`` decides.
+    /// The maximum number of unsent bytes; beyond it, ``slowReaders`` decides what happens.
     public var maximumUnsent = 16 * 1024 * 1024
     /// How long the oldest unsent byte may wait before the client is closed as too slow (1013); `nil` for no limit.
     public var maximumUnsentAge: Duration? = .seconds(30)
@@ -39,7 +42,7 @@ public struct UpgradeOptions: Sendable {
 
     /// What happens to a client with more unsent bytes than ``maximumUnsent``.
     public enum SlowReaders: Sendable {
-        /// The socket is closed with code 1013; unsent bytes are dropped, except those of the present frame, and `send`
+        /// The socket is closed with code 1013; unsent bytes are dropped, except those of the current frame, and `send`
         /// throws ``WS/Error/tooMuchUnsent(_:)``.
         case close
         /// `send` throws ``WS/Error/tooMuchUnsent(_:)``, and nothing else happens.
@@ -48,15 +51,15 @@ public struct UpgradeOptions: Sendable {
 
     /// Where asynchronous closures and listeners run.
     public enum Executor: Sendable {
-        /// On Swift's threads, where they may compute as long as they need.
+        /// On Swift's threads, where they may compute for as long as they need.
         case global
-        /// On the connection's thread, which also serves other connections, so they must not block it.
+        /// On the connection's thread, which they must not block, because it also serves other connections.
         ///
-        /// Saves a change of threads for each message.
+        /// This saves a change of threads for each message.
         case reactor
     }
 
-    /// These options, and the defaults of the others; checked by ``HTTPServer/start()``.
+    /// Creates options; those not given have their defaults, and all are checked by ``HTTPServer/start()``.
     public init(
         perMessageDeflate: CompressionOptions? = nil, maxPayload: Int = WebSocketMessage.defaultMaxSize,
         protocols: [String] = [], selectProtocol: (@Sendable (_ offered: [String]) -> String?)? = nil,

@@ -1,15 +1,16 @@
-/// The pauses of a client before it reconnects: longer after each failure.
+/// How long a client waits before it reconnects: longer after each failure.
 public struct Backoff: Equatable, Sendable {
     /// The pause after the first failure.
     public var first: Duration
     /// The longest pause.
     public var longest: Duration
-    /// The factor by which each pause is longer than the last one.
+    /// The factor by which each pause is longer than the one before.
     public var factor: Double
     /// The random part of a pause, 0 to 1, so that a server's clients do not all reconnect at once.
     public var jitter: Double
 
-    /// Creates a backoff; by default half a second, doubled after each failure up to 30 s, half of it random.
+    /// Creates a backoff; by default the pause is half a second, doubles after each failure up to 30 s, and is half
+    /// random.
     public init(
         first: Duration = .milliseconds(500), longest: Duration = .seconds(30), factor: Double = 2, jitter: Double = 0.5
     ) {
@@ -32,20 +33,25 @@ extension WS {
     /// Keeps a WebSocket open for `body`: connects, and reconnects after a pause if the server cannot be reached or the
     /// connection is lost, until `body` returns.
     ///
-    /// `body` runs once for each connection. A reconnection follows if `body` throws because its socket has ended, or
-    /// returns after the server has gone away (1001, 1011 to 1014, or no Close frame). The loop ends if `body` returns
-    /// otherwise, or throws any other error; if the server closes with another code, or refuses permanently (a status
-    /// of 400 to 499 other than 408, 425 and 429; not a WebSocket server; a certificate that is not accepted); or if
-    /// the task is cancelled. The error that ended the loop is thrown. The socket is closed in any case.
+    /// `body` runs once for each connection. The client reconnects if the server has gone away (1001, 1011 to 1014, or
+    /// no Close frame) and `body` then returns, or throws because its socket has ended. The loop ends
+    ///
+    /// - if `body` returns in any other case, or throws any other error;
+    /// - if the server closes with another code;
+    /// - if the server refuses for good: with a status of 400 to 499 other than 408, 425 and 429, because it is not a
+    ///   WebSocket server, or because its certificate is not accepted;
+    /// - if the task is cancelled.
+    ///
+    /// The error that ended the loop is thrown. The socket is closed in any case.
     ///
     /// - Parameters:
     ///   - url: a `ws://` or `wss://` URL (RFC 6455 §3).
     ///   - options: header fields, TLS, proxy, limits.
     ///   - backoff: the pauses; after a connection that lasted longer than the longest pause, they start over.
     ///   - isolation: the actor on which the closures run; the caller's by default.
-    ///   - prepare: called before each attempt, the first being 1; may change the options, such as a token, or the
-    ///     number of the last message in a header field.
-    ///   - body: called with the open socket, and the number of the attempt.
+    ///   - prepare: called before each attempt with the options, which it may change, and the number of the attempt,
+    ///     beginning with 1. It can set a new token, for example.
+    ///   - body: called with the open socket and the number of the attempt.
     public static func keepOpen<Outcome>(
         _ url: String, options: ConnectOptions = ConnectOptions(), backoff: Backoff = Backoff(),
         isolation: isolated (any Actor)? = #isolation,

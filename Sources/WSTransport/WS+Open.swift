@@ -3,8 +3,8 @@ internal import Synchronization
 extension WS {
     /// Opens a WebSocket, and waits until it is open.
     ///
-    /// Throws ``WS/Error/invalidURL(_:)``, ``WS/Error/invalidOption(_:)``, ``WS/HandshakeError``, and `CancellationError` if
-    /// the task is cancelled before the socket is open.
+    /// Throws ``WS/Error/invalidURL(_:)``, ``WS/Error/invalidOption(_:)``, ``WS/HandshakeError`` if the socket cannot
+    /// be opened, and `CancellationError` if the task is cancelled first.
     public static func open(_ url: String, options: ConnectOptions = ConnectOptions()) async throws -> WebSocket {
         _ = try WebSocketURL(of: url)
         do throws(ConnectError) { return try await opened { WebSocket(url, options: options) } } catch {
@@ -15,8 +15,8 @@ extension WS {
     /// Opens a WebSocket, runs `body` with it, and closes it; the socket has ended when this returns.
     ///
     /// The socket is closed with 1000 if `body` returns, with 1011 if it throws, and with 1001 if the task is
-    /// cancelled. The server's answer is awaited for at most ``ConnectOptions/closeTimeout``. Throws what
-    /// ``open(_:options:)`` and `body` throw.
+    /// cancelled. The function waits for the server's answer, for at most ``ConnectOptions/closeTimeout``. It throws
+    /// what ``open(_:options:)`` and `body` throw.
     ///
     /// - Parameters:
     ///   - url: a `ws://` or `wss://` URL (RFC 6455 §3).
@@ -66,11 +66,12 @@ extension WS {
     /// Performs a client's handshake and returns the raw stream, for ``WebSocketMessage/sendTo(_:)`` and
     /// ``WebSocketMessage/readFrom(_:)``.
     ///
-    /// The caller must answer PINGs and perform the closing handshake. Options about messages do not apply. Throws what ``open(_:options:)`` throws.
+    /// The caller must answer PINGs and perform the closing handshake. Options for messages do not apply. Throws what
+    /// ``open(_:options:)`` throws.
     ///
     /// - Parameters:
     ///   - url: a `ws://` or `wss://` URL (RFC 6455 §3).
-    ///   - origin: the value of `Origin`; empty for that of the options.
+    ///   - origin: the value of `Origin`; if empty, that of the options is used.
     ///   - options: header fields, TLS, proxy, time limits.
     public static func connect(
         _ url: String, origin: String = "", options: ConnectOptions = ConnectOptions()
@@ -120,7 +121,7 @@ extension WS {
 extension WebSocket {
     /// Begins to connect.
     ///
-    /// Never throws: errors, including those of the URL, are reported by an `error` and a `close` event.
+    /// Never throws: an error, such as an invalid URL, is reported by an `error` event and a `close` event.
     ///
     /// - Parameters:
     ///   - url: a `ws://` or `wss://` URL (RFC 6455 §3).

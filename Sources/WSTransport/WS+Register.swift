@@ -15,7 +15,7 @@ extension WS {
     /// Waits until every socket that was passed to ``WebSocket/ref()`` has ended or was passed to
     /// ``WebSocket/unref()``.
     ///
-    /// For the last line of a program that only listens. Throws if the task is cancelled first.
+    /// Intended for the last line of a program that only listens. Throws if the task is cancelled first.
     public static func waitForAll() async throws(CancellationError) {
         let number = register.withLock { register in
             register.last += 1

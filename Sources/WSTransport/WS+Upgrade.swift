@@ -5,7 +5,7 @@ extension WS {
     ///
     /// - Parameters:
     ///   - options: origins, authorization, subprotocols, compression, limits.
-    ///   - accept: called with the open socket: it should add listeners and return. Messages are held until there is a
+    ///   - accept: called with the open socket; it should add listeners and return. Messages are held until there is a
     ///     listener or a reader. It runs on Swift's threads unless ``UpgradeOptions/executor`` says otherwise.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket) -> Void
@@ -24,10 +24,11 @@ extension WS {
     ///
     /// - Parameters:
     ///   - options: origins, authorization, subprotocols, compression, limits.
-    ///   - accept: runs on Swift's threads unless ``UpgradeOptions/executor`` says otherwise, in a task that is
-    ///     cancelled when the socket ends; earlier messages can still be read then. ``HTTPServer/stop(patience:)``
-    ///     waits for it. If it throws, ``HTTPServer/Options/onError`` is called and the socket is closed with code
-    ///     1011; if it returns, the socket stays open as long as it has listeners or is referred to.
+    ///   - accept: called with the open socket. It runs on Swift's threads unless ``UpgradeOptions/executor`` says
+    ///     otherwise, in a task that is cancelled when the socket ends; messages received before that can still be
+    ///     read. ``HTTPServer/stop(patience:)`` waits for it. If it throws, ``HTTPServer/Options/onError`` is called
+    ///     and the socket is closed with code 1011. If it returns, the socket stays open while it has listeners or is
+    ///     referred to.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket) async throws -> Void
     ) -> any WSTransport.Handler {
@@ -50,7 +51,7 @@ private enum Acceptance: Sendable {
     case socketTask(@Sendable (WebSocket) async throws -> Void)
     case requestTask(@Sendable (WebSocket, ServerRequest) async throws -> Void)
 
-    /// Whether it is given the request.
+    /// Whether the closure takes the request.
     var takesRequest: Bool {
         switch self {
         case .socket, .socketTask: false
@@ -79,7 +80,7 @@ private struct Opening: Sendable {
         self.tasks = tasks
     }
 
-    /// Runs the closure, in a task unless it is synchronous and the reactor's.
+    /// Runs the closure, in a task unless it is synchronous and runs on the reactor.
     func begin(_ socket: WebSocket) {
         if socket.core.limits.runsOnReactor {
             switch accept {

@@ -2,15 +2,16 @@ internal import Synchronization
 
 /// A server that answers each message with another one: `ws.Handler`.
 ///
-/// A handler of HTTP requests. After the handshake it reads one message after the other. It passes each text or binary
-/// message to ``handler`` as a ``WebSocketMessage``, and then sends its ``WebSocketMessage/response``, even if that is
-/// empty. It answers a PING with a PONG without calling the handler. Any thread.
+/// It handles HTTP requests: it upgrades each to a WebSocket, and then reads one message after the other. It passes
+/// each text or binary message to ``handler`` as a ``WebSocketMessage``, and sends the message's
+/// ``WebSocketMessage/response`` when the handler has finished, even if that is empty. It answers a PING with a PONG
+/// without calling the handler. Any thread.
 public final class WebSocketHandler: Handler {
     /// Counts since the handler was created.
     public struct Stats: Equatable, Sendable {
         /// Messages and PINGs received.
         public var total = 0
-        /// Messages and PINGs that were not answered yet.
+        /// Messages and PINGs that have not been answered yet.
         public var pending = 0
         /// Messages and PINGs received since ``WebSocketHandler/resetStats()``.
         public var request = 0
@@ -39,20 +40,20 @@ public final class WebSocketHandler: Handler {
     private let state: Mutex<State>
     private let options: UpgradeOptions
 
-    /// Creates a server whose messages `handler` answers.
+    /// Creates a server that answers messages by `handler`.
     public init(_ handler: any Handler, options: UpgradeOptions = UpgradeOptions()) {
         state = Mutex(State(handler: handler, maxSize: options.maxPayload))
         self.options = options
     }
 
-    /// Creates a server whose messages a function answers.
+    /// Creates a server that answers messages by a function.
     public convenience init(
         options: UpgradeOptions = UpgradeOptions(), _ body: @escaping @Sendable (WebSocketMessage) async throws -> Void
     ) {
         self.init(FunctionHandler(body), options: options)
     }
 
-    /// The handler of messages; a change applies to later messages.
+    /// The handler of messages; a new one is used from the next message on.
     public var handler: any Handler {
         get { state.withLock { $0.handler } }
         set { state.withLock { $0.handler = newValue } }

@@ -1,14 +1,14 @@
 public import WSTransport
 
 extension ServerRequest {
-    /// Reads the body, whole, as JSON.
+    /// Reads the whole body, and decodes it from JSON.
     ///
     /// - Parameters:
-    ///   - type: what the body is.
-    ///   - maximum: in bytes; a longer body is answered with 413.
+    ///   - type: the type to decode.
+    ///   - maximum: the longest accepted body in bytes; a longer one is answered with 413.
     ///
-    /// Throws `HTTPRefusal` with status 400 if the body is not the JSON that `type` expects. It becomes the answer
-    /// unless the handler catches it. Also throws what `readBody(maximum:)` throws.
+    /// Throws an `HTTPRefusal` with status 400 if the body is not the JSON that `type` expects; unless the handler
+    /// catches it, it becomes the response. Also throws what `readBody(maximum:)` throws.
     public func json<Value: Decodable>(as type: Value.Type = Value.self, maximum: Int = 64 << 20) async throws -> Value
     {
         let body = try await readBody(maximum: maximum)
@@ -23,8 +23,8 @@ extension ServerRequest {
 extension ServerResponse {
     /// Sets the body to `value` as JSON, and the type to `application/json`.
     ///
-    /// The JSON is written as in a `WebSocketMessage`. Throws `EncodingError` if JSON has no such value, and then
-    /// leaves the answer as it is.
+    /// The JSON has the form that `WebSocketMessage.json(_:)` describes. Throws `EncodingError` if JSON cannot express
+    /// the value; the response then does not change.
     public func json(_ value: some Encodable) throws {
         let text = try JSONText.encode(value)
         fields.set("Content-Type", "application/json")
@@ -51,8 +51,8 @@ extension DecodingError {
 extension WebSocket {
     /// Sends `value` as JSON in a text message; if more than 64 KiB are unsent, waits for room first.
     ///
-    /// The JSON is written as in a `WebSocketMessage`. Throws `EncodingError` if JSON has no such value, and what `send`
-    /// throws.
+    /// The JSON has the form that `WebSocketMessage.json(_:)` describes. Throws `EncodingError` if JSON cannot express
+    /// the value, and what `send` throws.
     public func send(json value: some Encodable) async throws {
         try await send(String(decoding: JSONText.encode(value), as: UTF8.self))
     }
@@ -65,17 +65,17 @@ extension WebSocket {
 
 /// The body as JSON.
 extension WebSocketMessage {
-    /// Sets the body to `value` as JSON, with the cursor at its start.
+    /// Sets the body to `value` as JSON, with the read position at its start.
     ///
-    /// The type stays as it is: a message with JSON is usually a `TEXT` one. Members are sorted by name, a `Date` is
-    /// the text that JavaScript makes of it (`"2026-01-31T12:00:00.000Z"`), `Data` is Base64.
+    /// The message's type does not change; use `TEXT` for JSON. Members are sorted by name. A `Date` is written as in
+    /// JavaScript (`"2026-01-31T12:00:00.000Z"`), and `Data` as Base64.
     ///
-    /// Throws `EncodingError` if JSON has no such value; the body then stays as it is.
+    /// Throws `EncodingError` if JSON cannot express the value; the body then does not change.
     public func json(_ value: some Encodable) throws { body = try JSONText.encode(value) }
 
-    /// Decodes the body as JSON, regardless of the cursor; `nil`: there is no body yet.
+    /// Decodes the whole body from JSON, regardless of the read position; `nil` if there is no body yet.
     ///
-    /// Throws `DecodingError`, also if the body is empty: that is not JSON.
+    /// Throws `DecodingError` if the body is not the JSON that `type` expects; an empty body is not JSON.
     public func json<Value: Decodable>(as type: Value.Type = Value.self) throws -> Value? {
         try bodyIfAny.map { try JSONText.decode(type, from: $0) }
     }
@@ -83,18 +83,18 @@ extension WebSocketMessage {
 
 /// The body as MessagePack.
 extension WebSocketMessage {
-    /// Sets the body to `value` as MessagePack, with the cursor at its start.
+    /// Sets the body to `value` as MessagePack, with the read position at its start.
     ///
-    /// The type stays as it is: a message with MessagePack must be a `BINARY` one.
+    /// The message's type does not change; use `BINARY` for MessagePack.
     ///
-    /// Throws `EncodingError` if MessagePack has no such value; the body then stays as it is.
+    /// Throws `EncodingError` if MessagePack cannot express the value; the body then does not change.
     public func pack(_ value: some Encodable, with encoder: MessagePackEncoder = MessagePackEncoder()) throws {
         body = try encoder.encode(value)
     }
 
-    /// Decodes the body as MessagePack, regardless of the cursor; `nil`: there is no body yet.
+    /// Decodes the whole body from MessagePack, regardless of the read position; `nil` if there is no body yet.
     ///
-    /// Throws `DecodingError`, also if the body is empty: that is not MessagePack.
+    /// Throws `DecodingError` if the body is not the MessagePack that `type` expects; an empty body is not MessagePack.
     public func pack<Value: Decodable>(
         as type: Value.Type = Value.self, with decoder: MessagePackDecoder = MessagePackDecoder()
     ) throws -> Value? {

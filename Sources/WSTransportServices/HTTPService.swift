@@ -2,7 +2,9 @@ public import Logging
 public import ServiceLifecycle
 public import WSTransport
 
-/// A server as a service: it serves until its group shuts down gracefully or its task is cancelled, and stops in order.
+/// Runs an `HTTPServer` as a service of a `ServiceGroup`.
+///
+/// The service serves until its group shuts down gracefully or its task is cancelled. Then it stops the server.
 ///
 /// ```swift
 /// let group = ServiceGroup(
@@ -16,18 +18,18 @@ public struct HTTPService: Service {
     private let logger: Logger?
 
     /// - Parameters:
-    ///   - server: not yet started.
-    ///   - patience: how long connections, closures and handlers may take to end, see `HTTPServer.stop(patience:)`.
-    ///   - logger: the log for start and end; `nil` for none.
+    ///   - server: the server, which must not have been started.
+    ///   - patience: how long connections, closures and handlers may take to end; see `HTTPServer.stop(patience:)`.
+    ///   - logger: logs the start and the end; `nil` for no log.
     public init(_ server: HTTPServer, patience: Duration = .seconds(5), logger: Logger? = nil) {
         self.server = server
         self.patience = patience
         self.logger = logger
     }
 
-    /// Serves.
+    /// Serves until the group shuts down gracefully or the task is cancelled; returns when the server has stopped.
     ///
-    /// Throws `HTTPServer.StartError`.
+    /// Throws `HTTPServer.StartError` if the server cannot start.
     public func run() async throws {
         try server.start()
         logger?.info("serving", metadata: ["port": "\(server.port)"])

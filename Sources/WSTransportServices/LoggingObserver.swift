@@ -2,13 +2,16 @@ public import Logging
 internal import Synchronization
 public import WSTransport
 
-/// Writes what happens on a server to a log.
+/// Logs a server's events with swift-log.
 ///
-/// At level `debug`, WebSockets that open and that end in order; at `info`, those that end otherwise, clients that fall
-/// behind, refused requests, and clients that do not get through TLS; at `error`, what handlers and closures throw. What any client can
-/// cause, from `info` on, is written so often a second at most; a line says how many were left out.
+/// | level | events |
+/// |---|---|
+/// | `debug` | a WebSocket was opened, or was closed by a closing handshake |
+/// | `info` | a WebSocket ended in any other way, a client fell behind, a request was refused, a TLS handshake failed |
+/// | `error` | a handler or a closure threw an error |
 ///
-/// The log's handler is called on the connections' threads, which it must not block.
+/// Lines at `info` are limited to a number per second, because any client can cause them; a line says how many were
+/// left out. The log handler is called on the connections' threads, which it must not block.
 public final class LoggingObserver: ServerObserver {
     private struct State {
         var second = ContinuousClock.now
@@ -21,21 +24,21 @@ public final class LoggingObserver: ServerObserver {
     private let state = Mutex(State())
 
     /// - Parameters:
-    ///   - logger: written to.
-    ///   - linesPerSecond: the most lines a second about what clients cause.
+    ///   - logger: the log to write to.
+    ///   - linesPerSecond: the maximum number of lines at `info` in a second.
     public init(_ logger: Logger, linesPerSecond: Int = 20) {
         self.logger = logger
         most = linesPerSecond
     }
 
-    /// A line at `debug`.
+    /// Logs a line at `debug`.
     public func opened(_ socket: ObservedSocket) {
         var metadata = about(socket)
         if !socket.subprotocol.isEmpty { metadata["subprotocol"] = "\(socket.subprotocol)" }
         logger.debug("WebSocket opened", metadata: metadata)
     }
 
-    /// A line at `debug` if it ended in order, otherwise at `info`.
+    /// Logs a line: at `debug` after a closing handshake, otherwise at `info`.
     public func ended(_ socket: ObservedSocket, _ end: ObservedEnd) {
         var metadata = about(socket)
         metadata["code"] = "\(end.code.rawValue)"
@@ -48,10 +51,10 @@ public final class LoggingObserver: ServerObserver {
         }
     }
 
-    /// A line at `info`.
+    /// Logs a line at `info`.
     public func fellBehind(_ socket: ObservedSocket) { write("WebSocket fell behind", about(socket)) }
 
-    /// A line at `info`.
+    /// Logs a line at `info`.
     public func refused(_ request: RefusedRequest) {
         write(
             "request refused",
@@ -61,14 +64,14 @@ public final class LoggingObserver: ServerObserver {
             ])
     }
 
-    /// A line at `error`.
+    /// Logs a line at `error`.
     public func failed(_ error: any Error, _ request: ServerRequest) {
         logger.error(
             "handler failed",
             metadata: ["peer": "\(request.remoteAddress)", "path": "\(request.path)", "error": "\(error)"])
     }
 
-    /// A line at `info`.
+    /// Logs a line at `info`.
     public func tlsFailed(_ reason: String, remoteAddress: String) {
         write("TLS failed", ["peer": "\(remoteAddress)", "reason": "\(reason)"])
     }

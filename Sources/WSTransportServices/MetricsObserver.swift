@@ -1,20 +1,20 @@
 public import CoreMetrics
 public import WSTransport
 
-/// Counts what happens on a server.
+/// Records metrics of a server with swift-metrics.
 ///
 /// | label | kind | |
 /// |---|---|---|
-/// | `websocket_open` | meter | WebSockets that are open |
-/// | `websocket_opened_total` | counter | WebSockets that have been opened |
-/// | `websocket_ended_total` | counter, `cause` | those that have ended, by `EndReason` |
+/// | `websocket_open` | meter | open WebSockets |
+/// | `websocket_opened_total` | counter | WebSockets opened |
+/// | `websocket_ended_total` | counter, `cause` | WebSockets ended, by `EndReason` |
 /// | `websocket_duration_seconds` | timer | how long each was open |
-/// | `websocket_behind_total` | counter | how often a client has fallen behind |
+/// | `websocket_behind_total` | counter | how often a client fell behind |
 /// | `http_refused_total` | counter, `status` | refused requests |
-/// | `http_failed_total` | counter | errors that handlers and closures threw |
-/// | `tls_failed_total` | counter | clients that did not get through TLS |
+/// | `http_failed_total` | counter | errors thrown by handlers and closures |
+/// | `tls_failed_total` | counter | failed TLS handshakes |
 ///
-/// `websocket` is the prefix of the first ones unless another is given.
+/// The prefix `websocket` can be replaced by another one.
 public final class MetricsObserver: ServerObserver {
     private let openNow: Meter
     private let openedTotal: CoreMetrics.Counter
@@ -26,8 +26,8 @@ public final class MetricsObserver: ServerObserver {
     private let tlsTotal: CoreMetrics.Counter
 
     /// - Parameters:
-    ///   - prefix: of the labels of WebSockets.
-    ///   - factory: makes the metrics; the default is the one that the program has set up.
+    ///   - prefix: the prefix of the labels for WebSockets.
+    ///   - factory: creates the metrics; by default the factory that the program has bootstrapped.
     public init(prefix: String = "websocket", factory: any MetricsFactory = MetricsSystem.factory) {
         openNow = Meter(label: "\(prefix)_open", factory: factory)
         openedTotal = CoreMetrics.Counter(label: "\(prefix)_opened_total", factory: factory)
@@ -48,28 +48,28 @@ public final class MetricsObserver: ServerObserver {
         tlsTotal = CoreMetrics.Counter(label: "tls_failed_total", factory: factory)
     }
 
-    /// Counts it.
+    /// Updates the counters.
     public func opened(_ socket: ObservedSocket) {
         openNow.increment()
         openedTotal.increment()
     }
 
-    /// Counts it.
+    /// Updates the counters.
     public func ended(_ socket: ObservedSocket, _ end: ObservedEnd) {
         openNow.decrement()
         endedTotal[end.cause]?.increment()
         durations.recordNanoseconds(Int64(socket.since.duration(to: .now) / .nanoseconds(1)))
     }
 
-    /// Counts it.
+    /// Updates the counters.
     public func fellBehind(_ socket: ObservedSocket) { behind.increment() }
 
-    /// Counts it.
+    /// Updates the counters.
     public func refused(_ request: RefusedRequest) { refusedTotal(request.status).increment() }
 
-    /// Counts it.
+    /// Updates the counters.
     public func failed(_ error: any Error, _ request: ServerRequest) { failedTotal.increment() }
 
-    /// Counts it.
+    /// Updates the counters.
     public func tlsFailed(_ reason: String, remoteAddress: String) { tlsTotal.increment() }
 }

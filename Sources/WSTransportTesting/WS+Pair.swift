@@ -1,11 +1,11 @@
 public import WSTransport
 
 extension WS {
-    /// A server's socket and a client's, connected with each other within this process.
+    /// Creates a server's socket and a client's socket that are connected with each other within this process.
     ///
-    /// For tests of closures and clients: there is no port and no handshake, so `authorize`, `origins`, `headers`,
-    /// `cookies` and `tls` do not apply. Subprotocol and compression are agreed on as in a handshake; frames,
-    /// limits, keepalive, back-pressure and the closing handshake are those of any connection.
+    /// For tests of closures and clients. There is no port and no handshake, so `authorize`, `origins`, `headers`,
+    /// `cookies` and `tls` do not apply. Subprotocol and compression are negotiated as in a handshake. Frames, limits,
+    /// keepalive, back-pressure and the closing handshake work as on any connection.
     ///
     /// ```swift
     /// let pair = try await ws.pair()
@@ -17,7 +17,7 @@ extension WS {
     /// try await serving.value
     /// ```
     ///
-    /// Throws `WS.Error.invalidOption` for options without sense.
+    /// Throws `WS.Error.invalidOption` if an option is invalid.
     ///
     /// - Parameters:
     ///   - server: the options of the server's socket.
@@ -28,12 +28,13 @@ extension WS {
         try await connectedPair(server, client)
     }
 
-    /// A server's socket, and the bytes that its peer sends and receives.
+    /// Creates a server's socket, and a stream for the bytes that its peer sends and receives.
     ///
-    /// For peers that break the protocol, stop in the middle of a frame or read nothing: write any bytes, or frames by
-    /// `WebSocketMessage.sendTo` and `readFrom`. There is no handshake, and no compression.
+    /// For tests with a peer that violates the protocol, stops within a frame or reads nothing. Write any bytes to the
+    /// stream, or frames with `WebSocketMessage.sendTo(_:)`, and read with `readFrom(_:)`. There is no handshake, and
+    /// no compression.
     ///
-    /// Throws `WS.Error.invalidOption` for options without sense.
+    /// Throws `WS.Error.invalidOption` if an option is invalid.
     ///
     /// - Parameter server: the options of the server's socket.
     public static func socketAndPeer(

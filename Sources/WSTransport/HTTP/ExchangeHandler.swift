@@ -1,6 +1,6 @@
 /// A handler that answers requests on the connection's reactor.
 package protocol ExchangeHandler {
-    /// Answers through `exchange`, now or later on the same reactor. Must not block.
+    /// Answers through `exchange`, now or later on the same reactor; must not block.
     func handle(_ exchange: HTTPExchange)
 }
 

@@ -1,8 +1,8 @@
-/// The refusal of a request: thrown by a handler, it becomes the response.
+/// The refusal of a request; if a handler throws it, it becomes the response.
 public struct HTTPRefusal: Error, Sendable {
     /// The status, such as 403.
     public var status: Int
-    /// A code for programs, such as `bad-topic`; empty for the server's code for the status.
+    /// A code for programs, such as `bad-topic`; if empty, the server's code for the status is used.
     public var code: String
     /// A sentence for people that says what is wrong, and where.
     public var message: String

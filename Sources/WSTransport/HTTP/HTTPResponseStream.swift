@@ -1,6 +1,6 @@
-/// A response that tasks write piece by piece until they end it.
+/// A response that is written piece by piece and then ended.
 ///
-/// Any thread, one writer at a time.
+/// Any thread; one task may write at a time.
 public final class HTTPResponseStream: Sendable {
     private let link: ReactorLink
 
@@ -13,10 +13,10 @@ public final class HTTPResponseStream: Sendable {
 
     deinit { link.run(with: StreamWriter.self) { $0?.end() } }
 
-    /// Sends bytes; waits while more bytes than the server's limit are unsent.
+    /// Sends bytes; waits while more than ``HTTPServer/Options/maximumUnsent`` bytes are unsent.
     ///
-    /// Throws ``WS/Error/endOfStream`` if the client has disconnected, and `CancellationError`; then the bytes may
-    /// still be sent.
+    /// Throws ``WS/Error/endOfStream`` if the client has disconnected, and `CancellationError` if the task is
+    /// cancelled; the bytes may then still be sent.
     public func write(_ bytes: [UInt8]) async throws {
         try await FirstAnswer<Void>.wait { written in
             link.run(with: StreamWriter.self) { writer in

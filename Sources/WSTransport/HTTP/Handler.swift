@@ -1,6 +1,7 @@
 /// A handler of messages: HTTP requests, or the messages of a WebSocket.
 ///
-/// Functions (``FunctionHandler``), ``Chain``, ``Routing``, `ws.upgrade` and `ws.Handler` are handlers and nest freely.
+/// Functions (``FunctionHandler``), ``Chain``, ``Routing``, `ws.upgrade` and `ws.Handler` are handlers, and can be
+/// nested.
 public protocol Handler: Sendable {
     /// Handles `message`, and returns the handler that continues with it; `nil` if none does.
     ///
@@ -10,7 +11,7 @@ public protocol Handler: Sendable {
 
 /// A handler with options, which are checked when its server starts.
 protocol CheckedHandler: Handler {
-    /// An invalid option, described; `nil` if all are valid.
+    /// A description of an invalid option; `nil` if all options are valid.
     var problem: String? { get }
 }
 
@@ -45,8 +46,9 @@ public struct FunctionHandler: Handler {
     public func invoke(_ message: any HandlerMessage) async throws -> (any Handler)? { try await body(message) }
 }
 
-/// Handlers that run one after the other until the message is finished; each is followed by the handlers that it
-/// returns.
+/// Handlers that run one after the other until the message is finished.
+///
+/// If a handler returns another one, that one runs before the next handler of the chain.
 public struct Chain: CheckedHandler, ExpressibleByArrayLiteral {
     private var handlers: [any Handler] = []
 

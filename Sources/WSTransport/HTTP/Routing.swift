@@ -1,12 +1,12 @@
-/// Handlers by path, method and host; the first match in order of addition wins.
+/// Selects a handler by path, method and host; of several matching routes, the one that was added first wins.
 ///
 /// A pattern that begins with `^` is a regular expression; any other pattern is a path with parameters: `/users/:id`,
 /// `/files/*`, `/:year(\d+)/:month?`. Case is ignored, and so is a `/` at the end of the path. A match sets the
-/// message's ``HandlerMessage/value`` and ``HandlerMessage/params``, percent-encoded as received. If the target is a
-/// routing, the pattern matches a prefix, and the target matches the rest.
+/// message's ``HandlerMessage/value`` and ``HandlerMessage/params``, percent-encoded as received. If the target is
+/// itself a routing, the pattern matches a prefix of the path, and the target matches the rest.
 ///
-/// Without a match the status is 404; for a path that exists with other methods it is 405. `GET` routes also answer
-/// `HEAD`.
+/// If no route matches, the status is 404, or 405 if the path has routes for other methods. Routes for `GET` also
+/// answer `HEAD`.
 public struct Routing: DirectHandler, CheckedHandler, ExpressibleByDictionaryLiteral {
     // An object, so that reading it does not copy it.
     private final class Route: Sendable {
@@ -130,7 +130,7 @@ public struct Routing: DirectHandler, CheckedHandler, ExpressibleByDictionaryLit
 
     private enum Found {
         case route(Route, RoutePattern.Match)
-        /// The path exists, with these methods.
+        /// The path has routes, but only for these methods.
         case otherMethods([String])
         /// The request is for the server as a whole (`OPTIONS *`).
         case everything([String])

@@ -17,7 +17,7 @@ public final class ServerRequest: HandlerMessage {
     private let state: Mutex<State>
     /// `nil` if it is already answered, such as the request for a WebSocket.
     private let link: ReactorLink?
-    /// The answer, sent when the handlers are done.
+    /// The response, sent when the handlers have finished.
     public var response: ServerResponse {
         state.withLock { state in
             if let response = state.response { return response }
@@ -39,26 +39,27 @@ public final class ServerRequest: HandlerMessage {
     /// The method, usually in capital letters: `GET`.
     public var method: String { incoming.method }
 
-    /// The path below the server's prefix, percent-encoded as it was sent.
+    /// The path without the server's prefix, percent-encoded as received.
     public var path: String { incoming.path }
 
-    /// The query's pairs, decoded and in order.
+    /// The names and values of the query, decoded, in order.
     public var query: [(name: String, value: String)] { incoming.query }
 
-    /// The value of the first query parameter of that name; empty if it has no value, `nil` if it is absent.
+    /// The value of the first query parameter with this name; empty if it has no value, `nil` if it is absent.
     public func parameter(_ name: String) -> String? { incoming.parameter(name) }
 
     /// The header fields.
     public var fields: HeaderFields { incoming.head.fields }
 
-    /// The first field of that name, ignoring case; `nil` if there is none.
+    /// The value of the first header field with this name, ignoring case; `nil` if there is none.
     public func firstHeader(_ name: String) -> String? { fields.first(name) }
 
-    /// The host that it asks for: the value of `Host`, or the authority of a target that is a whole URI; `nil` for
-    /// HTTP/1.0 without either.
+    /// The requested host: the value of `Host`, or the authority if the request target is a whole URI.
+    ///
+    /// `nil` for an HTTP/1.0 request without either.
     public var host: String? { incoming.head.host }
 
-    /// The cookies by name, as RFC 6265 §5.4 sends them; if two have the same name, the first.
+    /// The request's cookies by name (RFC 6265 §5.4); if two have the same name, the first one.
     public var cookies: [String: String] {
         var found: [String: String] = [:]
         for line in fields.all("Cookie") {
@@ -72,43 +73,43 @@ public final class ServerRequest: HandlerMessage {
         return found
     }
 
-    /// The client's address, as `address:port`; empty if the system does not say.
+    /// The client's address, as `address:port`; empty if the system does not know it.
     public var remoteAddress: String { incoming.peer?.description ?? "" }
 
     // MARK: Data of handlers
 
-    /// The path that ``Routing`` matches; a matching route leaves the rest of it here.
+    /// The path that ``Routing`` matches; a matching route replaces it with what its pattern did not match.
     public var value: String {
         get { state.withLock { $0.value } }
         set { state.withLock { $0.value = newValue } }
     }
 
-    /// The values of the groups in the matched pattern, percent-encoded as they were sent.
+    /// The values of the parameters and groups in the matched pattern, percent-encoded as received.
     public var params: [String] {
         get { state.withLock { $0.params } }
         set { state.withLock { $0.params = newValue } }
     }
 
-    /// A value that a handler left for the error handler.
+    /// An error that a handler left for the error handler; empty if there is none.
     public var lastError: String {
         get { state.withLock { $0.lastError } }
         set { state.withLock { $0.lastError = newValue } }
     }
 
-    /// Marks the request as finished: a ``Chain`` stops before its next handler.
+    /// Marks the request as finished; a ``Chain`` then stops before its next handler.
     public func end() { state.withLock { $0.isEnded = true } }
 
-    /// Whether it, or its ``response``, was marked as finished.
+    /// Whether the request or its ``response`` was marked as finished.
     public var isEnded: Bool { state.withLock { $0.isEnded || $0.response?.isEnded ?? false } }
 
     // MARK: The body and the answer
 
     /// Reads the whole body.
     ///
-    /// - Parameter maximum: in bytes; a longer body is answered with 413.
+    /// - Parameter maximum: the longest accepted body in bytes; a longer one is answered with 413.
     ///
-    /// Throws ``WS/Error/endOfStream`` if the connection breaks, or the body is malformed or too long, which is then
-    /// already answered. A body can be read once.
+    /// Throws ``WS/Error/endOfStream`` if the connection breaks, or if the body is malformed or too long; in the last
+    /// two cases the request is already answered. A body can be read only once.
     public func readBody(maximum: Int = 64 << 20) async throws -> [UInt8] {
         let body: [UInt8]? = await withCheckedContinuation { continuation in
             guard let link, !isTaken.load(ordering: .relaxed) else { return continuation.resume(returning: nil) }
@@ -123,10 +124,10 @@ public final class ServerRequest: HandlerMessage {
         return body
     }
 
-    /// Begins an answer of unknown length, with the present status and fields of ``response``.
+    /// Begins a response of unknown length, with the current status and fields of ``response``.
     ///
-    /// Throws ``WS/Error/endOfStream`` if the connection is gone or was answered.
-    /// For a client of HTTP/1.0 the end of the connection ends the answer.
+    /// Throws ``WS/Error/endOfStream`` if the client has disconnected or the request was already answered. For an
+    /// HTTP/1.0 client, the end of the connection marks the end of the response.
     public func startStream() async throws -> HTTPResponseStream {
         let fields = response.fields
         let stream: HTTPResponseStream? = await withCheckedContinuation { continuation in
@@ -140,9 +141,9 @@ public final class ServerRequest: HandlerMessage {
         return stream
     }
 
-    /// Passes the request to a handler that answers on the reactor, and waits until the answer is being sent.
+    /// Passes the request to a handler that answers on the reactor, and waits until the response is being sent.
     ///
-    /// If the connection becomes a WebSocket, waits for its end.
+    /// If the connection becomes a WebSocket, waits until that has ended.
     func handled(by handler: any DirectHandler) async {
         guard let link else { return }
         isTaken.store(true, ordering: .relaxed)
@@ -188,7 +189,7 @@ private final class OneAnswer<Value: Sendable> {
 }
 
 extension HTTPExchange {
-    /// Runs `handler` in a task, and answers with the outcome.
+    /// Runs `handler` in a task, and sends the resulting response.
     func serve(by handler: any Handler) {
         guard let link = makeLink() else { return }
         let request = ServerRequest(self, link: link)

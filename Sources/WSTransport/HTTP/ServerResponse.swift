@@ -1,8 +1,8 @@
 internal import Synchronization
 
-/// The response to a ``ServerRequest``, which its handlers fill in.
+/// The response to a ``ServerRequest``, which the handlers fill in.
 ///
-/// Sent when the handlers have finished. Any thread.
+/// It is sent when the handlers have finished. Any thread.
 public final class ServerResponse: Sendable {
     private struct State {
         var statusCode = 200
@@ -36,7 +36,7 @@ public final class ServerResponse: Sendable {
     /// Appends bytes to the body.
     public func write(_ bytes: [UInt8]) { state.withLock { $0.body += bytes } }
 
-    /// Appends text to the body; sets `Content-Type` to `text/plain` unless it is set.
+    /// Appends text to the body as UTF-8; sets `Content-Type` to `text/plain` if it is not set.
     public func write(_ text: String) {
         state.withLock { state in
             if state.fields.first("Content-Type") == nil {
@@ -46,7 +46,7 @@ public final class ServerResponse: Sendable {
         }
     }
 
-    /// Redirects the client.
+    /// Makes the response a redirect.
     ///
     /// - Parameters:
     ///   - location: a URL, or a path of this server.
@@ -58,7 +58,7 @@ public final class ServerResponse: Sendable {
         }
     }
 
-    /// Marks the response as finished: a ``Chain`` stops before its next handler.
+    /// Marks the response as finished; a ``Chain`` then stops before its next handler.
     public func end() { state.withLock { $0.isEnded = true } }
 
     /// Whether ``end()`` was called.

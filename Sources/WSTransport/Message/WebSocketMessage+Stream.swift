@@ -24,10 +24,10 @@ extension WebSocketMessage {
         return unsafe body.withUnsafeBytes { unsafe DeflatePool().deflate($0, windowBits: 15, level: 6) }
     }
 
-    /// Reads one whole message from `stream`, joins its fragments, and sets kind and body.
+    /// Reads one whole message from `stream`, joins its fragments, and sets type and body.
     ///
-    /// The body is appended to the existing one, so use a new or cleared message. A PING between the fragments is
-    /// answered, and a PONG there is ignored; between messages, a PING, a PONG or a Close frame is a message of its
+    /// The received body is appended to the existing one, so use a new or cleared message. A PING between the fragments
+    /// is answered, and a PONG there is ignored; between messages, a PING, a PONG or a Close frame is a message of its
     /// own. The frames of one message must be all masked or all unmasked. Compressed messages are inflated, up to
     /// ``maxSize``.
     ///

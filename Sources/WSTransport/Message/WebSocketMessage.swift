@@ -2,13 +2,13 @@ internal import Synchronization
 
 /// A WebSocket message, independent of any connection: a type and a body.
 ///
-/// A reference type that handlers share, with one read position for all of them. Any thread.
+/// A reference type: all handlers share the message and its read position. Any thread.
 public final class WebSocketMessage: HandlerMessage {
     /// The content of a message.
     public enum Data: Equatable, Sendable {
-        /// The text of a text message; invalid UTF-8 is replaced by replacement characters.
+        /// The text of a text message; invalid UTF-8 is shown as replacement characters.
         case text(String)
-        /// The bytes of every other message.
+        /// The bytes of any other message.
         case binary([UInt8])
 
         /// The text; `nil` for a binary message.
@@ -29,16 +29,16 @@ public final class WebSocketMessage: HandlerMessage {
         var compress: Bool
         var isEnded = false
         var sent = false
-        /// Whether the body is known to be UTF-8, because it is that of a text message from a connection.
+        /// Whether the body is known to be UTF-8, because a connection received it as a text message.
         var isKnownText = false
-        /// Whether it is a reply, which has no reply of its own.
+        /// Whether the message is a reply, which has no reply of its own.
         var isReply = false
         var maxSize: Int
         /// `nil` if there is none yet.
         var body: [UInt8]?
         var position = 0
         var stream: (any ByteStream)?
-        /// What handlers put into few messages.
+        /// The values that handlers set for a few messages only.
         var notes: Notes?
     }
 
@@ -131,7 +131,7 @@ public final class WebSocketMessage: HandlerMessage {
         set { state.withLock { $0.madeNotes.value = newValue } }
     }
 
-    /// The values of the groups in the matched pattern.
+    /// The values of the parameters and groups in the matched pattern, in order.
     public var params: [String] {
         get { state.withLock { $0.notes?.params ?? [] } }
         set { state.withLock { $0.madeNotes.params = newValue } }
@@ -151,9 +151,9 @@ public final class WebSocketMessage: HandlerMessage {
     /// Whether ``sendTo(_:)`` has sent the message.
     public var sent: Bool { state.withLock { $0.sent } }
 
-    /// The reply to the message, unmasked: of the same type, but a PONG for a PING.
+    /// The reply to the message: unmasked, of the same type, or a PONG if the message is a PING.
     ///
-    /// Created on first use. A reply has no reply of its own and returns itself.
+    /// Created on first use. The `response` of a reply is the reply itself.
     public var response: WebSocketMessage {
         state.withLock { state in
             if state.isReply { return self }
@@ -166,7 +166,7 @@ public final class WebSocketMessage: HandlerMessage {
         }
     }
 
-    /// Marks the message as finished: a ``Chain`` stops before its next handler.
+    /// Marks the message as finished; a ``Chain`` then stops before its next handler.
     public func end() { state.withLock { $0.isEnded = true } }
 
     /// Whether ``end()`` was called.
@@ -174,7 +174,7 @@ public final class WebSocketMessage: HandlerMessage {
 
     /// Resets the message to a `BINARY` message without a body.
     ///
-    /// ``masked``, ``compress`` and ``maxSize`` stay as they are.
+    /// ``masked``, ``compress`` and ``maxSize`` do not change.
     public func clear() {
         state.withLock { state in
             state = State(
@@ -223,7 +223,7 @@ extension WebSocketMessage {
         }
     }
 
-    /// Its type and its whole body, if a socket can send them.
+    /// The type and the whole body, if a socket can send them.
     var sendable: (Opcode, [UInt8]) {
         get throws(WS.Error) {
             let (type, body, isKnownText) = state.withLock { ($0.type, $0.body ?? [], $0.isKnownText) }
@@ -243,9 +243,9 @@ extension WebSocketMessage {
     /// The size of the body in bytes; 0 if there is none.
     public var length: Int { state.withLock { $0.body?.count ?? 0 } }
 
-    /// Reads the next bytes of the body, at most `count`; `nil` at its end, or if there is none.
+    /// Reads the next bytes of the body, at most `count`; `nil` at its end, or if there is no body.
     ///
-    /// - Parameter count: the maximum number of bytes; negative for all that is left.
+    /// - Parameter count: the maximum number of bytes; negative for the whole rest.
     public func read(_ count: Int = -1) -> [UInt8]? {
         state.withLock { state in
             guard let body = state.body, state.position < body.count else { return nil }
@@ -262,7 +262,7 @@ extension WebSocketMessage {
     /// Moves the read position to the start of the body.
     public func rewind() { state.withLock { $0.position = 0 } }
 
-    /// Appends to the body, which is created if there is none; the read position stays.
+    /// Appends to the body, which is created if there is none; the read position does not change.
     public func write(_ bytes: [UInt8]) {
         state.withLock { state in
             if state.body == nil { state.body = bytes } else { state.body?.append(contentsOf: bytes) }

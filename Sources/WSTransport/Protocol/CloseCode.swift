@@ -8,11 +8,11 @@ public struct CloseCode: RawRepresentable, Hashable, Sendable {
 
     /// 1000: normal closure.
     public static let normal = CloseCode(rawValue: 1000)
-    /// 1001: the server goes down, or the browser has left the page.
+    /// 1001: the server is shutting down, or the browser has left the page.
     public static let goingAway = CloseCode(rawValue: 1001)
     /// 1002: the peer violated the protocol.
     public static let protocolError = CloseCode(rawValue: 1002)
-    /// 1003: the peer sent a type of data that is not accepted.
+    /// 1003: the peer sent data of a type that is not accepted.
     public static let unsupportedData = CloseCode(rawValue: 1003)
     /// 1005: the Close frame had no code; never sent.
     public static let noStatusReceived = CloseCode(rawValue: 1005)
@@ -28,7 +28,7 @@ public struct CloseCode: RawRepresentable, Hashable, Sendable {
     public static let mandatoryExtension = CloseCode(rawValue: 1010)
     /// 1011: the server encountered an error.
     public static let internalError = CloseCode(rawValue: 1011)
-    /// 1012: the server restarts.
+    /// 1012: the server is restarting.
     public static let serviceRestart = CloseCode(rawValue: 1012)
     /// 1013: the server is overloaded.
     public static let tryAgainLater = CloseCode(rawValue: 1013)

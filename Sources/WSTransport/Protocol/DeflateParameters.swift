@@ -2,20 +2,21 @@
 public struct CompressionOptions: Sendable, Equatable {
     /// The compression level, from 1 (fast) to 9 (small).
     public var level = 1
-    /// Smaller messages are sent uncompressed; in bytes.
+    /// The smallest message that is compressed, in bytes; smaller ones are sent as they are.
     public var minimum = 256
-    /// Whether the server compresses each message independently.
+    /// Whether the server compresses each message independently of earlier ones.
     ///
-    /// Then a broadcast is compressed once for all clients, and an idle connection needs no memory for a window.
+    /// If so, a broadcast is compressed once for all clients, and an idle connection needs no memory for a window.
     public var serverNoContextTakeover = true
-    /// Whether the client compresses each message independently.
+    /// Whether the client compresses each message independently of earlier ones.
     public var clientNoContextTakeover = true
     /// The maximum window bits of the server's messages, 9 to 15.
     public var serverWindowBits = 15
     /// The maximum window bits of the client's messages, 9 to 15.
     public var clientWindowBits = 15
 
-    /// These options, and the defaults of the others; checked when a server starts, or a socket is opened.
+    /// Creates options; those not given have their defaults, and all are checked when a server starts or a socket is
+    /// opened.
     public init(
         level: Int = 1, minimum: Int = 256, serverNoContextTakeover: Bool = true, clientNoContextTakeover: Bool = true,
         serverWindowBits: Int = 15, clientWindowBits: Int = 15

@@ -4,7 +4,7 @@ extension WS {
         /// The host name could not be resolved, or the path of a Unix socket does not exist; with the resolver's
         /// message.
         case unknownHost(String)
-        /// The connection could not be established; with the system's message.
+        /// No connection could be established; with the system's message.
         case unreachable(String)
         /// TLS failed, the server is not the intended one, or a certificate file cannot be used.
         case insecure(String)
@@ -16,8 +16,8 @@ extension WS {
         case aborted
         /// The server answered with a status other than 101.
         ///
-        /// `body` is the body of the response; empty if there was none, if its length was unknown, or if it was too
-        /// long.
+        /// `body` is the body of the response; it is empty if there was none, or if its length was unknown or too
+        /// large.
         case refused(status: Int, body: [UInt8])
         /// The peer is not a WebSocket server; the text says which check failed (RFC 6455 §4.1).
         case invalidAnswer(String)

@@ -3,7 +3,7 @@ internal import CSIMD
 /// The name of ``HeaderFields`` within this package.
 package typealias HTTPFields = HeaderFields
 
-/// The header fields of a message, in order; names are compared without regard to case (RFC 9110 §5).
+/// The header fields of a message, in order; the case of names is ignored (RFC 9110 §5).
 public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, ExpressibleByDictionaryLiteral {
     /// One field line.
     public struct Field: Equatable, Sendable {
@@ -56,7 +56,9 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         table.append(name.utf8Span.span, value.utf8Span.span)
     }
 
-    /// Sets the value of a field: in place of its first line, or at the end; further lines of that name are removed.
+    /// Sets the value of a field.
+    ///
+    /// The new line replaces the first line with this name, or is added at the end; other lines with it are removed.
     public mutating func set(_ name: String, _ value: String) {
         var (others, isSet) = (HeaderFields(), false)
         for field in self {
@@ -71,7 +73,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         self = others
     }
 
-    /// Removes all lines of a name.
+    /// Removes all lines with a name.
     public mutating func remove(_ name: String) {
         guard first(name) != nil else { return }
         var others = HeaderFields()
@@ -79,7 +81,9 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         self = others
     }
 
-    /// The value of the first line of a name, `nil` if there is none; setting it is ``set(_:_:)`` or ``remove(_:)``.
+    /// The value of the first line with a name; `nil` if there is none.
+    ///
+    /// Setting a value calls ``set(_:_:)``; setting `nil` calls ``remove(_:)``.
     public subscript(name: String) -> String? {
         get { first(name) }
         set { if let newValue { set(name, newValue) } else { remove(name) } }
@@ -188,7 +192,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         place(of: name).map { word.isWritten(in: table.text, table[$0].value) } ?? false
     }
 
-    /// Whether they have what a WebSocket handshake needs, as browsers write it; if not, they may be right all the same.
+    /// Whether the fields are those of a WebSocket handshake as browsers write it; other forms may be valid, too.
     var isUsualHandshake: Bool { table.isUsualHandshake }
 
     /// How many lines have this name.
@@ -199,12 +203,12 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         return count
     }
 
-    /// The value of the first line of a name; `nil` if there is none.
+    /// The value of the first line with a name; `nil` if there is none.
     public func first(_ name: String) -> String? {
         place(of: name.utf8Span.span).map { table.string(table[$0].value) }
     }
 
-    /// The value of the only line of a name; `nil` if there is none or more than one.
+    /// The value of the only line with a name; `nil` if there is none or more than one.
     public func only(_ name: String) -> String? {
         let name = name.utf8Span.span
         guard let place = place(of: name), self.place(of: name, from: place + 1) == nil else { return nil }
@@ -247,7 +251,7 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         return count
     }
 
-    /// The values of all lines of a name, in order.
+    /// The values of all lines with a name, in order.
     public func all(_ name: String) -> [String] {
         let name = name.utf8Span.span
         var (values, start): ([String], Int) = ([], 0)
@@ -267,10 +271,10 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         }
     }
 
-    /// The elements of a comma-separated list over all lines of a name, without surrounding white space; empty elements
-    /// are left out (RFC 9110 §5.6.1).
+    /// The elements of a comma-separated list, from all lines with a name (RFC 9110 §5.6.1).
     ///
-    /// Commas within quoted strings separate elements, too, so use this for lists of tokens only.
+    /// Surrounding white space is removed, and empty elements are left out. A comma within a quoted string also
+    /// separates elements, so use this only for lists of tokens.
     public func list(_ name: String) -> [String] {
         var elements: [String] = []
         forEachElement(of: name) { elements.append(table.string($0)) }
@@ -328,14 +332,14 @@ public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, Express
         return start..<end
     }
 
-    /// The elements of a list of tokens, as in ``list(_:)``, in lower case.
+    /// The elements of a list of tokens, as from ``list(_:)``, but in lower case.
     public func tokens(_ name: String) -> [String] {
         list(name).map { element in element.lowercasedASCII() }
     }
 
     /// Appends the field lines, each with its CRLF, to `output`.
     ///
-    /// A control character in a value is written as a space, so that no value ends its line.
+    /// A control character in a value is written as a space, so that no value can end its line.
     public func write(to output: inout [UInt8]) {
         if isEmpty { return }
         // Built in temporary memory, because appending single parts to an array costs several times as much.

@@ -1,6 +1,6 @@
 /// The type of a frame (RFC 6455 §5.2).
 ///
-/// An open set: the reserved values 3–7 and 11–15 can be represented; a frame with one is a protocol error.
+/// The reserved values 3–7 and 11–15 can be represented, too; a frame with one is a protocol error.
 public struct Opcode: RawRepresentable, Hashable, Sendable {
     /// The 4 bits on the wire.
     public let rawValue: UInt8
@@ -21,7 +21,7 @@ public struct Opcode: RawRepresentable, Hashable, Sendable {
     /// A PONG, in answer to a PING or unsolicited (RFC 6455 §5.5.3).
     public static let pong = Opcode(rawValue: 10)
 
-    /// Whether the frame is a control frame, which may come between the fragments of a message (RFC 6455 §5.5).
+    /// Whether it is the type of a control frame, which may come between the fragments of a message (RFC 6455 §5.5).
     public var isControl: Bool { rawValue & 0x08 != 0 }
 
     /// Whether RFC 6455 reserves this value.
@@ -29,7 +29,7 @@ public struct Opcode: RawRepresentable, Hashable, Sendable {
 }
 
 extension Opcode: CustomStringConvertible {
-    /// The RFC's name of the opcode; the number of a reserved one.
+    /// The RFC's name for the opcode; for a reserved one, its number.
     public var description: String {
         switch self {
         case .continuation: "continuation"

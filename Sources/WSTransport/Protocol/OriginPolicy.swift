@@ -30,7 +30,7 @@ public struct OriginPolicy: Sendable {
     package enum Decision: Sendable {
         case refused
         case allowed
-        /// Allowed by a rule that names one origin, so that the page may use its reader's credentials.
+        /// Allowed by a rule that names one origin, so that the page may use its user's credentials.
         case allowedWithCredentials
     }
 
@@ -51,9 +51,9 @@ public struct OriginPolicy: Sendable {
         }
     }
 
-    /// Accepts pages of the requested host, whatever their scheme and port: the default.
+    /// Accepts pages of the requested host, with any scheme and port; the default.
     ///
-    /// All names of loopback count as one host.
+    /// All names and addresses of loopback count as one host.
     public static let sameHost = OriginPolicy([.sameHost])
 
     /// Accepts all pages.
@@ -61,8 +61,7 @@ public struct OriginPolicy: Sendable {
 
     /// Accepts pages of these origins, such as `https://example.com` or `https://*.example.com`, and `null`.
     ///
-    /// Compared without regard to case; a scheme's default port may be omitted. A text that is not an origin matches no
-    /// page.
+    /// Case is ignored, and a scheme's default port may be omitted. A text that is not an origin matches no page.
     public static func list(_ origins: [String]) -> OriginPolicy {
         OriginPolicy(origins.compactMap { $0 == "null" ? Rule.null : Rule.Pattern($0).map(Rule.pattern) })
     }
@@ -84,7 +83,7 @@ public struct OriginPolicy: Sendable {
 extension OriginPolicy {
     /// One entry of a list of origins.
     package enum Rule: Sendable, Hashable {
-        /// The origin that the request was sent to: the same host and port, and a scheme that is not less secure.
+        /// The origin that the request was sent to: the same host and port, with a scheme that is at least as secure.
         case sameOrigin
         /// An origin with the host that the request was sent to; ports are not compared.
         case sameHost
@@ -119,7 +118,7 @@ extension OriginPolicy {
             }
         }
 
-        /// Whether it names one origin, which may then use credentials.
+        /// Whether the rule names one origin, which may then use credentials.
         var isExact: Bool {
             if case .pattern(let pattern) = self { !pattern.host.isWildcard } else { false }
         }

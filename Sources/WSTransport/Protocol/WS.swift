@@ -1,7 +1,7 @@
 /// The name of the `ws` module, so that calls read `ws.connect(…)`, `ws.upgrade { … }`, `ws.TEXT`.
 public typealias ws = WS
 
-/// The `ws` module: its constants and types are here, its functions are next to what they create.
+/// The `ws` module: its constants, types and functions.
 public enum WS {
     /// The opcode of a continuation frame: 0.
     public static let CONTINUE = Opcode.continuation

@@ -3,24 +3,23 @@ extension WS {
     public enum Error: Swift.Error, Equatable, Sendable {
         /// A socket was used in a state that does not allow it.
         case invalidState(ReadyState)
-        /// The close code may not be sent by an application, see ``CloseCode/isSendable``, or the reason exceeds 123
-        /// bytes.
+        /// An application may not send this close code (see ``CloseCode/isSendable``), or the reason exceeds 123 bytes.
         case invalidClose(String)
-        /// The URL does not name a WebSocket server, for this reason.
+        /// The URL is not one of a WebSocket server; the text says why.
         case invalidURL(String)
-        /// An option without sense: which, and why.
+        /// An option is invalid; the text says which one, and why.
         case invalidOption(String)
         /// The payload of a PING or PONG exceeds 125 bytes (RFC 6455 §5.5).
         case controlTooLong
         /// A limit was set to a negative value.
         case outOfRange
-        /// A reader of a client's socket that was never open: why it was not.
+        /// The client's socket that is read could not be opened, for this reason.
         case handshake(HandshakeError)
-        /// The peer violated the protocol; with the close code for it, and a sentence.
+        /// The peer violated the protocol or exceeded a limit; with the close code for that, and a sentence.
         case protocolViolation(CloseCode, String)
         /// A message is larger than its ``WebSocketMessage/maxSize``.
         case messageTooBig
-        /// More than this many bytes are unsent, and the socket is configured to refuse messages instead of closing.
+        /// More than this many bytes are unsent, so the message was not sent; see ``UpgradeOptions/slowReaders``.
         case tooMuchUnsent(Int)
         /// The socket has ended, with this code and reason.
         case closed(CloseCode, reason: String)
@@ -30,7 +29,7 @@ extension WS {
         case busy
         /// Messages cannot be read because they go to a listener.
         case messagesAreListenedTo
-        /// A handler received a message of a type that it does not handle.
+        /// A message has a type that the function or handler does not accept; the text says which.
         case badType(String)
     }
 }

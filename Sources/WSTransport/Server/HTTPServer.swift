@@ -1,8 +1,9 @@
 internal import Synchronization
 
-/// An HTTP/1.1 server, with WebSockets if its handler uses `ws.upgrade`.
+/// An HTTP/1.1 server, and a WebSocket server if its handler uses `ws.upgrade`.
 ///
-/// It has one thread per processor, each with a part of the connections. Its methods may be called on any thread.
+/// It has one thread per processor by default; each thread serves a part of the connections. The methods may be called
+/// on any thread.
 public final class HTTPServer: Sendable {
     /// The options of a server.
     public struct Options: Sendable {
@@ -10,12 +11,13 @@ public final class HTTPServer: Sendable {
         public var reactors = 0
         /// The TLS context for `https` and `wss`; `nil` for no TLS.
         public var tls: TLSContext?
-        /// The prefix of all paths, which handlers do not see; begins with `/`, or is empty for none.
+        /// The prefix of all paths, such as `/api`; empty for none.
         ///
-        /// Other paths get status 404.
+        /// Handlers see paths without it. Requests for other paths get status 404.
         public var pathPrefix = ""
-        /// The time limit from the start of the connection, or from a request's first byte, to the end of the request's
-        /// head.
+        /// The time limit for receiving a request's head.
+        ///
+        /// It begins with the connection, or with the first byte of a further request.
         public var headTimeout: Duration = .seconds(10)
         /// How long a connection may be idle between two requests.
         public var idleTimeout: Duration = .seconds(75)
@@ -23,16 +25,16 @@ public final class HTTPServer: Sendable {
         public var maximumHead = 16 * 1024
         /// The maximum number of connections; further ones get 503.
         public var maximumConnections = 100_000
-        /// The maximum of unsent bytes of a streamed response.
+        /// The maximum number of unsent bytes of a streamed response; beyond it, writes wait.
         public var maximumUnsent = 1024 * 1024
-        /// Called with errors that handlers and closures of WebSockets throw, except refusals and disconnections.
+        /// Called with each error that a handler or a WebSocket's closure throws, except refusals and disconnections.
         ///
-        /// The client gets status 500, or the close code 1011.
+        /// The client gets status 500, or close code 1011.
         public var onError: (@Sendable (any Error, ServerRequest) -> Void)?
         /// Receives events for logs and metrics; `nil` for none.
         public var observer: (any ServerObserver)?
 
-        /// These options, and the defaults of the others; checked by ``HTTPServer/start()``.
+        /// Creates options; those not given have their defaults, and all are checked by ``HTTPServer/start()``.
         public init(
             reactors: Int = 0, tls: TLSContext? = nil, pathPrefix: String = "", headTimeout: Duration = .seconds(10),
             idleTimeout: Duration = .seconds(75), maximumHead: Int = 16 * 1024, maximumConnections: Int = 100_000,
@@ -243,14 +245,14 @@ public final class HTTPServer: Sendable {
         return settings
     }
 
-    /// Uses another certificate for new connections; open ones keep theirs.
+    /// Uses another TLS context for new connections; open ones keep theirs.
     ///
     /// Does nothing on a server without TLS.
     public func replace(tls: TLSContext) { state.withLock { if $0.tls != nil { $0.tls = tls } } }
 
     /// Serves until the task is cancelled, then stops.
     ///
-    /// Throws ``StartError``; returns after ``stop(patience:)``.
+    /// Returns when ``stop(patience:)`` has finished. Throws ``StartError`` if the server cannot start.
     public func run(patience: Duration = .seconds(5)) async throws(StartError) {
         try start()
         while !Task.isCancelled { try? await Task.sleep(for: .seconds(86_400)) }
@@ -260,13 +262,13 @@ public final class HTTPServer: Sendable {
 
     /// Stops the server.
     ///
-    /// Accepts no more connections, closes WebSockets with 1001, and waits for the connections and for the tasks of
-    /// handlers and closures to end.
+    /// Accepts no more connections, closes WebSockets with 1001, and waits until connections and the tasks of handlers
+    /// and closures have ended.
     ///
-    /// A call from a handler or a closure does not wait for that one. Cancelling the caller's task ends the waiting.
+    /// A call from a handler or a closure does not wait for that one. If the caller's task is cancelled, the wait ends.
     ///
-    /// - Parameter patience: how long to wait; then the remaining connections are cut and their tasks cancelled, and
-    ///   the tasks get the same time again.
+    /// - Parameter patience: how long to wait. Then the remaining connections are cut and their tasks cancelled, and
+    ///   the tasks get the same time again to end.
     public func stop(patience: Duration = .seconds(5)) async {
         guard let serving = state.withLock({ $0.serving }) else { return }
         drain(serving)
@@ -307,19 +309,20 @@ public final class HTTPSServer: Sendable {
     /// The server.
     public let server: HTTPServer
 
-    /// Creates a server with one certificate, and further ones for clients that request their names.
+    /// Creates a server with one certificate, and others for clients that request their names.
     ///
     /// Throws ``TLSFileError`` if a file cannot be used.
     ///
     /// - Parameters:
-    ///   - address: a numeric address, `localhost`, or `unix:/path`; `0.0.0.0` or `::` for all of this machine.
-    ///   - port: the port; 0 lets the system choose.
+    ///   - address: a numeric address, `localhost`, or `unix:/path`; `0.0.0.0` or `::` for all addresses of this
+    ///     machine. The default is not reachable from other machines.
+    ///   - port: the port; 0 lets the system choose, see ``port``.
     ///   - identity: the certificate and its key, for clients that request no other name.
     ///   - others: certificates for clients that request one of their names (RFC 6066 §3).
     ///   - clientAuthorities: a PEM file; clients must present a certificate of one of these authorities. `nil` to
     ///     request none.
     ///   - handler: receives the requests, on all threads at once.
-    ///   - options: limits and threads; its `tls` is replaced.
+    ///   - options: limits and threads; their `tls` is ignored.
     public init(
         address: String = "127.0.0.1", port: UInt16, identity: TLSIdentity, others: [TLSIdentity] = [],
         clientAuthorities: String? = nil, handler: any Handler, options: HTTPServer.Options = HTTPServer.Options()
@@ -335,7 +338,7 @@ public final class HTTPSServer: Sendable {
     /// Binds the address and begins to serve.
     public func start() throws(HTTPServer.StartError) { try server.start() }
 
-    /// Uses new files for new connections; open connections keep the old ones.
+    /// Loads new certificates for new connections; open connections keep the old ones.
     ///
     /// Throws ``TLSFileError`` if a file cannot be used, and then changes nothing.
     public func reload(
@@ -344,6 +347,6 @@ public final class HTTPSServer: Sendable {
         server.replace(tls: try TLSContext.server(identity, others: others, clientAuthorities: clientAuthorities))
     }
 
-    /// Stops the server, as ``HTTPServer/stop(patience:)``.
+    /// Stops the server, as ``HTTPServer/stop(patience:)`` does.
     public func stop(patience: Duration = .seconds(5)) async { await server.stop(patience: patience) }
 }

@@ -2,7 +2,7 @@ internal import Synchronization
 
 /// Sends messages to many sockets; each message is encoded once per thread of the server, not once per socket.
 ///
-/// Sockets stay members, and are retained, until they end or are removed. Sending does not wait:
+/// A socket is a member, and is retained, until it ends or is removed. Sending does not wait;
 /// ``UpgradeOptions/slowReaders`` decides what happens to a client that receives too slowly. Any thread.
 public final class Broadcast: Sendable {
     /// The members whose connections are on one thread.

@@ -12,13 +12,13 @@ public protocol ServerObserver: Sendable {
     /// (`silent`), was too slow (`slow`) or violated the protocol (`violation`).
     func ended(_ socket: ObservedSocket, _ end: ObservedEnd)
 
-    /// A client has unsent bytes, for the first time since it had received everything.
+    /// A client has fallen behind: bytes for it are unsent, for the first time since it had received everything.
     func fellBehind(_ socket: ObservedSocket)
 
-    /// A request, or a WebSocket handshake, was refused, or was malformed.
+    /// A request or a WebSocket handshake was refused, or was malformed.
     func refused(_ request: RefusedRequest)
 
-    /// A handler, or the closure of a WebSocket, threw; the client got status 500, or close code 1011.
+    /// A handler or a WebSocket's closure threw an error; the client got status 500, or close code 1011.
     func failed(_ error: any Error, _ request: ServerRequest)
 
     /// A TLS handshake failed.
@@ -56,11 +56,11 @@ public struct ObservedSocket: Sendable {
 
 /// How an observed WebSocket ended.
 public struct ObservedEnd: Sendable {
-    /// The code of the Close frame that ended it; 1005 if the frame had none, 1006 if there was no frame.
+    /// The code of the Close frame that ended the socket; 1005 if the frame had none, 1006 if there was no frame.
     public let code: CloseCode
     /// The reason given with the code; may be empty.
     public let reason: String
-    /// What ended it.
+    /// What ended the socket.
     public let cause: EndReason
 }
 
@@ -78,7 +78,7 @@ public struct RefusedRequest: Sendable {
     public let reason: String
 }
 
-/// Several observers as one; each one is called, in order.
+/// Several observers that act as one; each is called, in order.
 public struct ServerObservers: ServerObserver {
     private let observers: [any ServerObserver]
 

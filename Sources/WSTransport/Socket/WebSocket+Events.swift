@@ -8,9 +8,9 @@ extension WebSocket {
         case open
         /// A text or binary message has arrived.
         case message
-        /// The socket has ended; this event happens once, and is the last one.
+        /// The socket has ended; this event occurs once, as the last one.
         case close
-        /// An error ends the socket; `close` follows.
+        /// An error has ended the socket; `close` follows.
         case error
         /// The peer's PING, which has been answered.
         case ping
@@ -30,14 +30,15 @@ extension WebSocket {
         public let type: Event
         /// The close code (RFC 6455 §7.1.5).
         ///
-        /// For `close`, the code of the peer's Close frame, or else of our own; 1005 if the frame had none, 1006 if no
-        /// frame arrived.
+        /// For `close`, it is the code of the peer's Close frame, or else of our own; 1005 if the frame had none, 1006
+        /// if no frame arrived.
         ///
-        /// For `error`, 1002 for a failed handshake, 1001 for a lost connection, else the code of the violation.
+        /// For `error`, it is 1002 after a failed handshake, 1001 after a lost connection, and otherwise the code of
+        /// the violation.
         public let code: CloseCode
         /// The reason given with the code; may be empty.
         public let reason: String
-        /// Whether both sides have sent a Close frame.
+        /// Whether both sides sent a Close frame.
         public let wasClean: Bool
         /// What ended the socket; more precise than the code.
         public let endReason: EndReason
@@ -87,9 +88,9 @@ extension WebSocket {
 
     /// A function that is called with events.
     ///
-    /// The listeners of one socket run one at a time, in the order of the events, and for one event in the order in
-    /// which they were added. They run on Swift's threads unless ``UpgradeOptions/executor`` says otherwise. They may
-    /// suspend; the peer waits meanwhile.
+    /// The listeners of a socket run one at a time, in the order of the events, and for one event in the order in which
+    /// they were added. They run on Swift's threads unless ``UpgradeOptions/executor`` says otherwise. While a listener
+    /// is suspended, the peer waits.
     public typealias Listener = @Sendable (Payload) async -> Void
 
     /// A function that is called with messages.
@@ -99,8 +100,8 @@ extension WebSocket {
 
     /// Adds a listener after the others.
     ///
-    /// `open`, `error` and `close` are also reported to a listener that is added later, if no other listener has
-    /// received them.
+    /// A listener that is added after `open`, `error` or `close` has occurred is still called, if no other listener
+    /// was.
     @discardableResult
     public func on(_ event: Event, _ listener: @escaping Listener) -> Token {
         core.add(event, ListenerTable.Entry(isOnce: false, body: .event(listener)), first: false, for: self)
@@ -126,7 +127,7 @@ extension WebSocket {
         core.add(event, ListenerTable.Entry(isOnce: false, body: .event(listener)), first: true, for: self)
     }
 
-    /// Adds a listener before the others that is called once.
+    /// Adds a listener that is called once, before the others.
     @discardableResult
     public func prependOnceListener(_ event: Event, _ listener: @escaping Listener) -> Token {
         core.add(event, ListenerTable.Entry(isOnce: true, body: .event(listener)), first: true, for: self)
@@ -155,7 +156,7 @@ extension WebSocket {
         core.state.withLock { state in Event.allCases.filter { state.listeners.count(of: $0) > 0 } }
     }
 
-    /// Calls the listeners of an event as if it had happened, after earlier events; returns `false` if there are none.
+    /// Calls the listeners of an event as if it had occurred, after earlier events; returns `false` if there are none.
     @discardableResult
     public func emit(_ payload: Payload) -> Bool { core.emit(payload, for: self) }
 

@@ -1,21 +1,21 @@
 internal import Synchronization
 
-/// Messages of which only a part is in memory at a time.
+/// Messages that are sent and received in parts, so that they are never in memory as a whole.
 extension WebSocket {
-    /// Sends one message in parts, as `body` writes them.
+    /// Sends one message in parts, while `body` writes it.
     ///
-    /// Waits for earlier senders; other messages wait until it is over, while PING, PONG and CLOSE go in between. A part is
-    /// sent, as a frame, when 64 KiB have been written, and ``MessageWriter/write(_:)-(String)`` waits as long as more
-    /// than that are unsent. If `body` throws after a part was sent, the message cannot be ended, and the socket is
-    /// closed (1011).
+    /// Waits for earlier senders. Other messages wait until this one is complete; PING, PONG and CLOSE are sent between
+    /// its parts. Each 64 KiB are sent as a frame, and ``MessageWriter/write(_:)-(String)`` waits while more than that
+    /// are unsent. If `body` throws after a part was sent, the message cannot be completed, and the socket is closed
+    /// with code 1011.
     ///
-    /// Throws what `body` throws, ``WS/Error/invalidState(_:)``, ``WS/Error/badType(_:)`` for a text that is not UTF-8 or
-    /// for another type than text and binary, and `CancellationError`.
+    /// Throws what `body` throws; ``WS/Error/invalidState(_:)`` if the socket is not open; ``WS/Error/badType(_:)`` if
+    /// `type` is neither text nor binary, or if a text is not UTF-8; and `CancellationError`.
     ///
     /// - Parameters:
     ///   - type: `ws.TEXT` or `ws.BINARY`.
-    ///   - isolation: where `body` runs: as the caller does.
-    ///   - body: writes the message; the writer is of no use afterwards.
+    ///   - isolation: the actor on which `body` runs; the caller's by default.
+    ///   - body: writes the message; the writer must not be used after it returns.
     public func sendInParts<Outcome>(
         _ type: Opcode = WS.BINARY, isolation: isolated (any Actor)? = #isolation,
         _ body: (_ writer: MessageWriter) async throws -> Outcome
@@ -35,11 +35,12 @@ extension WebSocket {
         }
     }
 
-    /// Waits for the next message, and gives it while it comes; `nil` after an orderly end.
+    /// Waits for the next message, and returns it as soon as it begins; `nil` after a normal end.
     ///
-    /// What is left of the message before is dropped. With ``UpgradeOptions/receivesParts``, or
-    /// ``ConnectOptions/receivesParts``, only what has come and was not taken is in memory: up to `maximumHeld`, then the
-    /// peer has to wait. Without, messages come whole. Throws as ``receive()`` does.
+    /// Any unread rest of the previous message is dropped. With ``UpgradeOptions/receivesParts`` or
+    /// ``ConnectOptions/receivesParts``, only the received bytes that were not read yet are in memory, up to
+    /// `maximumHeld`; then the peer must wait. Without that option, the message is returned when it is complete. Throws
+    /// as ``receive()`` does.
     public func receiveInParts() async throws -> IncomingMessage? {
         guard core.limits.receivesParts else {
             guard let message = try await core.next() else { return nil }
@@ -49,7 +50,7 @@ extension WebSocket {
         return IncomingMessage(next.type, isCompressed: next.isCompressed, of: self, next.number)
     }
 
-    /// The next message, of a socket that hands them over in parts.
+    /// The next message, whole, of a socket that receives messages in parts.
     func receiveWhole() async throws -> WebSocketMessage? {
         guard let next = try await receiveInParts() else { return nil }
         let body = try await next.collect()
@@ -58,9 +59,9 @@ extension WebSocket {
     }
 }
 
-/// Writes one message in parts, see ``WebSocket/sendInParts(_:isolation:_:)``.
+/// Writes one message in parts; see ``WebSocket/sendInParts(_:isolation:_:)``.
 ///
-/// One task at a time.
+/// Any thread; one task may write at a time.
 public final class MessageWriter: Sendable {
     private struct State {
         var buffer: [UInt8] = []
@@ -73,7 +74,7 @@ public final class MessageWriter: Sendable {
     private let core: SocketCore
     private let type: Opcode
     private let state = Mutex(State())
-    /// The most bytes of a frame.
+    /// The size of a frame, in bytes.
     private static let partSize = 64 * 1024
 
     init(_ core: SocketCore, _ type: Opcode) {
@@ -81,13 +82,13 @@ public final class MessageWriter: Sendable {
         self.type = type
     }
 
-    /// Writes text, as UTF-8, and waits as long as too much is unsent.
+    /// Writes text, as UTF-8, and waits while more than 64 KiB are unsent.
     public func write(_ text: String) async throws { try await write(Array(text.utf8)) }
 
-    /// Writes bytes, and waits as long as too much is unsent.
+    /// Writes bytes, and waits while more than 64 KiB are unsent.
     ///
-    /// A character of a text may be cut between two calls. Throws ``WS/Error/busy`` where another task is writing, and as
-    /// ``WebSocket/sendInParts(_:isolation:_:)`` does.
+    /// A character of a text may be split between two calls. Throws ``WS/Error/busy`` while another task is writing,
+    /// and as ``WebSocket/sendInParts(_:isolation:_:)`` does.
     public func write(_ bytes: some Sequence<UInt8> & Sendable) async throws { try await write(Array(bytes)) }
 
     private func write(_ bytes: [UInt8]) async throws {
@@ -123,7 +124,7 @@ public final class MessageWriter: Sendable {
         return next
     }
 
-    /// Sends what is left, with which the message ends.
+    /// Sends the rest, which completes the message.
     func end() async throws {
         let (rest, isFirst) = try state.withLock { state throws(WS.Error) in
             guard type != .text || state.validator.isComplete else { throw .badType("a text message must be UTF-8") }
@@ -136,7 +137,7 @@ public final class MessageWriter: Sendable {
         }
     }
 
-    /// The message has no end.
+    /// Gives up the message without completing it.
     func leave() {
         let hasBegun = state.withLock { state in
             state.isOver = true
@@ -147,18 +148,18 @@ public final class MessageWriter: Sendable {
     }
 }
 
-/// A message that is read while it comes, see ``WebSocket/receiveInParts()``.
+/// A message that is read while it arrives; see ``WebSocket/receiveInParts()``.
 ///
-/// A sequence of its parts, as large as they happen to come; a character of a text may be cut between two of them. If
-/// nothing refers to it any more, the rest of it is dropped. One task at a time.
+/// It is a sequence of parts, of the sizes in which they arrive; a character of a text may be split between two parts.
+/// When nothing refers to the message any more, its rest is dropped. Any thread; one task may read at a time.
 public final class IncomingMessage: AsyncSequence, Sendable {
     /// `ws.TEXT` or `ws.BINARY`.
     public let type: Opcode
-    /// Whether it came compressed.
+    /// Whether the message was compressed.
     public let isCompressed: Bool
-    /// What is left of a message that has come whole.
+    /// The unread bytes of a message that was received whole.
     private let whole: Mutex<[UInt8]>
-    /// Where the parts of any other come from; holds on to the socket, which would close if only this were referred to.
+    /// The source of the parts of any other message; retained, because a socket that nothing refers to is closed.
     private let socket: WebSocket?
     private let number: UInt64
 
@@ -172,10 +173,10 @@ public final class IncomingMessage: AsyncSequence, Sendable {
 
     deinit { socket?.core.leave(number) }
 
-    /// Waits for the next part, not empty; `nil` at the end of the message.
+    /// Waits for the next part, which is never empty; `nil` at the end of the message.
     ///
-    /// Throws ``WS/Error/closed(_:reason:)`` or ``WS/Error/protocolViolation(_:_:)`` if the socket ended in the middle of the
-    /// message, ``WS/Error/busy`` where another task is reading, and `CancellationError`.
+    /// Throws ``WS/Error/closed(_:reason:)`` or ``WS/Error/protocolViolation(_:_:)`` if the socket ended within the
+    /// message, ``WS/Error/busy`` while another task is reading, and `CancellationError`.
     public func next() async throws -> [UInt8]? {
         if let socket { return try await socket.core.nextPart(of: number) }
         return whole.withLock { bytes in
@@ -184,9 +185,9 @@ public final class IncomingMessage: AsyncSequence, Sendable {
         }
     }
 
-    /// Waits for the rest of the message, and returns it as one.
+    /// Waits for the whole rest of the message, and returns it.
     ///
-    /// Throws ``WS/Error/messageTooBig`` if that is more than `maximum` bytes, and as ``next()`` does.
+    /// Throws ``WS/Error/messageTooBig`` if the rest exceeds `maximum` bytes, and as ``next()`` does.
     public func collect(upTo maximum: Int = WebSocketMessage.defaultMaxSize) async throws -> [UInt8] {
         var whole: [UInt8] = []
         while let part = try await next() {
@@ -196,7 +197,7 @@ public final class IncomingMessage: AsyncSequence, Sendable {
         return whole
     }
 
-    /// What takes its parts.
+    /// Reads the parts of a message, as ``IncomingMessage/next()`` does.
     public struct AsyncIterator: AsyncIteratorProtocol {
         let message: IncomingMessage
 
@@ -204,6 +205,6 @@ public final class IncomingMessage: AsyncSequence, Sendable {
         public mutating func next() async throws -> [UInt8]? { try await message.next() }
     }
 
-    /// A reader of what is left.
+    /// Creates an iterator over the parts that were not read yet.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(message: self) }
 }

@@ -2,9 +2,9 @@ internal import Synchronization
 
 /// A WebSocket in either role: a client's begins to connect when it is created, a server's comes from `ws.upgrade`.
 ///
-/// Messages go to listeners (``onmessage``, ``on(_:_:)-(Event,_)``) or to a reader of ``messages``. While there is
-/// neither, or neither keeps up, messages are held, and eventually the peer must wait. To discard messages, add a
-/// listener that does so. A socket with listeners is retained until it has ended; without listeners it closes when
+/// Messages go to listeners (``onmessage``, ``on(_:_:)-(Event,_)``) or to a reader of ``messages``. If there is
+/// neither, or it is too slow, messages are held, and at `maximumHeld` the peer must wait. To discard messages, add a
+/// listener that does so. A socket with listeners is retained until it has ended. One without listeners is closed when
 /// nothing refers to it any more. Any thread.
 public final class WebSocket: Sendable {
     /// The URL as given; empty for a server's socket.
@@ -55,15 +55,17 @@ public final class WebSocket: Sendable {
 
     // MARK: State
 
-    /// The state; already `CLOSED` in the listeners of `error` and `close`.
+    /// The state; it is already `CLOSED` when listeners of `error` and `close` are called.
     public var readyState: ReadyState { core.state.withLock { $0.readyState } }
 
-    /// The subprotocols that a client offers until the socket is open, then the negotiated one; empty if there is none.
+    /// The negotiated subprotocol; empty if there is none.
+    ///
+    /// Until a client's socket is open, these are the subprotocols that it offers.
     public var `protocol`: String {
         core.state.withLock { $0.readyState == .connecting ? offered : $0.subprotocol }
     }
 
-    /// The number of bytes of messages that were passed to `send` and that the system has not accepted yet.
+    /// The number of bytes in messages that were passed to `send` and that the system has not accepted yet.
     public var bufferedAmount: Int {
         core.state.withLock { $0.posted + $0.outgoing.posted + $0.unsent }
     }
@@ -110,8 +112,8 @@ public final class WebSocket: Sendable {
 
     /// Sends a text message if at most 64 KiB are unsent, and returns at once; returns `false` if it was not sent.
     ///
-    /// For senders that prefer to skip a message instead of waiting, also in asynchronous functions. Throws
-    /// ``WS/Error/invalidState(_:)`` if the socket is not open.
+    /// For senders that would rather skip a message than wait. Throws ``WS/Error/invalidState(_:)`` if the socket is
+    /// not open.
     public func trySend(_ text: String) throws(WS.Error) -> Bool { try core.trySend(.text, Array(text.utf8)) }
 
     /// Sends a binary message if at most 64 KiB are unsent, and returns at once; returns `false` if it was not sent.
@@ -124,7 +126,7 @@ public final class WebSocket: Sendable {
 
     /// Sends a binary message, and returns at once.
     ///
-    /// Throws like the other variants that return at once.
+    /// Throws as the other variants that return at once do.
     public func send(copying bytes: Span<UInt8>) throws(WS.Error) {
         try core.post(.binary, unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) })
     }
@@ -149,11 +151,11 @@ public final class WebSocket: Sendable {
         try await core.enqueue(type, body, isInParts: false)
     }
 
-    /// Sends a PING before waiting messages, and waits for the PONG; returns the round-trip time.
+    /// Sends a PING ahead of waiting messages, and waits for the PONG; returns the round-trip time.
     ///
-    /// Throws ``WS/Error/invalidState(_:)``, ``WS/Error/closed(_:reason:)`` if the socket ends first, and
-    /// `CancellationError`. While the program does not take the peer's messages, the socket is not read, so the PONG is
-    /// not seen either.
+    /// Throws ``WS/Error/invalidState(_:)`` if the socket is not open, ``WS/Error/closed(_:reason:)`` if it ends first,
+    /// and `CancellationError`. If the program does not read the peer's messages, receiving pauses at `maximumHeld`,
+    /// and then the PONG does not arrive either.
     @discardableResult
     public func ping() async throws -> Duration { try await core.roundTrip() }
 
@@ -169,10 +171,11 @@ public final class WebSocket: Sendable {
 
     /// Waits for the next message; returns `nil` after a normal end.
     ///
-    /// A normal end means that this side closed, or the peer did with 1000, 1001 or without a code.
+    /// An end is normal if this side closed the socket, or if the peer closed it with 1000, 1001 or without a code.
     ///
-    /// Earlier messages are kept, unless a listener received them. Throws ``WS/Error/closed(_:reason:)`` if the socket
-    /// ended in another way, ``WS/Error/protocolViolation(_:_:)`` if the peer violated the protocol,
+    /// Messages that arrived before this call are kept for it, unless a listener received them. Throws
+    /// ``WS/Error/closed(_:reason:)`` if the socket ended in another way, ``WS/Error/protocolViolation(_:_:)`` if the
+    /// peer violated the protocol, ``WS/Error/handshake(_:)`` if a client's socket could not be opened,
     /// ``WS/Error/messagesAreListenedTo`` while there is a listener for messages, and `CancellationError`.
     public nonisolated(nonsending) func receive() async throws -> WebSocketMessage? {
         core.limits.receivesParts ? try await receiveWhole() : try await core.next()
@@ -224,7 +227,7 @@ public final class WebSocket: Sendable {
             }
         }
 
-        /// Creates a reader.
+        /// Creates an iterator over the messages from now on.
         public func makeAsyncIterator() -> Iterator { Iterator(socket: socket) }
     }
 
@@ -232,7 +235,7 @@ public final class WebSocket: Sendable {
 
     /// Begins the closing handshake, and returns at once; does nothing if it has already begun.
     ///
-    /// A socket that is still connecting stops doing so.
+    /// If the socket is still connecting, that is aborted.
     ///
     /// - Parameters:
     ///   - code: 1000, or 3000 to 4999.
@@ -254,7 +257,7 @@ public final class WebSocket: Sendable {
 
     /// Waits until the socket has ended, and returns how it ended.
     ///
-    /// Throws if the task is cancelled first; the socket is not affected.
+    /// If the task is cancelled first, this throws, and the socket is not affected.
     public func closed() async throws(CancellationError) -> EventInfo {
         guard let event = await core.end(isCancellable: true) else { throw CancellationError() }
         return info(.close, event.asReported)

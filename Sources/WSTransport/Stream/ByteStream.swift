@@ -7,9 +7,9 @@ public protocol ByteStream: AnyObject, Sendable {
     /// - Parameter maximum: the maximum number of bytes, at least 1; `nil` for all that are available.
     func read(_ maximum: Int?) async throws -> [UInt8]?
 
-    /// Writes all of `bytes`; waits while too much is unsent.
+    /// Writes all of `bytes`; waits while too many bytes are unsent.
     ///
-    /// For a connection, throws `CancellationError` if the task is cancelled; then the bytes may still be sent.
+    /// A connection throws `CancellationError` if the task is cancelled; the bytes may then still be sent.
     func write(_ bytes: [UInt8]) async throws
 
     /// Waits until the system has accepted everything that was written.

@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// A stream in memory: writing appends, reading continues from the read position.
+/// A stream in memory: a write appends, a read continues at the read position.
 ///
 /// Any thread.
 public final class MemoryStream: ByteStream {
@@ -21,7 +21,7 @@ public final class MemoryStream: ByteStream {
     /// Moves the read position to the first byte.
     public func rewind() { state.withLock { $0.position = 0 } }
 
-    /// Returns bytes from the read position on; `nil` at the end, until more is written.
+    /// Returns the bytes at the read position, at least one; `nil` at the end, until more is written.
     public func read(_ maximum: Int?) -> [UInt8]? {
         state.withLock { state in
             let rest = state.bytes.count - state.position

@@ -18,14 +18,14 @@ public struct TLSIdentity: Hashable, Sendable {
         let key: [UInt8]
     }
 
-    /// Names the files; they are read when a ``TLSContext`` is created from them.
+    /// Creates an identity from files, which are read when a ``TLSContext`` is created.
     public init(certificate: String, key: String) {
         self.certificate = certificate
         self.key = key
         bytes = nil
     }
 
-    /// Takes what would be in the files, as from a store of secrets.
+    /// Creates an identity from the contents of such files, for example from a secret store.
     ///
     /// - Parameters:
     ///   - certificatePEM: the certificate, followed by its intermediate certificates, in PEM.
@@ -53,7 +53,7 @@ public enum TLSTrust: Hashable, Sendable {
     case system
     /// Only certificates of the authorities in a PEM file.
     case file(String)
-    /// Those of the authorities in these bytes, in PEM, and no others.
+    /// Only certificates of the authorities in these bytes, which are PEM.
     case authorities([UInt8])
     /// All certificates.
     ///
@@ -78,9 +78,8 @@ package struct TLSClientAuthorities: Hashable, Sendable {
 
 /// The configuration that TLS connections of one kind share: keys, authorities, versions, ciphers.
 ///
-/// TLS 1.2 and 1.3, or 1.3 alone, `http/1.1` by ALPN (RFC 7301), no renegotiation, no compression, no early data. Made of
-/// bytes, or of files that are read once: a changed file needs a new context, and existing connections keep the old
-/// one. Any thread.
+/// TLS 1.2 and 1.3, or only 1.3; `http/1.1` by ALPN (RFC 7301); no renegotiation, no compression, no early data. Files
+/// are read once: after a change, create a new context; existing connections keep the old one. Any thread.
 @safe public final class TLSContext: Sendable {
     // OpenSSL counts references and locks the context; nothing changes it after `init`.
     nonisolated(unsafe) let handle: OpaquePointer
@@ -109,9 +108,11 @@ package struct TLSClientAuthorities: Hashable, Sendable {
     ///   - others: certificates for clients that request one of their names (RFC 6066 §3).
     ///   - clientAuthorities: a PEM file; clients must present a certificate of one of these authorities. `nil` to
     ///     request none.
-    ///   - minimumVersion: clients with older ones are refused.
-    ///   - applicationProtocols: what is agreed to by ALPN, the best first; a client that offers only others is refused.
-    ///     Empty: its offer is ignored.
+    ///   - minimumVersion: clients that offer only older versions are refused.
+    ///   - applicationProtocols: the protocols to accept by ALPN, the preferred one first; a client that offers only
+    ///     others is refused. If empty, a client's offer is ignored.
+    ///
+    /// Throws ``TLSFileError`` if a certificate, a key or an authority cannot be used.
     public static func server(
         _ identity: TLSIdentity, others: [TLSIdentity] = [], clientAuthorities: String? = nil,
         minimumVersion: TLSVersion = .tls12, applicationProtocols: [String] = ["http/1.1"]
@@ -198,8 +199,10 @@ package struct TLSClientAuthorities: Hashable, Sendable {
     /// - Parameters:
     ///   - trust: the certificates to accept.
     ///   - identity: the certificate for servers that request one; `nil` for none.
-    ///   - minimumVersion: servers with older ones are refused.
-    ///   - applicationProtocols: what is offered by ALPN, the best first; empty: nothing.
+    ///   - minimumVersion: servers that support only older versions are refused.
+    ///   - applicationProtocols: the protocols to offer by ALPN, the preferred one first; empty to offer none.
+    ///
+    /// Throws ``TLSFileError`` if a certificate, a key or an authority cannot be used.
     public static func client(
         _ trust: TLSTrust = .system, identity: TLSIdentity? = nil, minimumVersion: TLSVersion = .tls12,
         applicationProtocols: [String] = ["http/1.1"]

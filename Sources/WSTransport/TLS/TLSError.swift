@@ -21,7 +21,7 @@ extension TLSError: CustomStringConvertible {
     }
 }
 
-/// A PEM file, or bytes in its place, that cannot be used, and why.
+/// A PEM file, or the bytes given in its place, cannot be used.
 public struct TLSFileError: Error, Equatable, Sendable, CustomStringConvertible {
     /// What the file is used for.
     public enum Role: String, Sendable {
@@ -35,7 +35,7 @@ public struct TLSFileError: Error, Equatable, Sendable, CustomStringConvertible 
 
     /// What the file is used for.
     public let role: Role
-    /// The path as given by the caller; empty for the system's list, and for bytes.
+    /// The path as given by the caller; empty for the system's authorities, and for bytes.
     public let path: String
     /// OpenSSL's message.
     public let reason: String

@@ -1,6 +1,6 @@
 internal import COpenSSL
 
-/// The fields of a peer's certificate; the handshake has verified it.
+/// The fields of a peer's certificate, which the TLS handshake has verified.
 public struct TLSPeerCertificate: Sendable, Equatable {
     /// The SHA-256 of the certificate, 32 bytes.
     public private(set) var fingerprint: [UInt8] = []
@@ -10,7 +10,7 @@ public struct TLSPeerCertificate: Sendable, Equatable {
     public private(set) var organizationalUnits: [String] = []
     /// The alternative names that are DNS names.
     public private(set) var dnsNames: [String] = []
-    /// The alternative names that are mail addresses.
+    /// The alternative names that are e-mail addresses.
     public private(set) var mailAddresses: [String] = []
     /// The alternative names that are URIs.
     public private(set) var uris: [String] = []
@@ -79,7 +79,7 @@ extension TLSSession {
         return unsafe SSL_get0_peer_certificate(handle) != nil
     }
 
-    /// Why an accepted client certificate would no longer be accepted; `nil` if it would be, or if there is none.
+    /// Why the client's certificate would no longer be accepted; `nil` if it still would be, or if there is none.
     var objection: String? {
         guard isEstablished, let certificate = unsafe SSL_get0_peer_certificate(handle) else { return nil }
         return unsafe context.objection(to: certificate, SSL_get_peer_cert_chain(handle))

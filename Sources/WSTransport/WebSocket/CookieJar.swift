@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// The cookies that a client's servers have set, shared by the connections that use it (RFC 6265 §5.3).
+/// The cookies that servers have set, shared by all connections that use the jar (RFC 6265 §5.3).
 ///
 /// The cookies are kept in memory only. Any thread.
 public final class CookieJar: Sendable {
@@ -13,7 +13,7 @@ public final class CookieJar: Sendable {
         var cookie: Cookie
         /// When it was first set, as an increasing number.
         let created: UInt64
-        /// When it was last sent or set, as an increasing number.
+        /// When the cookie was last sent or set, as an increasing number.
         var used: UInt64
     }
 

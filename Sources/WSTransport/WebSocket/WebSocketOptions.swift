@@ -39,7 +39,7 @@ public enum EndReason: String, CaseIterable, Sendable {
     case closedByPeer
     /// A client's socket was never opened.
     case notOpened
-    /// The peer violated the protocol, or exceeded a limit for messages; the close code says which.
+    /// The peer violated the protocol or exceeded a limit for messages; the close code says which.
     case violation
     /// The TCP connection ended without a Close frame.
     case lost
@@ -99,7 +99,7 @@ package protocol WebSocketSession: AnyObject {
     /// A complete message: `.text`, which is valid UTF-8, or `.binary`; the view is valid only during the call.
     func received(_ opcode: Opcode, _ payload: Span<UInt8>)
 
-    /// A part of a message, of a connection that hands messages over in parts; the view is valid only during the call.
+    /// A part of a message, on a connection that delivers messages in parts; the view is valid only during the call.
     func receivedPart(_ opcode: Opcode, _ part: Span<UInt8>, isLast: Bool)
 
     /// The peer's PING, which has been answered.
@@ -122,10 +122,10 @@ package protocol WebSocketSession: AnyObject {
     /// Called at most once, before ``closed(_:)``.
     func closing()
 
-    /// The peer has closed, or has violated the protocol, after everything that was received.
+    /// The peer has closed the connection or violated the protocol; everything before that has been received.
     ///
     /// `end` sends our Close frame and ends the connection. Until it is called, in this turn or a later one, messages
-    /// are still sent. The connection waits no longer than for a closing handshake.
+    /// are still sent. The connection waits for it no longer than for a closing handshake.
     func isEnding(_ end: @escaping () -> Void)
 
     /// The socket has ended; nothing follows. Called once.

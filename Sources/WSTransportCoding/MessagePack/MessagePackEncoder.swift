@@ -9,28 +9,28 @@
 /// | `Date`, ``MessagePackTimestamp`` | a timestamp, the ext of type -1 |
 /// | `URL` | a str |
 /// | `nil` | nil, or no member if the type omits it |
-/// | structures, classes, enumerations with values | a map, by text; by integers where the coding keys are an `enum … : Int` |
-/// | `[String: …]`, `[Int: …]` | a map by text, a map by integers |
+/// | structures, classes, enumerations with values | a map with text keys, or integer keys if the coding keys are an `enum … : Int` |
+/// | `[String: …]`, `[Int: …]` | a map with text keys, a map with integer keys |
 /// | ``MessagePackExtension``, ``MessagePackValue`` | the item that they stand for |
 ///
 /// Any thread.
 public struct MessagePackEncoder: Sendable {
-    /// How deeply arrays and maps may be nested; 0: none at all.
+    /// How deeply arrays and maps may be nested; 0 to allow none.
     ///
-    /// The default is what a ``MessagePackDecoder`` accepts.
+    /// The default is what a ``MessagePackDecoder`` accepts by default.
     public var maximumDepth = MessagePackDecoder.defaultMaximumDepth
 
-    /// What types find in their encoder's `userInfo`.
+    /// The `userInfo` of the encoder that types receive.
     public var userInfo: [CodingUserInfoKey: any Sendable] = [:]
 
-    /// An encoder with the default limit.
+    /// Creates an encoder with the default limit.
     public init() {}
 
     /// Encodes a value.
     ///
-    /// Throws `EncodingError` if it is nested deeper than ``maximumDepth`` or contains what the format cannot express:
-    /// integers beyond 64 bits, a duplicate key, more than 4,294,967,295 bytes or items in one place; and what the
-    /// value's own `encode(to:)` throws.
+    /// Throws `EncodingError` if the value is nested deeper than ``maximumDepth``, or if the format cannot express it:
+    /// an integer beyond 64 bits, a duplicate key, or more than 4,294,967,295 bytes or items in one place. Also throws
+    /// what the value's own `encode(to:)` throws.
     public func encode(_ value: some Encodable) throws -> [UInt8] {
         let session = MessagePackSession(maximumDepth: maximumDepth, userInfo: userInfo)
         let whole = MessagePackPart(session: session, depth: 0, path: nil)

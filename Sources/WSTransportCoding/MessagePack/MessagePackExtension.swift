@@ -1,13 +1,14 @@
-/// An ext: bytes of a type that its sender and receiver know.
+/// A MessagePack ext: bytes with a type that sender and receiver have agreed on.
 ///
 /// Any thread.
 public struct MessagePackExtension: Hashable, Sendable, Codable {
-    /// 0 and above are for applications; below 0 for the format, such as -1, a ``MessagePackTimestamp``.
+    /// The type: 0 and above are for applications, negative ones for the format, such as -1 for a
+    /// ``MessagePackTimestamp``.
     public var type: Int8
-    /// Its content.
+    /// The content.
     public var bytes: [UInt8]
 
-    /// An ext made of these parts.
+    /// Creates an ext.
     public init(type: Int8, bytes: [UInt8]) {
         self.type = type
         self.bytes = bytes

@@ -1,22 +1,22 @@
-/// A moment, to the nanosecond: the format's ext of type -1.
+/// A moment, to the nanosecond: the ext of type -1.
 ///
-/// Foundation's `Date` is written as one, and read from one. Any thread.
+/// Foundation's `Date` is encoded as a timestamp, and decoded from one. Any thread.
 public struct MessagePackTimestamp: Hashable, Sendable, Codable {
     /// Whole seconds since 1970 in UTC, rounded down.
     public var seconds: Int64
     /// The nanoseconds to add, 0 to 999,999,999.
     public var nanoseconds: UInt32
 
-    /// The type of its ext.
+    /// The type of the ext: -1.
     public static let type: Int8 = -1
 
-    /// A timestamp made of these parts.
+    /// Creates a timestamp.
     public init(seconds: Int64, nanoseconds: UInt32 = 0) {
         self.seconds = seconds
         self.nanoseconds = nanoseconds
     }
 
-    /// The moment that an ext represents; `nil` if it is not a timestamp, or its nanoseconds are a second or more.
+    /// Creates a timestamp from an ext; `nil` if that is not a timestamp, or its nanoseconds are a second or more.
     public init?(_ extended: MessagePackExtension) {
         guard extended.type == Self.type else { return nil }
         self.init(extended.bytes[...])
@@ -38,7 +38,7 @@ public struct MessagePackTimestamp: Hashable, Sendable, Codable {
         guard nanoseconds < 1_000_000_000 else { return nil }
     }
 
-    /// As an ext, in the smallest of its three forms.
+    /// The timestamp as an ext, in the smallest of the three forms.
     public var asExtension: MessagePackExtension {
         func bytes(_ word: some FixedWidthInteger) -> [UInt8] {
             stride(from: word.bitWidth - 8, through: 0, by: -8).map { UInt8(truncatingIfNeeded: word >> $0) }

@@ -1,6 +1,6 @@
 /// For coders of other formats. MessagePack's own read and write the value as it is.
 extension MessagePackValue: Codable {
-    /// Decodes it from another format.
+    /// Decodes a value from any format.
     public init(from decoder: any Decoder) throws {
         if let container = try? decoder.container(keyedBy: MessagePackKey.self) {
             self = .map(
@@ -27,7 +27,7 @@ extension MessagePackValue: Codable {
         return .text(try container.decode(String.self))
     }
 
-    /// Encodes it in another format.
+    /// Encodes the value in any format.
     ///
     /// Throws `EncodingError` if a key of a map is neither text nor an integer.
     public func encode(to encoder: any Encoder) throws {

@@ -1,13 +1,13 @@
 /// Any MessagePack value, for input whose type is not known beforehand.
 ///
-/// Any thread. ``MessagePackEncoder`` and ``MessagePackDecoder`` write and read it as it is; other coders as far as
-/// their format has such values.
+/// ``MessagePackEncoder`` and ``MessagePackDecoder`` keep it exactly as it is; other coders do so as far as their
+/// format has such values. Any thread.
 public enum MessagePackValue: Hashable, Sendable {
     /// `nil`.
     case null
-    /// A truth value.
+    /// `true` or `false`.
     case bool(Bool)
-    /// An integer, however wide.
+    /// An integer, in any of the format's widths.
     case integer(Int64)
     /// An integer above `Int64.max`; a decoded one is never smaller.
     case unsigned(UInt64)
@@ -21,32 +21,32 @@ public enum MessagePackValue: Hashable, Sendable {
     case binary([UInt8])
     /// An array.
     case array([MessagePackValue])
-    /// A map, in its order; any value may be a key, and keys may repeat.
+    /// A map, in the order of its members; any value may be a key, and keys may repeat.
     case map([Member])
-    /// An ext, including timestamps.
+    /// An ext, such as a timestamp.
     case extended(MessagePackExtension)
 
-    /// A key of a map, and its value.
+    /// A member of a map: a key and its value.
     public struct Member: Hashable, Sendable {
         /// The key.
         public var key: MessagePackValue
         /// The value.
         public var value: MessagePackValue
 
-        /// A member made of these parts.
+        /// Creates a member.
         public init(key: MessagePackValue, value: MessagePackValue) {
             self.key = key
             self.value = value
         }
     }
 
-    /// The value for a text key; `nil` if there is none, or this is not a map.
+    /// The value of a text key; `nil` if there is none, or if this is not a map.
     public subscript(key: String) -> MessagePackValue? {
         guard case .map(let members) = self else { return nil }
         return members.first { $0.key == .text(key) }?.value
     }
 
-    /// The moment that it represents; `nil` if it is not a timestamp.
+    /// The value as a timestamp; `nil` if it is not one.
     public var timestamp: MessagePackTimestamp? {
         guard case .extended(let extended) = self else { return nil }
         return MessagePackTimestamp(extended)
