@@ -36,7 +36,7 @@ final class ClusterRules: Sendable {
     init(_ settings: Settings, _ store: LMDBStore) throws(StorageError) {
         var state = State(own: SharedRules(settings))
         if try store.orderMark() != nil, let value = try store.value(of: SharedAccess.rules, now: .min) {
-            do throws(ConfigurationErrors) { state.inForce = try Self.read(value.payload) } catch {
+            do throws(ConfigurationErrors) { state.inForce = try Self.read(value.payload.array) } catch {
                 state.trouble = error.description
             }
         }

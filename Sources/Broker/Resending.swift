@@ -226,7 +226,7 @@ final class Resending: Sendable {
     /// The message as a publication, which replaces only what was there when the log lost it; `nil`: there is nothing to do.
     private func draft(of item: UndoneMessages.Item, since end: UndoneMessages.End, _ own: [Topic: UInt64]) -> Draft? {
         let message = item.message
-        var draft = Draft(topic: message.topic, payload: message.payload, kind: message.kind)
+        var draft = Draft(topic: message.topic, payload: message.payload.array, kind: message.kind)
         (draft.contentType, draft.properties, draft.origin) = (message.contentType, message.properties, message.origin)
         (draft.isRetained, draft.key) = (message.isRetained, item.key)
         if message.expiry > 0 {

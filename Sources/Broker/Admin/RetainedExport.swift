@@ -36,18 +36,17 @@ extension Message {
             case .json: !payload.contains { $0 == 10 || $0 == 13 } && !Self.hasOuterSpace(payload)
             case .text: Self.lengthAsString(payload) <= payload.count / 3 * 4 + 4
             }
-        let bytes = Message(
-            topic: topic, payload: payload, kind: isAsItIs ? kind : .binary, contentType: contentType,
-            properties: properties, seq: seq, time: time)
+        var bytes = self
+        if !isAsItIs { bytes.set(kind: .binary) }
         MessageObject.write(value: bytes, to: &writer)
     }
 
-    private static func hasOuterSpace(_ json: [UInt8]) -> Bool {
+    private static func hasOuterSpace(_ json: some BidirectionalCollection<UInt8>) -> Bool {
         let spaces: [UInt8] = [UInt8(ascii: " "), UInt8(ascii: "\t")]
         return [json.first, json.last].contains { $0.map(spaces.contains) ?? false }
     }
 
-    private static func lengthAsString(_ text: [UInt8]) -> Int {
+    private static func lengthAsString(_ text: some Sequence<UInt8>) -> Int {
         text.reduce(2) { length, byte in
             switch byte {
             case UInt8(ascii: "\""), UInt8(ascii: "\\"): length + 2

@@ -11,9 +11,9 @@ extension RetainedSetRequest: AnsweredRequest {
         draft.contentType = type
         try ContentType.check(type)
         if let kind {
-            draft.kind = try checked(kind, of: draft.payload)
+            draft.kind = try checked(kind, of: draft.payload.array)
         } else if type != nil, draft.kind == .text {
-            draft.kind = ContentType.kind(of: draft.payload, type: type)
+            draft.kind = ContentType.kind(of: draft.payload.array, type: type)
         }
         if let properties {
             draft.properties = try Self.read(properties, settings.topicLimits)

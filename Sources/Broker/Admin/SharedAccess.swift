@@ -104,10 +104,10 @@ package final class SharedAccess: Sendable {
         for message in messages where !message.isRemoval {
             guard let partition = Self.partition(ofRules: message.topic) else { continue }
             let tell = state.withLock { state in
-                state.rules[partition] = Line(bytes: message.payload, seq: message.number)
+                state.rules[partition] = Line(bytes: message.payload.array, seq: message.number)
                 return state.onRules
             }
-            tell(message.payload, partition)
+            tell(message.payload.array, partition)
         }
         // All else is in the first log.
         guard let last = messages.last(where: { !$0.topic.name.hasPrefix(Partitions.prefix) }) else { return }
@@ -116,7 +116,7 @@ package final class SharedAccess: Sendable {
             var (areBansChanged, isToBeTold) = (false, false)
             for message in messages {
                 let name = message.topic.name
-                let line = message.isRemoval ? nil : Line(bytes: message.payload, seq: message.number)
+                let line = message.isRemoval ? nil : Line(bytes: message.payload.array, seq: message.number)
                 if message.topic == Self.founding {
                     state.isFounded = line != nil
                     state.version += 1

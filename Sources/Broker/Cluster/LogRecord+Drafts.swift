@@ -48,7 +48,8 @@ extension Array<UInt8> {
             appendCounted(key.name)
             appendCounted(key.owner)
         }
-        appendCounted(draft.payload)
+        appendVarint(UInt64(draft.message.payloadCount))
+        unsafe draft.payload.withUnsafeBytes { unsafe append(contentsOf: $0) }
     }
 
     private mutating func append(_ properties: MessageProperties) {

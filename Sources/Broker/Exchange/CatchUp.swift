@@ -255,7 +255,7 @@ package final class CatchUp {
         for message in found {
             session.sendSnapshot(message)
             counters.snapshots.add(1)
-            counters.sent(message.payload.count, by: session.client.endpoint)
+            counters.sent(message.payloadCount, by: session.client.endpoint)
             room -= message.weight
         }
         return progress == .finished

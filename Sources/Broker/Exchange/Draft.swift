@@ -28,43 +28,122 @@ package struct Draft {
         case stored
     }
 
-    package var topic: Topic
-    package var payload: [UInt8]
-    package var kind: Message.Kind
-    package var contentType: String?
-    /// Its other properties; `nil` if there are none.
-    package var properties: MessageProperties?
-    package var isRetained = false
-    /// Its time to live, in milliseconds; `nil`: no limit.
-    package var timeToLive: Int64?
-    package var condition = Condition.none
-    package var acknowledgement = Acknowledgement.routed
-    /// The key by which a repetition is recognised; `nil` if it has none.
-    package var key: PublishKey?
-    package var origin: UInt64 = 0
-    /// The connection to pause while other reactors cannot keep up; set by ``Shard/publish(_:from:)``.
-    var source: StreamConnection?
+    /// What is left when it has a number.
+    private(set) var message: Message
+    /// What most drafts have nothing of; `nil` if there is none of it.
+    private var terms: Terms?
+    package var acknowledgement: Acknowledgement
+    /// The token of the connection to pause while other reactors cannot keep up; set by ``Shard/publish(_:by:from:)``.
+    ///
+    /// Not the connection itself: that would count references twice for each publication.
+    var source = Self.noSource
     /// Called once on the shard's reactor; `nil` if the publisher does not wait.
     package var completion: ((Result<Receipt, Refusal>) -> Void)?
 
-    /// Whether there is a key; cheaper than a look at it, which counts references.
-    var hasKey: Bool {
-        if case .none = key { false } else { true }
+    /// What no connection has as its token.
+    static var noSource: UInt64 { .max }
+
+    /// An object, so that a draft without it is small.
+    private final class Terms {
+        var timeToLive: Int64?
+        var condition: Condition
+        var key: PublishKey?
+
+        init(_ timeToLive: Int64?, _ condition: Condition, _ key: PublishKey?) {
+            (self.timeToLive, self.condition, self.key) = (timeToLive, condition, key)
+        }
     }
 
-    /// Whether there is a condition; cheaper than `!=`, which would compare lists.
-    var isConditional: Bool {
-        if case .none = condition { false } else { true }
+    /// Inlined: most parts are known where it is made.
+    @inline(__always)
+    init(
+        _ message: Message, timeToLive: Int64? = nil, condition: Condition = .none,
+        acknowledgement: Acknowledgement = .routed, key: PublishKey? = nil,
+        completion: ((Result<Receipt, Refusal>) -> Void)? = nil
+    ) {
+        self.message = message
+        let isConditional = if case .none = condition { false } else { true }
+        terms = timeToLive == nil && !isConditional && key == nil ? nil : Terms(timeToLive, condition, key)
+        self.acknowledgement = acknowledgement
+        self.completion = completion
+    }
+
+    /// Makes a draft with a copy of the payload.
+    package init(
+        topic: Topic, payload: [UInt8], kind: Message.Kind, contentType: String? = nil,
+        properties: MessageProperties? = nil, isRetained: Bool = false, timeToLive: Int64? = nil,
+        condition: Condition = .none, acknowledgement: Acknowledgement = .routed, key: PublishKey? = nil,
+        origin: UInt64 = 0, completion: ((Result<Receipt, Refusal>) -> Void)? = nil
+    ) {
+        let message = Message(
+            topic: topic, payload: payload, kind: kind, contentType: contentType, properties: properties,
+            isRetained: isRetained, seq: 0, time: 0, origin: origin)
+        self.init(
+            message, timeToLive: timeToLive, condition: condition, acknowledgement: acknowledgement, key: key,
+            completion: completion)
     }
 }
 
-// In an extension, because the result of an initialiser in the structure itself is copied when it returns, and so is
-// one that is filled in step by step.
 extension Draft {
-    /// A draft with default values for the other properties.
-    package init(topic: Topic, payload: [UInt8], kind: Message.Kind) {
-        self.init(topic: topic, payload: payload, kind: kind, isRetained: false)
+    package var topic: Topic { message.topic }
+    package var payload: Message.Payload { message.payload }
+    package var kind: Message.Kind {
+        get { message.kind }
+        set { message.set(kind: newValue) }
     }
+    package var contentType: String? {
+        get { message.contentType }
+        set { message.set(contentType: newValue) }
+    }
+    /// Its other properties; `nil` if there are none.
+    package var properties: MessageProperties? {
+        get { message.properties }
+        set { message.set(properties: newValue) }
+    }
+    package var isRetained: Bool {
+        get { message.isRetained }
+        set { message.set(isRetained: newValue) }
+    }
+    package var origin: UInt64 {
+        get { message.origin }
+        set { message.set(origin: newValue) }
+    }
+    /// Its time to live, in milliseconds; `nil`: no limit.
+    package var timeToLive: Int64? {
+        get { terms?.timeToLive }
+        set { changeTerms { $0.timeToLive = newValue } }
+    }
+    package var condition: Condition {
+        get { terms?.condition ?? .none }
+        set { changeTerms { $0.condition = newValue } }
+    }
+    /// The key by which a repetition is recognised; `nil` if it has none.
+    package var key: PublishKey? {
+        get { terms?.key }
+        set { changeTerms { $0.key = newValue } }
+    }
+
+    /// Changes its terms, which a copy of the draft keeps as they are.
+    private mutating func changeTerms(_ body: (Terms) -> Void) {
+        let new = Terms(timeToLive, condition, key)
+        body(new)
+        terms = new
+    }
+
+    /// Whether it has neither a time to live, nor a condition, nor a key.
+    var isPlain: Bool { terms == nil }
+
+    /// Whether there is a key; cheaper than a look at it, which counts references.
+    var hasKey: Bool { terms != nil && key != nil }
+
+    /// Whether there is a condition; cheaper than `!=`, which would compare lists.
+    var isConditional: Bool {
+        guard let terms else { return false }
+        return if case .none = terms.condition { false } else { true }
+    }
+
+    /// The slot of the connection that it came from; `.max` if there is none.
+    var sourceSlot: UInt32 { UInt32(truncatingIfNeeded: source) }
 
     /// A draft that removes an expired retained value and announces that, like any message.
     static func expiry(of value: ExpiredValue) -> Draft {

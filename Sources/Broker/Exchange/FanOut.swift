@@ -100,7 +100,7 @@ final class FanOut {
             } else {
                 reactor.send(segment, to: entry.place)
             }
-            counters.sent(message.payload.count, by: endpoint)
+            counters.sent(message.payloadCount, by: endpoint)
             record(message, to: 1, isOwn: isOwn)
             index &+= 1
         }
@@ -184,7 +184,7 @@ final class FanOut {
         let new = sending.delivered &- sending.counted
         guard new > 0 else { return }
         sending.counted = sending.delivered
-        counters.sent(message.payload.count, times: new, by: unsafe endpoints[Int(sending.lane)])
+        counters.sent(message.payloadCount, times: new, by: unsafe endpoints[Int(sending.lane)])
         reactor.counters.sentBytes.add(new &* Int(sending.current?.count ?? 0))
     }
 
@@ -260,7 +260,7 @@ final class FanOut {
 
     /// Sends a message to one session, live or from a store.
     func send(_ message: Message, to session: any Session) {
-        defer { counters.sent(message.payload.count, by: session.client.endpoint) }
+        defer { counters.sent(message.payloadCount, by: session.client.endpoint) }
         guard let lane = session.lane else {
             return session.deliver(message, for: session.subscriptions.due(message, client: session.client.id))
         }
@@ -293,7 +293,7 @@ final class FanOut {
                 hold(message, item.isKept, session)
             } else {
                 session.deliver(message, for: subscriptions)
-                counters.sent(message.payload.count, by: session.client.endpoint)
+                counters.sent(message.payloadCount, by: session.client.endpoint)
                 delivered += 1
             }
         }
@@ -313,7 +313,7 @@ final class FanOut {
             return false
         }
         reactor.send(segment, to: entry.place)
-        counters.sent(message.payload.count, by: session.client.endpoint)
+        counters.sent(message.payloadCount, by: session.client.endpoint)
         return true
     }
 

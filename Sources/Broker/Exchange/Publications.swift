@@ -75,9 +75,9 @@ final class Publications {
 
     @inline(__always)
     private static func complete(_ draft: inout Draft, by client: Client?, from source: StreamConnection?) {
-        if let source { draft.source = source }
+        if let source { draft.source = source.token }
         guard let client else { return }
-        draft.origin = client.id
+        if draft.origin != client.id { draft.origin = client.id }
         if draft.hasKey, let key = draft.key { draft.key = key.of(client, draft.topic) }
     }
 
@@ -130,7 +130,7 @@ final class Publications {
     }
 
     private func concludeElsewhere(_ batch: Batch) {
-        let place = Int(batch.partition) - 1
+        let place = batch.partition - 1
         let (drafts, first) = (elsewhere[place].drafts, elsewhere[place].concluded)
         let end = first + batch.count
         guard end <= drafts.count else { return }
@@ -146,17 +146,19 @@ final class Publications {
     /// - Parameter drafts: a span, so that reading a draft does not copy it.
     private func conclude(_ drafts: Span<Draft>, from first: Int, _ batch: Batch) {
         var (item, refusal) = (0, 0)
+        let (accepted, refusals) = (batch.items, batch.refusals)
+        let items = accepted.span
         for place in first..<first + batch.count {
-            if let refused = batch.refusals?.list, refusal < refused.count, refused[refusal].place == place - first {
+            if let refused = refusals?.list, refusal < refused.count, refused[refusal].place == place - first {
                 reject(refused[refusal].rejection, drafts[place])
                 refusal += 1
                 continue
             }
-            let (seq, number) = (batch.items[item].message.seq, batch.items[item].message.number)
-            let isQueued = batch.items[item].isQueued
+            let (seq, number) = (items[item].message.seq, items[item].message.number)
+            let isQueued = items[item].isQueued
             item += 1
             counters.published.add(1)
-            counters.publishedBytes.add(drafts[place].payload.count)
+            counters.publishedBytes.add(drafts[place].message.payloadCount)
             if !meters.isEmpty { for meter in meters.values { meter.count(drafts[place]) } }
             guard let completion = drafts[place].completion else { continue }
             if isQueued, drafts[place].acknowledgement == .stored {
@@ -216,7 +218,8 @@ final class Publications {
         counters.congestions.add(1)
         let isFirst = pausedSources.isEmpty
         for draft in batch {
-            guard let source = draft.source, !source.isReadingPaused(for: .congestion) else { continue }
+            guard let source = reactor.connection(of: draft.source), !source.isReadingPaused(for: .congestion)
+            else { continue }
             source.pauseReading(for: .congestion)
             pausedSources.append(source)
         }

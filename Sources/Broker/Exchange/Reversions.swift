@@ -77,7 +77,7 @@ final class Reversions {
     }
 
     private func show(_ value: Message?, of topic: Topic) {
-        var draft = Draft(topic: topic, payload: value?.payload ?? [], kind: value?.kind ?? .binary)
+        var draft = Draft(topic: topic, payload: value?.payload.array ?? [], kind: value?.kind ?? .binary)
         draft.contentType = value?.contentType
         draft.properties = value?.properties
         // Only a retained message can be a removal. If the store refuses this one, too, it is not tried again.

@@ -191,15 +191,25 @@ package final class Sequencer: Sendable {
     ) -> (count: Int, accepted: Int) {
         state.withLock { state in
             state.turn(to: part.names.partition)
-            var items: [Applied] = []
-            items.reserveCapacity(drafts.count - part.first)
+            var batch = Batch(
+                room: drafts.count - part.first, shard: part.shard, began: part.began, partition: part.names.partition)
             var refusals: [(place: Int, rejection: Batch.Rejection)] = []
             var isQueued = false
             // What the log has accepted must not be refused by one of its readers.
             var most = 0
             for index in state.inboxes.indices { most = max(most, state.inboxes[index].undeliveredBytes) }
             let isFull = state.applying.logTime == nil && most > Inbox.mostUndelivered
+            // Whether a plain draft becomes a message, and nothing else.
+            let takesPlain = !isFull && (state.storeThread == nil || state.applying.rules.isEmpty)
             for place in part.first..<drafts.count {
+                let next = part.numbers.lowerBound &+ UInt64(truncatingIfNeeded: batch.accepted)
+                if takesPlain, drafts[place].isPlain, !drafts[place].isRetained, next < part.numbers.upperBound {
+                    let message = drafts[place].message.numbered(
+                        next, number: part.names.number(of: next), at: part.time)
+                    batch.append(Applied(message, originSlot: drafts[place].sourceSlot, isKept: false))
+                    state.newest = next
+                    continue
+                }
                 if drafts[place].hasKey, let key = drafts[place].key,
                     let known = repeated(key, at: part.time, &state)
                 {
@@ -209,10 +219,9 @@ package final class Sequencer: Sendable {
                 if drafts[place].isConditional, mustLookUp(drafts[place].topic, stored, state) { break }
                 do throws(Refusal) {
                     if isFull { throw Self.congestion }
-                    let seq = part.numbers.lowerBound + UInt64(items.count)
-                    guard seq < part.numbers.upperBound else { throw exhaustion() }
-                    let item = try accept(drafts, place, stored, seq, part, &state)
-                    items.append(item)
+                    guard next < part.numbers.upperBound else { throw exhaustion() }
+                    let item = try accept(drafts, place, stored, next, part, &state)
+                    batch.append(item)
                     if item.isKept { expectation.kept += 1 }
                     isQueued = isQueued || item.isQueued
                 } catch {
@@ -224,10 +233,9 @@ package final class Sequencer: Sendable {
                 store.expectKept(expectation.kept - expectation.expected)
                 expectation.expected = expectation.kept
             }
-            let (count, accepted) = (items.count + refusals.count, items.count)
-            let batch = Batch(
-                items: items, refusals: refusals, shard: part.shard, began: part.began, partition: part.names.partition)
-            let weight = batch.weight
+            batch.refuse(refusals)
+            let (accepted, weight) = (batch.accepted, batch.weight)
+            let count = accepted + refusals.count
             let event = ShardEvent.applied(batch)
             let inboxes = state.inboxes.span
             for index in inboxes.indices {
@@ -240,7 +248,7 @@ package final class Sequencer: Sendable {
             }
             mostUndelivered.store(most &+ weight, ordering: .relaxed)
             if isQueued { state.storeThread?.wakeUp() }
-            if let body, case .applied(let batch) = event { body(batch) }
+            body?(batch)
             return (count, accepted)
         }
     }
@@ -266,7 +274,7 @@ package final class Sequencer: Sendable {
         let message = Applying.message(of: drafts, at: place, seq: seq, number: number, time: time, nature: nature) {
             state.applying.now
         }
-        let item = Applied(message, originSlot: drafts[place].source?.slot ?? .max, isKept: rule != nil)
+        let item = Applied(message, originSlot: drafts[place].sourceSlot, isKept: rule != nil)
         if item.isQueued, let thread = state.storeThread {
             guard thread.append([StoreEntry(message, keptBy: rule, key: drafts[place].key)], waking: false) else {
                 throw Refusal(.unavailable, "The store's queue is full or closed.")
@@ -300,7 +308,7 @@ package final class Sequencer: Sendable {
         _ state: inout State
     ) -> Applied? {
         let topic = drafts[place].topic
-        let isRemoved = drafts[place].payload.isEmpty && state.applying.ephemerals[topic] != nil
+        let isRemoved = drafts[place].message.payloadCount == 0 && state.applying.ephemerals[topic] != nil
         guard nature == .ephemeral || nature == .farewell || isRemoved else { return nil }
         let message = Applying.message(
             of: drafts, at: place, seq: seq, number: number, time: time,
@@ -315,7 +323,7 @@ package final class Sequencer: Sendable {
             state.applying.recent.append(message)
         }
         state.newest = seq
-        return Applied(message, originSlot: drafts[place].source?.slot ?? .max, isKept: false)
+        return Applied(message, originSlot: drafts[place].sourceSlot, isKept: false)
     }
 
     /// Takes over the epoch of the brokers that share a log.

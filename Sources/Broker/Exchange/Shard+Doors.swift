@@ -64,8 +64,8 @@ extension Shard {
                 return try publish(draft, lease, by: client, from: source)
             }
         }
-        if settings.limits.isMetered { try meter(draft.payload.count, of: client, draft.topic) }
-        counters.received(draft.payload.count, by: client.endpoint)
+        if settings.limits.isMetered { try meter(draft.message.payloadCount, of: client, draft.topic) }
+        counters.received(draft.message.payloadCount, by: client.endpoint)
         client.countPublication()
         if let source { chargeMatching(to: source.slot) }
         publications.add(draft, by: client, from: source)
@@ -79,14 +79,14 @@ extension Shard {
         guard let session = source.flatMap({ directory.session(inSlot: $0.slot) }), session.client === client else {
             throw Refusal(.badRequest, "ephemeral: requires a lasting connection, /ws or a topic socket.")
         }
-        if settings.limits.isMetered { try meter(draft.payload.count, of: client, draft.topic) }
+        if settings.limits.isMetered { try meter(draft.message.payloadCount, of: client, draft.topic) }
         let topic = draft.topic
         do throws(Refusal) { try leases.take(&draft, lease, by: client.id, settings.limits) } catch {
             recorder.refused(error, topic.name, client, topic: topic)
             if error.code == .limitExceeded { witness?.limited(client, by: "limits.ephemeral_values") }
             throw error
         }
-        counters.received(draft.payload.count, by: client.endpoint)
+        counters.received(draft.message.payloadCount, by: client.endpoint)
         client.countPublication()
         if let source { chargeMatching(to: source.slot) }
         publications.add(draft, by: client, from: source)
@@ -163,8 +163,8 @@ extension Shard {
     /// Refuses what ``publish(_:by:from:)`` would refuse for lack of rights, before the payload is read.
     package func check(_ draft: borrowing Draft, by client: Client) throws(Refusal) {
         try check(
-            publishingTo: draft.topic, isRetained: draft.isRetained, isRemoval: draft.payload.isEmpty, draft.condition,
-            by: client)
+            publishingTo: draft.topic, isRetained: draft.isRetained, isRemoval: draft.message.payloadCount == 0,
+            draft.condition, by: client)
     }
 
     /// The same for a publication that has no draft yet.

@@ -136,7 +136,8 @@ package final class Shard {
             fanOut: fanOut, mailbox: mailbox, limits: settings.limits)
         deliveredUpTo = sequencer.newest
         reactor[Shard.self] = self
-        reactor.endOfTurn.append { [unowned self] in endTurn() }
+        // The reactor holds the shard anyway, and lets go of both when it ends.
+        reactor.endOfTurn.append { [self] in endTurn() }
         fanOut.hold = { [unowned self] in catchUp.hold($0, isKept: $1, $2) }
         catchUp.deliver = { [unowned self] in deliver($0) }
         catchUp.witness = { [unowned self] in witness }
@@ -358,8 +359,8 @@ package final class Shard {
 
     private func send(_ batch: Batch) {
         if unsafe directory.tree.count > 0 {
-            let before = counters.delivered.current
-            fanOut.send(batch.items.span, isOwn: batch.shard == index)
+            let (items, before) = (batch.items, counters.delivered.current)
+            fanOut.send(items.span, isOwn: batch.shard == index)
             if let began = batch.began, unsafe reactor.now.nanoseconds >= nextMeasurement.nanoseconds,
                 counters.delivered.current != before
             {

@@ -54,7 +54,7 @@ package final class TraceTap {
             add("accepted") { writer in
                 Self.name(message, &writer)
                 if message.origin != 0 { writer.member("from", Client.name(message.origin)) }
-                writer.member("bytes", message.payload.count)
+                writer.member("bytes", message.payloadCount)
                 if message.isRetained { writer.member("retain", true) }
             }
         }

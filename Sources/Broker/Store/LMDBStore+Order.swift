@@ -96,9 +96,8 @@ extension LMDBStore {
 extension Message {
     /// The same message as an ephemeral value.
     fileprivate var asEphemeral: Message {
-        Message(
-            topic: topic, payload: payload, kind: kind, contentType: contentType, properties: properties,
-            isRetained: isRetained, seq: seq, number: number, time: time, expiry: expiry, origin: origin,
-            nature: .ephemeral)
+        var value = self
+        value.set(nature: .ephemeral)
+        return value
     }
 }

@@ -55,7 +55,7 @@ struct RecordHeader {
         bytes.append(contentsOf: own)
         bytes.append(contentsOf: properties)
         bytes.append(contentsOf: topic)
-        bytes.append(contentsOf: message.payload)
+        unsafe message.payload.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) }
         return bytes
     }
 
@@ -96,9 +96,10 @@ struct RecordHeader {
         let payload = record.count - payloadLength
         guard let values = properties(in: record, upTo: payload - topicLength) else { return nil }
         return Message(
-            topic: topic, payload: record.array(payload..<record.count), kind: kind, contentType: values.contentType,
-            properties: values.properties, isRetained: isRetained, seq: seq, number: values.number, time: time,
-            expiry: expiry, origin: origin, nature: values.isExpiry ? .expiry : .plain)
+            topic: topic, payload: record.extracting(payload..<record.count), kind: kind,
+            contentType: values.contentType, properties: values.properties, isRetained: isRetained, seq: seq,
+            number: values.number, time: time, expiry: expiry, origin: origin,
+            nature: values.isExpiry ? .expiry : .plain)
     }
 
     /// The number by which the message is known outside this broker.

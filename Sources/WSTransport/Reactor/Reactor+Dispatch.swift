@@ -4,7 +4,7 @@ internal import Glibc
 /// What a turn does with the sockets' events.
 extension Reactor {
     /// The connection with a token; its generation is compared, because a slot may be reused within a batch of events.
-    func connection(of token: UInt64) -> StreamConnection? {
+    package func connection(of token: UInt64) -> StreamConnection? {
         guard let connection = connection(in: UInt32(truncatingIfNeeded: token)),
             connection.generation == UInt32(token >> 32)
         else { return nil }

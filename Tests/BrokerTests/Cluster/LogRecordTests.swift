@@ -15,7 +15,7 @@ func content(_ draft: Draft) -> String {
     }
     let key = draft.key.map { "\($0.name) \($0.owner)" } ?? "-"
     let parts = [
-        draft.topic.name, "\(draft.payload)", "\(draft.kind)", draft.contentType ?? "-", properties,
+        draft.topic.name, "\(draft.payload.array)", "\(draft.kind)", draft.contentType ?? "-", properties,
         "\(draft.isRetained)",
         "\(draft.timeToLive ?? -1)", condition, "\(draft.origin)", key,
     ]

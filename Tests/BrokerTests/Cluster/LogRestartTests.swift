@@ -52,13 +52,13 @@ private final class Replica {
     func content() throws -> [String] {
         var lines: [String] = []
         _ = try store.scan(try filter("#"), after: nil, visiting: .max, now: .min) { message in
-            lines.append("value \(message.seq) \(message.topic) \(message.expiry) \(message.payload)")
+            lines.append("value \(message.seq) \(message.topic) \(message.expiry) \(message.payload.array)")
             return true
         }
         for entry in try store.ephemerals().sorted(by: { $0.message.seq < $1.message.seq }) {
             let (message, farewell) = (entry.message, entry.lease?.farewell)
             lines.append(
-                "ephemeral \(message.seq) \(message.topic) \(message.origin) \(message.payload) "
+                "ephemeral \(message.seq) \(message.topic) \(message.origin) \(message.payload.array) "
                     + "\(entry.lease?.grace ?? 0) \(farewell?.payload ?? []) \(farewell?.contentType ?? "")")
         }
         lines += try store.keys().map { "key \($0.seq) \($0.time) \($0.owner)" }

@@ -67,7 +67,7 @@ struct EphemeralTests {
         try harness.wait(on: 1) { $0.counters.endedEphemerals.current == 1 }
         let seen = try (0..<4).map { _ in try follower.receive() }
         #expect(seen.map(\.data) == ["1", "2", "b", nil] && seen[3].topic == "who/bob")
-        #expect(try harness.sequencer.value(of: topic("who/ann"))?.payload == Array("2".utf8))
+        #expect(try harness.sequencer.value(of: topic("who/ann"))?.payload.array == Array("2".utf8))
     }
 
     @Test func endsWhenTheGraceIsOver() throws {
@@ -95,7 +95,7 @@ struct EphemeralTests {
         _ = try harness.publish([draft("fence")])
         let log = harness.published()
         #expect(log.map { "\($0.topic)\($0.isRemoval ? "-" : "")" } == ["a", "b", "b", "c", "c-", "fence"])
-        #expect(try harness.sequencer.value(of: topic("b"))?.payload == Array("disk".utf8))
+        #expect(try harness.sequencer.value(of: topic("b"))?.payload.array == Array("disk".utf8))
     }
 
     @Test func servesAsALock() throws {

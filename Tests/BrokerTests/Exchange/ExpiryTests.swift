@@ -57,7 +57,7 @@ struct ExpiryTests {
         }
         #expect(gone == ["a/soon", "a/late"])
         try settle(harness)
-        #expect(try value(harness, "a/replaced")?.payload == Array("y".utf8))
+        #expect(try value(harness, "a/replaced")?.payload.array == Array("y".utf8))
         #expect(harness.published().filter(\.isExpiry).count == 2)
     }
 

@@ -53,7 +53,7 @@ struct FanOutTests {
         #expect(log.count == drafts.count)
         for message in log {
             let opcode: UInt8 = message.kind == .binary ? 2 : 1
-            #expect(try bytes.frame() == StubClient.Frame(opcode: opcode, payload: message.payload))
+            #expect(try bytes.frame() == StubClient.Frame(opcode: opcode, payload: message.payload.array))
             for (stub, hasOperation) in [(json, true), (objects, false)] {
                 let object = MessageObject.encode(message, hasOperation: hasOperation, isSnapshot: false)
                 #expect(try stub.frame() == StubClient.Frame(opcode: 1, payload: object))

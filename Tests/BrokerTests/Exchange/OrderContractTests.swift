@@ -151,7 +151,7 @@ struct OrderContractTests {
         // With several logs, that of the newest message of the first.
         let newest = log == 0 ? numbers[0] : 0
         #expect(messages.compactMap(\.seq) == [numbers[0], newest, newest, newest, numbers[1]])
-        #expect(try harness.sequencer.value(of: system)?.payload == Array("\"2\"".utf8))
+        #expect(try harness.sequencer.value(of: system)?.payload.array == Array("\"2\"".utf8))
         #expect(harness.published().count == 2)
     }
 

@@ -61,7 +61,7 @@ final class DelayedOrder: Order {
         let key: PublishKey?
 
         init(_ draft: Draft) {
-            (topic, payload, kind) = (draft.topic, draft.payload, draft.kind)
+            (topic, payload, kind) = (draft.topic, draft.payload.array, draft.kind)
             (contentType, properties, isRetained) = (draft.contentType, draft.properties, draft.isRetained)
             (timeToLive, condition, origin) = (draft.timeToLive, draft.condition, draft.origin)
             key = draft.key

@@ -144,7 +144,7 @@ struct RetainedStoreContractTests {
                     for _ in 0..<300 {
                         var payloads: Set<[UInt8]> = []
                         _ = try? store.scan(TopicFilter("#"), after: nil, visiting: 10, now: 0) { message in
-                            payloads.insert(message.payload)
+                            payloads.insert(message.payload.array)
                             return true
                         }
                         if payloads.count != 1 { torn += 1 }

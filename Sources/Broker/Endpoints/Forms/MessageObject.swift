@@ -100,9 +100,10 @@ package enum MessageObject {
     /// Writes the members of a value for administrators, without those about how it was retained.
     package static func write(value message: Message, to writer: inout JSONWriter) {
         writer.member("topic", message.topic.name)
-        let value = Message(
-            topic: message.topic, payload: message.payload, kind: message.kind, contentType: message.contentType,
-            properties: message.properties, seq: message.seq, number: message.number, time: message.time)
+        var value = message
+        value.set(isRetained: false)
+        value.set(nature: .plain)
+        value.set(expiry: 0)
         writeRest(of: value, isSnapshot: false, to: &writer)
     }
 
@@ -126,8 +127,12 @@ package enum MessageObject {
         if let type = message.contentType { writer.member("type", type) }
         switch message.kind {
         case .json where !message.payload.isEmpty:
-            let line = oneLine(payload)
-            writer.member("data", raw: line.span)
+            if payload.span.hasLineEnd {
+                let line = Self.oneLine(payload)
+                writer.member("data", raw: line.span)
+            } else {
+                writer.member("data", raw: payload.span)
+            }
         case .text, .json:
             writer.name("data")
             writer.string(utf8: payload.span)
@@ -186,8 +191,5 @@ package enum MessageObject {
     /// JSON without line ends, which would end a line or an event.
     ///
     /// A JSON string contains none (RFC 8259 §7), so each line end is white space.
-    private static func oneLine(_ json: [UInt8]) -> [UInt8] {
-        guard json.span.hasLineEnd else { return json }
-        return json.map { $0 == 10 || $0 == 13 ? 32 : $0 }
-    }
+    private static func oneLine(_ json: Message.Payload) -> [UInt8] { json.map { $0 == 10 || $0 == 13 ? 32 : $0 } }
 }

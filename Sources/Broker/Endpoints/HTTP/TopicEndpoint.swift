@@ -123,7 +123,7 @@ struct TopicEndpoint {
         HeaderFields.add(message.properties, to: &fields)
         // A published payload must not run as a page of this origin.
         fields.append("Content-Security-Policy", "default-src 'none'; sandbox")
-        exchange.respond(OutgoingResponse(status: 200, fields: fields, body: message.payload))
+        exchange.respond(OutgoingResponse(status: 200, fields: fields, body: message.payload.array))
     }
 
     func delete() throws(HTTPRefusal) {
@@ -178,7 +178,7 @@ extension HTTPExchange {
                 "Content-Security-Policy": "default-src 'none'; sandbox",
             ]
             HeaderFields.add(message.properties, to: &fields)
-            respond(OutgoingResponse(status: 200, fields: fields, body: message.payload))
+            respond(OutgoingResponse(status: 200, fields: fields, body: message.payload.array))
         }
     }
 }

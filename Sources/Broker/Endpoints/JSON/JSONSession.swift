@@ -110,7 +110,7 @@ final class JSONSession: ClientSocket {
         frame.offset = publication.end
         let id = publication.identifier(in: payload)
         do throws(Refusal) {
-            try publish(publication.draft(of: payload, to: topic, completion: completion(id)))
+            try publish(publication.draft(of: payload, to: topic, origin: client.id, completion: completion(id)))
         } catch {
             refuse(id, error)
         }

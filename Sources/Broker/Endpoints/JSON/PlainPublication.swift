@@ -158,14 +158,26 @@ package struct PlainPublication {
     /// - Parameters:
     ///   - bytes: the bytes that it was parsed from.
     ///   - topic: the topic of that name.
+    ///   - origin: the ``Client/id`` of the publisher.
     package func draft(
-        of bytes: Span<UInt8>, to topic: Topic, completion: ((Result<Receipt, Refusal>) -> Void)? = nil
+        of bytes: Span<UInt8>, to topic: Topic, origin: UInt64 = 0,
+        completion: ((Result<Receipt, Refusal>) -> Void)? = nil
     ) -> Draft {
-        let value = JSONValue(bytes: bytes, extent: data)
-        let text = value.stringBytes
-        return Draft(
-            topic: topic, payload: text ?? value.copyRawBytes(), kind: text == nil ? .json : .text,
-            isRetained: isRetained, acknowledgement: acknowledgement ?? (isRetained ? .stored : .routed),
-            completion: completion)
+        Draft(
+            message(of: bytes, to: topic, origin: origin),
+            acknowledgement: acknowledgement ?? (isRetained ? .stored : .routed), completion: completion)
+    }
+
+    @inline(__always)
+    private func message(of bytes: Span<UInt8>, to topic: Topic, origin: UInt64) -> Message {
+        if data.kind == .string, data.isEscaped {
+            let text = JSONValue(bytes: bytes, extent: data).stringBytes ?? []
+            return Message(
+                topic: topic, payload: text, kind: .text, isRetained: isRetained, seq: 0, time: 0, origin: origin)
+        }
+        let isText = data.kind == .string
+        return Message(
+            topic: topic, payload: bytes.extracting(isText ? data.inside : data.range), kind: isText ? .text : .json,
+            isRetained: isRetained, seq: 0, time: 0, origin: origin)
     }
 }

@@ -48,8 +48,10 @@ class TopicSession: ClientSocket {
     @inline(__always)
     fileprivate final func draft(_ opcode: Opcode, _ payload: Span<UInt8>) -> Draft {
         Draft(
-            topic: topic, payload: Array(copying: payload), kind: opcode == .text ? .text : .binary,
-            isRetained: isRetaining, acknowledgement: isRetaining ? .stored : .routed,
+            Message(
+                topic: topic, payload: payload, kind: opcode == .text ? .text : .binary, isRetained: isRetaining,
+                seq: 0, time: 0, origin: client.id),
+            acknowledgement: isRetaining ? .stored : .routed,
             completion: isRetaining || shard.keepsHistory ? closeWhereRefused : nil)
     }
 
@@ -62,7 +64,9 @@ class TopicSession: ClientSocket {
         }
     }
 
-    final override func sendSnapshot(_ message: Message) { socket.send(message.opcode, message.payload) }
+    final override func sendSnapshot(_ message: Message) {
+        unsafe message.payload.withUnsafeBytes { unsafe socket.send(message.opcode, $0) }
+    }
 
     /// No marker: frames on this socket are published messages only.
     final override func sendLive(_ filter: TopicFilter, seq: UInt64) {}
@@ -113,12 +117,5 @@ final class ExpiringTopicSession: TopicSession {
         var draft = draft(opcode, payload)
         draft.timeToLive = timeToLive
         try shard.publish(draft, by: client, from: stream)
-    }
-}
-
-extension Array where Element == UInt8 {
-    /// Copies the bytes of a span.
-    init(copying span: Span<UInt8>) {
-        self = unsafe span.withUnsafeBytes { unsafe [UInt8]($0) }
     }
 }

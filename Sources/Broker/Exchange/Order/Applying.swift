@@ -66,7 +66,7 @@ struct Applying {
     /// The rule that keeps a topic's messages; `nil` if none does.
     func rule(for topic: Topic) -> HistoryRule? { rules.isEmpty ? nil : rules.rule(for: topic) }
 
-    /// Makes the message of a draft, which is read in place and not copied.
+    /// Makes the message of a draft: the draft's own, with its number.
     ///
     /// - Parameters:
     ///   - time: when the draft got its place, in Unix milliseconds.
@@ -76,13 +76,10 @@ struct Applying {
         of drafts: Span<Draft>, at place: Int, seq: UInt64, number: UInt64, time: Int64,
         nature: Message.Nature = .plain, now: () -> Int64
     ) -> Message {
-        Message(
-            topic: drafts[place].topic, payload: drafts[place].payload,
-            kind: drafts[place].kind, contentType: drafts[place].contentType,
-            properties: drafts[place].properties, isRetained: drafts[place].isRetained, seq: seq,
-            number: number, time: time,
+        drafts[place].message.numbered(
+            seq, number: number, at: time,
             expiry: drafts[place].timeToLive.map { now().addingReportingOverflow($0).partialValue } ?? 0,
-            origin: drafts[place].origin, nature: nature)
+            nature: nature)
     }
 }
 

@@ -42,19 +42,32 @@ package struct Applied: Sendable {
 }
 
 /// The results of drafts that one shard has handed over and that were applied together.
-package struct Batch: Sendable {
-    /// The accepted messages, in the order of their numbers.
-    package let items: [Applied]
-    /// The drafts that have become no messages; `nil` if there are none.
-    let refusals: Refusals?
-    /// The index of the shard.
-    let shard: Int
-    /// The weight of the messages, in bytes.
-    let weight: Int
-    /// When the turn that published them began; `nil` if not known.
-    let began: MonotonicTime?
-    /// The log that has given them their order; 0 unless there are several.
-    let partition: UInt16
+///
+/// One piece of memory: what is common to all, and then the accepted messages. So a copy counts one reference. Once it
+/// has been posted it never changes.
+@safe package struct Batch: Sendable {
+    fileprivate struct Head {
+        /// How many messages it has, and how many it has room for.
+        var count = 0
+        let room: Int
+        var weight = 0
+        var refusals: Refusals?
+        let shard: Int
+        let began: MonotonicTime?
+        let partition: Int
+    }
+
+    fileprivate final class Memory: ManagedBuffer<Head, Applied> {
+        deinit {
+            unsafe withUnsafeMutablePointers { (head, items) in
+                // One by one: for all together, the runtime would be called for each.
+                for place in unsafe 0..<head.pointee.count { unsafe (items + place).deinitialize(count: 1) }
+            }
+        }
+    }
+
+    // Set before it is posted, and never afterwards.
+    nonisolated(unsafe) private let memory: Memory
 
     /// Why a draft has become no message.
     enum Rejection: Sendable {
@@ -71,21 +84,90 @@ package struct Batch: Sendable {
         init(_ list: [(place: Int, rejection: Rejection)]) { self.list = list }
     }
 
+    /// A batch without messages, with room for some.
+    init(room: Int, shard: Int, began: MonotonicTime? = nil, partition: Int = 0) {
+        let made = Memory.create(minimumCapacity: room) { _ in
+            Head(room: room, shard: shard, began: began, partition: partition)
+        }
+        unsafe memory = unsafeDowncast(made, to: Memory.self)
+    }
+
     init(
         items: [Applied], refusals: [(place: Int, rejection: Rejection)] = [], shard: Int, began: MonotonicTime? = nil,
         partition: Int = 0
     ) {
-        self.items = items
-        self.began = began
-        self.partition = UInt16(truncatingIfNeeded: partition)
-        self.refusals = refusals.isEmpty ? nil : Refusals(refusals)
-        self.shard = shard
-        weight = items.reduce(0) { $0 &+ $1.message.weight }
+        self.init(room: items.count, shard: shard, began: began, partition: partition)
+        for item in items { append(item) }
+        refuse(refusals)
     }
 
+    /// Adds a message, before it is posted.
+    @inline(__always)
+    mutating func append(_ item: Applied) {
+        let weight = item.message.weight
+        unsafe memory.withUnsafeMutablePointers { (head, items) in
+            let count = unsafe head.pointee.count
+            unsafe precondition(count < head.pointee.room, "the batch is full")
+            unsafe (items + count).initialize(to: item)
+            unsafe head.pointee.count = count &+ 1
+            unsafe head.pointee.weight &+= weight
+        }
+    }
+
+    /// Sets the drafts that have become no messages, before it is posted.
+    mutating func refuse(_ list: [(place: Int, rejection: Rejection)]) {
+        guard !list.isEmpty else { return }
+        unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.refusals = Refusals(list) }
+    }
+
+    /// The accepted messages, in the order of their numbers.
+    package var items: Items { unsafe Items(memory) }
+    /// How many drafts were accepted.
+    var accepted: Int { unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.count } }
+    /// The drafts that have become no messages; `nil` if there are none.
+    var refusals: Refusals? { unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.refusals } }
+    /// The index of the shard.
+    var shard: Int { unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.shard } }
+    /// The weight of the messages, in bytes.
+    var weight: Int { unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.weight } }
+    /// When the turn that published them began; `nil` if not known.
+    var began: MonotonicTime? { unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.began } }
+
+    /// The log that has given them their order; 0 unless there are several.
+    var partition: Int { unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.partition } }
+
     /// The number of drafts.
-    var count: Int { items.count + (refusals?.list.count ?? 0) }
+    var count: Int { accepted + (refusals?.list.count ?? 0) }
 
     /// The accepted messages.
     package var messages: [Message] { items.map(\.message) }
+}
+
+extension Batch {
+    /// The accepted messages, in the batch's memory.
+    @safe package struct Items: RandomAccessCollection, Sendable {
+        nonisolated(unsafe) private let memory: Memory
+
+        @inline(__always)
+        fileprivate init(_ memory: Memory) { unsafe self.memory = memory }
+
+        package var startIndex: Int { 0 }
+        package var endIndex: Int { unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.count } }
+
+        package subscript(index: Int) -> Applied {
+            precondition(UInt(bitPattern: index) < UInt(bitPattern: endIndex), "there is no such message")
+            return unsafe memory.withUnsafeMutablePointerToElements { unsafe $0[index] }
+        }
+
+        /// The messages, as long as it exists.
+        var span: Span<Applied> {
+            @_lifetime(borrow self)
+            get {
+                let items = unsafe memory.withUnsafeMutablePointers { (head, items) in
+                    unsafe UnsafeBufferPointer(start: items, count: head.pointee.count)
+                }
+                return unsafe _overrideLifetime(Span(_unsafeElements: items), borrowing: self)
+            }
+        }
+    }
 }
