@@ -27,14 +27,24 @@ public import Synchronization
     /// - Returns: `false` if the mailbox is closed, so that the element is never read.
     @inlinable @discardableResult
     package func post(_ element: Element, waking: Bool = true) -> Bool {
-        let (isTaken, wasEmpty) = pending.withLock { pending in
+        let (isTaken, mustWake) = put(element)
+        if mustWake, waking { wakeup() }
+        return isTaken
+    }
+
+    /// Adds an element without waking the reactor.
+    ///
+    /// Any thread.
+    ///
+    /// - Returns: whether the element was taken, and whether the caller must wake the reactor, because the mailbox was
+    ///   empty.
+    @inlinable package func put(_ element: Element) -> (isTaken: Bool, mustWake: Bool) {
+        pending.withLock { pending in
             guard !pending.isClosed else { return (false, false) }
             pending.elements.append(element)
             isOccupied.store(true, ordering: .releasing)
             return (true, pending.elements.count == 1)
         }
-        if wasEmpty, waking { wakeup() }
-        return isTaken
     }
 
     /// Whether there are elements to take.

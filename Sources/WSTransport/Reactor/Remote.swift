@@ -44,6 +44,16 @@ package final class Remote: Sendable, TaskExecutor {
         return tasks.post(task, waking: false)
     }
 
+    /// The same, for a caller that holds a lock: a reactor that woke now would wait for that lock.
+    ///
+    /// - Returns: whether the caller must call ``wake()`` when it has released the lock.
+    func post(_ task: @escaping @Sendable (Reactor) -> Void) -> Bool {
+        guard isCurrentThread else { return tasks.put(task).mustWake }
+        hasOwnTasks.store(true, ordering: .relaxed)
+        tasks.post(task, waking: false)
+        return false
+    }
+
     /// Whether the reactor's own thread has posted tasks since the last call.
     ///
     /// Called on the reactor's thread.

@@ -35,20 +35,18 @@ extension SocketCore {
     /// Passes a message to the reactor if there is room and no earlier sender waits; `false` if it was not taken.
     func trySend(_ type: Opcode, _ payload: [UInt8]) throws(WS.Error) -> Bool {
         let isAtOnce = actsAtOnce
-        let (isAdmitted, readyState) = state.withLock { state -> (Bool, ReadyState) in
-            guard state.readyState == .open, state.hasRoom(limits) else { return (false, state.readyState) }
-            if isAtOnce {
-                state.unsent += payload.count
-                state.hasAnswered = true
-            } else {
-                admit(type, payload, &state)
-            }
-            return (true, .open)
+        let (isAdmitted, mustWake, readyState) = state.withLock { state -> (Bool, Bool, ReadyState) in
+            guard state.readyState == .open, state.hasRoom(limits) else { return (false, false, state.readyState) }
+            guard isAtOnce else { return (true, admit(type, payload, &state), .open) }
+            state.unsent += payload.count
+            state.hasAnswered = true
+            return (true, false, .open)
         }
         guard isAdmitted else {
             if readyState == .open { return false }
             throw .invalidState(readyState)
         }
+        if mustWake { link.remote?.wake() }
         if isAtOnce { unsafe session?.sendAtOnce(type, payload) }
         return true
     }
@@ -71,24 +69,24 @@ extension SocketCore {
         let number = state.withLock { $0.makeNumber() }
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (taken: CheckedContinuation<Void, any Swift.Error>) in
-                let outcome = state.withLock { state -> Result<Void, any Swift.Error>? in
+                let (outcome, mustWake) = state.withLock { state -> (Result<Void, any Swift.Error>?, Bool) in
                     guard state.readyState == .open else {
-                        return .failure(WS.Error.invalidState(state.readyState))
+                        return (.failure(WS.Error.invalidState(state.readyState)), false)
                     }
                     // Checked under the lock: a later cancellation finds the sender in the queue.
-                    if Task.isCancelled { return .failure(CancellationError()) }
+                    if Task.isCancelled { return (.failure(CancellationError()), false) }
                     guard state.hasRoom(limits) else {
                         state.senders.append(
                             Sender(number: number, type: type, payload: payload, isInParts: isInParts, taken: taken))
-                        return nil
+                        return (nil, false)
                     }
                     if isInParts {
                         state.outgoing.isUnderWay = true
-                        return .success(())
+                        return (.success(()), false)
                     }
-                    admit(type, payload, &state)
-                    return .success(())
+                    return (.success(()), admit(type, payload, &state))
                 }
+                if mustWake { link.remote?.wake() }
                 if let outcome { taken.resume(with: outcome) }
             }
         } onCancel: {
@@ -132,10 +130,12 @@ extension SocketCore {
     }
 
     /// Called under the lock, so that no waiting sender comes in between.
-    private func admit(_ type: Opcode, _ payload: [UInt8], _ state: inout State) {
+    ///
+    /// - Returns: whether the caller must wake the reactor when it has released the lock.
+    private func admit(_ type: Opcode, _ payload: [UInt8], _ state: inout State) -> Bool {
         state.posted += payload.count
         state.hasAnswered = true
-        pass(type, payload)
+        return link.remote?.post { [self] _ in unsafe session?.send(type, payload) } ?? false
     }
 
     /// Passes a message to the reactor, as each one is: by as little as that takes.
@@ -147,21 +147,23 @@ extension SocketCore {
     ///
     /// Lets waiting senders continue if there is room.
     func sent(_ count: Int, unsent: Int) {
-        let (admitted, hasPartSender) = state.withLock { state -> ([Sender], Bool) in
+        let (admitted, mustWake, hasPartSender) = state.withLock { state -> ([Sender], Bool, Bool) in
             state.posted = max(0, state.posted - count)
             state.unsent = state.ended == nil ? unsent : 0
-            guard state.readyState == .open, state.hasSenders else { return ([], state.hasPartSender) }
+            guard state.readyState == .open, state.hasSenders else { return ([], false, state.hasPartSender) }
             var admitted: [Sender] = []
+            var mustWake = false
             while state.mayAdmit(limits), let sender = state.senders.popFirst() {
                 if sender.isInParts {
                     state.outgoing.isUnderWay = true
-                } else {
-                    admit(sender.type, sender.payload, &state)
+                } else if admit(sender.type, sender.payload, &state) {
+                    mustWake = true
                 }
                 admitted.append(sender)
             }
-            return (admitted, state.hasPartSender)
+            return (admitted, mustWake, state.hasPartSender)
         }
+        if mustWake { link.remote?.wake() }
         for sender in admitted { sender.taken.resume() }
         if hasPartSender { wakePartSender() }
     }

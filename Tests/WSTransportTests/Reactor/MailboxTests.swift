@@ -27,6 +27,16 @@ struct MailboxTests {
         #expect(wakeups.current == 2)
     }
 
+    @Test func leavesTheWakingToACallerThatAsks() {
+        let wakeups = Tally()
+        let mailbox = Mailbox<Int>(wakeup: { wakeups.add() })
+        #expect(mailbox.put(0) == (isTaken: true, mustWake: true))
+        #expect(mailbox.put(1) == (isTaken: true, mustWake: false))
+        #expect(wakeups.current == 0)
+        #expect(mailbox.close() == [0, 1])
+        #expect(mailbox.put(2) == (isTaken: false, mustWake: false))
+    }
+
     @Test func drainsIntoAnArray() {
         let wakeups = Tally()
         let mailbox = Mailbox<Int>(wakeup: { wakeups.add() })
