@@ -28,6 +28,9 @@ DESTDIR ?=
 # Manual pages and completions.
 SHARE = $(DESTDIR)$(PREFIX)/share
 
+# The suites of servers with closures, which by default run on Swift's threads; most tests let them run on the connection's.
+CLOSURES := BroadcastTests|KeepOpenTests|OptionTests|PartTests|ServerTests|SocketEndTests|SocketTests|SocketWaitingTests|StructureTests|TakingTests
+
 RELEASE := .build/release
 EXAMPLES := --package-path Examples --scratch-path .build/examples
 SWIFT_TESTS := .build/debug/brokerPackageTests.xctest --testing-library swift-testing
@@ -70,11 +73,12 @@ libraries: ## Build and test the libraries as their users do: optimised, from an
 	$(SWIFT) build -c release --build-tests -j $(JOBS) $(EXAMPLES)
 	$(SWIFT) test -c release --skip-build $(EXAMPLES)
 
-test-swift: ## Run the Swift tests, and those of the transport also where the kernel refuses io_uring
+test-swift: ## Run the Swift tests, and those of the transport also where the kernel refuses io_uring, and with closures on Swift's threads
 	$(SWIFT) build --build-tests -j $(JOBS)
 	@$(PYTHON) Tests/Process/io_uring.py EPERM $(SWIFT_TESTS) --filter WSTransportTests > .build/test-swift.log 2>&1 & other=$$!; \
 	$(SWIFT_TESTS); status=$$?; \
 	wait $$other || status=$$?; cat .build/test-swift.log; exit $$status
+	WSTRANSPORT_EXECUTOR=global $(SWIFT_TESTS) --no-parallel --filter 'WSTransportTests\.($(CLOSURES))/'
 
 examples: ## Build the example programs, which the tests of the real processes use
 	$(SWIFT) build -c release -j $(JOBS) $(EXAMPLES)
