@@ -35,7 +35,8 @@ RELEASE := .build/release
 EXAMPLES := --package-path Examples --scratch-path .build/examples
 SWIFT_TESTS := .build/debug/brokerPackageTests.xctest --testing-library swift-testing
 BENCHMARKS := --package-path Benchmarks --scratch-path .build/benchmarks
-CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benchmarks/Sources
+COMPARISON := --package-path Benchmarks/Libraries --scratch-path .build/libraries
+CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benchmarks/Sources Benchmarks/Libraries/Package.swift Benchmarks/Libraries/Sources
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -98,12 +99,14 @@ bench-counted: ## Count instructions and allocations, and compare them with Benc
 	$(SWIFT) build -c release -j $(JOBS) $(BENCHMARKS) --product counted
 	$(PYTHON) Benchmarks/counted.py
 
-bench: bench-dependencies build bench-counted ## Count, then measure side by side with C, uWebSockets, NATS and Mosquitto (half an hour)
+bench: bench-dependencies build bench-counted ## Count, then measure side by side with C, uWebSockets, NATS, Mosquitto and SwiftNIO (an hour)
 	$(SWIFT) build -c release -j $(JOBS) $(BENCHMARKS) --product peerload
 	SOCKETIFY_PYTHON=$(CURDIR)/.build/peers/bin/python3 $(PYTHON) Benchmarks/peers.py $(BENCH)
 	$(PYTHON) Benchmarks/stored.py
 	$(PYTHON) Benchmarks/cluster.py
 	$(PYTHON) Benchmarks/crowds.py
+	$(SWIFT) build -c release -j $(JOBS) $(COMPARISON)
+	$(PYTHON) Benchmarks/libraries.py
 
 lint: ## Check the format of all Swift files
 	$(SWIFT) format lint --strict --recursive $(CODE)
