@@ -9,7 +9,7 @@ JOBS ?= 2
 ARGS ?=
 # Seconds each fuzz target runs.
 SECONDS ?= 30
-# How often `make crash` kills a broker, and then as often with unsynced writes lost.
+# How often `make crash` kills a broker, first without and then with the loss of unsynced writes.
 CYCLES ?= 1000
 # How many schedules of faults `make chaos` runs.
 RUNS ?= 20
