@@ -189,7 +189,7 @@ package final class Leases {
             Draft(
                 topic: message.topic, payload: farewell?.payload ?? [], kind: farewell?.kind ?? .binary,
                 contentType: farewell?.contentType, isRetained: true, condition: .ended(message.number),
-                origin: message.origin), from: nil)
+                origin: message.origin))
     }
 
     private func end(_ topic: Topic, _ seq: UInt64, _ lease: Lease, by client: UInt64) {
@@ -216,6 +216,6 @@ package final class Leases {
                 }
             }
         }
-        publications.add(draft, from: nil)
+        publications.add(draft)
     }
 }

@@ -63,20 +63,28 @@ final class Publications {
     ///
     /// Inlined, so that the draft is built in its final place.
     ///
-    /// - Parameter client: its publisher; `nil` if the draft is complete.
+    /// - Parameter source: as ``Draft/source``.
     @inline(__always)
-    func add(_ draft: consuming Draft, by client: Client? = nil, from source: StreamConnection?) {
+    func add(_ draft: consuming Draft, from source: UInt64 = Draft.noSource) {
         let place = unsafe drafts.count
         unsafe drafts.append(draft)
         // Changed in its final place: changing it before would copy all of it.
+        unsafe drafts[place].source = source
+        reactor.needsTurn()
+    }
+
+    /// The same for a draft that gets its publisher here.
+    @inline(__always)
+    func add(_ draft: consuming Draft, by client: Client, from source: UInt64) {
+        let place = unsafe drafts.count
+        unsafe drafts.append(draft)
         unsafe Self.complete(&drafts[place], by: client, from: source)
         reactor.needsTurn()
     }
 
     @inline(__always)
-    private static func complete(_ draft: inout Draft, by client: Client?, from source: StreamConnection?) {
-        if let source { draft.source = source.token }
-        guard let client else { return }
+    private static func complete(_ draft: inout Draft, by client: Client, from source: UInt64) {
+        draft.source = source
         if draft.origin != client.id { draft.origin = client.id }
         if draft.hasKey, let key = draft.key { draft.key = key.of(client, draft.topic) }
     }
@@ -146,8 +154,7 @@ final class Publications {
     /// - Parameter drafts: a span, so that reading a draft does not copy it.
     private func conclude(_ drafts: Span<Draft>, from first: Int, _ batch: Batch) {
         var (item, refusal) = (0, 0)
-        let (accepted, refusals) = (batch.items, batch.refusals)
-        let items = accepted.span
+        let (items, refusals) = (batch.span, batch.refusals)
         for place in first..<first + batch.count {
             if let refused = refusals?.list, refusal < refused.count, refused[refusal].place == place - first {
                 reject(refused[refusal].rejection, drafts[place])

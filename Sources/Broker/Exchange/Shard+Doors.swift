@@ -65,10 +65,12 @@ extension Shard {
             }
         }
         if settings.limits.isMetered { try meter(draft.message.payloadCount, of: client, draft.topic) }
+        // Only the token: each look at the connection counts references.
+        let token = source?.token ?? Draft.noSource
         counters.received(draft.message.payloadCount, by: client.endpoint)
         client.countPublication()
-        if let source { chargeMatching(to: source.slot) }
-        publications.add(draft, by: client, from: source)
+        chargeMatching(to: token)
+        publications.add(draft, by: client, from: token)
     }
 
     /// Publishes an ephemeral value, whose rights have been checked.
@@ -88,8 +90,9 @@ extension Shard {
         }
         counters.received(draft.message.payloadCount, by: client.endpoint)
         client.countPublication()
-        if let source { chargeMatching(to: source.slot) }
-        publications.add(draft, by: client, from: source)
+        let token = source?.token ?? Draft.noSource
+        chargeMatching(to: token)
+        publications.add(draft, by: client, from: token)
     }
 
     /// Refuses a publication that exceeds a limit of the client, its address or its user.

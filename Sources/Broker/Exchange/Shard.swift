@@ -225,10 +225,13 @@ package final class Shard {
         unsafe share.take(commands, by: slot, in: reactor.now)
     }
 
-    /// Counts the cost of finding a publication's subscribers as commands of the client in `slot`.
-    func chargeMatching(to slot: UInt32) {
+    /// Counts the cost of finding a publication's subscribers as commands of the client on a connection.
+    ///
+    /// - Parameter token: of the connection, or ``Draft/noSource``.
+    func chargeMatching(to token: UInt64) {
         let weight = sequencer.matchWeight
-        if weight > 0 { _ = unsafe share.take(weight, by: slot, in: reactor.now) }
+        guard weight > 0, token != Draft.noSource else { return }
+        _ = unsafe share.take(weight, by: UInt32(truncatingIfNeeded: token), in: reactor.now)
     }
 
     /// Runs `body` in the next turn; if `isLong`, after 2 ms, because it would only wait in the next turn.
@@ -282,7 +285,7 @@ package final class Shard {
     ///
     /// - Parameter source: the connection to pause while other reactors cannot keep up; `nil` for the broker itself.
     package func publish(_ draft: consuming Draft, from source: StreamConnection?) {
-        publications.add(draft, from: source)
+        publications.add(draft, from: source?.token ?? Draft.noSource)
     }
 
     /// Sends the broker's own figures to the subscribers whose filters match.
@@ -324,7 +327,7 @@ package final class Shard {
                 isConcluded = false
                 nextEvent += 1
                 send(batch)
-                deliveredUpTo = batch.items.last?.message.seq ?? deliveredUpTo
+                if batch.accepted > 0 { deliveredUpTo = batch.newest }
             case .figures(let batch):
                 nextEvent += 1
                 // Not recorded: they have no numbers of their own, and would push out the records of messages.
@@ -340,7 +343,7 @@ package final class Shard {
                 for value in values {
                     var draft = Draft.expiry(of: value)
                     draft.completion = { [counters] in if case .success = $0 { counters.expired.add(1) } }
-                    publications.add(draft, from: nil)
+                    publications.add(draft)
                 }
             case .probe(let number):
                 nextEvent += 1
@@ -359,8 +362,8 @@ package final class Shard {
 
     private func send(_ batch: Batch) {
         if unsafe directory.tree.count > 0 {
-            let (items, before) = (batch.items, counters.delivered.current)
-            fanOut.send(items.span, isOwn: batch.shard == index)
+            let before = counters.delivered.current
+            fanOut.send(batch.span, isOwn: batch.shard == index)
             if let began = batch.began, unsafe reactor.now.nanoseconds >= nextMeasurement.nanoseconds,
                 counters.delivered.current != before
             {

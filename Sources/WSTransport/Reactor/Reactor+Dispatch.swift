@@ -5,9 +5,9 @@ internal import Glibc
 extension Reactor {
     /// The connection with a token; its generation is compared, because a slot may be reused within a batch of events.
     package func connection(of token: UInt64) -> StreamConnection? {
-        guard let connection = connection(in: UInt32(truncatingIfNeeded: token)),
-            connection.generation == UInt32(token >> 32)
-        else { return nil }
+        guard let connection = connection(in: UInt32(truncatingIfNeeded: token)), connection.token == token else {
+            return nil
+        }
         return connection
     }
 

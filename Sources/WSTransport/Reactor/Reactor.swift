@@ -172,8 +172,8 @@ protocol TurnSender: AnyObject {
             isStopping = true
         }
         turnBegan = .now
-        let tasks = unsafe soon
-        unsafe soon = []
+        var tasks: [() -> Void] = []
+        if unsafe !soon.isEmpty { unsafe swap(&tasks, &soon) }
         newcomers = 0
         unsafe dispatch(UnsafeBufferPointer(rebasing: events[..<count]))
         runTurn(tasks)
@@ -194,7 +194,12 @@ protocol TurnSender: AnyObject {
         }
         isTurnNeeded = false
         var again = false
-        for work in unsafe endWork where work() { again = true }
+        // By index: an iterator would count references to the list, and more of them to each closure.
+        var place = 0
+        while unsafe place < endWork.count {
+            if unsafe endWork[place]() { again = true }
+            place &+= 1
+        }
         // A connection that is disposed of may send last bytes to others, and those are in this turn's arena.
         repeat {
             flush()

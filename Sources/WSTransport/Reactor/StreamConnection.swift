@@ -7,7 +7,8 @@ package final class StreamConnection {
     package unowned let reactor: Reactor
     /// Its index in the reactor's tables, as long as it exists.
     package let slot: UInt32
-    let generation: UInt32
+    /// A number that no other open connection of its reactor has: the slot, and how often that was used before.
+    package let token: UInt64
     // Unchecked, because no call on it knows the connection, and each read would be checked.
     @exclusivity(unchecked) private var descriptor: FileDescriptor?
     /// The client's address, also if the connection comes from a proxy that has named it.
@@ -81,7 +82,7 @@ package final class StreamConnection {
     ) {
         self.reactor = reactor
         self.slot = slot
-        self.generation = generation
+        token = UInt64(generation) << 32 | UInt64(slot)
         unsafe self.descriptor = consume descriptor
         client = peer
         received = reactor.now
@@ -118,9 +119,6 @@ package final class StreamConnection {
         case .none: -1
         }
     }
-
-    /// A number that no other open connection of its reactor has.
-    package var token: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
 
     /// Sets the client's address, which a proxy has named.
     func appear(as client: SocketAddress) { self.client = client }

@@ -149,7 +149,7 @@ struct StreamEndingTests {
             gone.resumeReading()
             gone.finish()
             gone.reset()
-            return gone.slot == here.slot && gone.generation != here.generation
+            return gone.slot == here.slot && gone.token != here.token
         }
         #expect(sameSlot)
         #expect(try second.readText(3) == "new")

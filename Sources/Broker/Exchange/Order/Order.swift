@@ -51,7 +51,11 @@ package struct Applied: Sendable {
         var count = 0
         let room: Int
         var weight = 0
+        /// The place of the last message in the order; 0 if there is none.
+        var newest: UInt64 = 0
         var refusals: Refusals?
+        /// How many these are.
+        var refused = 0
         let shard: Int
         let began: MonotonicTime?
         let partition: Int
@@ -111,19 +115,25 @@ package struct Applied: Sendable {
             unsafe (items + count).initialize(to: item)
             unsafe head.pointee.count = count &+ 1
             unsafe head.pointee.weight &+= weight
+            unsafe head.pointee.newest = item.message.seq
         }
     }
 
     /// Sets the drafts that have become no messages, before it is posted.
     mutating func refuse(_ list: [(place: Int, rejection: Rejection)]) {
         guard !list.isEmpty else { return }
-        unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.refusals = Refusals(list) }
+        unsafe memory.withUnsafeMutablePointerToHeader { head in
+            unsafe head.pointee.refusals = Refusals(list)
+            unsafe head.pointee.refused = list.count
+        }
     }
 
     /// The accepted messages, in the order of their numbers.
     package var items: Items { unsafe Items(memory) }
     /// How many drafts were accepted.
     var accepted: Int { unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.count } }
+    /// The place of the last message in the order; 0 if there is none.
+    var newest: UInt64 { unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.newest } }
     /// The drafts that have become no messages; `nil` if there are none.
     var refusals: Refusals? { unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.refusals } }
     /// The index of the shard.
@@ -137,10 +147,23 @@ package struct Applied: Sendable {
     var partition: Int { unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.partition } }
 
     /// The number of drafts.
-    var count: Int { accepted + (refusals?.list.count ?? 0) }
+    var count: Int {
+        unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.count &+ $0.pointee.refused }
+    }
 
     /// The accepted messages.
     package var messages: [Message] { items.map(\.message) }
+
+    /// The same as ``items``, as long as it exists; costs no reference.
+    var span: Span<Applied> {
+        @_lifetime(borrow self)
+        get {
+            let items = unsafe memory.withUnsafeMutablePointers { (head, items) in
+                unsafe UnsafeBufferPointer(start: items, count: head.pointee.count)
+            }
+            return unsafe _overrideLifetime(Span(_unsafeElements: items), borrowing: self)
+        }
+    }
 }
 
 extension Batch {
@@ -157,17 +180,6 @@ extension Batch {
         package subscript(index: Int) -> Applied {
             precondition(UInt(bitPattern: index) < UInt(bitPattern: endIndex), "there is no such message")
             return unsafe memory.withUnsafeMutablePointerToElements { unsafe $0[index] }
-        }
-
-        /// The messages, as long as it exists.
-        var span: Span<Applied> {
-            @_lifetime(borrow self)
-            get {
-                let items = unsafe memory.withUnsafeMutablePointers { (head, items) in
-                    unsafe UnsafeBufferPointer(start: items, count: head.pointee.count)
-                }
-                return unsafe _overrideLifetime(Span(_unsafeElements: items), borrowing: self)
-            }
         }
     }
 }
