@@ -13,7 +13,7 @@ extension RetainedSetRequest: AnsweredRequest {
         if let kind {
             draft.kind = try checked(kind, of: draft.payload.array)
         } else if type != nil, draft.kind == .text {
-            draft.kind = ContentType.kind(of: draft.payload.array, type: type)
+            draft.kind = ContentType.kind(of: draft.payload.span, type: type)
         }
         if let properties {
             draft.properties = try Self.read(properties, settings.topicLimits)

@@ -43,18 +43,20 @@ package enum ContentType {
     /// The kind of a body received over HTTP.
     ///
     /// Text if the type says so or is absent, and the bytes are UTF-8; a JSON type with one JSON value is JSON.
-    package static func kind(of body: [UInt8], type: String?) -> Message.Kind {
+    package static func kind(of body: Span<UInt8>, type: String?) -> Message.Kind {
         guard let type, type != "text/plain" else { return textOrBinary(body) }
         let essence = essence(type)
         let isJSON = essence.hasSuffix("/json") || essence.hasSuffix("+json")
-        if isJSON, !body.isEmpty, JSONScanner.validate(body.span) { return .json }
+        if isJSON, !body.isEmpty, JSONScanner.validate(body) { return .json }
         let isText =
             isJSON || essence.isEmpty || essence.hasPrefix("text/") || essence.hasSuffix("/xml")
             || essence.hasSuffix("+xml")
         return isText ? textOrBinary(body) : .binary
     }
 
-    private static func textOrBinary(_ body: [UInt8]) -> Message.Kind {
+    package static func kind(of body: [UInt8], type: String?) -> Message.Kind { kind(of: body.span, type: type) }
+
+    private static func textOrBinary(_ body: Span<UInt8>) -> Message.Kind {
         unsafe body.withUnsafeBytes { unsafe UTF8Validator.isValid($0) } ? .text : .binary
     }
 

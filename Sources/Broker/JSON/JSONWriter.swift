@@ -22,8 +22,7 @@ package struct JSONWriter {
 
     /// Makes a writer with room for `count` bytes.
     package init(capacity count: Int) {
-        bytes = []
-        bytes.reserveCapacity(count)
+        bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { (_, written) in written = 0 }
     }
 
     /// Clears the bytes and keeps the capacity.
@@ -135,7 +134,10 @@ package struct JSONWriter {
     }
 
     private mutating func append(_ text: StaticString) {
-        unsafe bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        unsafe write(atMost: text.utf8CodeUnitCount) { place in
+            unsafe place.update(from: text.utf8Start, count: text.utf8CodeUnitCount)
+            return text.utf8CodeUnitCount
+        }
     }
 
     /// Writes an integer in decimal.

@@ -2,16 +2,33 @@
 struct HTTPBodyReader {
     enum Step {
         case more
-        case whole([UInt8], then: ([UInt8]) -> Void)
+        case whole(Body)
         case tooLarge(maximum: Int)
         case bad(String)
+    }
+
+    /// A body that has arrived.
+    struct Body {
+        /// Where it is in the input; `nil` if it was gathered.
+        fileprivate let place: Range<Int>?
+        fileprivate let content: [UInt8]
+        fileprivate let then: (Span<UInt8>) -> Void
+
+        /// Passes it to what waits for it.
+        ///
+        /// - Parameter input: what it was read from.
+        func hand(from input: UnsafeRawBufferPointer) {
+            guard let place else { return then(content.span) }
+            let part = unsafe UnsafeRawBufferPointer(rebasing: input[place]).bindMemory(to: UInt8.self)
+            unsafe then(part.span)
+        }
     }
 
     private var content: [UInt8] = []
     private var remaining = 0
     private var chunked: ChunkedDecoder?
     private var maximum = 0
-    private var then: ([UInt8]) -> Void = { _ in }
+    private var then: (Span<UInt8>) -> Void = { _ in }
 
     /// The memory that it takes, in bytes.
     var heldBytes: Int { content.capacity }
@@ -20,7 +37,7 @@ struct HTTPBodyReader {
     ///
     /// - Parameter counters: count the memory that the body takes.
     mutating func start(
-        _ framing: BodyFraming, maximum: Int, _ counters: ReactorCounters, _ then: @escaping ([UInt8]) -> Void
+        _ framing: BodyFraming, maximum: Int, _ counters: ReactorCounters, _ then: @escaping (Span<UInt8>) -> Void
     ) {
         drop(counters)
         remaining = 0
@@ -47,12 +64,12 @@ struct HTTPBodyReader {
         let before = heldBytes
         defer { counters.heldBytes.add(heldBytes - before) }
         if chunked != nil { return unsafe readChunks(bytes, &offset) }
-        let count = min(remaining, bytes.count - offset)
-        let part = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
-        // Most bodies arrive whole.
-        if content.isEmpty { content = unsafe Array(part) } else { unsafe content.append(contentsOf: part) }
-        offset += count
-        remaining -= count
+        let range = offset..<offset + min(remaining, bytes.count - offset)
+        offset = range.upperBound
+        remaining -= range.count
+        // Most bodies arrive whole, and are not copied.
+        if remaining == 0, content.isEmpty { return .whole(takeBody(at: range)) }
+        unsafe content.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[range]))
         return remaining == 0 ? finish() : .more
     }
 
@@ -76,11 +93,14 @@ struct HTTPBodyReader {
     }
 
     private mutating func finish() -> Step {
-        let whole = content
-        let then = then
-        content = []
         chunked = nil
-        self.then = { _ in }
-        return .whole(whole, then: then)
+        return .whole(takeBody(at: nil))
+    }
+
+    private mutating func takeBody(at place: Range<Int>?) -> Body {
+        let body = Body(place: place, content: content, then: then)
+        content = []
+        then = { _ in }
+        return body
     }
 }

@@ -231,12 +231,12 @@ package final class HTTPConnection: StreamDriver {
         return true
     }
 
-    func readBody(for exchange: HTTPExchange, maximum: Int, _ then: @escaping ([UInt8]) -> Void) {
+    func readBody(for exchange: HTTPExchange, maximum: Int, _ then: @escaping (Span<UInt8>) -> Void) {
         guard phase == .answering, exchange === self.exchange else { return }
         if case .length(let count) = framing, count > maximum {
             return exchange.refuse(Self.tooLarge(maximum))
         }
-        guard framing != .none else { return then([]) }
+        guard framing != .none else { return then([UInt8]().span) }
         unsafe body.start(framing, maximum: maximum, counters, then)
         // RFC 9110 §10.1.1: a client of HTTP/1.0 does not know interim answers.
         if exchange.request.head.versionMinor >= 1,
@@ -271,11 +271,11 @@ package final class HTTPConnection: StreamDriver {
         case .more:
             waitForBody()
             return false
-        case .whole(let content, let then):
+        case .whole(let body):
             phase = .answering
             framing = .none
             bodyTime = 0
-            then(content)
+            unsafe body.hand(from: bytes)
             return true
         case .tooLarge(let maximum):
             exchange?.refuse(Self.tooLarge(maximum))

@@ -98,9 +98,9 @@ package final class HTTPExchange {
     ///
     /// - Parameters:
     ///   - maximum: in bytes; a longer body is answered with 413 and not handed over.
-    ///   - then: called once, now or later on the same reactor; never if the connection breaks or the body is
+    ///   - then: gets the body, once, now or later on the same reactor; never if the connection breaks or the body is
     ///     malformed.
-    package func readBody(maximum: Int, _ then: @escaping ([UInt8]) -> Void) {
+    package func readBody(maximum: Int, _ then: @escaping (Span<UInt8>) -> Void) {
         connection?.readBody(for: self, maximum: maximum, then)
     }
 

@@ -117,7 +117,9 @@ public final class ServerRequest: HandlerMessage {
                 guard let exchange else { return continuation.resume(returning: nil) }
                 let answer = OneAnswer(continuation)
                 exchange.onEnd { answer.give(nil) }
-                exchange.readBody(maximum: maximum) { answer.give($0) }
+                exchange.readBody(maximum: maximum) { body in
+                    unsafe answer.give(body.withUnsafeBytes { unsafe [UInt8]($0) })
+                }
             }
         }
         guard let body else { throw WS.Error.endOfStream }

@@ -162,7 +162,8 @@ struct HTTPHarness {
 
     static func echo(_ exchange: HTTPExchange) {
         exchange.readBody(maximum: 1000) { body in
-            exchange.respond(OutgoingResponse(status: 200, fields: ["Content-Type": "text/plain"], body: body))
+            let whole = unsafe body.withUnsafeBytes { unsafe [UInt8]($0) }
+            exchange.respond(OutgoingResponse(status: 200, fields: ["Content-Type": "text/plain"], body: whole))
         }
     }
 }

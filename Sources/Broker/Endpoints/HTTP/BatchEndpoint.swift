@@ -30,7 +30,7 @@ final class BatchEndpoint {
         }
     }
 
-    private func publish(_ body: [UInt8]) throws(Refusal) {
+    private func publish(_ body: Span<UInt8>) throws(Refusal) {
         let lines: [Range<Int>]
         do throws(Refusal) { lines = try Self.lines(of: body, atMost: shard.settings.limits.batch) } catch {
             shard.witness?.limited(client, by: "limits.batch")
@@ -39,14 +39,14 @@ final class BatchEndpoint {
         guard !lines.isEmpty else { throw Refusal(.badRequest, "The body has no line.") }
         answers = Array(repeating: nil, count: lines.count)
         outstanding = lines.count
-        for (place, line) in lines.enumerated() { publish(body.span.extracting(line), place) }
+        for (place, line) in lines.enumerated() { publish(body.extracting(line), place) }
         isHandedOver = true
         rest(after: lines.count)
         if outstanding == 0 { respond() }
     }
 
     /// The ranges of the lines; blank lines are left out.
-    private static func lines(of body: [UInt8], atMost maximum: Int) throws(Refusal) -> [Range<Int>] {
+    private static func lines(of body: Span<UInt8>, atMost maximum: Int) throws(Refusal) -> [Range<Int>] {
         var lines: [Range<Int>] = []
         var (start, isBlank) = (0, true)
         for place in 0...body.count {

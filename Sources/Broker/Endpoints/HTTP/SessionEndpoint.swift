@@ -47,9 +47,9 @@ struct SessionEndpoint: Sendable {
     }
 
     /// The credentials in the body; `nil` if the body is something else.
-    private static func credentials(_ body: [UInt8]) -> Credentials? {
+    private static func credentials(_ body: Span<UInt8>) -> Credentials? {
         do throws(JSONError) {
-            let object = try JSONObject.parse(body.span)
+            let object = try JSONObject.parse(body)
             guard object.count == 2, let user = try object.string("user"), let password = try object.string("password")
             else { return nil }
             return .basic(user: user, password: password)

@@ -47,8 +47,10 @@ struct TopicEndpoint {
             do throws(Refusal) {
                 // One expression: a value that is built step by step is copied on its way.
                 let draft = Draft(
-                    topic: topic, payload: body, kind: ContentType.kind(of: body, type: contentType),
-                    contentType: contentType, properties: properties, isRetained: isRetained,
+                    Message(
+                        topic: topic, payload: body, kind: ContentType.kind(of: body, type: contentType),
+                        contentType: contentType, properties: properties, isRetained: isRetained, seq: 0, time: 0,
+                        origin: client.id),
                     timeToLive: timeToLive, condition: condition, acknowledgement: acknowledgement, key: key
                 ) { result in
                     switch result {
