@@ -70,7 +70,7 @@ extension AccessKeeper {
         let now = state.withLock { $0 }
         let path = now.settings.accessFilePath
         let stamp = FileStamp(path)
-        guard now.shared?.isFounded == true, let copy = now.copy, !now.isEditing, stamp != now.stamp else { return nil }
+        guard now.shared?.isInForce == true, let copy = now.copy, !now.isEditing, stamp != now.stamp else { return nil }
         let found: [UInt8]
         do throws(PrivateFile.Trouble) {
             found = try PrivateFile.read(path, atMost: AccessFile.maximumSize) ?? []

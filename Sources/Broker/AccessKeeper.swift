@@ -161,7 +161,7 @@ final class AccessKeeper: Sendable {
             (state.current, state.settings, state.keys) = (next.access, next.settings, next.keys)
             state.losses = next.keys.map(\.losses)
             if isMoved { (state.copy, state.version) = (nil, 0) }
-            if state.shared?.isFounded != true { state.stamp = next.stamp }
+            if state.shared?.isInForce != true { state.stamp = next.stamp }
         }
     }
 
@@ -186,7 +186,7 @@ final class AccessKeeper: Sendable {
     /// Puts the users file, or the cluster's users, into use if they have changed since the last call; otherwise `nil`.
     func takeOverChange() -> AccessNews? {
         let old = state.withLock { $0 }
-        if let shared = old.shared, shared.isFounded { return takeOver(shared, old) }
+        if let shared = old.shared, shared.isInForce { return takeOver(shared, old) }
         let new = FileStamp(old.settings.accessFilePath)
         guard new != old.stamp else { return nil }
         // Set also if the file has errors, so that they are reported only once.
@@ -204,7 +204,7 @@ final class AccessKeeper: Sendable {
     private static func users(
         _ settings: Settings, _ shared: SharedAccess? = nil
     ) throws(AccessFileErrors) -> UserTable {
-        if let shared, shared.isFounded { return UserTable(try shared.file(isKept: false)) }
+        if let shared, shared.isInForce { return UserTable(try shared.file(isKept: false)) }
         return UserTable(try AccessFile.read(settings.accessFilePath, isKept: false))
     }
 }

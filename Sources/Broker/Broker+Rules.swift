@@ -2,7 +2,7 @@ internal import WSTransport
 
 /// The rules that the brokers of a cluster share.
 extension Broker {
-    /// Has the rules of new settings hold at all brokers of the cluster, if there is one.
+    /// Puts the rules of new settings in force at all brokers of the cluster, if there is one.
     func shareRules(of settings: Settings) throws(BrokerError) {
         guard let cluster, let refusal = cluster.rules.share(settings, cluster.shared, as: cluster.name) else { return }
         throw BrokerError(
@@ -11,9 +11,9 @@ extension Broker {
                 : "the rules of the cluster cannot be changed now: \(refusal.message)")
     }
 
-    /// Puts rules into use that another broker of the cluster has set; must be called every few seconds.
+    /// Puts rules in force that another broker of the cluster has set; must be called every few seconds.
     ///
-    /// What the order decides by is in use before.
+    /// The rules of the order are in force before that.
     package func takeOverRules() {
         guard let cluster, cluster.rules.takeChange() else { return }
         let settings = cluster.rules.inForce(in: current)
@@ -34,7 +34,7 @@ extension Broker {
         cluster.rules.tookOver(changed)
     }
 
-    /// Puts settings and rights into use at all reactors.
+    /// Puts settings and rights in force at all reactors.
     func putIntoUse(_ settings: Settings, _ next: AccessKeeper.Next) {
         access.inTurn {
             access.adopt(next)

@@ -2,11 +2,12 @@ internal import WSTransport
 
 /// The users, tokens and bans that the brokers of a cluster share.
 extension Broker {
-    /// Puts changes from the log into use on all reactors, and publishes the users file to a cluster without users.
+    /// Puts changes from the log in force on all reactors, and publishes the users file if the cluster has no users
+    /// yet.
     func share(_ cluster: ClusterNode, _ remotes: [Remote]) {
         guard let first = remotes.first else { return }
         let shared = cluster.shared
-        // Not on the thread of the verbs, which wait for the log.
+        // Not on the thread of the administrators' verbs, which wait for the log.
         let pool = WorkerPool(name: "shared", maximumThreads: 1, maximumWaiting: 2)
         let rules = cluster.rules
         shared.begin(publishingOn: first) { [access, shards, checks, audit, events] in
@@ -21,7 +22,7 @@ extension Broker {
                 if shard.index == 0 { shard.reactor[AdminDesk.self]?.watchBans() }
             }
         } onRules: { [sequencer] bytes, partition in
-            // In their place of the order: all brokers decide what comes next by the same.
+            // At their place in the order: all brokers apply the same rules to the messages after it.
             guard partition == 0 else {
                 guard let new = ClusterRules.rules(in: bytes) else { return }
                 return sequencer.adopt(KeyRules(new.inForce(in: Settings())), of: partition)
@@ -38,10 +39,10 @@ extension Broker {
             }
             if !isTaken { answer([]) }
         }
-        cluster.bringTogether { [access, journal, name = cluster.name, partitions = sequencer.partitions] in
+        cluster.contributeFiles { [access, journal, name = cluster.name, partitions = sequencer.partitions] in
             do throws(AccessFileErrors) {
-                if !shared.isFounded { shared.found(with: try AccessFile.read(access.path)) }
-                if shared.isFounded { rules.found(shared, as: name) }
+                if !shared.isInForce { shared.contribute(try AccessFile.read(access.path)) }
+                if shared.isInForce { rules.contribute(to: shared, as: name) }
                 shared.copyRules(to: partitions)
             } catch {
                 journal.tell(
@@ -51,7 +52,8 @@ extension Broker {
         }
     }
 
-    /// Applies an edit of the copy of the users to the cluster; returns the errors of the edit, if it has any.
+    /// Applies an edit of this broker's copy of the users to the cluster; returns the errors of the edit, if it has
+    /// any.
     func takeCopyToCluster() -> AccessNews? {
         do throws(AccessFileErrors) {
             guard let edit = try access.takeEdit() else { return nil }

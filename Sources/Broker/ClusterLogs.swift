@@ -10,7 +10,7 @@ final class ClusterLogs: Sendable {
         let log: RedisLog
     }
 
-    /// What one log has to know of the others; made before them.
+    /// What one log must know about the others; created before them.
     final class Others: Sendable {
         private struct State {
             weak var logs: ClusterLogs?
@@ -22,13 +22,13 @@ final class ClusterLogs: Sendable {
 
         private var logs: ClusterLogs? { state.withLock { $0.logs } }
 
-        /// The epoch of the first log; 0: none is known.
+        /// The epoch of the first log; 0 if it is not known yet.
         var epoch: UInt64 { logs?.all[0].order.epoch ?? 0 }
 
-        /// Whether all logs but the first work, so that the store has what they have.
+        /// Whether all logs except the first work, so that the store is up to date with them.
         var areActive: Bool { logs?.all.dropFirst().allSatisfy { $0.log.status.state == .active } ?? false }
 
-        /// Has a copy of another broker's store be fetched by way of the first log where a later one needs it.
+        /// Requests a copy of another broker's store through the first log, if a later log needs one.
         func look(at status: RedisLog.Status, of partition: Int) {
             guard partition > 0, case .lost(let trouble) = status.state, trouble.isCuredByCopy else { return }
             logs?.all[0].log.takeCopy()
@@ -40,11 +40,11 @@ final class ClusterLogs: Sendable {
         var failure: String?
     }
 
-    /// By partition; never empty.
+    /// The logs by partition; never empty.
     let all: [Log]
-    /// What gives publications their order.
+    /// The order of publications.
     let ordering: any Order
-    /// How many of the logs are followed.
+    /// The number of logs that are being followed.
     private let started = Mutex(0)
     private let told: Mutex<[Told]>
 
@@ -55,7 +55,7 @@ final class ClusterLogs: Sendable {
         others.begin(self)
     }
 
-    /// Begins to follow the first log, and the others where the epoch is known that all have to have.
+    /// Begins to follow the first log, and the others if the epoch that all must have is known.
     func start() throws(Errno) {
         try started.withLock { count throws(Errno) in
             try all[0].log.start(all[0].order)
@@ -64,12 +64,12 @@ final class ClusterLogs: Sendable {
         startOthers()
     }
 
-    /// Begins to follow the logs after the first, once; only when that has said to which state all belong.
+    /// Begins to follow the logs after the first, once, when the first has said to which state all belong.
     func startOthers() {
         guard all.count > 1, all[0].order.epoch != 0 else { return }
         started.withLock { count in
             while count > 0, count < all.count {
-                // What fails is tried again; until then the log is not followed, and readiness says so.
+                // A failure is tried again; until then the log is not followed, and readiness says so.
                 do throws(Errno) { try all[count].log.start(all[count].order) } catch { return }
                 count += 1
             }
@@ -78,19 +78,19 @@ final class ClusterLogs: Sendable {
 
     func stop() { for one in all { one.log.stop() } }
 
-    /// Whether all work.
+    /// Whether all logs work.
     var areActive: Bool { all.allSatisfy { $0.log.status.state == .active } }
 
-    /// Whether something waits that will come back.
+    /// Whether records that will come back are outstanding.
     var hasWork: Bool { all.contains { $0.order.waiting > 0 && $0.log.status.state == .active } }
 
-    /// The time of the log that is ahead, in Unix milliseconds; 0: none has one.
+    /// The time of the log that is furthest ahead, in Unix milliseconds; 0 if none has a time.
     var time: Int64 { all.map(\.order.time).max() ?? 0 }
 
     /// The brokers that the logs after the first know of.
     var otherMembers: [RedisLog.Member] { all.dropFirst().flatMap { $0.log.status.members } }
 
-    // MARK: What people are shown
+    // MARK: For administrators
 
     /// The figures of each of several logs.
     var readings: [ClusterReading.Log] {
@@ -122,7 +122,7 @@ final class ClusterLogs: Sendable {
         }
     }
 
-    /// What has come up for the log of this program since it was asked last.
+    /// The lines for the program's log since the last call.
     func takeNews(of cluster: String, _ sentence: (LogTrouble) -> String) -> [Journal.Entry] {
         told.withLock { told in
             var news: [Journal.Entry] = []
@@ -153,7 +153,7 @@ final class ClusterLogs: Sendable {
                         .info, "following the cluster",
                         [("cluster", cluster), ("term", "\(status.term)"), ("at", "\(status.position)")])
                 case .lost(let trouble):
-                    // A new broker, too, begins with a copy.
+                    // A new broker also begins with a copy.
                     tell(trouble.isCuredByCopy ? .warning : .error, sentence(trouble))
                 }
                 told[place] = Told(state: status.state, failure: status.failure)

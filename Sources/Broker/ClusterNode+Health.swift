@@ -3,7 +3,7 @@ internal import WSTransport
 
 /// Why this broker of a cluster is not ready, and its news for the log.
 extension ClusterNode {
-    /// Why it is not ready; `nil` if the cluster is not a reason.
+    /// Why the cluster makes this broker not ready; `nil` if it does not.
     var hindrance: String? {
         if let trouble = storeThread.trouble {
             return "the store does not accept messages of the cluster: \(trouble)"
@@ -48,7 +48,7 @@ extension ClusterNode {
         return "nothing has come back from the cluster's log for \(silence / 1_000_000_000) s"
     }
 
-    /// Another broker whose clients' numbers begin like those of this one; `nil` if there is none.
+    /// Another broker whose clients' numbers have the same prefix as those of this one; `nil` if there is none.
     func twin(_ status: RedisLog.Status) -> UInt64? {
         living(status).first { $0 != record.id && $0 >> 48 == record.id >> 48 }
     }
@@ -59,12 +59,12 @@ extension ClusterNode {
         let others: String
         let place: LogPosition
         let count: Int
-        /// Whether more differ from this broker than agree with it; of two halves, the one with the smallest number
-        /// counts.
+        /// Whether more brokers differ from this one than agree with it; if they are equally many, the side with the
+        /// smallest number counts as the majority.
         let isMinority: Bool
     }
 
-    /// `nil`: all that are there agree with this broker, as far as is known.
+    /// The brokers that differ from this one; `nil` if all living brokers agree, as far as is known.
     func difference(_ one: ClusterLogs.Log) -> Difference? {
         let findings = one.order.comparison.findings
         guard findings.contains(where: { !$0.isEqual }) else { return nil }
@@ -120,7 +120,7 @@ extension ClusterNode {
         return known.name.isEmpty ? Self.name(of: node) : known.name
     }
 
-    /// Whether a copy of another broker's store is complete, with which this broker must restart.
+    /// Whether a copy of another broker's store is complete, so that this broker must restart with it.
     var isToBeginAgain: Bool { log.status.copy == .complete }
 
     /// The news for the log of the program since the last call.

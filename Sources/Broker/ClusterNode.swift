@@ -6,7 +6,7 @@ internal import WSTransport
 /// Any thread.
 final class ClusterNode: Sendable {
     let record: NodeRecord
-    /// The first of its logs, which has what the brokers share and tells them of one another.
+    /// The first of its logs, which has the shared data and the brokers' reports about themselves.
     let order: LogOrder
     /// The data that the brokers share besides messages.
     let shared: SharedAccess
@@ -18,12 +18,12 @@ final class ClusterNode: Sendable {
     private let sequencer: Sequencer
     let storeThread: StoreThread
     private let facts: FactsBox
-    private let founder = Founder()
+    private let contributor = Contributor()
     private let calls: NodeCalls
     private let begun = MonotonicTime.now
     let door: Door
     let resending: Resending
-    /// What the log of this program was told last.
+    /// The last lines for the program's log.
     let told = Mutex<Told>(Told())
 
     struct Told {
@@ -31,16 +31,16 @@ final class ClusterNode: Sendable {
         var copy: RedisLog.CopyProgress?
         var copies: UInt64 = 0
         var others: String?
-        /// Since when brokers are gone that have left something, by what the numbers of their clients begin with.
+        /// Since when brokers that have left values behind are gone, by the prefix of their clients' numbers.
         var gone: [UInt16: MonotonicTime] = [:]
     }
 
-    /// Whether clients are served: not before a new broker has the state of the others, nor while this one needs a
+    /// Whether clients are served: not until a new broker has the state of the others, and not while this one needs a
     /// copy.
     final class Door: Sendable {
         let isOpen: Atomic<Bool>
         private let resending: Resending
-        /// How many logs there are, and those that work or have worked.
+        /// The number of logs, and which of them work or have worked.
         private let count: Int
         private let working = Mutex<Set<Int>>([])
 
@@ -71,19 +71,19 @@ final class ClusterNode: Sendable {
         let make = Mutex<@Sendable () -> String>({ "{}" })
     }
 
-    /// Publishes the contents of this broker's files to the cluster, once, on a separate thread.
-    private final class Founder: Sendable {
-        private let pool = WorkerPool(name: "founding", maximumThreads: 1, maximumWaiting: 1)
+    /// Publishes the contents of this broker's files to the cluster, on a separate thread, one attempt at a time.
+    private final class Contributor: Sendable {
+        private let pool = WorkerPool(name: "contributing", maximumThreads: 1, maximumWaiting: 1)
         let body = Mutex<(@Sendable () -> Void)?>(nil)
-        private let isAtIt = Atomic<Bool>(false)
+        private let isRunning = Atomic<Bool>(false)
 
         func begin() {
-            guard let body = body.withLock({ $0 }), !isAtIt.exchange(true, ordering: .acquiring) else { return }
+            guard let body = body.withLock({ $0 }), !isRunning.exchange(true, ordering: .acquiring) else { return }
             let isTaken = pool.run { [self] in
                 body()
-                isAtIt.store(false, ordering: .releasing)
+                isRunning.store(false, ordering: .releasing)
             }
-            if !isTaken { isAtIt.store(false, ordering: .releasing) }
+            if !isTaken { isRunning.store(false, ordering: .releasing) }
         }
     }
 
@@ -141,7 +141,7 @@ final class ClusterNode: Sendable {
             let shared = SharedAccess(bans, patience: settings.publishTimeout.nanoseconds)
             try Self.read(store, into: shared, isMember: mark != nil)
             self.shared = shared
-            // Two processes with copies of one record must not take the records of one another for their own.
+            // Two processes with copies of one record must not take each other's records for their own.
             let incarnation = record.incarnation | UInt64.random(in: 0..<1 << 30)
             let group = try LogGroup(Partitions(settings.partitions), from: mark)
             let orders = try logs.enumerated().map { partition, log throws(StorageError) in
@@ -154,7 +154,7 @@ final class ClusterNode: Sendable {
         } catch {
             throw BrokerError("\(error)")
         }
-        // Until a record comes, nothing expires that had not by the last one.
+        // Until a record arrives, nothing expires that had not expired at the last one.
         if self.logs.time > 0 { Lifetime.follow(logTime: self.logs.time) }
         self.record = record
         (self.settings, self.sequencer, self.storeThread, self.facts) = (settings, sequencer, storeThread, facts)
@@ -181,8 +181,8 @@ final class ClusterNode: Sendable {
         if isMember { shared.take(messages) } else { shared.forgo(messages.map(\.topic)) }
     }
 
-    /// Calls `body` when the cluster works and its brokers have not merged their files yet.
-    func bringTogether(_ body: @escaping @Sendable () -> Void) { founder.body.withLock { $0 = body } }
+    /// Calls `body`, which publishes the contents of this broker's files, until the cluster has users and rules.
+    func contributeFiles(_ body: @escaping @Sendable () -> Void) { contributor.body.withLock { $0 = body } }
 
     private static func copies(of store: LMDBStore, in directory: String) -> StoreCopies {
         StoreCopies { () throws(StorageError) in
@@ -234,13 +234,13 @@ final class ClusterNode: Sendable {
 
     func stop() { logs.stop() }
 
-    /// What gives publications their order.
+    /// The order of publications.
     var ordering: any Order { logs.ordering }
 
     /// The name of this broker.
     var name: String { settings.node ?? Machine.name }
 
-    /// The first part of its clients' numbers: the broker, and the number of its start.
+    /// The first part of its clients' numbers: the broker and the number of its start.
     var clientBase: UInt64 { UInt64(record.clientPrefix) << 48 | (record.starts & 0x3FFF) << 34 }
 
     // MARK: The brokers
@@ -381,7 +381,7 @@ final class ClusterNode: Sendable {
         }
     }
 
-    /// The brokers that were heard from lately, including this one.
+    /// The brokers that were heard from within the lease, including this one.
     func living(_ status: RedisLog.Status) -> Set<UInt64> {
         let now = MonotonicTime.now
         var living: Set<UInt64> = [record.id]
@@ -401,15 +401,15 @@ final class ClusterNode: Sendable {
     /// How many of their values are removed at once.
     private static let orphansAtOnce = 1000
 
-    /// Removes the ephemeral values of brokers that have gone, and those that this broker left at its previous end.
+    /// Removes the ephemeral values of brokers that have gone, and those that this broker left when it last ended.
     ///
-    /// The shard's thread.
+    /// Runs on the shard's thread.
     func watch(from shard: Shard) {
         shard.reactor.run(afterNanoseconds: Self.pace) { [weak self, unowned shard] in
             guard let self, !shard.isDraining else { return }
             logs.startOthers()
-            if !shared.isFounded || !shared.hasRules || shared.owesRules(sequencer.partitions), hindrance == nil {
-                founder.begin()
+            if !shared.isInForce || !shared.hasRules || shared.owesRules(sequencer.partitions), hindrance == nil {
+                contributor.begin()
             }
             resend(on: shard)
             endOrphans(from: shard)
@@ -417,7 +417,7 @@ final class ClusterNode: Sendable {
         }
     }
 
-    /// Sends again what this broker had acknowledged and no log has any more, before its clients may publish.
+    /// Publishes again what this broker had acknowledged and is no longer in any log, before its clients may publish.
     private func resend(on shard: Shard) {
         guard resending.isDue.load(ordering: .relaxed), logs.areActive else { return }
         resending.begin(publishingOn: shard.reactor.remote) { [log, door] in door.look(at: log.status, of: 0) }
@@ -425,11 +425,11 @@ final class ClusterNode: Sendable {
 
     private func endOrphans(from shard: Shard) {
         let status = log.status
-        // Each broker must have had the time to be heard from since the log works.
+        // Each broker must have had time to be heard from since the log has worked.
         let calm = MonotonicTime.now.nanoseconds(since: status.since)
         guard hindrance == nil else { return }
         let living = living(status)
-        // One broker does it; the others only if that one does not.
+        // One broker cleans up; the others do so only if that one does not.
         let isFirst = living.min() == record.id
         sequencer.announcesExpiry.store(isFirst, ordering: .relaxed)
         guard sequencer.ephemerals.count > 0 else { return }

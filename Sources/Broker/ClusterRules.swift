@@ -3,12 +3,12 @@ internal import WSTransport
 
 /// The rules that are in force at all brokers of a cluster, and those of this broker's file.
 ///
-/// The former are a retained value of the log, which each broker takes over at its place in the order. Any thread.
+/// The former are a retained value in the log, which each broker adopts at its place in the order. Any thread.
 final class ClusterRules: Sendable {
-    /// The rules of the cluster, and who has set them.
+    /// The rules of the cluster, and the broker that has set them.
     struct InForce: Sendable {
         let rules: SharedRules
-        /// What people call the broker whose file had them.
+        /// The name of the broker whose file had them.
         let node: String
         /// When, in Unix milliseconds.
         let time: Int64
@@ -18,11 +18,11 @@ final class ClusterRules: Sendable {
     private struct State {
         var own: SharedRules
         var inForce: InForce?
-        /// Why the present ones cannot be used.
+        /// Why the current rules cannot be used.
         var trouble: String?
-        /// Whether the reactors have others.
+        /// Whether the reactors still have other rules.
         var isChanged = false
-        /// What the log of this program was told last, and what it is to be told.
+        /// The last lines for the program's log, and the next ones.
         var toldDifferences: [String] = []
         var toldTrouble: String?
         var news: [Journal.Entry] = []
@@ -32,7 +32,7 @@ final class ClusterRules: Sendable {
 
     /// - Parameters:
     ///   - settings: of this broker's file.
-    ///   - store: has the rules of the cluster, if it is one of its brokers'.
+    ///   - store: has the rules of the cluster, if it belongs to one of its brokers.
     init(_ settings: Settings, _ store: LMDBStore) throws(StorageError) {
         var state = State(own: SharedRules(settings))
         if try store.orderMark() != nil, let value = try store.value(of: SharedAccess.rules, now: .min) {
@@ -43,20 +43,20 @@ final class ClusterRules: Sendable {
         self.state = Mutex(state)
     }
 
-    /// The rules of the cluster; `nil`: it has none yet, and each one's file holds.
+    /// The rules of the cluster; `nil` if it has none yet, and each broker's file is in force.
     var inForce: InForce? { state.withLock { $0.inForce } }
 
-    /// Why this broker cannot use those of the cluster.
+    /// Why this broker cannot use the rules of the cluster; `nil` if it can.
     var trouble: String? { state.withLock { $0.trouble } }
 
-    /// Where the file of this broker has others than are in force.
+    /// The paths at which this broker's file differs from the rules in force.
     var differences: [String] { state.withLock { Self.differences($0) } }
 
     private static func differences(_ state: borrowing State) -> [String] {
         state.inForce.map { $0.rules.differences(from: state.own) } ?? []
     }
 
-    /// Tells the rules of this broker's file from others.
+    /// A digest of the rules of this broker's file, for comparison with other brokers.
     var digest: String { Self.digest(state.withLock { $0.own }.bytes) }
 
     private static func digest(_ bytes: [UInt8]) -> String {
@@ -70,7 +70,7 @@ final class ClusterRules: Sendable {
 
     // MARK: As a value of the log
 
-    /// A line of JSON that says who has set them, then the rules.
+    /// A line of JSON that names the broker that sets the rules, then the rules.
     static func bytes(_ rules: SharedRules, of node: String) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
@@ -89,10 +89,11 @@ final class ClusterRules: Sendable {
         return InForce(rules: rules, node: node, time: time, digest: digest(rules.bytes))
     }
 
-    /// The rules in what a log brings; `nil`: they cannot be used.
+    /// The rules in a value of the log; `nil` if this broker cannot use them.
     static func rules(in bytes: [UInt8]) -> SharedRules? { (try? read(bytes))?.rules }
 
-    /// Takes what the log brings; returns what the order has to decide by from now on, if it can be used.
+    /// Adopts a value of the log; returns the rules that the order must use from now on, or `nil` if they cannot be
+    /// used.
     func take(_ bytes: [UInt8]) -> SharedRules? {
         do throws(ConfigurationErrors) {
             let new = try Self.read(bytes)
@@ -104,7 +105,7 @@ final class ClusterRules: Sendable {
         }
     }
 
-    /// Whether the reactors have to get other rules; once.
+    /// Whether the reactors need other rules; `true` once for each change.
     func takeChange() -> Bool {
         state.withLock { state in
             defer { state.isChanged = false }
@@ -112,12 +113,12 @@ final class ClusterRules: Sendable {
         }
     }
 
-    /// The rules cannot be used here, for a reason.
+    /// Records why the rules cannot be used at this broker.
     func refuse(_ reason: String) { state.withLock { $0.trouble = reason } }
 
     // MARK: This broker's file
 
-    /// Has the rules of this broker's file hold at all brokers; returns why that cannot be.
+    /// Puts the rules of this broker's file in force at all brokers; returns the refusal if that fails.
     ///
     /// Waits for the log.
     func share(_ settings: Settings, _ shared: SharedAccess, as node: String) -> Refusal? {
@@ -129,21 +130,21 @@ final class ClusterRules: Sendable {
         guard let found, found.rules != new else { return nil }
         let refusal = shared.share(rules: Self.bytes(new, of: node), isFirst: false)
         return state.withLock { state in
-            // Another broker may have had the same file, and been faster.
+            // Another broker may have set the same rules first.
             if let refusal, refusal.code != .conflict || state.inForce?.rules != new { return refusal }
             state.own = new
             return nil
         }
     }
 
-    /// Brings the rules of this broker's file to a cluster that has none.
-    func found(_ shared: SharedAccess, as node: String) {
+    /// Contributes the rules of this broker's file to a cluster that has none.
+    func contribute(to shared: SharedAccess, as node: String) {
         guard inForce == nil, trouble == nil else { return }
-        // Another broker may be faster.
+        // Another broker may do so first.
         _ = shared.share(rules: Self.bytes(state.withLock { $0.own }, of: node), isFirst: true)
     }
 
-    /// The reactors have the rules that are in force; what is changed by that is to be logged.
+    /// Records that the reactors have the rules in force, and what that has changed, for the log.
     func tookOver(_ changed: String) {
         state.withLock { state in
             state.news.append(
@@ -153,7 +154,7 @@ final class ClusterRules: Sendable {
         }
     }
 
-    /// What has come up for the log of this program since the last call.
+    /// The lines for the program's log since the last call.
     func takeNews() -> [Journal.Entry] {
         state.withLock { state in
             var news = state.news

@@ -13,9 +13,9 @@ struct Ordering {
 
     /// - Parameters:
     ///   - store: locked by this process.
-    ///   - watch: sees what becomes of messages.
-    ///   - bans: gets those of a cluster.
-    ///   - shared: the rules of a cluster, which the settings have.
+    ///   - watch: sees what happens to messages.
+    ///   - bans: receives the bans of a cluster.
+    ///   - shared: the rules of a cluster, which the settings contain.
     init(
         _ settings: Settings, _ store: LMDBStore, _ watch: StoreWatch, _ bans: Bans, _ shared: ClusterRules?
     ) throws(BrokerError) {
@@ -59,7 +59,7 @@ struct Ordering {
         return thread
     }
 
-    /// Refuses the directory of a broker in a cluster: alone, that broker would accept messages that no other has.
+    /// Refuses the directory of a cluster's broker, which would accept messages on its own that no other broker has.
     private static func refuseMember(_ directory: String, _ store: LMDBStore) throws(BrokerError) {
         let mark = try Broker.wrap { () throws(StorageError) in try store.orderMark() }
         guard mark != nil else { return }

@@ -1,34 +1,35 @@
 internal import Synchronization
 internal import WSTransport
 
-/// Sends again what this broker had acknowledged and no log has any more, when it has begun again with a copy of another's
-/// store.
+/// Publishes messages again that this broker had acknowledged and that are no longer in any log, after it has restarted
+/// with a copy of another broker's store.
 ///
-/// Each message counts once, by a key, however often this begins. Any thread.
+/// Each message has a key, so it counts once, however often this is repeated. Any thread.
 final class Resending: Sendable {
-    /// What came of it.
+    /// How many messages were published again, and how many were not.
     struct Outcome: Sendable, Equatable {
         var sent = 0
-        /// Another message had taken its place.
+        /// Values that another message had replaced.
         var conflicts = 0
-        /// The topics of some of them.
+        /// The topics of some of these values.
         var topics: [String] = []
-        /// Those that were refused, or too many.
+        /// Messages that were refused, or were too many.
         var refused = 0
-        /// Where the store is kept.
+        /// The path of the former store.
         var path = ""
     }
 
     private struct State {
         var isUnderWay = false
-        /// Those that nobody has looked into.
+        /// The former stores that have not been examined yet.
         var waiting: [FormerStore]
-        /// What has come up since it was asked last.
+        /// The lines for the program's log since the last call.
         var news: [Journal.Entry] = []
         var total = Outcome()
     }
 
-    /// Whether something may still have to be sent: clients wait for that, so that theirs comes after it.
+    /// Whether messages may still have to be published again; clients wait meanwhile, so that their messages come after
+    /// these.
     let isDue: Atomic<Bool>
     private let state: Mutex<State>
     private let sequencer: Sequencer
@@ -37,11 +38,11 @@ final class Resending: Sendable {
     private let maximumSize: Int
     private let pool = WorkerPool(name: "resending", maximumThreads: 1, maximumWaiting: 1, isModest: true)
 
-    /// How many messages are under way at once.
+    /// How many messages are published at once.
     private static let piece = 200
-    /// How many topics are named where another message has taken the place.
+    /// How many topics of replaced values are named in the log.
     private static let namedTopics = 10
-    /// How long it waits for what it has sent, in nanoseconds; publications are refused before.
+    /// How long to wait for the results, in nanoseconds; publications are refused earlier than that.
     private static let patience: Int64 = 60_000_000_000
 
     init(_ sequencer: Sequencer, _ store: LMDBStore, _ node: NodeRecord, directory: String, maximumSize: Int) {
@@ -51,10 +52,10 @@ final class Resending: Sendable {
         isDue = Atomic(!waiting.isEmpty)
     }
 
-    /// What was sent again, and what was not, since the start.
+    /// The outcome for all messages since the start.
     var total: Outcome { state.withLock { $0.total } }
 
-    /// What has come up for the log of this program since the last call.
+    /// The lines for the program's log since the last call.
     func takeNews() -> [Journal.Entry] {
         state.withLock { state in
             defer { state.news = [] }
@@ -62,9 +63,9 @@ final class Resending: Sendable {
         }
     }
 
-    /// Goes on, beside the reactors; the broker must have read all that its cluster has.
+    /// Continues on a separate thread; the broker must have read everything that its cluster has.
     ///
-    /// - Parameter then: called when nothing is left to be sent.
+    /// - Parameter then: called when nothing is left to be published again.
     func begin(publishingOn remote: Remote, then: @escaping @Sendable () -> Void) {
         let isFirst = state.withLock { state in
             defer { state.isUnderWay = true }
@@ -80,13 +81,13 @@ final class Resending: Sendable {
         if !isTaken { state.withLock { $0.isUnderWay = false } }
     }
 
-    /// Returns whether nothing is left.
+    /// Handles the former stores; returns whether none is left.
     private func run(on remote: Remote) -> Bool {
         while let former = state.withLock({ $0.waiting.first }) {
             do throws(StorageError) {
                 guard try handle(former, on: remote) else { return false }
             } catch {
-                // It stays, for the next start and for people.
+                // The store is kept, for the next start and for the administrator.
                 tell(
                     .error, "cannot read what this broker had before its copy of another's store",
                     [("error", "\(error)")])
@@ -96,7 +97,7 @@ final class Resending: Sendable {
         return true
     }
 
-    /// Returns whether it is done with.
+    /// Publishes the messages of a former store again; returns whether that is complete.
     private func handle(_ former: FormerStore, on remote: Remote) throws(StorageError) -> Bool {
         guard let old = try former.open(maximumSize: maximumSize) else { return true }
         let undone: UndoneMessages?
@@ -155,17 +156,17 @@ final class Resending: Sendable {
             if isLast { semaphore.signal() }
         }
 
-        /// `nil`: they did not all come.
+        /// Waits for the results; `nil` if not all arrived in time.
         func wait(until deadline: MonotonicTime) -> [Result<Receipt, Refusal>]? {
             semaphore.wait(until: deadline)
             return state.withLock { $0.missing == 0 ? $0.results.compactMap(\.self) : nil }
         }
     }
 
-    /// `nil`: the engine was lost, and it is to be tried again.
+    /// Publishes messages again; `nil` if the engine was lost, so that it must be tried again.
     private func send(_ undone: UndoneMessages, on remote: Remote) -> Outcome? {
         var outcome = Outcome(refused: undone.left)
-        /// The numbers of what was sent again, by topic.
+        /// The numbers of the messages published again, by topic.
         var own: [Topic: UInt64] = [:]
         var rest = undone.items[...]
         while !rest.isEmpty {
@@ -174,7 +175,7 @@ final class Resending: Sendable {
             for (one, result) in zip(piece, results) {
                 var result = result
                 if case .failure(let refusal) = result, Self.isReplaced(refusal), one.item.isMessage {
-                    // A newer value stays; as a message of the history it is there again all the same.
+                    // A newer value is not replaced, but the history gets the message nevertheless.
                     var message = one.draft
                     (message.isRetained, message.condition) = (false, .none)
                     guard let again = publish([message], on: remote)?.first else { return nil }
@@ -200,8 +201,9 @@ final class Resending: Sendable {
         refusal.code == .conflict || refusal.code == .notFound
     }
 
-    /// The next messages to be sent at once: what follows a value is sent when it is known what became of that, so that
-    /// all stay in their order.
+    /// The next messages to be published at once.
+    ///
+    /// Messages after a value are published only when its result is known, so that all keep their order.
     private func takePiece(
         from rest: inout ArraySlice<UndoneMessages.Item>, since end: UndoneMessages.End, _ own: [Topic: UInt64]
     ) -> [(item: UndoneMessages.Item, draft: Draft)] {
@@ -217,13 +219,14 @@ final class Resending: Sendable {
         return piece
     }
 
-    /// Whether a topic's value is what a message set.
+    /// Whether a topic still has the value that a message set.
     private func isThere(_ message: Message) -> Bool {
         let value = try? sequencer.value(of: message.topic)
         return message.isRemoval ? value == nil : value?.payload == message.payload
     }
 
-    /// The message as a publication, which replaces only what was there when the log lost it; `nil`: there is nothing to do.
+    /// The message as a publication that replaces only the value of the time at which the log lost it; `nil` if there
+    /// is nothing to do.
     private func draft(of item: UndoneMessages.Item, since end: UndoneMessages.End, _ own: [Topic: UInt64]) -> Draft? {
         let message = item.message
         var draft = Draft(topic: message.topic, payload: message.payload.array, kind: message.kind)
@@ -241,19 +244,19 @@ final class Resending: Sendable {
         case nil: draft.condition = .absent
         case let number? where number <= end.closed(of: message.topic) ?? 0 || number == own[message.topic]:
             draft.condition = .matches([number])
-        // Another value has taken its place: it goes to the history only.
+        // Another value has replaced it: it goes only to the history.
         case _ where item.isMessage: draft.isRetained = false
-        // None has that number: it counts if it was sent before, and is refused otherwise.
+        // No message has that number: this one counts if it was published before, and is refused otherwise.
         default: draft.condition = .matches([.max])
         }
         return draft
     }
 
-    /// `nil`: the results did not come, or the broker ends.
+    /// Publishes drafts and waits; `nil` if the results did not arrive, or the broker ends.
     private func publish(_ drafts: [Draft], on remote: Remote) -> [Result<Receipt, Refusal>]? {
         guard !drafts.isEmpty else { return [] }
         let results = Results(drafts.count)
-        // Nobody else refers to them from here on.
+        // Nothing else refers to them from here on.
         nonisolated(unsafe) let handedOver = drafts
         let isPosted = remote.run { reactor in
             let drafts = unsafe handedOver

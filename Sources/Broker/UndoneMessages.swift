@@ -1,13 +1,14 @@
-/// What this broker had acknowledged and the log of its cluster has lost, by the store that it had then.
+/// The messages that this broker had acknowledged and the log of its cluster has lost, from the store that it had then.
 ///
-/// That store read from a replica that was cut off and not promoted: its log ended below what it had.
+/// That store was filled from a replica that was cut off and not promoted, so it has messages beyond the end of the
+/// log.
 struct UndoneMessages {
-    /// Where the logs end of what a store had.
+    /// The place in each log at which its common part with a store ends.
     struct End: Sendable {
         private let partitions: Partitions
-        /// The last number of each log; `nil`: it has all.
+        /// The last common number of each log; `nil` if the log has all messages of the store.
         private let closed: [UInt64?]
-        /// The time of each log up to which values of the store had expired, in Unix milliseconds.
+        /// The time of each log up to which values of the store have expired, in Unix milliseconds.
         private let times: [Int64]
 
         init(of folds: [Fold], _ jumps: [LogJumps]) {
@@ -24,16 +25,16 @@ struct UndoneMessages {
         /// Whether a log ends before the store.
         var isShort: Bool { closed.contains { $0 != nil } }
 
-        /// A place in the line of the store before which all logs have everything.
+        /// A place in the store's sequence before which the logs have everything.
         var begin: UInt64 { partitions.count == 1 ? (closed[0] ?? 0) : 0 }
 
-        /// The last number of the log of a topic; `nil`: it has all.
+        /// The last common number of a topic's log; `nil` if the log has all messages of the store.
         func closed(of topic: Topic) -> UInt64? { closed[partitions.partition(of: topic)] }
 
         /// Whether the message comes after the end of its log.
         func isBefore(_ message: Message) -> Bool { closed(of: message.topic).map { message.number > $0 } ?? false }
 
-        /// Whether the message is in its log, which has lost what came later, and had not expired.
+        /// Whether the message is in its log, which has lost later ones, and has not expired.
         fileprivate func isAfter(_ message: Message) -> Bool {
             let partition = partitions.partition(of: message.topic)
             guard let closed = closed[partition], message.number <= closed else { return false }
@@ -41,40 +42,41 @@ struct UndoneMessages {
         }
     }
 
-    /// One message.
+    /// A message that the log has lost.
     struct Item: Sendable {
         let message: Message
         /// Whether a history rule kept it.
         let isKept: Bool
-        /// The key by which it counts once, however often it is sent again.
+        /// The key because of which it counts once, however often it is published again.
         let key: PublishKey
 
-        /// Whether it is a message of the history, whatever became of its topic's value.
+        /// Whether it belongs into the history, whatever has happened to its topic's value.
         var isMessage: Bool { isKept && !message.isRemoval && !message.topic.isPrivate }
     }
 
-    /// Where the logs end of what the store had.
+    /// The place at which the common part of the logs and the store ends.
     let end: End
-    /// In their order.
+    /// The lost messages, in order.
     private(set) var items: [Item] = []
-    /// How many there are beside those: too many to be read.
+    /// How many more there are, which are too many to be read.
     private(set) var left = 0
 
-    /// How much of it is read, in bytes.
+    /// The maximum size of the messages that are read, in bytes.
     private static let maximumWeight = 64 << 20
-    /// How many keys are counted as one owner's, who may have so many only.
+    /// How many keys belong to one owner; an owner may have only so many.
     private static let keysOfAnOwner = 10_000
     private static let filters = [
         TopicFilter(unchecked: "#", isLiteral: false), SharedAccess.filter,
     ]
 
-    /// Reads it; `nil`: the log has all of it.
+    /// Finds the lost messages; `nil` if the log has lost none.
     ///
     /// - Parameters:
     ///   - former: the store that a copy has replaced.
-    ///   - present: the store in its place.
+    ///   - present: the current store.
     ///   - jumps: where the numbers of each log have jumped.
-    ///   - node: this broker, whose clients' messages are looked for; other brokers send theirs again themselves.
+    ///   - node: this broker; only messages of its own clients are needed, because the other brokers publish theirs
+    ///     again.
     init?(
         of former: LMDBStore, replacedBy present: LMDBStore, _ jumps: [LogJumps], _ node: NodeRecord
     ) throws(StorageError) {
@@ -92,7 +94,7 @@ struct UndoneMessages {
         }.map { (message: $0, isKept: true) }
         found += try Self.values(former, after: end).map { (message: $0, isKept: false) }
         found.sort { $0.message.seq < $1.message.seq }
-        // Nobody knows when they were removed: after all else that happened to their topics.
+        // The time of their removal is unknown, so they come after everything else that happened to their topics.
         found += try Self.removed(from: present, absentIn: former, upTo: end).map { ($0, false) }
         var room = Self.maximumWeight
         for (number, one) in found.enumerated() {
@@ -140,7 +142,7 @@ struct UndoneMessages {
         }
     }
 
-    /// Removals of the values that one store still has from before the end, and the other has not.
+    /// Removals of values that the current store still has from before the end, and the former one has not.
     private static func removed(
         from present: LMDBStore, absentIn former: LMDBStore, upTo end: End
     ) throws(StorageError) -> [Message] {

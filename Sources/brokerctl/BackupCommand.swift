@@ -73,7 +73,7 @@ struct BackupCommand: AsyncParsableCommand {
 struct RestoreCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "restore",
-        abstract: "Replaces the store of a stopped broker by a backup.",
+        abstract: "Replaces the store of a stopped broker with a backup.",
         discussion: """
             The backup's pages are checked first. The previous store is moved aside, not removed. Sequence numbers continue
             above those of both, and clients that resume are told that the store was replaced.

@@ -4,7 +4,8 @@ internal import Load
 /// `brokerctl bench sub`: subscribers to messages that others publish.
 struct BenchSubscribe: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sub", abstract: "Keeps subscribers connected for some time and counts the messages they receive.")
+        commandName: "sub", abstract: "Keeps subscribers connected for some time, and counts the messages they receive."
+    )
 
     @OptionGroup var options: BenchOptions
 

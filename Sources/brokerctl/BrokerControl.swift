@@ -9,7 +9,7 @@ internal import WSTransport
 struct BrokerControl: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "brokerctl",
-        abstract: "Looks into a running broker, publishes and subscribes.",
+        abstract: "Inspects and administers a running broker, publishes and subscribes.",
         discussion: """
             Examples:
               brokerctl status

@@ -171,7 +171,7 @@ struct DrainNode: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Spread the return of the clients over this time, such as 500ms, 60s or 10m.", valueName: "time"))
+            "Spread the reconnections of the clients over this time, such as 500ms, 60s or 10m.", valueName: "time"))
     var retrySpread: String?
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions

@@ -87,7 +87,7 @@ struct ShowConfig: AsyncParsableCommand {
         abstract: "Prints all settings of the running broker, of a file, or the defaults.",
         discussion: """
             Without FILE and --defaults it shows the settings of the running broker, with secrets masked. Settings that \
-            wait for a restart are listed at the top.
+            need a restart are listed at the top.
 
             Examples:
               brokerctl config show

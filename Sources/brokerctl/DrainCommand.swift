@@ -5,10 +5,10 @@ internal import Broker
 struct ReloadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reload",
-        abstract: "Makes the broker reload its configuration.",
+        abstract: "Reloads the configuration of the running broker.",
         discussion: """
             Like SIGHUP, it reloads the configuration, the file of users and tokens, and keys. It returns when they are \
-            in force, and shows which settings have changed and which wait for a restart. If there are errors, it shows \
+            in force, and shows which settings have changed and which need a restart. If there are errors, it shows \
             them, and the old configuration stays in force.
 
             Examples:
@@ -36,9 +36,9 @@ struct DrainCommand: AsyncParsableCommand {
         abstract: "Shuts the broker down gracefully.",
         discussion: """
             Like SIGTERM: the broker accepts no new connections, acknowledges publications once they are stored, and \
-            tells each client when to come back. The command returns when the shutdown begins.
+            tells each client when to reconnect. The command returns when the shutdown begins.
 
-            Clients come back at the rate of drain.reconnects_per_second, or at random times within --retry-spread.
+            Clients reconnect at the rate of drain.reconnects_per_second, or at random times within --retry-spread.
 
             Examples:
               brokerctl drain
@@ -48,7 +48,7 @@ struct DrainCommand: AsyncParsableCommand {
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @Option(
         help: ArgumentHelp(
-            "Spread the return of the clients over this time, such as 500ms, 60s or 10m.", valueName: "time"))
+            "Spread the reconnections of the clients over this time, such as 500ms, 60s or 10m.", valueName: "time"))
     var retrySpread: String?
 
     @OptionGroup var consent: Consent

@@ -5,7 +5,7 @@ internal import Broker
 struct ExplainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "explain",
-        abstract: "Says what an error, a close code, an event of the audit log or a setting means.",
+        abstract: "Explains an error, a close code, an event of the audit log or a setting.",
         discussion: """
             It knows error codes, close codes of WebSockets, HTTP statuses, events of the audit log, and settings by \
             their paths. Without CODE it lists all codes. It needs no broker.

@@ -6,7 +6,7 @@ internal import WSTransport
 struct MintToken: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "mint",
-        abstract: "Makes a token for a user, and prints it once.",
+        abstract: "Creates a token for a user, and prints it once.",
         discussion: """
             A token allows everything that its user may do, or less.
 

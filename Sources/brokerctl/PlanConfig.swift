@@ -11,7 +11,7 @@ struct PlanConfig: AsyncParsableCommand {
         abstract: "Shows what a reload of a file would change in the running broker.",
         discussion: """
             The running broker reads FILE as if it were its own, with its environment and its command line. It shows \
-            which settings would take effect at once, which would wait for a restart, and what connected clients would \
+            which settings would take effect at once, which would need a restart, and what connected clients would \
             lose. It changes nothing. The exit status is 1 if the reload would be refused.
 
             Example:
@@ -82,7 +82,7 @@ struct DiffConfig: AsyncParsableCommand {
         abstract: "Compares the settings in force with the broker's file as it is now, or with another file.",
         discussion: """
             A line with - is a setting in force; one with + is what the file, the environment and the command line say. \
-            Settings that wait for a restart are included.
+            Settings that need a restart are included.
 
             Examples:
               brokerctl config diff

@@ -7,7 +7,7 @@ internal import WSTransport
 struct TokenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "token",
-        abstract: "Makes, lists, checks and revokes tokens; signs JSON Web Tokens for development.",
+        abstract: "Creates, lists, checks and revokes tokens; signs JSON Web Tokens for development.",
         discussion: """
             Examples:
               brokerctl token mint --user sensor7 --ttl 90d

@@ -74,7 +74,7 @@ struct AddUser: AsyncParsableCommand {
 struct SetPassword: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "password",
-        abstract: "Changes a user's password, and ends what was opened with the old one.",
+        abstract: "Changes a user's password, and ends the sessions that were opened with the old one.",
         discussion: """
             Example:
               brokerctl users password alice
@@ -123,7 +123,7 @@ struct RemoveUser: AsyncParsableCommand {
 struct DisableUser: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "disable",
-        abstract: "Keeps a user from logging in by any means; nothing is removed.",
+        abstract: "Prevents a user from logging in by any means, without removing anything.",
         discussion: """
             Example:
               brokerctl users disable alice

@@ -82,7 +82,7 @@ struct TraceCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Only topics that match this filter.", valueName: "filter"))
     var topic: String?
 
-    @Option(help: ArgumentHelp("Only what concerns this client.", valueName: "id"))
+    @Option(help: ArgumentHelp("Only decisions that concern this client.", valueName: "id"))
     var client: String?
 
     @Option(

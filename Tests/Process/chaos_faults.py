@@ -129,7 +129,7 @@ class Faults:
         return time.monotonic(), self.rig.publishers
 
     def sleeping_engine(self):
-        """The engine stands still, but too briefly to be replaced."""
+        """The engine pauses, but too briefly to be replaced."""
         for _ in range(3):
             self.random.choice(self.engine.servers).send("DEBUG", "SLEEP", f"{self.random.uniform(0.1, 0.35):.2f}")
             self.rig.progress(5)
@@ -189,7 +189,7 @@ class Faults:
         return moment, self.others
 
     def split_with_a_replica(self):
-        """The primary, a replica, a broker and a sentinel go on for a moment; then what they have done is undone."""
+        """The primary, a replica, a broker and a sentinel continue for a moment; then their messages are undone."""
         port = int(self.rig.log_of(self.broker, self.partition)["replica"].rsplit(":", 1)[1])
         beside = next(replica for replica in self.replicas if self.view.ports[replica] == port)
         far = [replica for replica in self.replicas if replica is not beside]
@@ -205,7 +205,7 @@ class Faults:
         own = [self.view.servers[server] for server in far] + [self.view.sentinels[each] for each in rest]
         self.stop_paths(own)
         self.promoted(began)
-        # They have nothing to read at, but agree without the one that is apart.
+        # The others have no replica to read from, but agree without the broker that is apart.
         wait_until(lambda: all(self.term(publisher.broker) > before for publisher in self.others), "another term of the others")
         self.last(0, LEASE)
         self.mend(paths + own)
@@ -224,7 +224,7 @@ class Faults:
         self.broker.start()
 
     def broker_stopped(self):
-        """The broker stands still for longer than the lease."""
+        """The broker pauses for longer than the lease."""
         self.broker.send_signal(signal.SIGSTOP)
         self.rig.progress(20, without=self.broker)
         other = self.others[0].broker
@@ -240,7 +240,7 @@ class Faults:
         self.broker.start()
 
     def broker_away_for_too_long(self):
-        """The log no longer goes back to the broker's position."""
+        """The log no longer reaches back to the broker's position."""
         self.broker.kill()
         self.rig.progress(20, without=self.broker)
         # The others have read the part that is cut off.

@@ -42,7 +42,7 @@ NAMES = "abc"
 WINDOW = 8
 # The maximum of seconds without an acknowledgement, once they are possible again.
 LONGEST_OUTAGE = 3
-# By how much numbers jump at least, and more than messages are there in between.
+# By how much numbers jump at least; there are fewer messages than that between two jumps.
 JUMP = 1 << 20
 
 
@@ -73,7 +73,7 @@ class Publisher(threading.Thread):
                     self.number += 1
                 answer = session.receive()
                 if "id" not in answer:
-                    # The broker begins again.
+                    # The broker restarts.
                     continue
                 text = under_way.pop(answer["id"])
                 if answer["op"] == "ok":
@@ -88,7 +88,7 @@ class Publisher(threading.Thread):
             session.close()
 
     def longest_silence(self, since, lacking):
-        """The longest time between two acknowledgements, counted from a moment on, and without the times when the engine was `lacking`."""
+        """The longest time between two acknowledgements after a moment, without the times when the engine was `lacking`."""
         times = sorted([since, time.monotonic()] + [at for at in [*self.times, *lacking] if at > since])
         return max(after - before for before, after in zip(times, times[1:]))
 
@@ -102,7 +102,7 @@ class Follower(threading.Thread):
         # The last number of each partition.
         self.parts = [0] * partitions
         self.seen, self.gaps, self.failure = [], 0, None
-        # What a gap took back.
+        # The messages that a gap has revoked.
         self.undone = []
         self.is_complete, self.stop = threading.Event(), threading.Event()
 
@@ -121,7 +121,7 @@ class Follower(threading.Thread):
         while not self.is_complete.is_set():
             received = session.receive()
             if received["op"] == "message":
-                # What the values are is compared in the end.
+                # The values are compared at the end.
                 if received.get("retained"):
                     continue
                 self.parts[received["seq"] % self.partitions] = received["seq"]
@@ -139,7 +139,7 @@ class Follower(threading.Thread):
 
 
     def take_back(self, since, reached):
-        """What came after a position is in no log, in the partitions that reached another."""
+        """Drops the messages between two positions, which are in no log, in the partitions where the positions differ."""
         gone = {one for one in self.seen
                 if since[one[0] % self.partitions] < one[0] and since[one[0] % self.partitions] < reached[one[0] % self.partitions]}
         self.undone += gone
@@ -148,7 +148,7 @@ class Follower(threading.Thread):
 
 
 class Administrator(threading.Thread):
-    """Changes users and tokens, at one broker after the other, and notes what it is answered."""
+    """Changes users and tokens, at one broker after the other, and records the answers."""
 
     # Seconds between two changes.
     PACE = 0.25
@@ -156,7 +156,7 @@ class Administrator(threading.Thread):
     def __init__(self, brokers, topic, stop, seed):
         super().__init__(daemon=True)
         self.brokers, self.topic, self.stop, self.random = brokers, topic, stop, random.Random(seed)
-        # Whether each is there; `None`: that was not confirmed.
+        # Whether each user and token exists; `None`: the last change was not confirmed.
         self.users, self.tokens, self.owners = {}, {}, {}
         self.confirmed = 0
 
@@ -189,14 +189,14 @@ class Administrator(threading.Thread):
             self.ask(broker, self.users, user, False, "users", "remove", user)
 
     def ask(self, broker, states, name, is_there, *verb):
-        # Until it is answered nothing is known.
+        # The outcome is unknown until the answer.
         states[name] = None
         if broker.control(*verb).returncode == 0:
             states[name] = is_there
             self.confirmed += 1
 
     def check(self):
-        """What was confirmed holds at all brokers, and they are equal."""
+        """Checks that confirmed changes are in force at all brokers, and that these are equal."""
         lists = [sorted(row["user"] for row in broker.control_json("users", "list")) for broker in self.brokers]
         assert lists[0] == lists[1] == lists[2], f"the users differ: {lists}"
         for user, is_there in self.users.items():
@@ -215,7 +215,7 @@ class ChaosRig:
     def __init__(self, directory, seed, partitions=1):
         self.random, self.partitions = random.Random(seed), partitions
         names = names_of(partitions)
-        # As many that each of them is retained and not retained in turn.
+        # So many that each topic is used for retained and other messages in turn.
         self.topics = [f"{name}/{number}" for place, name in enumerate(names) for number in range(3 if place == 0 else 2)]
         self.ends = [f"{name}/end" for name in names]
         self.story, self.outages, self.sent_again = [], [], 0
@@ -231,7 +231,7 @@ class ChaosRig:
                 self.promotions[-1].start()
                 self.fitness.append(Fitness(self.promotions[-1]))
                 self.fitness[-1].start()
-            # As the brokers see each engine.
+            # Each engine as the brokers see it.
             self.views, self.broker_clocks = [[] for _ in self.engines], []
             for name in NAMES:
                 views = [View(engine) for engine in self.engines]
@@ -279,12 +279,12 @@ class ChaosRig:
         return f"broker:{{{name}}}:log"
 
     def log_of(self, broker, partition):
-        """What a broker says of a log."""
+        """A broker's status of a log."""
         answer = json.loads(broker.control("cluster", "--json").stdout)
         return answer["partitions"][partition] if self.partitions > 1 else answer
 
     def run(self, faults):
-        """Has the faults with these names happen."""
+        """Causes the faults with these names, one after the other."""
         for thread in [*self.publishers, *self.followers, self.administrator]:
             thread.start()
         doer = Faults(self)
@@ -311,7 +311,7 @@ class ChaosRig:
             self.brokers[0].publish(end, end, "ack=stored")
 
     def progress(self, count, without=None, of=None):
-        """Waits until each publisher, but for one broker's, or each `of` these, has been acknowledged so many messages more."""
+        """Waits until each publisher, except one broker's, or each `of` these, has so many more acknowledged messages."""
         goals = [(publisher, len(publisher.acknowledged) + count) for publisher in of or self.publishers
                  if publisher.broker is not without]
         for publisher, goal in goals:
@@ -319,7 +319,7 @@ class ChaosRig:
                        f"acknowledgements at {publisher.name}: {self.story}")
 
     def check(self):
-        """Returns how many messages there are."""
+        """Checks the whole history, and returns how many messages it has."""
         for follower in self.followers:
             wait_until(follower.is_complete.is_set, f"everything at {follower.broker.directory.name}: {self.story}, "
                        f"{follower.failure}")
@@ -356,7 +356,7 @@ class ChaosRig:
         return len(kept)
 
     def of(self, place, messages):
-        """Those of a partition."""
+        """The messages of a partition."""
         return [one for one in messages if one[0] % self.partitions == place]
 
     def is_in_jump(self, seq, seqs):

@@ -174,7 +174,7 @@ class Engine:
             for sentinel in self.sentinels)
 
     def fail_over(self):
-        """Makes another server the primary, as before maintenance of the present one."""
+        """Makes another server the primary, as before maintenance of the current one."""
         primary = self.current_primary()
         wait_until(lambda: self.sentinels[0].ask("SENTINEL", "FAILOVER", NAME) == "+OK\r\n", "a failover that begins")
         self.current_primary(apart_from=primary)
@@ -203,7 +203,7 @@ class View:
     def __init__(self, engine):
         network = engine.network
         self.servers, self.sentinels, ports, self.changes = {}, {}, [], []
-        # By which port it finds each server.
+        # The port by which the broker reaches each server.
         self.ports = {}
         for server in engine.servers:
             self.servers[server] = path = network.path()
@@ -250,7 +250,7 @@ class Promotions(threading.Thread):
                         self.events.append((now, key.data, line.split()[-1]))
 
     def moment(self, since):
-        """When a majority of them agreed on one, since a moment; `None` if they have not."""
+        """When a majority of them agreed on one after a moment; `None` if they have not."""
         votes = {}
         for at, number, port in self.events:
             if at >= since:

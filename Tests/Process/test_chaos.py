@@ -24,7 +24,7 @@ def test_messages_the_engine_lost_are_announced_and_sent_again(tmp_path):
 
 
 def test_of_several_partitions_one_fails_at_a_time(tmp_path):
-    """Each partition keeps its order and loses nothing, and positions with two parts are told exactly what is undone."""
+    """Each partition keeps its order and loses nothing, and clients with a position in two parts learn exactly what is undone."""
     with ThreadPoolExecutor(2) as pool:
         split = pool.submit(chaos_rig.run, 0, ["split_with_a_replica"] * 2, tmp_path / "split", ANSWER_DEADLINE, 2)
         others = pool.submit(chaos_rig.run, 1, FAULTS, tmp_path / "others", ANSWER_DEADLINE, 2)

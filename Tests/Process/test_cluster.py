@@ -294,7 +294,7 @@ def test_values_expire_by_the_clock_of_the_engine(cluster, tmp_path):
 
 
 def test_a_broker_with_a_different_state_reports_it(cluster):
-    """One whose disk has changed a key takes for new what the others take for a repetition."""
+    """A broker whose disk has lost a key accepts as new what the others recognise as a repetition."""
     first, second, third = cluster.brokers
 
     def differing(broker):
@@ -418,7 +418,7 @@ def test_without_an_engine_a_broker_serves_reads(cluster):
     assert session.request(op="ping")["op"] == "pong", "sockets stay"
     rules = broker.config_file.read_text().replace("access:\n", "access:\n  anonymous: { publish: [] }\n")
     assert "the rules of the cluster cannot be changed now" in reload(broker, rules, "the settings have errors")
-    # One that went on by itself would have messages that no other has.
+    # A broker that continued on its own would have messages that no other has.
     broker.stop()
     done = run_brokerd("--data-dir", str(broker.data), "--listen", f"127.0.0.1:{broker.port}", cwd=broker.directory)
     assert done.returncode == 1 and "is that of a broker of a cluster: set cluster" in done.stdout

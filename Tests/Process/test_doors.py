@@ -16,7 +16,7 @@ from raw_websocket import RefusedHandshake
 
 
 class Doors(Harness):
-    """A broker that accepts every way, and what each way would show."""
+    """A broker that accepts credentials in every way, and the credentials for each way."""
 
     def __init__(self, start_broker, tmp_path):
         super().__init__(start_broker, tmp_path, "query_tokens: any\n  cookie: { name: site }\n  sessions: { per_user: 1 }")
@@ -31,13 +31,13 @@ class Doors(Harness):
         sessions = [page.cookie["Cookie"].partition("=b; __Host-broker=")[2] for page in (late, late, page)]
         sessions[1] = wrong(sessions[1])
         passwords = [basic(*person)["Authorization"] for person in [("alice", "correct horse"), ("alice", "x"), ("gone", "correct horse")]]
-        # What is right, what is wrong, and what was right once, by each way.
+        # Valid, wrong and expired credentials, for each way.
         self.shown = {
             "bearer": [f"Bearer {token}" for token in tokens], "basic": passwords, "session": sessions, "cookie": tokens,
             "query": tokens, "subprotocol": tokens, "in band": tokens}
 
     def status(self, shown):
-        """The answer to a read that a known client may do, with what is shown by each way; 404: it is let in."""
+        """The status of a read that a known client may do, with the given credentials; 404 if they are accepted."""
         path = "/t/news/a" + "".join("&?"[not place] + f"token={token}" for place, token in enumerate(shown.get("query", [])))
         connection = http.client.HTTPConnection("127.0.0.1", self.broker.port, timeout=ANSWER_DEADLINE)
         connection.putrequest("GET", path)
@@ -80,15 +80,15 @@ def doors(start_broker, tmp_path):
 
 
 def test_each_way_accepts_only_valid_credentials(doors):
-    """What is wrong, what is over, and two at once, although both are right."""
+    """Wrong credentials, expired ones, and two at once, even if both are valid."""
     found = {
         way: [doors.admits(way, right), doors.admits(way, false), doors.admits(way, over), doors.admits(way, right, right)]
         for way, (right, false, over) in doors.shown.items()}
     assert found == {way: [True, False, False, False] for way in doors.shown}
 
 
-def test_of_two_ways_the_first_decides(doors):
-    """What is wrong is not passed over for the right one of a later way, nor a right one refused for the wrong one of a later."""
+def test_of_two_credentials_the_first_counts(doors):
+    """Only the first credentials count: wrong ones are not skipped, and valid ones are accepted even if later ones are wrong."""
     ways = ["basic", "session", "cookie", "query"]
     found = {}
     for first, second in itertools.combinations(ways, 2):
@@ -108,7 +108,7 @@ def test_a_subprotocol_token_takes_precedence_over_a_cookie(doors):
 
 
 def test_guesses_from_a_thousand_addresses_lock_nobody_out(start_broker, tmp_path):
-    """Each address has its own few guesses, and known users get in from other addresses."""
+    """Each address has only a few guesses, and known users are accepted from other addresses."""
     harness = Harness(start_broker, tmp_path, limits="authentication_failures: 3/m")
     page = Page(harness)
     assert page.log_in().status == 200

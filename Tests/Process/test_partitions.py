@@ -1,4 +1,4 @@
-"""Two brokers on two engines: an order for each partition, positions with two parts, and one engine that fails alone."""
+"""Two brokers on two engines: each partition has its own order, positions have two parts, and one engine fails alone."""
 
 import json
 import re
@@ -34,7 +34,7 @@ class Partitions:
     def start(self):
         self.brokers[0].start()
         wait_until(lambda: is_ready(self.brokers[0]), "the first broker")
-        # So that there is one of each partition.
+        # So that there is one topic of each partition.
         names = {}
         for letter in "abcdefghijklmnop":
             seq = self.brokers[0].publish(f"{letter}/start", "x", "retain")["seq"]
@@ -83,7 +83,7 @@ def cluster(shared, request):
 
 
 class Reader:
-    """A client as docs/protocol.md has it: it keeps a number for each partition, and resumes with them."""
+    """A client that follows docs/protocol.md: it keeps a number for each partition, and resumes with these."""
 
     def __init__(self):
         self.parts, self.messages, self.epoch = None, [], None
@@ -198,7 +198,7 @@ def test_conditions_are_decided_by_the_numbers_that_clients_know(cluster):
 
 @pytest.mark.parametrize("kind", [NodeClient, PythonClient])
 def test_the_clients_keep_a_number_for_each_partition(cluster, kind):
-    """Over restarts of their broker they get every message once."""
+    """They get every message once, even across restarts of their broker."""
     first, second = cluster.brokers
     level, sent = f"client-{kind.__name__}", {name: [] for name in cluster.names}
     client = kind()
@@ -265,7 +265,7 @@ def test_brokerctl_comes_back_with_a_number_for_each_partition(cluster):
         child.stdout.close()
 
 
-def test_one_engine_fails_and_the_other_partition_goes_on(cluster):
+def test_if_one_engine_fails_the_other_partition_continues(cluster):
     first, second = cluster.brokers
     readers = [Reader() for _ in cluster.brokers]
     for reader, broker in zip(readers, cluster.brokers):
@@ -322,7 +322,7 @@ def test_a_broker_that_is_killed_or_new_has_all_partitions(cluster, request):
     sent = [first.publish(f"{cluster.names[number % COUNT]}/later", str(number), "retain&ack=stored")["seq"] for number in range(20)]
     second.start()
     wait_until(lambda: is_ready(second), "the broker that was killed")
-    # Only the log of the second partition has forgotten what a new broker needs.
+    # Only the log of the second partition no longer has what a new broker needs.
     log = f"broker:{{test.1of{COUNT}}}:log"
     assert cluster.engines[1].current_primary().ask("XTRIM", log, "MAXLEN", "1").startswith(":")
     new = cluster.make("new")
@@ -359,7 +359,7 @@ def test_the_number_of_partitions_cannot_be_changed(cluster, tmp_path):
         broker.start()
 
 
-def test_brokers_with_another_number_of_partitions_are_told_which_the_others_have(cluster, tmp_path, request):
+def test_a_broker_with_another_number_of_partitions_names_that_of_the_others(cluster, tmp_path, request):
     engines = [engine.settings for engine in cluster.engines]
     lines = "".join("    -" + settings[3:].replace("\n    ", "\n      ") for settings in [*engines, engines[0]])
     settings = {"one": f"  engine:\n{engines[0]}", "three": f"  partitions: 3\n  engines:\n{lines}"}

@@ -73,7 +73,7 @@ package final class AccessFileDesk: Sendable {
     }
 
     private func outcome<Request: AccessFileRequest>(of request: Request) -> Result<Request.Answer, Refusal> {
-        if let shared, Request.isChange || shared.isFounded { return outcome(of: request, shared) }
+        if let shared, Request.isChange || shared.isInForce { return outcome(of: request, shared) }
         do throws(AccessFileErrors) {
             let answer = try request.apply(toFile: path())
             if Request.isChange, let reason = takeOver() {

@@ -4,8 +4,8 @@ package import WSTransport
 
 /// The users, tokens and bans that the brokers of a cluster share.
 ///
-/// Each is a retained value below `$cluster`, so the log brings every change to every broker, in one order, and a copy
-/// of a store has them. Clients neither publish nor read there (``Topic/isPrivate``). Any thread.
+/// Each is a retained value below `$cluster`, so every broker gets every change from the log, in one order, and a copy
+/// of a store includes them. Clients can neither publish nor read there (``Topic/isPrivate``). Any thread.
 package final class SharedAccess: Sendable {
     /// A value, and the number of the message that set it.
     struct Line: Sendable {
@@ -17,12 +17,12 @@ package final class SharedAccess: Sendable {
         /// The lines of the file of users and tokens, by their topics.
         var lines: [String: Line] = [:]
         var bans: [String: Line] = [:]
-        /// The rules of all brokers, in each log.
+        /// The rules of the cluster, in each log.
         var rules: [Int: Line] = [:]
-        /// Topics of bans that an administrator of this broker is adding, who says when they are in force.
+        /// Topics of bans that an administrator is adding at this broker; the request reports when they are in force.
         var underWay: Set<String> = []
-        /// Whether the brokers have merged their files.
-        var isFounded = false
+        /// Whether the shared data is in force, instead of the brokers' own files.
+        var isInForce = false
         /// Rises with each change of the lines.
         var version = 0
         /// The number of the newest applied message.
@@ -37,23 +37,25 @@ package final class SharedAccess: Sendable {
 
     private static let access = "$cluster/access/"
     private static let bans = "$cluster/bans/"
-    /// Set when the contents of the files are in the log.
-    private static let founding = Topic(unchecked: "$cluster/founded")
-    /// The topic of the rules that hold at all brokers.
+    /// Has a value when a broker's users and tokens are in the log.
+    private static let inForceMark = Topic(unchecked: "$cluster/founded")
+    /// The topic of the rules that are in force at all brokers.
     package static let rules = Topic(unchecked: "$cluster/rules")
 
-    /// The same in one of several logs: the logs after the first have a copy, by which what they bring is decided.
+    /// The topic of the rules in one of several logs.
+    ///
+    /// Each log after the first has a copy, which applies to its messages.
     package static func rules(of partition: Int) -> Topic {
         partition == 0 ? rules : Topic(unchecked: "\(Partitions.prefix)\(partition)/rules")
     }
 
-    /// Which log's rules a topic has; `nil`: it has none.
+    /// The log whose rules have this topic; `nil` if it is not a topic of rules.
     private static func partition(ofRules topic: Topic) -> Int? {
         if topic == rules { return 0 }
         guard topic.name.hasPrefix(Partitions.prefix), topic.name.hasSuffix("/rules") else { return nil }
         return Int(topic.name.dropFirst(Partitions.prefix.count).dropLast("/rules".count))
     }
-    /// How often a change is tried that meets another broker's.
+    /// How often a change is tried if it conflicts with one of another broker.
     private static let attempts = 8
     /// How many lines are published at once.
     private static let piece = 500
@@ -79,7 +81,7 @@ package final class SharedAccess: Sendable {
     /// - Parameters:
     ///   - onChange: users or tokens have changed; must not block.
     ///   - onBans: bans have changed, and not by an administrator of this broker; must not block.
-    ///   - onRules: gets the rules that hold for what comes after them in a log, before any of that; must not block.
+    ///   - onRules: gets new rules of a log, before any message that comes after them; must not block.
     package func begin(
         publishingOn remote: Remote, onChange: @escaping @Sendable () -> Void,
         onBans: @escaping @Sendable (BanList) -> Void,
@@ -89,7 +91,7 @@ package final class SharedAccess: Sendable {
             ($0.publisher, $0.onChange, $0.onBans, $0.onRules) = (remote, onChange, onBans, onRules)
             return $0.rules
         }
-        // Those of the first are in force since the start.
+        // The rules of the first log have been in force since the start.
         for (partition, line) in known where partition > 0 { onRules(line.bytes, partition) }
     }
 
@@ -100,7 +102,7 @@ package final class SharedAccess: Sendable {
 
     /// Applies messages of private topics, in the order of their log.
     package func take(_ messages: [Message]) {
-        // Before anybody waits no longer for it.
+        // Before the position is set, for which callers wait.
         for message in messages where !message.isRemoval {
             guard let partition = Self.partition(ofRules: message.topic) else { continue }
             let tell = state.withLock { state in
@@ -109,7 +111,7 @@ package final class SharedAccess: Sendable {
             }
             tell(message.payload.array, partition)
         }
-        // All else is in the first log.
+        // Everything else is in the first log.
         guard let last = messages.last(where: { !$0.topic.name.hasPrefix(Partitions.prefix) }) else { return }
         let (isChanged, areBansChanged, isToBeTold, tell) = state.withLock { state in
             let version = state.version
@@ -117,8 +119,8 @@ package final class SharedAccess: Sendable {
             for message in messages {
                 let name = message.topic.name
                 let line = message.isRemoval ? nil : Line(bytes: message.payload.array, seq: message.number)
-                if message.topic == Self.founding {
-                    state.isFounded = line != nil
+                if message.topic == Self.inForceMark {
+                    state.isInForce = line != nil
                     state.version += 1
                 } else if name.hasPrefix(Self.access) {
                     state.lines[name] = line
@@ -131,15 +133,15 @@ package final class SharedAccess: Sendable {
             }
             if areBansChanged { inForce.replace(with: state.bans.values.compactMap { Ban(shared: $0) }) }
             state.position = last.number
-            let isChanged = state.version != version && state.isFounded
+            let isChanged = state.version != version && state.isInForce
             return (isChanged, areBansChanged, isToBeTold, (state.onChange, state.onBans))
         }
         if isChanged { tell.0() }
         if areBansChanged, isToBeTold { tell.1(inForce.list) }
     }
 
-    /// Whether the brokers have merged their files; until then each broker's own file is in force.
-    package var isFounded: Bool { state.withLock { $0.isFounded } }
+    /// Whether the shared data is in force; until a broker has contributed its file, each broker uses its own.
+    package var isInForce: Bool { state.withLock { $0.isInForce } }
 
     /// Rises with each change of users and tokens.
     package var version: Int { state.withLock { $0.version } }
@@ -172,7 +174,7 @@ package final class SharedAccess: Sendable {
     }
 
     private static let unready = Refusal(
-        .unavailable, "The brokers of the cluster have not merged their users yet; try again.")
+        .unavailable, "The brokers of the cluster do not share their users yet; try again.")
 
     /// Changes users and tokens at all brokers; returns when this one has the change.
     ///
@@ -181,8 +183,8 @@ package final class SharedAccess: Sendable {
         _ edit: (inout AccessFile) throws(AccessFileErrors) -> Value
     ) -> Result<Value, Refusal> {
         for _ in 0..<Self.attempts {
-            let (lines, isFounded) = state.withLock { ($0.lines, $0.isFounded) }
-            guard isFounded else { return .failure(Self.unready) }
+            let (lines, isInForce) = state.withLock { ($0.lines, $0.isInForce) }
+            guard isInForce else { return .failure(Self.unready) }
             do throws(AccessFileErrors) {
                 var file = try Self.file(of: lines)
                 let value = try edit(&file)
@@ -275,8 +277,8 @@ package final class SharedAccess: Sendable {
     /// Publishes the contents of this broker's file; from then on the shared data is in force instead of the files.
     ///
     /// Not for reactors.
-    package func found(with file: AccessFile) {
-        guard !isFounded, let lines = try? Self.topics(of: file) else { return }
+    package func contribute(_ file: AccessFile) {
+        guard !isInForce, let lines = try? Self.topics(of: file) else { return }
         let stale = state.withLock { $0.stale }.filter { lines[$0.name] == nil }
         var changes = stale.map { Change(topic: $0.name, bytes: nil) }
         changes += lines.map { Change(topic: $0.key, bytes: $0.value, condition: .absent) }
@@ -285,24 +287,24 @@ package final class SharedAccess: Sendable {
             let refusal = publish(Array(changes[start..<min(start + Self.piece, changes.count)]))
             guard refusal.map({ $0.code == .conflict }) ?? true else { return }
         }
-        _ = publish([Change(topic: Self.founding.name, bytes: Array("{}".utf8), condition: .absent)])
+        _ = publish([Change(topic: Self.inForceMark.name, bytes: Array("{}".utf8), condition: .absent)])
     }
 
-    /// Whether there are rules that hold at all brokers.
+    /// Whether the cluster has rules.
     package var hasRules: Bool { state.withLock { $0.rules[0] != nil } }
 
-    /// Has rules hold at all brokers; returns why they do not, when this one has them.
+    /// Puts rules in force at all brokers, and waits until this one has them; returns the refusal if that fails.
     ///
     /// Not for reactors.
     ///
-    /// - Parameter isFirst: only if there are none yet.
+    /// - Parameter isFirst: whether to do so only if the cluster has no rules yet.
     package func share(rules bytes: [UInt8], isFirst: Bool) -> Refusal? {
         let known = state.withLock { $0.rules[0] }
         let condition = isFirst ? .absent : known.map { Draft.Condition.matches([$0.seq]) } ?? .absent
         return publish([Change(topic: Self.rules.name, bytes: bytes, condition: condition)])
     }
 
-    /// The logs whose copy of the rules is not theirs.
+    /// The changes that give each log a correct copy of the rules.
     private func changesOfCopies(_ partitions: Partitions) -> [Change] {
         state.withLock { state in
             guard partitions.count > 1, let rules = state.rules[0] else { return [] }
@@ -316,10 +318,10 @@ package final class SharedAccess: Sendable {
         }
     }
 
-    /// Whether a log has not got its copy of the rules yet.
+    /// Whether a log does not have its copy of the rules yet.
     package func owesRules(_ partitions: Partitions) -> Bool { !changesOfCopies(partitions).isEmpty }
 
-    /// Copies the rules to the logs that have others; another broker may be faster.
+    /// Copies the rules to the logs that have other ones; another broker may do so first.
     ///
     /// Not for reactors.
     package func copyRules(to partitions: Partitions) { _ = publish(changesOfCopies(partitions), isAwaited: false) }
@@ -426,7 +428,7 @@ package final class SharedAccess: Sendable {
         guard isPosted == true else { return Refusal(.unavailable, "The broker is shutting down.") }
         let deadline = MonotonicTime.now.advanced(byNanoseconds: patience)
         guard let (newest, refusal) = outcome.wait(until: deadline) else { return Self.unsure(nil) }
-        // The messages are applied already; the tail's thread will hand them over next.
+        // The messages have already been applied; the tail's thread passes them on next.
         while isAwaited, state.withLock({ $0.position }) < newest, MonotonicTime.now < deadline {
             pause(milliseconds: 1)
         }

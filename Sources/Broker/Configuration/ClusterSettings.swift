@@ -108,17 +108,17 @@ extension Settings.Cluster {
                 Setting(
                     "lease", \.lease, .duration(.seconds(1) ... .seconds(60)),
                     """
-                    How long the engine may be silent before the broker is not ready. Other brokers end what they hold \
-                    for a broker when they have heard nothing from it for this time.
+                    How long the engine may be silent before the broker is not ready. If the others hear nothing from a broker \
+                    for this time, they begin to clean up after it.
                     """, traits: .init(reload: .restart, example: "3s")),
                 Setting(
                     section: "log", \.log, Log.record,
-                    "How much of the log the engine keeps, for brokers that were away."),
+                    "How much of the log the engine keeps, for brokers that were down."),
                 Setting(
                     "partitions", \.partitions, .count(1...1024),
                     """
-                    The number of logs over which the topics are spread by their first level, each on an engine of its own. \
-                    With more than one there is an order for each, and positions have as many parts. It cannot be changed later.
+                    The number of logs over which the topics are spread by their first level, each on its own engine. With more \
+                    than one, each has its own order, and positions have as many parts. It cannot be changed later.
                     """, traits: .init(reload: .restart, example: "1")),
                 Setting(
                     list: "engines", \.engines, of: Engine.record, expected: "a list of engines",
@@ -223,8 +223,8 @@ extension Settings.Cluster.Engine {
             Setting(
                 "read_from", \.readFrom, .choice,
                 """
-                Where the log is read. With replica, what is acknowledged is in two processes of the engine; with primary, it \
-                is in one, and a failover may lose it.
+                Where the log is read. With replica, an acknowledged message is in two processes of the engine; with primary, \
+                it is in only one, and a failover may lose it.
                 """, traits: .init(reload: .restart, example: "replica")),
             Setting(
                 "volatile", \.isVolatile, .boolean,

@@ -108,8 +108,7 @@ extension Settings.Drain {
                 Setting(
                     "reconnects_per_second", \.reconnectsPerSecond, .count(1...10_000_000),
                     """
-                    Each client is told an individual time for its reconnection, so that this many clients reconnect \
-                    in a second.
+                    Each client gets its own time for reconnecting, so that this many clients reconnect in a second.
                     """),
                 Setting(
                     "notice", \.notice, ConfigurationValue.duration(.milliseconds(10)...(.seconds(60))).orNever,

@@ -149,20 +149,20 @@ extension Settings {
                 """),
             .hosts(
                 """
-                The names that the broker answers to in a request's Host; others get 421. Unix sockets accept any.
-                auto: the names that lead to nobody else: localhost, *.localhost, the address that was connected to, \
+                The names that the broker accepts in a request's Host; others get 421. Unix sockets accept any.
+                auto: the names that can only mean this broker: localhost, *.localhost, the address that was connected to, \
                 on loopback 127.0.0.0/8 and ::1, the DNS names of the listener's certificate, and beyond loopback \
                 without TLS the machine's own name.
                 A list, such as [broker.example.com, "*.lan"]: these, too. It must contain the public name that a \
                 proxy passes on.
-                any: every name; an attacker's page may then read what is on loopback (DNS rebinding).
+                any: every name; an attacker's page may then read everything on loopback (DNS rebinding).
                 """),
             Setting(
                 values: "trusted_proxies", \.trustedProxies, of: .trustedProxy,
                 expected: "a list of addresses and networks ([] for none)",
                 """
-                The proxies whose statements about a client's address are trusted, if a listener's proxy_protocol or \
-                forwarded asks for it: addresses and networks such as 10.0.0.0/8 or ::1, and unix for every process \
+                The proxies whose statements about a client's address are trusted, on listeners with proxy_protocol or \
+                forwarded: addresses and networks such as 10.0.0.0/8 or ::1, and unix for every process \
                 that connects to a unix: listener.
                 """),
             Setting(section: "drain", \.drain, Drain.record, "How clients are disconnected by SIGTERM."),

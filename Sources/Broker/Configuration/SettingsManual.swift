@@ -47,7 +47,7 @@ package enum SettingsManual {
         `limits.message: 4MiB`. A list is written as in YAML: `BROKER_ORIGINS='[same-host, null]'`.
 
         A reload (SIGHUP) applies changes of settings that are marked *live*, for connected clients, too. Changes of
-        settings that are marked *restart* wait for the next start, and the log names them.
+        settings that are marked *restart* take effect at the next start, and the log names them.
 
         This page is made from the settings themselves, by `make settings`.
 

@@ -49,7 +49,7 @@ package enum SettingsWriter {
     private static let introduction = """
         Durations: 250ms, 25s, 10m, 24h, 7d. Sizes: plain bytes, or 64KiB, 1MiB, 16GiB, 1TiB.
         `unlimited` (or 0) removes a limit where the comment says so. Keys after a `#` are optional.
-        A reload (SIGHUP) applies every change, for connected clients, too; only changes of keys marked [restart] wait for a restart.
+        A reload (SIGHUP) applies every change, for connected clients, too; only changes of keys marked [restart] need a restart.
         Settings marked "not yet" are known but not available in this version: only their default is accepted.
         """
 

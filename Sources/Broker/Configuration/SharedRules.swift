@@ -1,11 +1,12 @@
-/// The settings that hold at all brokers of a cluster, whatever the file of each has.
+/// The settings that are the same at all brokers of a cluster, whatever each broker's file says.
 ///
-/// These are the rights of clients, and what the order decides by: what the history keeps, and how long keys are known.
+/// These are the rights of clients, and the rules that the order uses: what the history keeps, and how long keys are
+/// remembered.
 package struct SharedRules: Sendable, Equatable {
-    /// All others are at their defaults.
+    /// The settings; all others have their defaults.
     private var settings = Settings()
 
-    /// Those of a broker's settings.
+    /// Takes the rules from a broker's settings.
     package init(_ settings: Settings) { Self.copy(from: settings, to: &self.settings) }
 
     private static func copy(from source: Settings, to target: inout Settings) {
@@ -16,14 +17,14 @@ package struct SharedRules: Sendable, Equatable {
         target.publish = source.publish
     }
 
-    /// The settings with these in the place of their own.
+    /// The settings with these rules in place of their own.
     package func inForce(in settings: Settings) -> Settings {
         var settings = settings
         Self.copy(from: self.settings, to: &settings)
         return settings
     }
 
-    /// The paths at which others differ.
+    /// The paths at which other rules differ from these.
     package func differences(from other: SharedRules) -> [String] { settings.changes(to: other.settings).map(\.path) }
 
     // MARK: As text
@@ -32,10 +33,10 @@ package struct SharedRules: Sendable, Equatable {
         "access": ["anonymous", "anonymous_anywhere", "rules"], "history": nil, "publish": nil,
     ]
 
-    /// A configuration that has nothing else.
+    /// A configuration that contains only these rules.
     package var bytes: [UInt8] { SettingsWriter.json(settings, only: Self.sections) }
 
-    /// Reads a configuration, of which nothing else is taken.
+    /// Reads the rules of a configuration, and ignores everything else.
     package init(_ bytes: [UInt8]) throws(ConfigurationErrors) {
         self.init(try ConfigurationReader.parse(bytes, file: "the rules of the cluster"))
     }

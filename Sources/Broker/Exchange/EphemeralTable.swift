@@ -3,7 +3,7 @@
 /// Many small tables: a reader keeps its copy for some turns, and a change meanwhile copies one table, not all.
 struct EphemeralTable: Sendable {
     private var tables = [[Topic: Message]](repeating: [:], count: 256)
-    /// What is to become of the values of a log at the end of their publishers, by topic; only what is not the usual.
+    /// What happens to values of a log when their publishers end, by topic; only those that are not simply removed.
     private var leases: [Topic: Lease] = [:]
     private(set) var count = 0
     /// The weight of the values, in bytes.
@@ -20,7 +20,7 @@ struct EphemeralTable: Sendable {
         if message.isRemoval { remove(message.topic) } else { set(message, lease) }
     }
 
-    /// - Parameter lease: where another broker may have to end the value.
+    /// - Parameter lease: given if another broker may have to end the value.
     mutating func set(_ message: Message, _ lease: Lease? = nil) {
         setLease(lease, of: message.topic)
         let old = tables[Self.table(of: message.topic)].updateValue(message, forKey: message.topic)
@@ -44,7 +44,7 @@ struct EphemeralTable: Sendable {
         bytes += new.weight
     }
 
-    /// What is to become of a value at the end of its publisher; `nil`: it is removed at once, and nothing more.
+    /// What happens to a value when its publisher ends; `nil` if it is simply removed at once.
     func lease(of topic: Topic) -> Lease? { leases[topic] }
 
     /// A reader's position.
@@ -86,7 +86,7 @@ struct EphemeralTable: Sendable {
 
 /// The latest changes of ephemeral values on topics that a history rule keeps.
 ///
-/// They never go to disk, so a client that returns gets them from here. If it was away for longer, it is told of a gap.
+/// They are never on disk, so a client that resumes gets them from here. If it was away for too long, it gets a gap.
 struct RecentEphemerals {
     /// The maximum number of changes, and their maximum weight in bytes.
     static let maximumCount = 4096

@@ -5,10 +5,10 @@ struct Resume {
     let since: UInt64
     /// The position of the subscription.
     let seq: UInt64
-    /// What the client has, if ``since`` does not say it.
+    /// The messages that the client has, if one number cannot say it.
     var parts: ResumeParts?
-    /// The place at which the log went on, if the client knows what came after ``since`` and is in no log any more;
-    /// otherwise 0.
+    /// The place at which the log continued, if the client has received later messages than ``since`` that are no
+    /// longer in any log; otherwise 0.
     var undoneUpTo: UInt64 = 0
     /// The number up to which changes of ephemeral values are no longer remembered; 0 if all are.
     var forgotten: UInt64 = 0
@@ -48,9 +48,9 @@ final class Ledger {
     }
     /// In the order of their numbers; each runs when everything owed up to its number has been sent.
     var endings: [Ending] = []
-    /// An index of all subscriptions, followed by ``ended``; made when it is needed.
+    /// An index of all subscriptions, followed by ``ended``; created when it is needed.
     var index: FilterIndex? { didSet { searches = 0 } }
-    /// How often all of them were searched without an index.
+    /// How often all subscriptions were searched without an index.
     var searches = 0
     /// The broker's own figures that have changed; their newest values are sent when the session becomes live.
     var figures: Set<Topic> = []
@@ -78,7 +78,7 @@ final class Ledger {
         return taken
     }
 
-    /// Takes the actions of subscriptions one of which, with this filter, is about to begin again.
+    /// Takes the actions for a group of ended subscriptions, one of which has this filter and is about to begin again.
     func takeEndings(of filter: TopicFilter) -> [Ending] {
         guard endings.contains(where: { $0.filters.contains(filter) }) else { return [] }
         defer { endings.removeAll { $0.filters.contains(filter) } }

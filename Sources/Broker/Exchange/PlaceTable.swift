@@ -1,12 +1,12 @@
 internal import WSTransport
 
-/// Where the numbers of several logs are in the line of this broker.
+/// The places of several logs' numbers in this broker's sequence.
 ///
-/// For each log there is an entry for each record, which fills a part of the line. The older half is thinned when there are too
-/// many, so that old places are known less exactly. What is not known exactly is rounded down: a client
-/// that resumes there gets everything after it, and skips by the numbers what it has.
+/// Each log has an entry for each record, which fills a part of the sequence. When there are too many entries, the
+/// older half is thinned, so that old places are known less exactly. A place that is not known exactly is rounded down:
+/// a client that resumes there gets everything after it, and messages that it already has are skipped by their numbers.
 struct PlaceTable {
-    /// Messages of a log that follow one another.
+    /// Consecutive messages of a log.
     private struct Run {
         /// The place before the first of them.
         var begin: UInt64
@@ -22,7 +22,7 @@ struct PlaceTable {
     let partitions: Partitions
     private var columns: [[Run]]
     private var newest: [UInt64]
-    /// The place up to which all messages are in the columns.
+    /// The place up to which the columns have all messages.
     private var end: UInt64
 
     /// - Parameter seq: the newest place.
@@ -33,7 +33,7 @@ struct PlaceTable {
         end = seq
     }
 
-    /// Learns at the start where a message is; those of a log in their order.
+    /// Adds the place of a message at the start; the messages of a log must be added in order.
     mutating func learn(_ number: UInt64, of partition: Int, at seq: UInt64) {
         let last = columns[partition].last
         guard seq > last?.end ?? 0, number > last?.number ?? 0 else { return }
@@ -48,11 +48,11 @@ struct PlaceTable {
         learn(number, of: partition, at: seq)
     }
 
-    /// How many of the newest messages are looked at, at the start.
+    /// How many of the newest messages are read at the start.
     private static let newestLookedAt: UInt64 = 64 * 1024
 
-    /// Which messages to look at, at the start: all of the newest, and the fewer the older they are, so that a broker with a
-    /// long history starts soon.
+    /// Which messages to read at the start: all of the newest, and fewer the older they are, so that a broker with a
+    /// long history starts quickly.
     static func windows(upTo seq: UInt64, _ partitions: Partitions) -> [(after: UInt64, count: Int)] {
         let few = 64 + 4 * partitions.count
         var windows: [(after: UInt64, count: Int)] = []
@@ -68,12 +68,12 @@ struct PlaceTable {
     /// Adds messages of a log, or numbers of it that no message has.
     ///
     /// - Parameters:
-    ///   - places: after the first and up to the last; equal if no message has them.
+    ///   - places: the places after the first and up to the last; both are equal if there is no message.
     ///   - number: the last number.
     mutating func add(_ places: (after: UInt64, upTo: UInt64), upTo number: UInt64, of partition: Int) {
         newest[partition] = number
         end = max(end, places.upTo)
-        // Numbers without messages, canaries above all, need no run of their own once there is another.
+        // Numbers without messages, mainly of canaries, need no run once there is a later one.
         if let last = columns[partition].last, last.begin == last.end { columns[partition].removeLast() }
         columns[partition].append(Run(begin: places.after, end: places.upTo, number: number))
         if columns[partition].count > Self.maximumRuns { Self.thin(&columns[partition]) }
@@ -92,7 +92,7 @@ struct PlaceTable {
         runs = thinned + runs[(half - half % 2)...]
     }
 
-    /// The position after everything that is applied: each log's newest number.
+    /// The position after all applied messages: each log's newest number.
     var position: [UInt64] { newest }
 
     /// The position at a place, rounded down.
@@ -104,7 +104,7 @@ struct PlaceTable {
         }
     }
 
-    /// The place up to which a client has everything of a log that knows a number of it; rounded down.
+    /// The place up to which a client has all messages of a log, if it has them up to a number; rounded down.
     ///
     /// Messages that have a place but are not in the columns yet come after it.
     func place(of number: UInt64, in partition: Int) -> UInt64 {

@@ -2,7 +2,7 @@ internal import WSTransport
 
 /// Positions as clients know them: a number, or one for each of several logs.
 extension Shard {
-    /// Refuses a position that is not one of as many logs as there are.
+    /// Refuses a position with another number of parts than there are logs.
     package func check(_ point: ResumePoint?) throws(Refusal) {
         guard let point else { return }
         let count = sequencer.partitions.count
@@ -20,7 +20,7 @@ extension Shard {
         }
     }
 
-    /// The position at a place, as clients of several logs get it; `nil`: the place is the position.
+    /// The position at a place, as clients get it if there are several logs; `nil` if the place is the position.
     package func position(at seq: UInt64) -> String? { sequencer.position(at: seq).map { text(of: $0) } }
 
     /// A position in several logs, as clients get it.
@@ -31,16 +31,16 @@ extension Shard {
 
     /// Finds the place of the position from which a subscription resumes, if there are several logs.
     ///
-    /// - Returns: what the client has; `nil`: one number says it.
+    /// - Returns: the messages that the client has; `nil` if one number says it.
     func locate(_ options: inout SubscribeOptions, of filter: TopicFilter) -> ResumeParts? {
         let partitions = sequencer.partitions
         guard partitions.count > 1, let since = options.since else { return nil }
         var numbers = since.parts ?? Array(repeating: 0, count: partitions.count)
         let newest = sequencer.position(at: .max) ?? []
         let relevant = partitions.partition(of: filter).map { [$0] } ?? Array(0..<partitions.count)
-        // Beyond what there is: as a number that is too high.
+        // Beyond the newest message: treated like a number that is too high.
         let isBeyond = relevant.contains { numbers[$0] > newest[$0] }
-        // What it knows beyond a jump of a log is in no log: it is shown what came in place of that.
+        // Messages that the client has from beyond a jump are in no log: it gets those that replaced them.
         var begun: [UInt64] = Array(repeating: 0, count: partitions.count)
         for partition in relevant {
             guard let jump = sequencer.jumps(of: partition).jump(over: partitions.seq(numbers[partition])) else {
@@ -53,7 +53,7 @@ extension Shard {
         var place = relevant.map { parts.places[$0] }.min() ?? 0
         if begun.contains(where: { $0 > 0 }) {
             parts.note(begun: begun, at: sequencer.places(of: begun))
-            // Also where nothing has come after the jump.
+            // Also if no message has come after the jump.
             if place > 0 { place -= 1 }
         }
         options.since?.seq = isBeyond ? .max : place
@@ -63,19 +63,21 @@ extension Shard {
     private static let isBehind = Refusal(
         .unavailable, "The broker has not reached the position of `since` yet; try another, or try again.")
 
-    /// How long a client waits if it comes from a broker of the cluster that has read more than this one, in
-    /// nanoseconds.
+    /// How long a client waits, in nanoseconds, if it has been at a broker of the cluster that has read more than this
+    /// one.
     package static let reachPatience: Int64 = 5_000_000_000
     private static let reachPace: Int64 = 5_000_000
 
-    /// Refuses a client whose position this broker of a cluster cannot reach now: what it has not read yet is no gap.
+    /// Refuses a client whose position this broker of a cluster cannot reach now.
+    ///
+    /// Messages that the broker has not read yet are not a gap.
     func checkReach(_ point: ResumePoint?, of filter: TopicFilter) throws(Refusal) {
         if isAhead(point, of: filter), hindrance?() != nil { throw Self.isBehind }
     }
 
-    /// Whether a client knows a position that this broker of a cluster has not reached yet.
+    /// Whether a client has a position that this broker of a cluster has not reached yet.
     ///
-    /// - Parameter filter: what it subscribes to; `nil`: anything.
+    /// - Parameter filter: the filter that it subscribes to; `nil` for all topics.
     package func isAhead(_ point: ResumePoint?, of filter: TopicFilter? = nil) -> Bool {
         guard hindrance != nil, let point else { return false }
         if let parts = point.parts {

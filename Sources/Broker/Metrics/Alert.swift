@@ -50,7 +50,7 @@ package struct Alert: Sendable {
             expression: "broker_cluster_differing_nodes > 0", minutes: 0,
             summary: "Brokers of a cluster have different states after the same log.",
             action:
-                "brokerctl cluster nodes shows which; stop the odd one, remove its broker.mdb, and start it: it gets a copy."
+                "brokerctl cluster nodes shows which; stop the one that differs, remove its broker.mdb, and start it: it gets a copy."
         ),
         Alert(
             name: "BrokerCommitsSlow", severity: .warning,

@@ -57,7 +57,8 @@ package struct ClusterReading: Sendable {
     package var differing = 0
     /// Living brokers whose file has other rules than are in force.
     package var differingFiles = 0
-    /// What no log had any more: sent again, and not sent because another message had taken its place, or it was refused.
+    /// Messages that were no longer in any log: sent again, or not sent because another message had replaced them, or
+    /// refused.
     package var undone = (sent: 0, replaced: 0, refused: 0)
 
     /// Requests of administrators between brokers, by outcome.
@@ -106,10 +107,10 @@ extension MetricTable {
         add("broker_cluster_ready", .gauge, "1: the log is followed without delay; 0: /health/ready says why not.") {
             $0.isReady ? 1 : 0
         }
-        add("broker_cluster_active", .gauge, "1: the engine takes publications; 0: it does not.") {
+        add("broker_cluster_active", .gauge, "1: the engine accepts publications; 0: it does not.") {
             $0.isActive ? 1 : 0
         }
-        add("broker_cluster_term", .gauge, "The term that the engine takes publications for.") { $0.term }
+        add("broker_cluster_term", .gauge, "The term for which the engine accepts publications.") { $0.term }
         add("broker_cluster_position", .gauge, "The number up to which the log is applied here.") { $0.position }
         add("broker_cluster_top", .gauge, "The newest number of the log, as far as it is known here.") { $0.top }
         table.add(
@@ -141,7 +142,7 @@ extension MetricTable {
         add("broker_cluster_read_bytes_total", .counter, "Entries read from the log, in bytes.") { $0.readBytes }
         add("broker_cluster_failures_total", .counter, "Times the engine was lost.") { $0.failures }
         add("broker_cluster_terms_total", .counter, "Terms that have begun since this broker started.") { $0.terms }
-        add("broker_cluster_restored_total", .counter, "Entries that this broker has put back into the log.") {
+        add("broker_cluster_restored_total", .counter, "Entries that this broker has restored in the log.") {
             $0.restored
         }
         add(
@@ -158,7 +159,7 @@ extension MetricTable {
         }
         table.add(
             "broker_cluster_undone_total", .counter,
-            "Messages that this broker had acknowledged and no log had any more, by what became of them.",
+            "Messages that this broker had acknowledged and that were no longer in any log, by outcome.",
             by: "outcome",
             each: { reading in
                 reading.cluster.map { cluster in
@@ -207,10 +208,10 @@ extension MetricTable {
                     }
                 })
         }
-        add("active", .gauge, "1: the engine of the partition takes publications; 0: it does not.") {
+        add("active", .gauge, "1: the engine of the partition accepts publications; 0: it does not.") {
             $0.isActive ? 1 : 0
         }
-        add("term", .gauge, "The term that the engine of the partition takes publications for.") {
+        add("term", .gauge, "The term for which the engine of the partition accepts publications.") {
             Int(clamping: $0.term)
         }
         add("position", .gauge, "The number up to which the log of the partition is applied here.") {
@@ -219,7 +220,7 @@ extension MetricTable {
         add("top", .gauge, "The newest number of the log of the partition, as far as it is known here.") {
             Int(clamping: $0.top)
         }
-        add("waiting_records", .gauge, "Records of this broker that the log of the partition has not brought yet.") {
+        add("waiting_records", .gauge, "Records that have not come back from the log of the partition yet.") {
             $0.waiting
         }
         add("failures_total", .counter, "Times the engine of the partition was lost.") { Int(clamping: $0.failures) }

@@ -1,10 +1,11 @@
 internal import Synchronization
 
-// A broker of a cluster stores how far the log is applied, in the transaction of what came up to there: in `meta`, under
-// `order`, the number of the newest message (8 bytes, little-endian) and the state of the order. The database `ephemeral` has
-// the ephemeral values under the topics' keys (RetainedKey.swift), as records of the history: what all brokers have in memory
-// must be there again after a start, as conditions are decided by it. The database `leases`
-// has what is to become of some of them at the end of their publishers (LeaseRecord.swift). A broker by itself has none of these.
+// A broker of a cluster stores how far it has applied the log, in the transaction of the messages up to there: in
+// `meta`, under `order`, the number of the newest message (8 bytes, little-endian) and the state of the order. The
+// database `ephemeral` has the ephemeral values under the topics' keys (RetainedKey.swift), as records of the history:
+// all brokers have them in memory and decide conditions by them, so they must be there again after a start. The
+// database `leases` says what happens to some of them when their publishers end (LeaseRecord.swift). A single broker
+// has none of these.
 
 extension LMDBStore {
     private static let orderKey = Array("order".utf8)
@@ -51,7 +52,7 @@ extension LMDBStore {
 
     /// Turns the store of a broker of a cluster into that of a single broker.
     ///
-    /// - Returns: the highest number by which others know a message; 0: none is known.
+    /// - Returns: the highest number by which others know a message; 0 if there is none.
     static func forgetOrder(_ write: borrowing LMDBWrite, in meta: LMDBDatabase) throws(StorageError) -> UInt64 {
         let mark = try write.value(of: orderKey, in: meta, Self.decodeMark)
         try write.remove(orderKey, in: meta)
@@ -71,7 +72,7 @@ extension LMDBStore {
 
     package func ephemerals() throws(StorageError) -> [StoreEntry] {
         var found: [StoreEntry] = []
-        // A broker by itself has no such database.
+        // A single broker has no such database.
         guard try orderMark() != nil else { return found }
         try write { (write, _) throws(StorageError) in
             let cursor = try write.cursor(over: try write.database(named: Self.ephemeralName))
@@ -94,7 +95,7 @@ extension LMDBStore {
 }
 
 extension Message {
-    /// The same message as an ephemeral value.
+    /// The message as an ephemeral value.
     fileprivate var asEphemeral: Message {
         var value = self
         value.set(nature: .ephemeral)

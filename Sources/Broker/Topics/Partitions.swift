@@ -1,19 +1,20 @@
-/// How topics are spread over several logs by their first level, and how the numbers of the logs are told apart.
+/// How topics are spread over several logs by their first level, and how the logs' numbers are kept distinct.
 package struct Partitions: Equatable, Sendable {
-    /// One log, or none.
+    /// A single log, or a broker without a log.
     package static let one = Partitions(1)
-    /// The most logs that there may be.
+    /// The maximum number of logs.
     package static let maximum = 1024
 
-    /// How many logs there are, at least one.
+    /// The number of logs, at least 1.
     package let count: Int
 
     package init(_ count: Int) { self.count = min(max(count, 1), Self.maximum) }
 
-    /// The partition of a topic; 0 for topics that begin with `$`, but for those of the brokers that name one.
+    /// The partition of a topic; 0 for topics that begin with `$`, except for those of the brokers that name a
+    /// partition.
     package func partition(of topic: Topic) -> Int { partition(ofName: topic.name.utf8Span.span) }
 
-    /// The same by the bytes of its name.
+    /// The partition of a topic, from the bytes of its name.
     func partition(ofName name: Span<UInt8>) -> Int {
         guard count > 1, !name.isEmpty else { return 0 }
         if name[0] == TopicGrammar.dollar { return named(in: name) }
@@ -23,11 +24,11 @@ package struct Partitions: Equatable, Sendable {
             if name[index] == TopicGrammar.slash { break }
             hash = (hash ^ UInt64(name[index])) &* 0x100_0000_01B3
         }
-        // Its low bits differ little between short names.
+        // The low bits of the hash differ little between short names.
         return Int((hash ^ hash >> 32) % UInt64(count))
     }
 
-    /// What the names of topics begin with that the brokers keep in each log: the partition follows.
+    /// The prefix of the topics that the brokers keep in each log; the number of the partition follows.
     static let prefix = "$cluster/log/"
 
     private func named(in name: Span<UInt8>) -> Int {
@@ -43,7 +44,8 @@ package struct Partitions: Equatable, Sendable {
         return partition < count ? partition : 0
     }
 
-    /// The partition of all topics that a filter matches; `nil`: its first level is a wildcard, so there are several.
+    /// The partition of all topics that a filter matches; `nil` if its first level is a wildcard, so that there are
+    /// several.
     package func partition(of filter: TopicFilter) -> Int? {
         guard count > 1 else { return 0 }
         let first = filter.name.utf8.first
@@ -51,10 +53,10 @@ package struct Partitions: Equatable, Sendable {
         return partition(ofName: filter.name.utf8Span.span)
     }
 
-    /// The number of a log of the message that is called `number`.
+    /// The number within its log of the message whose cluster-wide number is `number`.
     package func seq(_ number: UInt64) -> UInt64 { number / UInt64(count) }
 
-    /// What the message with the number `seq` of a log is called: no other message has this number.
+    /// The cluster-wide number of the message with the number `seq` of a log, which no other message has.
     package func number(_ seq: UInt64, of partition: Int) -> UInt64 {
         count == 1 ? seq : seq &* UInt64(count) &+ UInt64(partition)
     }

@@ -5,7 +5,7 @@ extension RedisLog.Options {
     ///
     /// - Parameters:
     ///   - partition: which of the logs it is.
-    ///   - facts: makes the facts that other brokers are told about this one.
+    ///   - facts: creates the report about this broker for the others.
     ///   - onChange: gets the status whenever its state changes.
     ///   - isCongested: whether no more of the log should be read.
     ///   - copies: how stores are copied from one broker to another.
@@ -61,8 +61,8 @@ extension RedisLog.Options {
         self.copies = copies
     }
 
-    /// What the keys of a log begin with; those of several logs say how many there are, so that brokers with another number of
-    /// them do not take them for theirs.
+    /// The prefix of a log's keys; with several logs it includes their number, so that brokers with another number of
+    /// logs do not take the keys for theirs.
     private static func name(of partition: Int, in settings: Settings.Cluster) -> String {
         settings.partitions == 1 ? settings.name : "\(settings.name).\(partition)of\(settings.partitions)"
     }

@@ -33,18 +33,18 @@ struct SharedAccessTests {
     }
 
     @Test(
-        "It does not hold before the brokers have brought together what their files had, and then says when it changes")
-    func acceptsChangesOnlyOnceFounded() throws {
+        "The shared users are in force only after a broker has contributed its file, and then each change is reported")
+    func acceptsChangesOnlyWhenInForce() throws {
         let shared = shared()
         shared.take([message("access/1", #"{"user":"ann"}"#, seq: 1)])
-        #expect(!shared.isFounded)
+        #expect(!shared.isInForce)
         guard case .failure(let refusal) = shared.change({ _ in }) else {
-            Issue.record("a change before it is founded")
+            Issue.record("a change before the data is in force")
             return
         }
         #expect(refusal.code == .unavailable)
         shared.take([message("founded", "{}", seq: 2)])
-        #expect(shared.isFounded)
+        #expect(shared.isInForce)
         let version = shared.version
         shared.take([message("bans/1", #"{"kind":"user","name":"ann","added":1}"#, seq: 3)])
         #expect(shared.version == version)

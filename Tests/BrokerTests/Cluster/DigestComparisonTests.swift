@@ -7,7 +7,7 @@ import Testing
 struct DigestComparisonTests {
     private func place(_ seq: UInt64, term: UInt64 = 1) -> LogPosition { LogPosition(term: term, seq: seq) }
 
-    /// A forgotten position, or one in another term, shows nothing.
+    /// Nothing can be concluded from a forgotten position, or one in another term.
     @Test func comparesOnlyAtKnownPositions() {
         var comparison = DigestComparison()
         for seq: UInt64 in 1...5 { comparison.settle(place(seq * 10), seq) }
@@ -26,7 +26,7 @@ struct DigestComparisonTests {
         #expect(comparison.findings.keys.sorted() == [3])
     }
 
-    /// A record says where its sender was when everything up to there was applied.
+    /// A record has the digest of its sender's state at a position up to which everything was applied.
     @Test func reportsABrokerWithADifferentState() throws {
         let peer = try LogPeer(node: 1, engine: MemoryEngine())
         try peer.engine.begin(for: peer.order)

@@ -96,7 +96,7 @@ private final class Schedule {
         }
     }
 
-    /// Makes the engine whole again.
+    /// Repairs the engine.
     private func repair(_ fault: Fault, _ primary: Int) throws {
         switch fault {
         case .kill: try engine.restart(primary, replicaOf: try engine.primary(of: peers[0]))
@@ -140,7 +140,8 @@ private final class Schedule {
 
 @Suite("RedisLog: failovers of a real engine", .serialized)
 struct FailoverTests {
-    /// Which schedules there are: a few that have most of the faults, or `BROKER_CHAOS=100`, as `make chaos` says.
+    /// The seeds of the schedules: a few that contain most of the faults, or as many as `BROKER_CHAOS` says (`make
+    /// chaos`).
     private static let seeds: [Int] = {
         let environment = ProcessInfo.processInfo.environment
         guard let count = environment["BROKER_CHAOS"].flatMap({ Int($0) }) else { return [1, 5, 8] }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Broker
 
-/// A log and its senders: each repeats its records from a hole on, so some are in the log twice and out of order.
+/// A log and its senders: each repeats its records after a hole, so some are in the log twice and out of order.
 private struct LogMaker {
     struct Item {
         let place: LogPosition
@@ -27,13 +27,13 @@ private struct LogMaker {
     mutating func append(_ node: UInt64, _ number: UInt64, incarnation: UInt64 = 1) {
         let numbers = Int.random(in: 1...5, using: &random)
         top = LogPosition(term: top.term, seq: top.seq + UInt64(numbers))
-        // The engine's clock may go back.
+        // The engine's clock may be set back.
         time += Int64.random(in: -5...9, using: &random)
         let head = LogRecord.Head(node: node, incarnation: incarnation, number: number)
         items.append(Item(place: top, entry: .record(head, numbers: numbers, time: time)))
     }
 
-    /// Three senders, a term now and then, and records that come again or are skipped at first.
+    /// Adds records of three senders, sometimes a new term, and records that are repeated, or skipped at first.
     mutating func fill(_ count: Int) {
         begin()
         for _ in 0..<count {
@@ -43,7 +43,7 @@ private struct LogMaker {
             case 0: begin()
             case 1 where next > 3: for number in next - 3..<next { append(node, number) }
             case 2:
-                // A record is lost, and those after it come before it.
+                // A record is lost, so those after it arrive before it.
                 for number in [next + 1, next + 2, next, next + 1, next + 2] { append(node, number) }
                 sent[node] = next + 2
             default:
@@ -58,7 +58,7 @@ private struct LogMaker {
 
 @Suite("Fold: which records of the log count")
 struct FoldTests {
-    /// What counted, in order: sender and number, with the first of its numbers and its time.
+    /// A record that counted: its sender and number, its first message number and its time.
     private struct Taken: Equatable {
         let node: UInt64
         let number: UInt64
@@ -74,7 +74,7 @@ struct FoldTests {
         return Taken(node: head.node, number: head.number, first: numbers.lowerBound, time: time)
     }
 
-    /// Whatever a broker sees twice, and wherever it stops and resumes, it reaches the same state as the others.
+    /// A broker reaches the same state as the others, whatever it reads twice, and wherever it stops and resumes.
     @Test(arguments: 1...20)
     func reachesTheSameStateAfterRepeatsAndRestarts(seed: Int) throws {
         var log = LogMaker(seed: seed)
@@ -172,7 +172,7 @@ struct FoldTests {
         #expect(append(3, 2, 202) == .taken(numbers: 202..<203, time: 7))
     }
 
-    /// Brokers that decided messages differently no longer agree.
+    /// The digests of brokers that decided differently about a message differ.
     @Test func theDigestRevealsDifferentDecisions() {
         var (one, other) = (Fold(), Fold())
         #expect(one.digest == other.digest)

@@ -63,7 +63,7 @@ private struct Cluster {
     private mutating func failOver() throws {
         let positions = peers.map(\.order.position)
         guard let least = positions.min(), let most = positions.max() else { return }
-        // A position of the term before is that of the term's entry at most.
+        // A position of the previous term is at most that of the term's entry.
         let kept = [most, log.top].filter { $0 >= most }.randomElement(using: &random) ?? most
         log.begin(keeping: kept, forgetting: Bool.random(using: &random) ? least : .start)
         for peer in peers {
@@ -94,7 +94,7 @@ private struct Cluster {
             }
             let isDone = peers.allSatisfy { $0.order.waiting == 0 && $0.order.position == log.top }
             if isDone { return }
-            // What was lost without a word is sent again by a later connection.
+            // Records that were lost silently are sent again by a later connection.
             for peer in peers { peer.order.engage(term: log.top.term, closed: log.closed, top: log.top) }
         }
         Issue.record("it does not settle")
@@ -183,7 +183,7 @@ struct LogOrderTests {
         #expect(peer.order.waiting == 0 && peer.results == ["1"])
     }
 
-    /// A message keeps the number of its place; refused ones leave theirs unused.
+    /// A message has the number of its place in the log; the numbers of refused messages are not used.
     ///
     /// Expiry uses the log's time.
     @Test func numbersMessagesByTheirPlaceInTheLog() throws {

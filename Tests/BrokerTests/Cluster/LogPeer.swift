@@ -9,7 +9,7 @@ final class LogPeer<Engine: LogEngine> {
     private let thread: StoreThread
     private let own: Mailbox<ShardEvent>
     private let all = Mailbox<ShardEvent>(wakeup: {})
-    /// The results of this broker's drafts, in their order.
+    /// The results of this broker's drafts, in order.
     private(set) var results: [String] = []
     /// The messages, in order.
     private(set) var messages: [Message] = []

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Broker
 
-/// All of a draft that a record has, as text.
+/// Everything of a draft that a record contains, as text.
 func content(_ draft: Draft) -> String {
     var condition = "\(draft.condition)"
     if case .ephemeral(let lease) = draft.condition {
@@ -84,7 +84,7 @@ struct LogRecordTests {
         return mistake
     }
 
-    /// The same bytes with a digest that fits.
+    /// The same bytes with a matching digest.
     private static func signed(_ bytes: [UInt8]) -> [UInt8] {
         bytes + Array(bigEndian: LogRecord.digest(of: bytes.span))
     }

@@ -74,7 +74,7 @@ private final class Replica {
 
 @Suite("LogOrder: a broker that restarts")
 struct LogRestartTests {
-    /// A publisher whose messages use all that the order decides about.
+    /// A publisher whose messages use everything that the order decides about.
     private struct Publisher {
         let engine = SteppedEngine()
         var random: SeededGenerator

@@ -72,7 +72,7 @@ final class SteppedEngine: LogEngine {
     /// Loses the oldest record in flight.
     func loseFirst() { sent.withLock { _ = $0.isEmpty ? nil : $0.removeFirst() } }
 
-    /// The oldest record in flight reaches a log, which accepts it if its term is the present one.
+    /// The oldest record in flight reaches a log, which accepts it if its term is the current one.
     func arrive(in log: inout SteppedLog) {
         guard let record = sent.withLock({ $0.isEmpty ? nil : $0.removeFirst() }), record.term == log.top.term else {
             return
@@ -85,7 +85,7 @@ final class SteppedEngine: LogEngine {
 struct SteppedLog {
     private(set) var entries: [(place: LogPosition, entry: LogEntry)] = []
     private(set) var top = LogPosition.start
-    /// Where the term before ended.
+    /// The position at which the previous term ended.
     private(set) var closed = LogPosition.start
     private var time: Int64 = 1_800_000_000_000
 

@@ -13,7 +13,7 @@ private final class Replica {
     let orders: [LogOrder]
     private let thread: StoreThread
 
-    /// Starts with what another has on disk at this moment, as that would start after `kill -9`; `nil`: with nothing.
+    /// Starts with what another broker has on disk at this moment, as after `kill -9`; `nil` for an empty disk.
     init(_ logs: SharedLogs, afterTheEndOf other: Replica? = nil) throws {
         if let other {
             try DataDirectory.make(directory.path)
@@ -36,7 +36,7 @@ private final class Replica {
     /// Waits until everything is on disk.
     func sync() { thread.stop() }
 
-    /// What is here, as text, by the numbers that all brokers know.
+    /// The state of the broker, as text, with the numbers that all brokers know.
     func content() throws -> [String] {
         var lines: [String] = []
         _ = try store.scan(try filter("#"), after: nil, visiting: .max, now: .min) { message in
@@ -60,7 +60,7 @@ private final class Replica {
 
 @Suite("Several logs: a broker that starts again")
 struct PartitionRestartTests {
-    /// Drafts that use all that the order decides about.
+    /// Drafts that use everything that the order decides about.
     private static func drafts(_ number: Int, _ random: inout SeededGenerator) throws -> [Draft] {
         try (0..<Int.random(in: 1...4, using: &random)).map { _ in
             let first = ["a", "b", "c", "d"].randomElement(using: &random) ?? ""
@@ -82,7 +82,7 @@ struct PartitionRestartTests {
         }
     }
 
-    /// Killed at any moment it starts from its disk, and comes to what one comes to that never was.
+    /// A broker that is killed at any moment, and restarts from its disk, reaches the same state as one that was not.
     @Test(arguments: 1...10)
     func losesAndDoublesNothing(seed: Int) throws {
         var random = SeededGenerator(seed: seed &* 1_000_003)

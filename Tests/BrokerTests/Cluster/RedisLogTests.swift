@@ -10,7 +10,7 @@ struct RedisLogTests {
 
     init() throws { harness = try EngineHarness() }
 
-    /// Both brokers deliver the publications of both, in one order, with the same numbers.
+    /// Two brokers deliver each other's publications in one order, with the same numbers.
     @Test func twoBrokersDeliverInOneOrder() throws {
         let engine = try EnginePair()
         let peers = try (1...2).map { try RedisPeer(UInt64($0), at: engine.place) }
@@ -87,7 +87,7 @@ struct RedisLogTests {
         try peer.active()
         peer.submit([try draft("a", "2")])
         try peer.result("2")
-        // Without a replica nothing is acknowledged, and waiting publications are refused in the end.
+        // Without a replica nothing is acknowledged, and waiting publications are eventually refused.
         replica.signal(SIGKILL)
         peer.submit([try draft("a", "3")])
         try eventually("it refuses") {
@@ -136,7 +136,7 @@ struct RedisLogTests {
         #expect(peer.results == (0..<10).map(String.init))
     }
 
-    /// Of the entries that all brokers have read, the engine keeps the configured amount.
+    /// The engine keeps only the configured amount of the entries that all brokers have read.
     @Test func trimsTheLog() throws {
         let engine = try EnginePair()
         let link = try harness.open(engine.primary)
@@ -182,9 +182,11 @@ struct RedisLogTests {
         #expect(peers[0].order.position.seq > 3 << 20)
     }
 
-    /// Of two processes that were primaries at once, the one with the earlier term remains: a broker that has read the later one has
-    /// read what is in no log, and its numbers are not given again.
-    @Test func isLostWhenTheLogGoesOnWithAnEarlierTerm() throws {
+    /// Two processes are primaries at the same time, and the one with the earlier term remains.
+    ///
+    /// A broker that has read from the other has messages that are in no log. It must get a copy, and their numbers are
+    /// not used again.
+    @Test func needsACopyIfTheLogReturnsToAnEarlierTerm() throws {
         let (first, second) = (try EnginePair(), try EnginePair())
         let links = [try harness.open(first.primary), try harness.open(second.primary)]
         let keys = EngineFunctions.Keys(cluster: "test")

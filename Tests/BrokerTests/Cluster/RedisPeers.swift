@@ -64,7 +64,7 @@ struct EnginePair {
     var place: EngineRoute.Place { .addresses([primary.endpoint, replica.endpoint]) }
 }
 
-/// A primary with two replicas, of which three sentinels take care.
+/// A primary with two replicas, watched by three sentinels.
 final class EngineTrio {
     private(set) var servers: [RedisServer]
     private let sentinels: [RedisServer]
@@ -131,9 +131,9 @@ final class EngineTrio {
 
     func failOver() throws { _ = try links[0].ask("SENTINEL", "FAILOVER", "m") }
 
-    /// Kills a process and removes its data, and starts it again.
+    /// Kills a process, removes its data, and starts it again.
     ///
-    /// - Parameter primary: whose replica it becomes; `nil`: nobody's.
+    /// - Parameter primary: the primary that it follows as a replica; `nil` if it follows none.
     func restart(_ index: Int, replicaOf primary: Int? = nil) throws {
         let port = servers[index].port
         servers[index].end()

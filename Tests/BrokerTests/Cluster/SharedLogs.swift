@@ -3,8 +3,9 @@ import Synchronization
 @testable import Broker
 @testable import WSTransport
 
-/// Several logs in memory that several brokers share: each takes at once what it is sent, and a test says which broker reads how
-/// much of which log.
+/// Several logs in memory that several brokers share.
+///
+/// Each log accepts every record at once, and a test says how much of which log a broker reads.
 final class SharedLogs: Sendable {
     let partitions: Partitions
     private let nodes = Atomic<UInt64>(0)
@@ -13,7 +14,7 @@ final class SharedLogs: Sendable {
         let content = Mutex(SteppedLog())
     }
 
-    /// What takes the records of one log.
+    /// Accepts the records of one log.
     private final class Engine: LogEngine {
         let logs: SharedLogs
         let partition: Int
@@ -51,9 +52,9 @@ final class SharedLogs: Sendable {
         }
     }
 
-    /// Has a broker read on.
+    /// Makes a broker read further.
     ///
-    /// - Returns: whether there was something.
+    /// - Returns: whether there was something to read.
     @discardableResult
     func read(_ order: LogOrder, _ partition: Int, atMost count: Int = .max) throws -> Bool {
         // Not within the lock: the order is locked when it appends.
@@ -64,7 +65,7 @@ final class SharedLogs: Sendable {
         return true
     }
 
-    /// Has a broker read all that there is, also of what that leads to.
+    /// Makes a broker read everything, including records that are appended as a result.
     func readAll(_ orders: [LogOrder]) throws {
         var isMore = true
         while isMore {

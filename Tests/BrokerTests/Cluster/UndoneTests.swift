@@ -25,7 +25,7 @@ private final class Reader {
 
     deinit { thread.stop() }
 
-    /// Has everything on disk that is in a log.
+    /// Reads a whole log, and waits until it is on disk.
     func read(_ log: SteppedLog) throws {
         try order.receive(log.entries(after: order.position, atMost: .max))
         thread.stop()
@@ -126,7 +126,7 @@ struct UndoneTests {
         #expect(try UndoneMessages(of: former.store, replacedBy: present.store, [LogJumps()], DividedLog.node) == nil)
     }
 
-    /// However often it starts, each message is there once; newer values stay.
+    /// However often the broker starts, each message is published again once; newer values are not replaced.
     @Test func resendsLostMessagesOnce() throws {
         let (former, present, closed) = try stores()
         let directory = TestDirectory()
@@ -151,7 +151,7 @@ struct UndoneTests {
         var outcomes: [Resending.Outcome] = []
         for round in 1...2 {
             if round == 2 {
-                // As after a broker that was killed before it was done.
+                // As if the broker had been killed before it had finished.
                 try DataDirectory.make("\(directory.path)/broker.mdb.former-2")
                 try FileManager.default.copyItem(
                     at: former.directory.file,

@@ -98,7 +98,7 @@ struct EphemeralTests {
         #expect(try harness.sequencer.value(of: topic("b"))?.payload.array == Array("disk".utf8))
     }
 
-    @Test func servesAsALock() throws {
+    @Test func canBeUsedAsALock() throws {
         let harness = try ExchangeHarness()
         let (first, second) = (try harness.connectJSON(), try harness.connectJSON())
         #expect(try set(first, "lock", "1", #","ifSeq":0"#).op == "ok")

@@ -4,14 +4,14 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-/// What clients are told when they return with a position in several logs.
+/// The gaps that clients get when they resume at a position in several logs.
 @Suite("Several logs: gaps")
 struct PartitionGapTests {
-    /// What a client gets from its answer to the marker.
+    /// The messages and gaps that a client gets between its answer and the marker.
     private struct Reading {
         var notices: [PlacedNotice] = []
         var values: [String: String] = [:]
-        /// The numbers of what came as messages, by partition.
+        /// The numbers of the messages, by partition.
         var heard: [[UInt64]]
 
         var gaps: [PlacedNotice] { notices.filter { $0.op == "gap" } }
@@ -47,16 +47,17 @@ struct PartitionGapTests {
         return try names.map { try #require($0) }
     }
 
-    /// One log has lost what a client was shown: it is told so, and shown what came in place of that, and nothing twice.
+    /// If one log has lost messages that a client received, the client gets a gap, then the messages that replaced
+    /// them, and none twice.
     @Test(arguments: 0..<10)
-    func tellsWhatOneLogHasLost(seed: Int) throws {
+    func reportsWhatOneLogHasLost(seed: Int) throws {
         var random = SeededGenerator(seed: seed &* 1_000_003)
         let partitions = Partitions(2 + seed % 2)
         let names = try names(partitions)
         var settings = Settings()
         settings.history = [Settings.History(filter: "#", messages: 100_000)]
         let harness = try ExchangeHarness(settings: settings, partitions: partitions)
-        /// What was published to each log, with its value after that.
+        /// The messages published to each log that are still kept.
         var kept = [[UInt64]](repeating: [], count: partitions.count)
         var values: [String: String] = [:]
         var jumps: [(partition: Int, jump: LogJumps.Jump, position: [UInt64])] = []
@@ -96,14 +97,14 @@ struct PartitionGapTests {
                     #expect(reading.heard[other] == kept[other].filter { $0 > floor }, "partition \(other)")
                 }
             }
-            // The others have lost nothing.
+            // The other logs have lost nothing.
             for other in 0..<partitions.count where other != partition {
                 #expect(try resume(harness, "\(names[other])/#", since: known).gaps.isEmpty)
             }
         }
     }
 
-    /// A broker that has started again knows from its history where old positions are.
+    /// After a restart, a broker finds old positions by its history.
     @Test(arguments: 0..<6)
     func knowsOldPositionsAfterAStart(seed: Int) throws {
         var random = SeededGenerator(seed: seed &* 1_000_003)

@@ -4,7 +4,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-/// What a broker with several logs tells a JSON client.
+/// An object from a broker with several logs to a JSON client.
 struct PlacedNotice: Decodable {
     var op: String?
     var id: Int?
@@ -20,19 +20,19 @@ struct PlacedNotice: Decodable {
     var code: String?
 }
 
-/// One client that goes from broker to broker, with its position.
+/// A client that moves from broker to broker, with its position.
 private final class Wanderer {
     let filter: TopicFilter
     let partitions: Partitions
     private var stub: StubClient?
-    /// What it has of each log; `nil`: nothing yet.
+    /// Its position in each log; `nil` if it has none yet.
     private(set) var position: [UInt64]?
     private(set) var epoch = ""
-    /// The numbers that it was sent, by partition.
+    /// The numbers of the messages that it received, by partition.
     private(set) var heard: [[UInt64]]
     private(set) var texts: [String] = []
     private(set) var complaints: [String] = []
-    /// Where it began.
+    /// The position at which it began.
     private(set) var begun: [UInt64]?
 
     init(_ filter: TopicFilter, _ partitions: Partitions) {
@@ -55,7 +55,7 @@ private final class Wanderer {
         stub = nil
     }
 
-    /// Reads up to the notice that `isLast` says yes to.
+    /// Reads up to the first notice for which `isLast` returns `true`.
     func read(_ isLast: (PlacedNotice) -> Bool) throws {
         while let frame = try stub?.frame(), frame.opcode == 1 {
             let notice = try JSONDecoder().decode(PlacedNotice.self, from: Data(frame.payload))
@@ -109,7 +109,7 @@ struct PartitionTests {
         return settings
     }
 
-    /// Two brokers read the logs at their own pace; clients go from one to the other.
+    /// Two brokers read the logs at different speeds, and clients move between them.
     @Test(arguments: 0..<20)
     func losesAndDoublesNothing(seed: Int) throws {
         var random = SeededGenerator(seed: seed &* 1_000_003)
@@ -144,12 +144,12 @@ struct PartitionTests {
                 let wanderer = wanderers[Int.random(in: 0..<wanderers.count, using: &random)]
                 wanderer.leave()
                 try wanderer.come(to: harness)
-                // It may know more than this broker has read.
+                // The client may be ahead of this broker.
                 try logs.readAll(harness.readers)
                 try wanderer.read { $0.op == "live" }
             }
         }
-        // One turn later everything is handed over.
+        // One turn later everything has been delivered.
         for harness in harnesses { try harness.run { _ in } }
         let ends = try Self.names.flatMap { name in try (1...2).map { try draft("\(name)/\($0)", "end \(name)\($0)") } }
         nonisolated(unsafe) let last = ends
@@ -207,7 +207,7 @@ struct PartitionTests {
         }
     }
 
-    /// A condition names the number that clients know, and keys are those of a partition.
+    /// A condition uses the number that clients know, and each partition has its own keys.
     @Test func decidesByNumbersThatAllBrokersKnow() throws {
         let logs = SharedLogs(Partitions(3))
         let harness = try ExchangeHarness(logs: logs)
@@ -265,7 +265,7 @@ private final class Collector {
 
 @Suite("Where numbers are in the line")
 struct PlaceTableTests {
-    /// Rounds down, and is exact for what is new; whatever it forgets, nothing is skipped.
+    /// Places are rounded down, and exact for new messages; whatever is forgotten, no message is skipped.
     @Test func roundsDown() {
         let partitions = Partitions(2)
         var table = PlaceTable(partitions, from: 0)

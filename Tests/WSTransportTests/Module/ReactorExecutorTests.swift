@@ -36,15 +36,15 @@ struct ReactorExecutorTests {
         #expect(texts == expected)
     }
 
-    /// A listener that waits holds up no other socket's, however many wait.
-    @Test func listenersWaitApart() async throws {
+    /// A listener that waits does not delay the listeners of other sockets, however many wait.
+    @Test func aWaitingListenerDelaysNoOtherSocket() async throws {
         let harness = try EchoServer { routing, log in
             routing.append(
                 "/listen",
                 ws.upgrade(.patient) { socket in
                     socket.onmessage = { message in
                         log.add("called")
-                        // The last of ten lets all go on.
+                        // All continue when the tenth has been called.
                         await log.wait(for: 10)
                         try? await socket.send(message)
                     }
