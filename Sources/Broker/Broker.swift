@@ -449,7 +449,7 @@ package final class Broker {
             shard.reactor[ListeningPost.self]?.close()
             shard.isDraining = true
         }
-        // Commits what is queued; the acknowledgements are in the mailboxes afterwards.
+        // Commits everything that is queued; the acknowledgements are in the mailboxes afterwards.
         cluster?.settle()
         let last = order.close()
         cluster?.stop()

@@ -86,7 +86,7 @@ extension Shard {
     }
 }
 
-/// A reactor's record of one client, from which the fate of a message is told.
+/// A reactor's record of one client, from which the fate of a message is derived.
 private struct Story {
     let client: UInt64
     /// The subscriptions that match the topic.

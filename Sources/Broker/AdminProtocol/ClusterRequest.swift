@@ -106,7 +106,8 @@ package struct ClusterRequest: AdminRequest {
         }
     }
 
-    /// The state of the cluster as one of its brokers sees it; with several logs, what is said of one is said of the first.
+    /// The state of the cluster as one of its brokers sees it; with several logs, members about one log describe the
+    /// first.
     package struct Answer: AdminObject {
         /// The name of the cluster.
         package var cluster = ""
@@ -131,14 +132,14 @@ package struct ClusterRequest: AdminRequest {
         package var lag: Double?
         /// How many records have not come back.
         package var waiting = 0
-        /// Since the start: how often the engine was lost, terms that have begun, entries put back, and how often
+        /// Since the start: how often the engine was lost, terms that have begun, entries restored, and how often
         /// waiting publications were refused.
         package var failures: UInt64 = 0
         package var terms: UInt64 = 0
         package var restored: UInt64 = 0
         package var surrenders: UInt64 = 0
-        /// The broker whose file has the rules that are in force, when it was reloaded, in Unix milliseconds, and where the
-        /// file of this one has others; `nil`: the cluster has none yet.
+        /// The broker whose file has the rules that are in force, when it was reloaded, in Unix milliseconds, and where
+        /// the file of this one has others; `nil`: the cluster has none yet.
         package var rulesNode: String?
         package var rulesTime: Int64?
         package var rulesDiffering: [String] = []

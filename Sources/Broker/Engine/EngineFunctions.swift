@@ -173,7 +173,7 @@ package enum EngineFunctions {
         package let nodes: String
         package let ready: String
         private let posts: String
-        /// A hash of the brokers that want a copy of a store, and what the hash of each of them begins with (``CopyPlace``).
+        /// A hash of the brokers that want a copy of a store, and the prefix of each one's own hash (``CopyPlace``).
         package let copies: String
         package let copy: String
 

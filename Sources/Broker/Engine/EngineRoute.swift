@@ -20,7 +20,7 @@ package final class EngineRoute {
     package enum Event {
         /// A link is open; commands may be sent.
         case open(EngineLink)
-        /// There is no link; the next attempt follows by itself.
+        /// There is no link; the next attempt follows automatically.
         case failed(EngineFailure)
     }
 

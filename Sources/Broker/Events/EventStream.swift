@@ -3,7 +3,7 @@ package import WSTransport
 
 /// The stream of all events, for the log, `brokerctl events`, `$SYS/events` and the metrics.
 ///
-/// Any thread may report events, and never waits for a reader: a separate thread hands them on. In each ``window``,
+/// Any thread may report events, and never waits for a reader: a separate thread passes them on. In each ``window``,
 /// ``maximumOfKind`` events of a kind are kept and ``maximumLines`` are logged; the others are counted, and a line of
 /// the log says how many there were.
 package final class EventStream: Sendable {
@@ -102,7 +102,7 @@ package final class EventStream: Sendable {
         if isOver { _ = pool.run { [self] in endWindow() } }
     }
 
-    /// Waits until all earlier events are handed on and the window has ended.
+    /// Waits until all earlier events have been passed on and the window has ended.
     ///
     /// Must not be called on a reactor.
     package func flush() {

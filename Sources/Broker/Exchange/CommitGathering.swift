@@ -3,8 +3,8 @@ internal import WSTransport
 /// How long a commit waits for publishers that are likely to publish again soon, judging by the last commits.
 ///
 /// One commit answers all publishers that wait for the disk, and they all publish again at once. The first of them
-/// finds the store's thread idle. If its message were committed alone, the others would wait for two syncs: that one and
-/// their own. So the thread waits for the others, for half a commit at most. No publisher waits longer than without
+/// finds the store's thread idle. If its message were committed alone, the others would wait for two syncs: that one
+/// and their own. So the thread waits for the others, for half a commit at most. No publisher waits longer than without
 /// this (the rest of a commit under way, and its own), and all of them share one sync instead of two.
 ///
 /// The thread waits only if the last commits had messages of several publishers and ended a moment ago, and not if
@@ -44,7 +44,7 @@ struct CommitGathering {
 
     /// The publishers of messages, as far as known from some of them.
     ///
-    /// A publisher of many messages counts once; a request over HTTP has no client and counts by itself.
+    /// A publisher of many messages counts once; a request over HTTP has no client and counts separately.
     struct Publishers {
         private var clients: Set<UInt64> = []
         private var requests = 0

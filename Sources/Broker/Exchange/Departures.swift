@@ -3,7 +3,7 @@ internal import WSTransport
 /// Removes the subscriptions of sessions that have left, a bounded number each turn, so that other clients do not wait.
 ///
 /// A hundred clients with a thousand filters each may leave at once. A subscription that is not removed yet still
-/// matches, but its session is no longer found, so it reaches nobody. The session's number and the slot of its
+/// matches, but its session is no longer found, so it reaches no client. The session's number and the slot of its
 /// connection are reused only after all its subscriptions are removed. Runs on the reactor's thread.
 struct Departures {
     /// A session that has left.

@@ -17,7 +17,7 @@ package import WSTransport
         case live
         /// A message that waited for a client was dropped, by the client's policy.
         case dropped
-        /// A client was told that it misses messages up to `seq`; `topic` is the number that they come after.
+        /// A client was told that it misses messages up to `seq`; `topic` is the number before the first of them.
         case gap
     }
 

@@ -30,7 +30,7 @@ package protocol Session: AnyObject {
     /// - Parameter isResuming: whether the messages are from before the subscription began.
     func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool)
 
-    /// Sends a gap of what is in no log any more.
+    /// Sends a gap for messages that are no longer in any log.
     ///
     /// - Parameter parts: its numbers in each of several logs; `nil`: as the gap says.
     func sendUndone(_ filter: TopicFilter, _ gap: Gap, _ parts: Gap.Parts?)
@@ -74,7 +74,7 @@ package enum SessionEnd: Sendable {
     case slow(String)
     /// The broker cannot serve it; the text says why.
     case failed(String)
-    /// The broker shuts down; the client is told to come back after `retry` milliseconds.
+    /// The broker is shutting down; the client must reconnect after `retry` milliseconds.
     case restarting(retry: Int)
     /// An administrator or another session ends it; the text says why.
     case kicked(String)

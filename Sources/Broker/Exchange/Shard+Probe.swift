@@ -8,7 +8,7 @@ extension Shard {
     /// Sends an event through the mailbox and a write through the store, reads the store, and reports what failed, or
     /// `nil`.
     ///
-    /// It takes no number: each of several brokers that share an order is ready or not by itself.
+    /// It takes no number: each of several brokers that share an order has its own readiness.
     package func probe(patience: Int64, then: @escaping (String?) -> Void) {
         let probe = Probe { [sequencer] failure in
             do throws(Refusal) {

@@ -19,7 +19,7 @@ extension Shard {
         return try subscribe(session, to: filter, options, parts)
     }
 
-    /// - Parameter parts: what the client has, if one number does not say it.
+    /// - Parameter parts: the messages that the client has, if one number cannot say it.
     private func subscribe(
         _ session: any Session, to filter: TopicFilter, _ options: SubscribeOptions, _ parts: ResumeParts?
     ) throws(Refusal) -> UInt64 {
@@ -140,7 +140,7 @@ extension Shard {
     /// Begins a subscription with the values and messages that its options ask for.
     ///
     /// - Parameters:
-    ///   - parts: what the client has, if one number does not say it.
+    ///   - parts: the messages that the client has, if one number cannot say it.
     ///   - isEmpty: whether there are known to be none.
     private func begin(
         _ subscription: inout Subscription, _ options: SubscribeOptions, _ parts: ResumeParts?,

@@ -38,7 +38,7 @@ package final class Shard {
     package var isLeaving = false
     /// Returns another reason why the broker is not ready; `nil` if there can be none.
     package var hindrance: (() -> String?)?
-    /// Whether the broker of a cluster has what its clients are there for; `nil`: it is by itself.
+    /// Whether the broker of a cluster may serve clients; `nil` for a single broker.
     package var isServing: (() -> Bool)? {
         get { servesNow }
         set { servesNow = newValue }
@@ -208,10 +208,12 @@ package final class Shard {
         sequencer.subscriptions.subtract(1, ordering: .relaxed)
     }
 
-    /// Sets the number after which clients are numbered, a multiple of 256 that no other broker uses; called before any.
+    /// Sets the number after which clients are numbered, a multiple of 256 that no other broker uses; called before
+    /// any.
     package func numberClients(from base: UInt64) { clientNumbers = ClientNumbers(shard: index, from: base) }
 
-    /// Removes ephemeral values whose clients have gone, chosen by the clients' numbers and their grace in milliseconds.
+    /// Removes ephemeral values whose clients have gone, chosen by the clients' numbers and their grace in
+    /// milliseconds.
     package func endEphemerals(atMost maximum: Int, where isOrphan: (_ client: UInt64, _ grace: Int64) -> Bool) {
         for (message, lease) in sequencer.ephemerals(atMost: maximum, where: isOrphan) {
             leases.end(message, lease?.farewell)

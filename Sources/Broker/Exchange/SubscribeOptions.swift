@@ -100,7 +100,7 @@ package struct Gap: Equatable, Sendable {
     package var seq: UInt64
     /// How many there are; `nil` if not known.
     package var missed: Int?
-    /// Whether what was shown of them is in no log any more.
+    /// Whether they had been delivered and are no longer in any log.
     package var isUndone = false
 
     /// From where to where a gap reaches exactly, in each of several logs.

@@ -25,7 +25,7 @@ package struct Subscription {
         var end: UInt64 = .max { didSet { bound = parts == nil ? end : 0 } }
         var over: UInt64 = 0
         var parts: ResumeParts? { didSet { bound = parts == nil ? end : 0 } }
-        /// Up to here it is owed every message; 0: its parts say which.
+        /// The number up to which it is owed every message; 0 if its parts say which.
         private(set) var bound: UInt64 = .max
 
         /// Merges a gap with the last one, if nothing after `low` remains to be sent between them.

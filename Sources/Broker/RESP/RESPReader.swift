@@ -226,7 +226,7 @@ package struct RESPReader {
     private var rest: String { String(decoding: line.dropFirst(), as: UTF8.self) }
 
     private func number() throws(RESPMistake) -> Int64 {
-        // `Int64` accepts what the protocol has: an optional sign, and digits.
+        // `Int64` accepts the same as the protocol: an optional sign, and digits.
         guard line.count <= 64, let number = Int64(rest) else { throw RESPMistake("a number that is none") }
         return number
     }

@@ -298,7 +298,7 @@ package final class HTTPConnection: StreamDriver {
     func finishExchange(_ response: OutgoingResponse, _ extraFields: HeaderFields) {
         guard phase != .done, phase != .streaming else { return }
         unsafe body.drop(counters)
-        // A body that nobody read precedes the next request.
+        // A body that was not read precedes the next request.
         if framing != .none { keepsAlive = false }
         let hasBody = response.status != 204 && response.status != 304
         counters.answered(response.status)
@@ -375,7 +375,7 @@ package final class HTTPConnection: StreamDriver {
     }
 
     func startStream(_ fields: HeaderFields, _ extraFields: HeaderFields) -> HTTPStream {
-        // A body that nobody read would be taken for the next request; without chunks only the end of the connection
+        // A body that was not read would be taken for the next request; without chunks only the end of the connection
         // ends the answer.
         if framing != .none || isOld { keepsAlive = false }
         counters.answered(200)

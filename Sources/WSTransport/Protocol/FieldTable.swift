@@ -1,9 +1,10 @@
 internal import CSIMD
 
-/// The lines of ``HeaderFields``: their text, where the parts of each are in it, and what is known of all of them.
+/// The lines of ``HeaderFields``: their text, the places of their parts in it, and facts about all of them.
 ///
-/// All of it is one piece of memory, so that a copy counts one reference: what is known of all lines (`head_table`), the
-/// ranges of each line (`head_field`) with room for more of them, and the text, in UTF-8. Empty if there are no lines.
+/// All of it is one piece of memory, so that a copy counts one reference: the facts about all lines (`head_table`),
+/// the ranges of each line (`head_field`) with room for more of them, and the text, in UTF-8. Empty if there are no
+/// lines.
 struct FieldTable: Sendable {
     private var bytes: [UInt8] = []
 
@@ -65,7 +66,7 @@ struct FieldTable: Sendable {
     @inline(__always)
     func repeats(_ name: Int32) -> Bool { number(at: head_at_repeated, UInt32.self) &>> UInt32(name) & 1 != 0 }
 
-    /// Whether it has what a WebSocket handshake needs, as browsers write it; if not, it may be right all the same.
+    /// Whether the fields are those of a WebSocket handshake as browsers write it; other forms may be valid, too.
     var isUsualHandshake: Bool {
         if bytes.isEmpty { return false }
         return unsafe bytes.span.withUnsafeBufferPointer { unsafe head_is_usual_handshake($0.baseAddress) != 0 }

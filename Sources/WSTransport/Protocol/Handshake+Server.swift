@@ -92,7 +92,7 @@ extension Handshake {
         return Request(head)
     }
 
-    /// Checks what is the same in nearly all handshakes, and says what is wrong with it.
+    /// Checks the parts that are the same in nearly all handshakes, and says what is wrong with them.
     static func checkParts(of head: HTTPRequestHead) throws(Refusal) {
         let fields = head.fields
         guard isUpgrade(head) else { throw .notUpgrade }

@@ -166,7 +166,7 @@ final class FollowSession: Session {
         case .slow:
             shard.reactor.counters.slowReaders.add(1)
             return output.stream.reset()
-        // A browser reconnects by itself, after the time that it is told.
+        // A browser reconnects automatically, after the time in `retry`.
         case .restarting(let retry) where form.isEvents: output.send(Array("retry: \(retry)\n\n".utf8))
         case .unauthenticated(let why):
             tell(Refusal(.unauthenticated, "The credentials are no longer accepted: \(why)."))
