@@ -17,7 +17,7 @@ final class CopyGiver {
     /// The size of the copy; `nil` while it is being made.
     private var size: Int?
     private var digest = LogDigest()
-    /// The next piece to send, and how many were taken out.
+    /// The next piece to send, and how many pieces the receiver has taken.
     private var (next, taken) = (0, 0)
     private var isReading = false
     private var progress: MonotonicTime
@@ -131,7 +131,7 @@ final class CopyGiver {
         ask(RESPCommand(words)) { [weak self] answer in
             guard let self, !isOver else { return }
             isReading = false
-            // The outcome is not known; the other broker asks again.
+            // The outcome is not known; the other broker will request a copy again.
             guard case .success = answer else { return end() }
             next = last
         }

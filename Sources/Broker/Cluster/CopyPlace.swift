@@ -39,12 +39,12 @@ package struct StoreCopies: Sendable {
     }
 }
 
-/// The place of a copy on its way from one broker to another: a hash in the engine that never has more than some
-/// pieces.
+/// The place in the engine through which a copy passes from one broker to another: a hash that never has more than a
+/// few pieces.
 ///
 /// Its fields: `request`, the random name of a request; `giver`, the broker that answers it, with its own number;
 /// `making`, while that broker copies its store; then `size`, pieces by the giver's name and their number, and with the
-/// last one `digest`; and `taken`, how many pieces were taken out. A failed request is repeated.
+/// last one `digest`; and `taken`, how many pieces the receiver has taken. A failed request is repeated.
 struct CopyPlace: Sendable {
     /// The size of a piece, in bytes.
     static let pieceSize = 256 << 10
@@ -76,5 +76,5 @@ struct CopyPlace: Sendable {
     static func randomName() -> String { String(UInt64.random(in: 0...UInt64.max), radix: 36) }
 }
 
-/// Sends a command to the present primary.
+/// Sends a command to the current primary.
 typealias CopyQuestion = (_ command: RESPCommand, _ then: @escaping (EngineLink.Answer) -> Void) -> Void

@@ -89,7 +89,7 @@ final class CopyTaker {
         }
     }
 
-    /// Asks all brokers for a copy, and checks whether one provides it.
+    /// Requests a copy from all brokers, and checks whether one provides it.
     private func announce() {
         let now = reactor.now
         if announced.map({ now.nanoseconds(since: $0) >= Self.announcement }) ?? true {

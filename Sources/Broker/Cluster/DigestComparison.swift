@@ -12,7 +12,7 @@ struct DigestComparison: Sendable {
         let isEqual: Bool
     }
 
-    /// The digests of this broker with their positions, in order; more than there may be records under way.
+    /// The digests of this broker with their positions, in order; more than the maximum number of outstanding records.
     private var own = Fifo<(place: LogPosition, digest: UInt64)>()
     private(set) var findings: [UInt64: Finding] = [:]
     /// How often another broker has begun to differ.

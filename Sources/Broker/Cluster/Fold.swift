@@ -26,7 +26,7 @@ struct Fold: Equatable, Sendable {
         case stale
         /// A term has begun, and nothing is lost.
         case begun
-        /// A term has begun, and the previous one ended below the position here: what came after `closed` is in no log.
+        /// A term has begun, and the previous one ended below the position here: messages after `closed` are in no log.
         case undone(after: LogPosition)
         /// Entries between the last one and this one are missing.
         case missing
@@ -42,7 +42,7 @@ struct Fold: Equatable, Sendable {
         var seq: UInt64
     }
 
-    /// How many senders are remembered; those that were silent longest are forgotten.
+    /// How many senders are remembered; those that have been silent for the longest time are forgotten.
     private static let maximumSenders = 4096
 
     /// Everything up to this position is folded.
@@ -54,16 +54,16 @@ struct Fold: Equatable, Sendable {
     /// The digest of all entries that counted, and of their outcomes.
     private(set) var digest = LogDigest()
     private var senders: [UInt64: Sender] = [:]
-    /// Where the numbers have jumped: from the end of a term to the begin of the next.
+    /// The jumps of the numbers, from the end of a term to the beginning of the next.
     private(set) var jumps = LogJumps()
-    /// The term that is known to have begun, and where the one before ended, before its entry was read.
+    /// A term that is known to have begun, although its entry was not read yet, and the end of the previous one.
     private var begun: (term: UInt64, closed: LogPosition)?
 
     /// Announces that the engine accepts records of a term, which begins in the log after `closed`.
     ///
-    /// A copy of the log may still have entries of the previous term that are in no other copy. If the term is the one that
-    /// was read last, a later one that was announced before has never come to anything: its primary was replaced before
-    /// anybody read it, by the one of this term.
+    /// A copy of the log may still have entries of the previous term that are in no other copy. If the term is the one
+    /// that was read last, a later term that was announced has had no effect: its primary was replaced by the one of
+    /// this term before any broker read from it.
     mutating func expect(term: UInt64, closed: LogPosition) {
         begun = term > position.term ? (term, closed) : nil
     }
@@ -124,13 +124,15 @@ struct Fold: Equatable, Sendable {
 
     // MARK: On disk
 
-    /// The version of ``bytes``; of the first there may still be some, without the jumps.
+    /// The version of ``bytes``; states of version 1, without the jumps, may still exist.
     private static let version: UInt8 = 2
     private static let versionWithoutJumps: UInt8 = 1
 
-    /// The state for a later start: version (1 byte), term, number, time, epoch, digest and the number of senders (8 bytes each,
-    /// big-endian), and of each sender its number, incarnation, last record and where that was; then how many jumps there are, and
-    /// of each where it begins and ends.
+    /// The state for a later start.
+    ///
+    /// Version (1 byte), term, number, time, epoch, digest and the number of senders (8 bytes each, big-endian); for
+    /// each sender its number, incarnation, last record and the position of that; then the number of jumps, and for
+    /// each where it begins and ends.
     var bytes: [UInt8] {
         var bytes = [Self.version]
         bytes.reserveCapacity(57 + senders.count * 32 + jumps.all.count * 16)

@@ -1,6 +1,6 @@
-/// A number that distinguishes bytes, and what was done with them, from others.
+/// A checksum of bytes and of decisions about them.
 ///
-/// It detects damage and brokers whose states differ; it does not protect against forgery.
+/// It detects damage, and brokers whose states differ; it does not protect against forgery.
 package struct LogDigest: Equatable, Sendable {
     package private(set) var value: UInt64
 

@@ -3,7 +3,7 @@ package import WSTransport
 
 /// The logs that together give a broker its order: one, or one for each partition.
 ///
-/// Whatever they bring is applied by one of them at a time, and the states of all are stored together.
+/// Only one of them applies entries at a time, and the states of all are stored together.
 package final class LogGroup: Sendable {
     let partitions: Partitions
     /// Held while an entry is applied, so that results come in the order of the drafts.
@@ -22,8 +22,8 @@ package final class LogGroup: Sendable {
         self.highest = Atomic(highest)
     }
 
-    /// - Parameter mark: of the store, where the logs go on; `nil`: where its numbers end.
-    /// - Throws: ``StorageError/newer(_:)`` where the mark is that of as many logs as these are not.
+    /// - Parameter mark: the store's mark, from which the logs continue; `nil` to continue after the store's numbers.
+    /// - Throws: ``StorageError/newer(_:)`` if the mark belongs to another number of logs.
     package convenience init(_ partitions: Partitions, from mark: OrderMark?) throws(StorageError) {
         if partitions.count == 1, mark?.state.first == OrderMark.severalLogs {
             throw .newer("the store is that of a broker of a cluster with several partitions: set cluster.partitions")
@@ -38,7 +38,7 @@ package final class LogGroup: Sendable {
         self.init(partitions, states: states, highest: mark.highest)
     }
 
-    /// The state of a log in the mark from which all begin; `nil`: there was none.
+    /// The state of a log in the mark from which all begin; `nil` if there was no mark.
     func state(of partition: Int) -> [UInt8]? {
         states.withLock { $0[partition].isEmpty ? nil : $0[partition] }
     }
@@ -59,7 +59,7 @@ package final class LogGroup: Sendable {
 
     // MARK: On disk
 
-    /// The states of as many logs in a mark; `nil`: it has those of another number of logs, or of another version.
+    /// The states of all logs in a mark; `nil` if it is of another number of logs, or of another version.
     static func folds(in mark: OrderMark, of partitions: Partitions) -> [Fold]? {
         guard partitions.count > 1 else { return Fold(mark.state.span).map { [$0] } }
         guard let states = states(of: mark.state.span), states.count == partitions.count else { return nil }
@@ -71,8 +71,8 @@ package final class LogGroup: Sendable {
         return folds
     }
 
-    /// The states of several logs: version (1 byte; others are those of the state of one log), the highest number (8 bytes,
-    /// big-endian), and of each log the length of its state (the same), and that.
+    /// The states of several logs: version (1 byte, different from the versions of a single log's state), the highest
+    /// number (8 bytes, big-endian), and for each log the length of its state (8 bytes) and the state.
     private static func bytes(of states: [[UInt8]], _ highest: UInt64) -> [UInt8] {
         var bytes = [OrderMark.severalLogs]
         bytes.appendBigEndian(highest)
@@ -97,7 +97,7 @@ package final class LogGroup: Sendable {
     }
 }
 
-/// The order of several logs, each of which takes the drafts of its topics.
+/// The order of several logs, each of which gets the drafts of its topics.
 package final class PartitionedOrder: Order {
     private let partitions: Partitions
     private let logs: [LogOrder]

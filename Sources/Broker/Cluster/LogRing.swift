@@ -39,7 +39,7 @@ struct LogRing {
     }
 }
 
-/// The extent of the log, by the entries that this broker has read, to find where it may be cut.
+/// The extent of the log, from the entries that this broker has read, to find the place at which it may be trimmed.
 struct LogWindow {
     private struct Mark {
         let place: LogPosition
@@ -58,7 +58,7 @@ struct LogWindow {
 
     /// The distance between two marks, in bytes or milliseconds.
     private static let pace = (bytes: 64 << 10, time: Int64(10_000))
-    /// How many times as much is kept for a broker that has not read the log.
+    /// How many times the usual amount is kept for a broker that has not read it yet.
     private static let patience = 4
 
     init(keptBytes: Int, keptAge: Int64) { (self.keptBytes, self.keptAge) = (max(keptBytes, Self.pace.bytes), keptAge) }

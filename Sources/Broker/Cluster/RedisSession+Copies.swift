@@ -5,7 +5,7 @@ extension RedisSession {
     /// How many requests for a copy are considered.
     private static var maximumRequests: Int { 64 }
 
-    /// Sends a command to the present primary, in any state of this broker.
+    /// Sends a command to the current primary, in any state of this broker.
     var copyQuestion: CopyQuestion {
         { [weak self] command, then in
             guard let self, let primary else {
@@ -16,14 +16,16 @@ extension RedisSession {
         }
     }
 
-    /// Gets a copy of another broker's store, to begin again with.
+    /// Gets a copy of another broker's store, with which this broker will restart.
     func takeCopy() {
         guard taker == nil, let copies = options.copies else { return }
         let place = CopyPlace(keys, for: options.node)
         taker = CopyTaker(at: place, copies, on: reactor, copyQuestion) { [weak self] in self?.publish() }
     }
 
-    /// Gives a copy to a broker that wants one: the living one with the smallest number does, or another if that does not.
+    /// Gives a copy to a broker that wants one.
+    ///
+    /// The living broker with the smallest number does so; if it does not, another one does.
     func giveCopies() {
         guard let copies = options.copies, order.obstacle == nil, options.mayGiveCopies() else { return }
         ask(["HGETALL", .text(keys.copies)]) { [unowned self] answer in

@@ -1,10 +1,10 @@
 internal import WSTransport
 
-/// Over how many logs the cluster spreads its topics: its brokers must agree.
+/// The agreement of the brokers about the number of logs over which the cluster spreads its topics.
 extension RedisSession {
-    /// Compares the number with the engine's, and goes on where it is the same.
+    /// Compares the number with the one recorded in the engine, and continues if they are the same.
     ///
-    /// A broker that has the cluster's state knows the number, and notes it; one that is new believes what is noted.
+    /// A broker that has the cluster's state knows the number and records it; a new broker trusts the recorded number.
     func comparePartitions(then: @escaping () -> Void) {
         guard let (count, key) = options.partitions else { return then() }
         let isNew = order.epoch == 0

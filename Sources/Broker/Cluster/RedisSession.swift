@@ -6,7 +6,7 @@ final class RedisSession {
     private enum Phase: Equatable {
         /// There is no link to a primary, or the engine cannot be used.
         case away
-        /// The primary is asked whether it can be used, and which term it accepts records for.
+        /// The primary is asked whether it can be used, and for which term it accepts records.
         case greeting
         /// It accepts none: the brokers report how far they have read.
         case arming
@@ -39,13 +39,13 @@ final class RedisSession {
     /// When the outstanding canary was appended.
     private var canary: MonotonicTime?
     private var engagedAt: MonotonicTime?
-    /// Since when the primary goes on with an earlier term than this broker has read; `nil` if it does not.
+    /// Since when the primary has continued with an earlier term than this broker has read; `nil` if it does not.
     private var behind: MonotonicTime?
     var facts: [UInt64: String] = [:]
     /// The copy for another broker, and the copy for this one.
     var giver: CopyGiver?
     var taker: CopyTaker?
-    /// How often requests for a copy have been seen that no broker answered.
+    /// How often each unanswered request for a copy has been seen.
     var unanswered: [String: Int] = [:]
     private var ticks = 0
     private var hasLeft = false
@@ -57,11 +57,11 @@ final class RedisSession {
     private static let jump: UInt64 = 1 << 20
     /// How often it reports how far it has read before a term begins, in nanoseconds.
     private static let readyPace: Int64 = 30_000_000
-    /// How soon it tries an unusable engine again, in nanoseconds.
+    /// After what time it tries an unusable engine again, in nanoseconds.
     private static let retryPace: Int64 = 300_000_000
-    /// How often it checks what waits, in nanoseconds; every fourth time it sends a canary.
+    /// How often it checks the waiting records, in nanoseconds; every fourth time it sends a canary.
     private static let tickPace: Int64 = 250_000_000
-    /// How long it must have followed the log to know which brokers there are, in nanoseconds.
+    /// How long it must have followed the log to know which brokers exist, in nanoseconds.
     private static let acquaintance: Int64 = 3_000_000_000
     /// The limits of the entries that are restored at a time.
     private static let offered = (count: 64, size: 4 << 20)
@@ -106,10 +106,10 @@ final class RedisSession {
         order.disengage()
     }
 
-    /// How long it tries at the end to leave the engine's list of brokers, in nanoseconds.
+    /// How long it tries to leave the engine's list of brokers when it ends, in nanoseconds.
     private static let farewell: Int64 = 300_000_000
 
-    /// Makes the engine forget this broker, whose process ends in an orderly way.
+    /// Makes the engine forget this broker, which is shutting down gracefully.
     func leave(_ then: @escaping () -> Void) {
         guard case .engaged = phase, let primary else { return then() }
         hasLeft = true
@@ -313,7 +313,7 @@ final class RedisSession {
 
     // MARK: Agreeing on a term
 
-    /// Reports how far this broker has read; what it has not applied by now belongs to no known term yet.
+    /// Reports how far this broker has read; entries that it has not applied by now belong to no known term yet.
     private func ready() {
         publish()
         let epoch = order.epoch == 0 ? proposal : order.epoch
@@ -369,10 +369,11 @@ final class RedisSession {
         publish()
     }
 
-    /// Handles a primary that goes on with an earlier term than this broker has read.
+    /// Handles a primary that continues with an earlier term than this broker has read.
     ///
-    /// The sentinels may name it for a moment only. If they keep to it, what this broker has read since is in no log. The
-    /// next term, which begins at once then, has numbers beyond those, so that they are never given again.
+    /// The sentinels may name it only for a moment. If they continue to name it, the later entries that this broker has
+    /// read are in no log. The next term then begins at once, with numbers beyond those, so that they are never used
+    /// again.
     private func fallBehind(_ term: UInt64) {
         let (since, mine) = (behind ?? reactor.now, order.position)
         behind = since
