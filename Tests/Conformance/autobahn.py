@@ -133,7 +133,7 @@ def listens(port):
 
 
 def judge(name, cases, excluded, play):
-    """Plays the cases, and again those whose verdict depends on timing; prints what came out, returns what is wrong."""
+    """Plays the cases, and repeats those whose verdict depends on timing; prints the results, and returns the failures."""
     verdicts = play(name, cases, excluded)
     retried = 0
     for attempt in range(1, RETRIES + 1):

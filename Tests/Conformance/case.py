@@ -43,7 +43,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Quiet:
-    """Nothing comes for a while: what was sent so far is no reason to fail."""
+    """Nothing arrives for a while: the bytes sent so far are no reason to fail."""
 
     seconds: float = 0.1
 

@@ -44,7 +44,7 @@ def codes():
         yield closing(f"7.7.{index}", f"code {code}", close(code), codes=(code,))
     for index, code in enumerate(INVALID_CODES, 1):
         yield Case(f"7.9.{index}", f"code {code}", (send(close(code)),), (), Failed(1002))
-    # The RFC leaves open what follows; what is not defined is refused.
+    # The RFC leaves these codes undefined; undefined codes are refused.
     for index, code in enumerate([5000, 65535], 1):
         yield Case(f"7.13.{index}", f"code {code}", (send(close(code)),), (), Failed(1002))
 

@@ -1,4 +1,4 @@
-"""permessage-deflate by Python's zlib: what was agreed upon, and a strict reader of what is compressed. RFC 7692 §7."""
+"""permessage-deflate with Python's zlib: the agreed parameters, and a strict reader of compressed messages. RFC 7692 §7."""
 
 import re
 import zlib
@@ -66,7 +66,7 @@ def check_answer(offer, answer):
 
 
 class Compression:
-    """The two directions of one connection, in our role. It holds the product to what was agreed upon."""
+    """The two directions of one connection, in our role. It checks that the product keeps the agreed parameters."""
 
     def __init__(self, agreed, is_client, level=6):
         ours, theirs = ("client", "server") if is_client else ("server", "client")

@@ -1,4 +1,4 @@
-"""Plays a case and says what was wrong. There is one verdict that passes: exactly what the case says, in its order."""
+"""Plays a case and says what was wrong. Only one verdict passes: exactly what the case says, in order."""
 
 from case import Answered, Failed, Message, Part, Quiet, Send, WeClose, close
 from peer import Ended, Violation
@@ -14,7 +14,7 @@ def body_code(body):
 
 
 def play(case, peer):
-    """Plays `case`; raises `Violation` where the product does not do what it says."""
+    """Plays `case`; raises `Violation` if the product does not do what the case says."""
     try:
         take_steps(case, peer)
         first = receive_answers(case, peer)

@@ -1,4 +1,4 @@
-"""One end of a WebSocket, in either role: encodes what a case says, and reads what comes without forgiving anything."""
+"""One end of a WebSocket, in either role: encodes the frames of a case, and reads strictly."""
 
 import socket
 import ssl

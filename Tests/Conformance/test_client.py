@@ -1,4 +1,4 @@
-"""The product as a client: the example that sends back what comes, over ws and wss, and beside an agreed compression."""
+"""The product as a client: the example that echoes every message, over ws and wss, and with compression."""
 
 import os
 import ssl

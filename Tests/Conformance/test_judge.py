@@ -1,4 +1,4 @@
-"""The judge itself: what a faulty server sends is seen, case by case, and what a right one sends passes."""
+"""The judge itself: it detects a faulty server, case by case, and passes a correct one."""
 
 import socket
 import threading

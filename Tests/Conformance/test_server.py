@@ -131,7 +131,7 @@ def test_the_example_server(examples, scheme, number):
 @pytest.mark.parametrize("scheme", ["ws", "parts"])
 @pytest.mark.parametrize("number", by_number(DEFLATE))
 def test_the_example_server_with_compression(examples, scheme, number):
-    """Unlike brokerd it refers to what it has sent before, where the client lets it."""
+    """Unlike brokerd, it compresses with its earlier messages as context, if the client allows that."""
     play_compressed(examples, by_number(DEFLATE)[number], scheme)
 
 

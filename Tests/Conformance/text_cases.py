@@ -26,7 +26,7 @@ def whole():
 
 
 def at_once():
-    """The end of the message never comes: what has come is reason enough to fail, and only it."""
+    """The end of the message never arrives: the bytes received so far must be, alone, enough to fail."""
     for index, cut in enumerate([(11, 15), (12, 13)], 1):
         frames = (text(BEYOND[:cut[0]], final=False), continuation(BEYOND[cut[0]:cut[1]], final=False))
         yield Case(

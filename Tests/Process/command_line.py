@@ -26,7 +26,7 @@ def run_control(*arguments, input=None, timeout=ANSWER_DEADLINE, cwd=None, envir
 
 
 def run_brokerd(*arguments, cwd, deadline=START_DEADLINE, wrapper=()):
-    """Runs a brokerd that is expected to end by itself; returns the result with its output."""
+    """Runs a brokerd that is expected to exit; returns the result with its output."""
     try:
         return subprocess.run(
             [*wrapper, BROKERD, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

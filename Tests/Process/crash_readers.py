@@ -1,4 +1,4 @@
-"""Readers for the crash rig: read the stored messages over every endpoint, and check that a resuming client gets what it is due."""
+"""Readers for the crash rig: read the stored messages over every endpoint, and check that a resuming client gets everything it should."""
 
 import base64
 import json

@@ -61,7 +61,7 @@ class CrashRig:
             self.disk.cut_power(self.random.choice((0, 0, 0.1, 0.5, 0.9)))
 
     def cycle(self):
-        """One run of the broker, its end, and the check of what is left; the broker runs afterwards."""
+        """Runs the broker, kills it, and checks what is left; the broker runs afterwards."""
         if not self.broker.is_alive:
             self.start()
         writers = [kind(self, number, self.random.random())

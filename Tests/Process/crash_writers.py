@@ -1,4 +1,4 @@
-"""Publishers for the crash rig: each knows what it sent, what was acknowledged, and what may be stored afterwards."""
+"""Publishers for the crash rig: each knows its messages, which of them were acknowledged, and which may be stored afterwards."""
 
 import base64
 import http.client

@@ -68,7 +68,7 @@ class FragileDisk:
         self.journal.unlink(missing_ok=True)
 
     def cut_power(self, chance, lies=False):
-        """Leaves in the files what a disk would hold: all synced data, and of the rest nothing or a random part.
+        """Leaves in the files what a disk would have: all synced data, and none or a random part of the rest.
 
         `chance` is the share of the unsynced sectors that reached the disk nevertheless, 0 to 1.
         A disk that `lies` reported a sync that it had not done.

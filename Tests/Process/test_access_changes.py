@@ -93,7 +93,7 @@ def test_a_reloaded_rule_applies(harness):
 
 
 def test_nothing_denied_is_delivered_after_a_change(start_broker, tmp_path):
-    """In the middle of tens of thousands of messages, as fast as they go, a role is taken away: what was published after
+    """In the middle of tens of thousands of messages, as fast as possible, a role is removed: what was published after
     the answer to that does not arrive."""
     harness = Harness(start_broker, tmp_path, limits="pending: 64MiB, pending_age: 10m, memory: unlimited")
     session = harness.broker.session(headers=bearer(harness.alice))

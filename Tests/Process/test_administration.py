@@ -80,7 +80,7 @@ def test_only_administrators_are_admitted(harness):
     assert refusal(harness, {"Authorization": "Bearer " + wrong(harness.tokens["chief"])})[0] == 401
     status, message = refusal(harness, harness.bearer("guest"))
     assert status == 403 and "read, write or operate" in message
-    # A token without --admin is for messages only, whatever its user may.
+    # A token without --admin is for messages only, whatever rights its user has.
     token, _ = harness.file.token("chief")
     few, _ = harness.file.token("chief", admin=["read"])
     harness.rewrite()

@@ -1,4 +1,4 @@
-"""RFC 6455 §5.5.1: after our CLOSE no message is sent, and none is accepted, whatever the reason. And a peer's reset does not undo
+"""RFC 6455 §5.5.1: after our CLOSE, no message is sent or accepted, whatever the reason. And a peer's reset does not undo
 what TCP has acknowledged to it."""
 
 import fcntl
@@ -119,7 +119,7 @@ def reset(plain):
 
 
 def hold(broker):
-    """Stops the process; returns when all its threads stand still."""
+    """Stops the process; returns when all its threads have stopped."""
     broker.send_signal(signal.SIGSTOP)
     threads = Path(f"/proc/{broker.process.pid}/task")
     state = lambda thread: (thread / "stat").read_text().rpartition(")")[2].split()[0]

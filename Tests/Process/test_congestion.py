@@ -1,4 +1,4 @@
-"""A reactor that stands still holds at most 16 MiB of others' publications, over whatever endpoint they arrived."""
+"""A blocked reactor holds at most 16 MiB of others' publications, whatever endpoint they arrived at."""
 
 import ctypes
 import http.client

@@ -397,7 +397,7 @@ def test_logs_in_by_token(governed, chromium):
 
 
 def test_a_page_without_rights_asks_to_log_in(start_broker, chromium):
-    """And does not reconnect every ten seconds in vain."""
+    """And does not try to reconnect every ten seconds."""
     broker = start_broker("access: { anonymous: { publish: [], subscribe: [] }, authentication_timeout: 1s }\n")
     chromium.open(broker.url("/"))
     chromium.wait_for_text("Log in to see something.")

@@ -1,4 +1,4 @@
-"""Contract §1: what was acknowledged as stored survives `kill -9` and a power cut. 25 cycles here, `make crash` for more."""
+"""Contract §1: messages acknowledged as stored survive `kill -9` and a power cut. 25 cycles here, `make crash` for more."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Admission: limits on connections hold from the moment of accepting, and there is always room for the administrator."""
+"""Admission: limits on connections apply as soon as a connection is accepted, and there is always room for the administrator."""
 
 import os
 import re

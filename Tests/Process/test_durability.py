@@ -1,4 +1,4 @@
-"""Contract §1, §5: what was acknowledged as stored survives kill -9, and seq never goes back."""
+"""Contract §1, §5: messages acknowledged as stored survive kill -9, and seq never falls."""
 
 import http.client
 import json

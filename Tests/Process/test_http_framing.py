@@ -68,7 +68,7 @@ def test_smuggled_requests_are_not_carried_out(broker):
             plain.sendall(b"POST /t/first HTTP/1.1\r\nHost: localhost\r\n" + head + smuggled)
             assert read_head(plain)[0] == 400
     answer = broker.publish("after", "all of them")
-    # The first message that comes at all.
+    # The first message that arrives.
     message = session.expect("message")
     assert (message["topic"], message["seq"]) == ("after", answer["seq"])
 

@@ -1,4 +1,4 @@
-"""What `make install` installs: programs that run where there is no Swift."""
+"""What `make install` installs: programs that run on a machine without Swift."""
 
 import os
 import re

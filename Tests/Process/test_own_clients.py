@@ -110,7 +110,7 @@ def test_publications_are_queued_while_disconnected(start_broker, client):
 
 
 def test_a_publication_without_a_key_is_not_sent_twice(start_broker, client):
-    """Its client is told that its fate is unknown."""
+    """The client reports that its fate is unknown."""
     broker = start_broker(HISTORY)
     client.start(broker)
     until_open(client)
@@ -147,7 +147,7 @@ def test_values_are_right_after_an_absence(start_broker, everyone):
 
 
 def test_a_whiteboard_ends_with_the_latest_of_each_shape(start_broker, everyone):
-    """A client that is too slow for all strokes skips some, and is told; the final picture is right."""
+    """A client that is too slow for all strokes skips some, and learns which; the final picture is right."""
     broker, client = start_broker("limits: { pending: 64KiB, unsent_in_kernel: 16KiB }\n"), everyone
     client.start(broker)
     client.subscribe("board", "board/+", slow="latest")

@@ -109,7 +109,7 @@ def test_failed_logins_block_an_address(start_broker):
 
 
 def test_connections_are_limited_per_forwarded_address(start_broker):
-    """Each client of the proxy counts by itself, also one that it says is on loopback, which is the proxy's."""
+    """Each client of the proxy is counted separately, even one with a loopback address, which is the proxy's own."""
     port = free_port()
     broker = start_broker(
         f"listen: [{{ address: '127.0.0.1:{port}', forwarded: x-forwarded-for }}]\ntrusted_proxies: [127.0.0.2]\n"

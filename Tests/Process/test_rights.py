@@ -50,7 +50,7 @@ CONDITIONS = [
 
 
 def test_a_condition_does_not_reveal_an_unreadable_value(rights):
-    """Whether there is one, and which number it has: 412 would say what GET does not."""
+    """Whether there is a value, and its number: 412 would reveal what GET does not."""
     broker = rights.broker
     assert broker.http("PUT", "/t/hidden/there?retain", "x", rights.keeper).status == 200
     for method, condition in CONDITIONS:

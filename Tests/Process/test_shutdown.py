@@ -157,7 +157,7 @@ def test_stored_publishes_in_flight_are_acknowledged_and_kept(broker):
     broker.start()
     for number in acknowledged:
         assert broker.retained(f"drain/{number}").body == str(number).encode()
-    # Nothing was accepted and then forgotten: what is stored without an acknowledgement came after the last one.
+    # Nothing was accepted and then forgotten: messages that are stored without an acknowledgement came after the last one.
     stored = [number for number in range(300) if broker.retained(f"drain/{number}").status == 200]
     assert stored == list(range(len(stored)))
 

@@ -191,7 +191,7 @@ while plain.recv(65536): pass
 
 @pytest.mark.parametrize("way", ["websocket", "events", "lines"])
 def test_a_dead_peer_with_unsent_bytes_is_evicted(start_broker, way):
-    """In a separate network whose only link is cut: nothing is acknowledged any more."""
+    """In a separate network whose only link is cut, so that nothing is acknowledged."""
     broker = start_broker(
         KEEPALIVE + "limits: { pending_age: unlimited }\n",
         wrapper=["unshare", "-Urn", "sh", "-c", 'ip link set lo up && exec "$0" "$@"'])

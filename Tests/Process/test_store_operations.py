@@ -413,7 +413,7 @@ def test_an_interrupted_backup_leaves_no_file(start_broker, tmp_path):
     for number in range(40):
         put(broker, f"big/{number}", os.urandom(1 << 20), "application/octet-stream")
     target = tmp_path / "copy"
-    # A file size limit stops brokerctl where it stands, as a full disk does.
+    # A limit of the file size stops brokerctl in the middle, as a full disk does.
     done = broker.control("backup", str(target), limits={resource.RLIMIT_FSIZE: 8 << 20})
     assert done.returncode == 1 and b"copy.partial: File too large" in done.stderr
     assert list(tmp_path.glob("copy*")) == []

@@ -138,7 +138,7 @@ def test_a_full_disk_recovers(start_broker, small_disk):
     follower.synchronise()
     assert stored(broker, f"full/{count - 1}", b"n" * 200_000).status == 507
     assert [follower.receive_message()[1] for _ in range(2)] == [b"n" * 200_000, b"x" * 20_000]
-    # Values can be removed, and what they held is used again, though the disk is as full as before.
+    # Values can be removed, and their space is used again, although the disk is as full as before.
     for number in range(count // 2):
         assert broker.http("DELETE", f"/t/full/{number}").status == 204, number
     for number in range(count // 4):
@@ -155,7 +155,7 @@ def test_a_full_disk_recovers(start_broker, small_disk):
 
 
 def run_broker(data, environment):
-    """A brokerd that is expected to end by itself."""
+    """A brokerd that is expected to exit."""
     return subprocess.run(
         [BROKERD, "--data-dir", str(data), "--listen", f"127.0.0.1:{free_port()}"], stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=START_DEADLINE, text=True,
