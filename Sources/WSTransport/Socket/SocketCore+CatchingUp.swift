@@ -3,7 +3,7 @@ internal import Synchronization
 /// The end of a socket whose peer has closed or violated the protocol takes effect after earlier messages have been
 /// handled.
 extension SocketCore {
-    /// Whether the reactor must be told when all received messages have been handled; `false` if they have been.
+    /// Whether the reactor must be notified when all received messages have been handled; `false` if they have been.
     func awaitsCatchingUp() -> Bool {
         state.withLock { state in
             state.isEnding = !state.isCaughtUp
@@ -13,9 +13,9 @@ extension SocketCore {
 
     /// Whether no more answers are to be expected; asked regularly after the peer has closed.
     ///
-    /// That is so if every received message has been taken, something has been sent since, and the user has not asked for
-    /// more; a client that has read what it waited for usually sends no answer. It is also so if nothing has ever been
-    /// read, and a server's closure has returned or keeps sending, or a task waits for the end.
+    /// `true` if every received message has been taken, something has been sent since, and the user has not requested
+    /// another message (a client that has read the awaited message usually sends no answer). Also `true` if nothing has
+    /// ever been read, and a server's closure has returned or keeps sending, or a task waits for the end.
     func onlySends() -> Bool {
         state.withLock { state in
             guard !state.hasHappenings else { return false }
@@ -27,7 +27,7 @@ extension SocketCore {
         }
     }
 
-    /// Tells the reactor, once, if it waits for that.
+    /// Notifies the reactor, once, if it waits for that.
     func noticeCatchingUp() {
         let isDue = state.withLock { state in
             guard state.isEnding, state.isCaughtUp else { return false }

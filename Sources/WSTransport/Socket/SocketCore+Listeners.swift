@@ -131,6 +131,6 @@ extension SocketCore.State {
 }
 
 extension WebSocket.Event {
-    /// Whether it happens at most once, so that a listener added a moment later is still told.
+    /// Whether it occurs at most once, so that a listener that is added a moment later is still called.
     var happensOnce: Bool { self == .open || self == .error || self == .close }
 }

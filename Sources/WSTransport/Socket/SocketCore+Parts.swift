@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// The received part of messages that are handed over in parts.
+/// The received parts of messages that are delivered in parts.
 struct IncomingParts {
     enum Item: Sendable {
         case begin(Opcode, isCompressed: Bool)
@@ -14,9 +14,9 @@ struct IncomingParts {
     var items = Fifo<Item>()
     /// The message whose parts a reader is taking; 0 if there is none.
     var current: UInt64 = 0
-    /// Whether the rest of the message under way is dropped as it arrives.
+    /// Whether the rest of the current message is dropped as it arrives.
     var isDropping = false
-    /// Is told when there is something new.
+    /// Is resumed when there is something new.
     var reader: FirstAnswer<Void>?
 }
 
@@ -104,7 +104,7 @@ extension SocketCore {
         }
     }
 
-    /// Handles that the reader of a message has gone.
+    /// Handles the end of a message's reader.
     func leave(_ message: UInt64) {
         let hasRoom = state.withLock { state in
             state.incoming.current == message && dropCurrent(&state)
@@ -140,7 +140,7 @@ extension SocketCore {
             do {
                 try await waitForParts()
             } catch is CancellationError where state.withLock({ $0.ended != nil }) {
-                // The end cancelled it between the look and the wait: what came before is still there.
+                // The end cancelled it between the look and the wait; earlier parts are still there.
             }
         }
     }
@@ -172,7 +172,7 @@ extension SocketCore {
     /// ``leaveParts(begun:)``.
     func beginParts(_ type: Opcode) async throws { try await enqueue(type, [], isInParts: true) }
 
-    /// Waits for room, and passes the next part of the message under way to the reactor.
+    /// Waits for room, and passes the next part of the message to the reactor.
     func sendPart(_ type: Opcode, _ part: [UInt8], isFirst: Bool, isLast: Bool) async throws {
         while true {
             try Task.checkCancellation()
@@ -199,7 +199,7 @@ extension SocketCore {
         }
     }
 
-    /// Ends the message under way without a last part.
+    /// Ends the message without a last part.
     ///
     /// - Parameter begun: whether a part was sent; then nothing else can follow on this connection.
     func leaveParts(begun: Bool) {

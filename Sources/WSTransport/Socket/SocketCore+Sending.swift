@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// What a socket's user asks the connection to do.
+/// Requests of a socket's user to the connection.
 extension SocketCore {
     /// Passes a message to the reactor.
     func post(_ type: Opcode, _ payload: [UInt8]) throws(WS.Error) {
@@ -138,7 +138,7 @@ extension SocketCore {
         return link.remote?.post { [self] _ in unsafe session?.send(type, payload) } ?? false
     }
 
-    /// Passes a message to the reactor, as each one is: by as little as that takes.
+    /// Passes a message to the reactor at the lowest cost, because this is done for each one.
     private func pass(_ type: Opcode, _ payload: [UInt8]) {
         _ = link.remote?.run { [self] _ in unsafe session?.send(type, payload) }
     }

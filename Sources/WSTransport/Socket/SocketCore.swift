@@ -12,7 +12,7 @@ final class SocketCore: Sendable {
     enum Happening: Sendable {
         case message(WebSocketMessage)
         /// Anything else that a listener is called with as it is.
-        // The rare cases lie apart, so that a queue of messages is small.
+        // The rare cases are stored separately, so that a queue of messages is small.
         indirect case payload(WebSocket.Payload)
         /// The socket failed.
         indirect case error(CloseCode, String)
@@ -34,17 +34,17 @@ final class SocketCore: Sendable {
 
     /// Values that do not change during the socket's life.
     struct Limits: Sendable {
-        /// The maximum of received bytes that have not been taken; beyond it the peer is not read.
+        /// The maximum number of received bytes that have not been read; beyond it the peer is not read.
         var held = 1024 * 1024
-        /// The maximum of sent bytes that the system has not taken; beyond it a message is refused.
+        /// The maximum number of sent bytes that the system has not accepted; beyond it a message is refused.
         var unsent = 1024 * 1024
-        /// The same; beyond it a sender that can wait must wait.
+        /// The number of these bytes above which a sender that can wait must wait.
         var waitingMark: Int { min(unsent, 64 * 1024) }
         /// Whether a message beyond ``unsent`` ends the socket; otherwise only the message is refused.
         var closesSlowReaders = false
         /// Whether listeners and closures run on the connection's thread; otherwise on Swift's threads.
         var runsOnReactor = false
-        /// Whether messages are handed over in parts, as they arrive.
+        /// Whether messages are delivered in parts, as they arrive.
         var receivesParts = false
     }
 
@@ -62,7 +62,7 @@ final class SocketCore: Sendable {
     /// The reactor's side, as long as there is a connection.
     ///
     /// The reactor's thread. Messages find it here; ``link`` has to look it up.
-    // Not checked for overlapping changes, which each message would pay.
+    // Not checked for overlapping access, because the check would cost something for each message.
     @exclusivity(unchecked) nonisolated(unsafe) var session: SocketSession?
 
     /// The cost of a message in addition to its bytes, so that the number of empty ones is limited, too.
@@ -182,7 +182,7 @@ final class SocketCore: Sendable {
         waiting.observation?.ended(event)
         for ping in waiting.pings { ping.give(.failure(WS.Error.closed(event.asReported.code, reason: event.reason))) }
         refuseSenders()
-        // After its reader has been told how it ended.
+        // After its reader has learned how it ended.
         waiting.task?.cancel()
         tell()
     }
@@ -197,7 +197,7 @@ final class SocketCore: Sendable {
         state.withLock { $0.task = start(limits.runsOnReactor ? link.remote : nil) }
     }
 
-    /// The closure begins: called by its task, which then waits for messages at less cost than others.
+    /// Records that the closure begins; called by its task, whose waits for messages are then cheaper than others.
     func begins() {
         let mark = TaskMark.current
         state.withLock { $0.ownTask = mark }
@@ -205,13 +205,13 @@ final class SocketCore: Sendable {
 
     /// Whether the caller is the task of the server's closure.
     ///
-    /// Only the end of the socket cancels that task, and those that wait for a message are told of the end anyhow.
+    /// Only the end of the socket cancels that task, and tasks that wait for a message learn of the end anyway.
     var isOwnTask: Bool {
         let mark = TaskMark.current
         return state.withLock { $0.ownTask != nil && $0.ownTask == mark }
     }
 
-    /// The closure has returned.
+    /// Records that the closure has returned.
     func hasRun() {
         state.withLock { state in
             state.task = nil
@@ -242,7 +242,7 @@ final class SocketCore: Sendable {
         case ended((any Swift.Error)?)
     }
 
-    /// The next message that no listener got, if it is there; throws as ``next()``.
+    /// The next message that no listener got, if there is one; throws as ``next()`` does.
     func takeMessage() throws -> WebSocketMessage? {
         switch state.withLock({ step(&$0, nil) }) {
         case .message(let message, let hasRoom):
@@ -270,9 +270,9 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// Gives `reader` what there is, or lets it wait.
+    /// Gives `reader` the next message or the end, or lets it wait.
     ///
-    /// - Parameter number: the number to cancel the wait with; 0: only the end of the socket cancels it.
+    /// - Parameter number: the number with which the wait can be cancelled; 0 if only the end of the socket cancels it.
     func wait(_ number: UInt64, _ reader: Reader) {
         switch state.withLock({ step(&$0, (number, reader)) }) {
         case .wait: noticeCatchingUp()
@@ -284,9 +284,9 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// Takes what there is.
+    /// Takes the next message or the end.
     ///
-    /// - Parameter reader: waits if there is nothing.
+    /// - Parameter reader: the reader that waits if there is neither.
     private func step(_ state: inout State, _ reader: (number: UInt64, reader: Reader)?) -> Step {
         // Checked under the lock: a later cancellation finds the reader in the list. The end of the socket cancels its
         // closure, which still gets the messages received before; the closure's task was asked just before it waits.
@@ -399,7 +399,7 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// The next event and whom to tell.
+    /// The next event and the listeners to call.
     private enum Telling: Sendable {
         /// A message for the only listener, as nearly all events are.
         case message(WebSocketMessage, ListenerTable.Entry.Body)
@@ -410,7 +410,7 @@ final class SocketCore: Sendable {
 
     /// The next event and its listeners.
     ///
-    /// - Parameter bytes: the size of the event before, which has been handled.
+    /// - Parameter bytes: the size of the previous event, which has been handled.
     private func nextTelling(releasing bytes: Int) -> Telling? {
         let (telling, hasRoom) = state.withLock { state -> (Telling?, Bool) in
             let hasRoom = bytes > 0 && release(bytes, &state)

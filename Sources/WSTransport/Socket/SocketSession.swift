@@ -15,7 +15,7 @@ final class SocketSession: WebSocketSession, TurnSender {
     private var delayed: [Delayed] = []
     /// The size of these messages, in bytes.
     private(set) var delayedBytes = 0
-    /// How many bytes of the message under way have been handed over.
+    /// How many bytes of the current message have been delivered.
     private var receivedOfMessage = 0
     private var isClosing = false
     /// Ends the connection to a peer that closed or violated the protocol.
@@ -84,7 +84,7 @@ final class SocketSession: WebSocketSession, TurnSender {
         update()
     }
 
-    /// How much the system took at once is known only at the end of this turn.
+    /// How much the system has accepted is known only at the end of this turn.
     func update() {
         guard !isUpdateDue else { return }
         isUpdateDue = true
@@ -112,7 +112,8 @@ final class SocketSession: WebSocketSession, TurnSender {
     /// Resumes reading after there was no room for received messages.
     func readOn() { if !core.isFull { connection.stream.resumeReading() } }
 
-    /// Ends the connection after everything has been handled that came before the peer closed or violated the protocol.
+    /// Ends the connection when everything has been handled that arrived before the peer closed or violated the
+    /// protocol.
     func caughtUp() {
         let end = end.take()
         end?()

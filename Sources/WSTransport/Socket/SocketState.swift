@@ -1,9 +1,10 @@
 internal import Synchronization
 
 extension SocketCore {
-    /// What its lock guards.
+    /// The state that its lock guards.
     ///
-    /// Every socket has one, most of them idle: what few need lies apart, and is made when something is put there.
+    /// Every socket has one, and most are idle. Values that only a few sockets need are stored separately, and created
+    /// when they are first set.
     struct State {
         var readyState: ReadyState
         /// Whether the end waits, for a moment at most, until the preceding error is reported; `nil` after it has
@@ -32,14 +33,14 @@ extension SocketCore {
         var readers = ReaderQueue()
         private var lastNumber: UInt64 = 0
         /// The size of messages passed to the reactor that it has not sent yet, and of sent bytes that the system has
-        /// not taken.
+        /// not accepted.
         var posted = 0
         var unsent = 0
         var lastPong: ContinuousClock.Instant?
         var peer: SocketAddress?
         /// The task of a server's closure, while it runs.
         var task: Task<Void, Never>?
-        /// The same as the task itself sees it, from its start.
+        /// The mark of that task, from its start.
         var ownTask: TaskMark?
         /// Keeps the socket alive for its listeners until it has ended.
         var anchor: WebSocket?
@@ -51,7 +52,7 @@ extension SocketCore {
             self.subprotocol = subprotocol
         }
 
-        /// A reader takes a message.
+        /// Records that a reader takes a message.
         mutating func takes() {
             isReading = true
             hasAnswered = false
@@ -64,9 +65,9 @@ extension SocketCore {
         }
     }
 
-    /// What most sockets have nothing of.
+    /// The values that most sockets do not need.
     fileprivate final class Extras {
-        // Unchecked, because each message asks these, and the socket's lock guards them.
+        // Unchecked, because these are read for each message, and the socket's lock guards them.
         @exclusivity(unchecked) var listeners = ListenerTable()
         @exclusivity(unchecked) var happenings = Fifo<Happening>()
         var unheard: [WebSocket.Event: Happening] = [:]
@@ -86,7 +87,7 @@ extension SocketCore {
 }
 
 extension SocketCore.State {
-    /// Made when something is put there.
+    /// Created when a value is first set.
     private var madeExtras: SocketCore.Extras {
         mutating get {
             if let extras { return extras }
@@ -169,7 +170,7 @@ extension SocketCore.State {
         set { madeExtras.answer = newValue }
     }
 
-    /// Told when it ends.
+    /// Called when the socket ends.
     var observation: Observation? {
         get { extras?.observation }
         set { madeExtras.observation = newValue }
@@ -180,7 +181,7 @@ extension SocketCore.State {
         _modify { yield &madeExtras.endings }
     }
 
-    /// What waits for the end.
+    /// The tasks and callbacks that wait for the end.
     struct Waiting {
         let readers: [SocketCore.Reader]
         let enders: [SocketCore.EndWaiter]
@@ -210,7 +211,7 @@ extension SocketCore.State {
             part: incoming.reader)
     }
 
-    // MARK: What each message asks
+    // MARK: Read for each message
 
     /// Whether events wait for listeners.
     var hasHappenings: Bool {
@@ -224,7 +225,7 @@ extension SocketCore.State {
         return unsafe extras.listeners.messageCount > 0
     }
 
-    /// The listener for messages, if there is one and it stays.
+    /// The listener for messages, if there is only one, which stays.
     var soleMessageListener: ListenerTable.Entry.Body? { unsafe extras?.listeners.soleForMessages?.body }
 
     /// Whether there are parts of messages for readers.
@@ -265,7 +266,7 @@ extension SocketCore.State {
 extension SocketCore {
     /// A task that waits for a message, and is resumed once.
     ///
-    /// Not by a checked continuation, of which each wait would make an object.
+    /// Not a checked continuation, which would need an object for each wait.
     @safe struct Reader: Sendable {
         private let continuation: UnsafeContinuation<WebSocketMessage?, any Swift.Error>
 
@@ -283,12 +284,12 @@ extension SocketCore {
     }
 }
 
-/// Tells a task from all others while it runs.
+/// Distinguishes a task from all others while it runs.
 struct TaskMark: Equatable {
-    // Swift has a value for it, too, but one whose layout is not known in advance: each copy would pay for that.
+    // Swift also has a value for this, but its layout is not known in advance, which makes each copy expensive.
     private let address: UInt
 
-    /// The mark of the caller's task; `nil` if it is in none, and where such a value is no address.
+    /// The mark of the caller's task; `nil` if it is not in a task, or if such a value is not an address.
     static var current: TaskMark? {
         unsafe withUnsafeCurrentTask { task in
             guard let task = unsafe task, unsafe MemoryLayout<UnsafeCurrentTask>.size == MemoryLayout<UInt>.size
@@ -298,7 +299,7 @@ struct TaskMark: Equatable {
     }
 }
 
-/// The tasks that wait for messages, in order: as a rule one at most, which needs no memory of its own.
+/// The tasks that wait for messages, in order; usually at most one, which needs no additional memory.
 struct ReaderQueue {
     private var first: (number: UInt64, reader: SocketCore.Reader)?
     private var others: [(number: UInt64, reader: SocketCore.Reader)] = []
@@ -315,7 +316,7 @@ struct ReaderQueue {
         return reader
     }
 
-    /// Removes and returns the one of this number; `nil`: it does not wait (any more).
+    /// Removes and returns the reader with this number; `nil` if it does not wait (any more).
     mutating func remove(_ number: UInt64) -> SocketCore.Reader? {
         if first?.number == number { return popFirst() }
         guard let index = others.firstIndex(where: { $0.number == number }) else { return nil }
