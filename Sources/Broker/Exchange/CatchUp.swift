@@ -186,7 +186,7 @@ package final class CatchUp {
             // If nothing is missing, the messages themselves contain every value.
             guard let gap else {
                 counters.resumes.add(1)
-                // Its values may be what is in no log.
+                // Its values may be ones that are no longer in any log.
                 if resume.undoneUpTo > 0, resume.snapshot != nil { ledger.showing.append(resume) }
                 continue
             }
@@ -196,7 +196,7 @@ package final class CatchUp {
         }
     }
 
-    /// Tells a session that what it knows beyond a jump of the log is in no log any more.
+    /// Tells a session that messages it has from beyond a jump of the log are no longer in any log.
     private func tell(_ session: any Session, _ resume: Resume) {
         var gap = Gap(since: resume.since, seq: resume.undoneUpTo, missed: nil)
         gap.isUndone = true

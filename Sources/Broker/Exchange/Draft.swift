@@ -28,9 +28,9 @@ package struct Draft {
         case stored
     }
 
-    /// What is left when it has a number.
+    /// The message, which remains when it gets a number.
     private(set) var message: Message
-    /// What most drafts have nothing of; `nil` if there is none of it.
+    /// The parts that most drafts do not have; `nil` if there are none.
     private var terms: Terms?
     package var acknowledgement: Acknowledgement
     /// The token of the connection to pause while other reactors cannot keep up; set by ``Shard/publish(_:by:from:)``.
@@ -40,7 +40,7 @@ package struct Draft {
     /// Called once on the shard's reactor; `nil` if the publisher does not wait.
     package var completion: ((Result<Receipt, Refusal>) -> Void)?
 
-    /// What no connection has as its token.
+    /// A token that no connection has.
     static var noSource: UInt64 { .max }
 
     /// An object, so that a draft without it is small.
@@ -108,7 +108,7 @@ extension Draft {
         get { message.origin }
         set { message.set(origin: newValue) }
     }
-    /// Its time to live, in milliseconds; `nil`: no limit.
+    /// Its time to live, in milliseconds; `nil` for no limit.
     package var timeToLive: Int64? {
         get { terms?.timeToLive }
         set { changeTerms { $0.timeToLive = newValue } }
@@ -133,7 +133,7 @@ extension Draft {
     /// Whether it has neither a time to live, nor a condition, nor a key.
     var isPlain: Bool { terms == nil }
 
-    /// Whether there is a key; cheaper than a look at it, which counts references.
+    /// Whether there is a key; cheaper than reading it, which counts references.
     var hasKey: Bool { terms != nil && key != nil }
 
     /// Whether there is a condition; cheaper than `!=`, which would compare lists.
@@ -152,7 +152,7 @@ extension Draft {
             condition: .expired(value.isGone ? nil : value.seq))
     }
 
-    /// That of an ephemeral value.
+    /// The lease of an ephemeral value; `nil` for other drafts.
     var lease: Lease? {
         guard case .ephemeral(let lease) = condition else { return nil }
         return lease

@@ -28,7 +28,7 @@
         var contentType: String?
         var properties: MessageProperties?
         var origin: UInt64
-        /// 0 if it is not known yet.
+        /// The place in this broker's order; 0 if it has none yet.
         var seq: UInt64
         var number: UInt64
         var time: Int64
@@ -42,7 +42,7 @@
 
     fileprivate final class Memory: ManagedBuffer<Head, UInt8> {}
 
-    // Set before anybody else has the message, and never afterwards.
+    // Set before any other code has the message, and never afterwards.
     nonisolated(unsafe) fileprivate private(set) var memory: Memory
 
     @inline(__always)
@@ -59,7 +59,7 @@
     ///
     /// - Parameters:
     ///   - seq: 0 until it has a place.
-    ///   - number: `nil`: that of its place.
+    ///   - number: the number by which clients know it; `nil` for the same as its place.
     @inline(__always)
     package init(
         topic: Topic, payload: Span<UInt8>, kind: Kind, contentType: String? = nil,
@@ -89,7 +89,7 @@
 // MARK: Properties
 
 extension Message {
-    // Each reads its part in place: a copy of the whole head would count references.
+    // Each property reads its part in place: a copy of the whole head would count references.
     package var topic: Topic { unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.topic } }
     package var kind: Kind { unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.kind } }
     /// The content type as the publisher gave it.
@@ -104,7 +104,7 @@ extension Message {
     package var isRetained: Bool { unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.isRetained } }
     /// Its place in this broker's order, which is known nowhere else.
     package var seq: UInt64 { unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.seq } }
-    /// The number by which clients and other brokers know it: ``seq``, except where several logs give the order.
+    /// The number by which clients and other brokers know it: ``seq``, unless several logs give the order.
     package var number: UInt64 { unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.number } }
     /// When the broker accepted it, in Unix milliseconds.
     package var time: Int64 { unsafe memory.withUnsafeMutablePointerToHeader { unsafe $0.pointee.time } }
@@ -151,7 +151,7 @@ extension Message {
 extension Message {
     /// Gives it its place and number, time, expiry and nature.
     ///
-    /// Once only: a message that has a number already, because its draft was used twice, is copied.
+    /// A message that already has a number, because its draft was used twice, is copied.
     @inline(__always)
     func numbered(
         _ seq: UInt64, number: UInt64, at time: Int64, expiry: Int64 = 0, nature: Nature = .plain

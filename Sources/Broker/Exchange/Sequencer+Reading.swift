@@ -85,7 +85,7 @@ extension Sequencer {
 
     // MARK: Positions
 
-    /// Where the numbers of a log that several brokers share have jumped.
+    /// The jumps in the numbers of a log that several brokers share.
     func jumps(of partition: Int) -> LogJumps {
         state.withLock { $0.shelf.jumps(of: partition, $0.applying) }
     }
@@ -105,7 +105,8 @@ extension Sequencer {
         package let events: [ShardEvent]
         /// Matching retained values that may not be in the store yet; an empty payload means a removal.
         package let overlay: [Message]
-        /// All ephemeral values; `nil` if there are none, or the filter has no wildcards and its value is in ``overlay``.
+        /// All ephemeral values; `nil` if there are none, or the filter has no wildcards and its value is in
+        /// ``overlay``.
         let ephemerals: EphemeralTable?
         /// Whether there are too many values in the overlay to search; the store is read when it has all of them.
         package let waitsForStore: Bool
@@ -215,7 +216,7 @@ extension Sequencer {
         return found
     }
 
-    /// Ephemeral values of a log whose clients satisfy `isChosen`, and what is to become of them.
+    /// Ephemeral values of a log whose clients satisfy `isChosen`, with their leases.
     func ephemerals(
         atMost maximum: Int, where isChosen: (_ client: UInt64, _ grace: Int64) -> Bool
     ) -> [(message: Message, lease: Lease?)] {

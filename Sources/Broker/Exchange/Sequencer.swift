@@ -14,7 +14,7 @@ package final class Sequencer: Sendable {
         /// The number of the newest message; 0 before the first.
         var newest: UInt64
         var inboxes: [Inbox] = []
-        /// Decides what becomes of the next draft.
+        /// Decides about the next draft.
         var applying = Applying()
         /// Retained values that are not on disk yet, in order.
         var retaining = PendingMessages()
@@ -29,7 +29,7 @@ package final class Sequencer: Sendable {
         var storeThread: StoreThread?
         /// Whether the store had no room for the rules when the broker started.
         var owesRules = false
-        /// What only the logs know that give the order; see ``LogShelf``.
+        /// The data of the logs that give the order; see ``LogShelf``.
         var shelf = LogShelf()
     }
 
@@ -49,7 +49,7 @@ package final class Sequencer: Sendable {
     /// How many such filters can be compared with a topic in about the time of one command.
     private static let forkedFiltersOfACommand = 32
     let store: any MessageStore
-    /// Over how many logs the topics are spread.
+    /// The logs over which the topics are spread.
     package let partitions: Partitions
     /// Whether this broker announces expired values; only one of the brokers that share a log does.
     let announcesExpiry = Atomic<Bool>(true)
@@ -195,7 +195,7 @@ package final class Sequencer: Sendable {
                 room: drafts.count - part.first, shard: part.shard, began: part.began, partition: part.names.partition)
             var refusals: [(place: Int, rejection: Batch.Rejection)] = []
             var isQueued = false
-            // What the log has accepted must not be refused by one of its readers.
+            // A message that is in the log must not be refused by one of its readers.
             var most = 0
             for index in state.inboxes.indices { most = max(most, state.inboxes[index].undeliveredBytes) }
             let isFull = state.applying.logTime == nil && most > Inbox.mostUndelivered
@@ -289,7 +289,7 @@ package final class Sequencer: Sendable {
         }
         if drafts[place].hasKey, let key = drafts[place].key {
             state.applying.keys.add(key, seq: seq, number: number, time: time, isQueued: item.isQueued)
-            // All readers of a log must decide alike by keys, also after a restart.
+            // All readers of a log must decide alike about keys, even after a restart.
             if !item.isQueued { keep(StoreEntry(message, key: key), state) }
         }
         state.newest = seq
@@ -333,7 +333,7 @@ package final class Sequencer: Sendable {
         onEpoch.withLock { $0 }?(epoch)
     }
 
-    /// Calls `body` with the epoch of other brokers when it is taken over.
+    /// Calls `body` with the epoch of the other brokers when this one adopts it.
     package func tellEpoch(to body: @escaping @Sendable (UInt64) -> Void) { onEpoch.withLock { $0 = body } }
 
     /// Tells a shard that its oldest drafts without results, this many, are refused.
@@ -369,7 +369,7 @@ package final class Sequencer: Sendable {
         store.adopt(keyWindow: rules.window)
     }
 
-    /// The same for what one of several logs brings.
+    /// Replaces the rules for keys of one of several logs.
     package func adopt(_ rules: KeyRules, of partition: Int) {
         let window = state.withLock { state in
             state.turn(to: partition)

@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// Decides what becomes of the next draft, at one position in the order, by the values set before it and the rules.
+/// Decides about the next draft, at one position in the order, by the values set before it and the rules.
 ///
 /// A value without a lock, a disk or a clock. Numbers and times come from the order, so two equal values that apply the
 /// same drafts get the same results.
@@ -15,11 +15,11 @@ struct Applying {
     var ephemerals = EphemeralTable()
     /// Their latest changes, on topics that a rule keeps.
     var recent = RecentEphemerals()
-    /// The time of a log that several brokers share, by which values expire, in Unix milliseconds; `nil`: the time of
-    /// this process.
+    /// The time of a log that several brokers share, by which values expire, in Unix milliseconds; `nil` for the time
+    /// of this process.
     var logTime: Int64?
 
-    /// Where the numbers of that log have jumped.
+    /// The jumps in the numbers of that log.
     var jumps = LogJumps()
 
     /// The time by which values expire, in Unix milliseconds.

@@ -6,10 +6,11 @@ package import WSTransport
 /// applied (``Applying``), with the same result on every broker. So an order may be a lock in this process
 /// (``LocalOrder``), or a log that answers some turns later. Any thread.
 package protocol Order: AnyObject, Sendable {
-    /// Hands over the drafts of a turn; never waits.
+    /// Submits the drafts of a turn; never waits.
     ///
-    /// The results arrive in the shard's mailbox as ``ShardEvent/applied(_:)``, in the order of the drafts of each partition, at
-    /// once or some turns later. The order keeps neither a draft's connection nor its completion: the shard has both.
+    /// The results arrive in the shard's mailbox as ``ShardEvent/applied(_:)``, in the order of the drafts of each
+    /// partition, at once or some turns later. The order keeps neither a draft's connection nor its completion: the
+    /// shard has both.
     ///
     /// - Parameters:
     ///   - shard: the index of the shard, which empties its mailbox in this turn. Called on its thread.
@@ -19,11 +20,11 @@ package protocol Order: AnyObject, Sendable {
     /// Why no publication is accepted now; `nil` if they are accepted.
     var obstacle: Refusal? { get }
 
-    /// Ends the order after everything that has been handed over; returns the last number.
+    /// Ends the order after everything that has been submitted; returns the last number.
     func close() -> UInt64
 }
 
-/// An applied message, with what only this process knows of it.
+/// An applied message, with the facts that only this process knows.
 package struct Applied: Sendable {
     package let message: Message
     /// The slot of its publisher's connection, on the reactor of ``Batch/shard``; `.max` if there is none.
@@ -41,7 +42,7 @@ package struct Applied: Sendable {
     var isQueued: Bool { message.isRetained && !message.isEphemeral || isKept }
 }
 
-/// The results of drafts that one shard has handed over and that were applied together.
+/// The results of drafts that one shard has submitted and that were applied together.
 ///
 /// One piece of memory: what is common to all, and then the accepted messages. So a copy counts one reference. Once it
 /// has been posted it never changes.
