@@ -24,7 +24,11 @@ struct Door {
                     doorman(token: arguments[2]),
                     ws.upgrade { socket in
                         await room.enter(socket)
-                        for try await message in socket.messages { await room.say(message.data?.text ?? "") }
+                        do {
+                            for try await message in socket.messages { await room.say(message.data?.text ?? "") }
+                        } catch {
+                            // The connection was lost: the visitor leaves as well.
+                        }
                         await room.leave(socket)
                     },
                 ] as Chain,
@@ -33,7 +37,7 @@ struct Door {
         print("listening on port \(server.port)")
         fflush(nil)
         // Serves until a signal ends the process.
-        await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in }
+        try await server.run()
     }
 
     /// The chain continues after it, unless the answer has ended.

@@ -39,7 +39,7 @@ struct EchoServer {
         print("listening on port \(server.port)")
         fflush(nil)
         // Serves until a signal ends the process.
-        await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in }
+        try await server.run()
     }
 
     /// Sends each part while the next one arrives.

@@ -252,7 +252,8 @@ public final class HTTPServer: Sendable {
 
     /// Serves until the task is cancelled, then stops.
     ///
-    /// Returns when ``stop(patience:)`` has finished. Throws ``StartError`` if the server cannot start.
+    /// Starts the server unless ``start()`` has been called before, for example to know the port. Returns when
+    /// ``stop(patience:)`` has finished. Throws ``StartError`` if the server cannot start.
     public func run(patience: Duration = .seconds(5)) async throws(StartError) {
         try start()
         while !Task.isCancelled { try? await Task.sleep(for: .seconds(86_400)) }
@@ -337,6 +338,11 @@ public final class HTTPSServer: Sendable {
 
     /// Binds the address and begins to serve.
     public func start() throws(HTTPServer.StartError) { try server.start() }
+
+    /// Serves until the task is cancelled, as ``HTTPServer/run(patience:)`` does.
+    public func run(patience: Duration = .seconds(5)) async throws(HTTPServer.StartError) {
+        try await server.run(patience: patience)
+    }
 
     /// Loads new certificates for new connections; open connections keep the old ones.
     ///

@@ -231,6 +231,20 @@ struct ServerTests {
         #expect(try await client.closed().code == .goingAway)
     }
 
+    @Test func servesTLSUntilItsTaskIsCancelled() async throws {
+        let server = try HTTPSServer(
+            port: 0, identity: try TestAuthority.server.get(),
+            handler: ["/": ws.upgrade(.patient) { $0.onmessage = { _ in } }] as Routing)
+        try server.start()
+        let serving = Task { try await server.run() }
+        var options = ConnectOptions.patient
+        options.tls = try TLSContext.client(try TestAuthority.shared.get().trust)
+        let socket = try await ws.open("wss://localhost:\(server.port)/", options: options)
+        serving.cancel()
+        #expect(try await socket.closed().code == .goingAway)
+        try await serving.value
+    }
+
     @Test func speaksTLS() async throws {
         let identity = try TestAuthority.server.get()
         let server = try HTTPSServer(
