@@ -34,7 +34,7 @@ static void ring_open(unsigned cq_entries) {
     for (unsigned i = 0; i < p.sq_entries; i++) ((unsigned *)(queues + p.sq_off.array))[i] = i;
 }
 
-// Hands over what is queued and waits for `awaited` answers.
+// Submits the queued entries and waits for `awaited` answers.
 static void ring_enter(unsigned awaited) {
     __atomic_store_n(ring.sq_tail, *ring.sq_tail + ring.queued, __ATOMIC_RELEASE);
     while (ring.queued || awaited) {
@@ -45,7 +45,7 @@ static void ring_enter(unsigned awaited) {
     }
 }
 
-// The next entry, empty; what was queued is handed over where there is none.
+// The next entry, empty; if there is none, the queued entries are submitted first.
 static struct io_uring_sqe *ring_next(void) {
     if (ring.queued == RING) ring_enter(0);
     struct io_uring_sqe *sqe = ring.sqes + ((*ring.sq_tail + ring.queued++) & (RING - 1));

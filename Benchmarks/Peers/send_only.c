@@ -1,7 +1,7 @@
 // The limit to compare with: a WebSocket server that does nothing but one send for each subscriber and turn.
 //
-// Every frame of a client goes to all others, unmasked. No limits, no checks, no topics, no backlog: a client that does not take
-// what it is sent is dropped. Usage: send_only PORT [ring]; with `ring` the sends of a turn go out by io_uring.
+// Every frame of a client goes to all others, unmasked. No limits, no checks, no topics, no backlog: a client that does not read
+// everything it is sent is dropped. Usage: send_only PORT [ring]; with `ring` the sends of a turn go out by io_uring.
 //
 // SIGUSR1: sends an empty PING to all. SIGUSR2: resets all.
 #define _GNU_SOURCE

@@ -1,6 +1,6 @@
 // fuzz: Sources/WSTransport
 
-// Any bytes on a stream are a message within its limit or an error, however few come at a time, and what is sent is
+// Any bytes on a stream are a message within its limit or an error, however few arrive at a time, and what is sent is
 // read again: RFC 6455 §5, RFC 7692 §6.
 //
 // The first byte chooses limit and flags, the second how many bytes the stream gives at most.

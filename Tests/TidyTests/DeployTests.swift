@@ -42,7 +42,7 @@ struct DeployTests {
         try assignments().filter { $0.name == name }.map(\.value)
     }
 
-    /// The value of a key that stands once in a YAML file, without its comment and quotes.
+    /// The value of a key that occurs once in a YAML file, without its comment and quotes.
     static func value(of key: String, in path: String) throws -> String {
         let lines = try Repository.lines(of: path).filter { !$0.drop { $0 == " " }.hasPrefix("#") }
         let values = lines.compactMap { line -> Substring? in

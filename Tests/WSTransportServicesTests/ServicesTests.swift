@@ -114,7 +114,7 @@ struct ServicesTests {
         #expect(lines.all.prefix(3) == ["info TLS failed", "info TLS failed", "info TLS failed"])
     }
 
-    /// Both ends of a service: clients are told 1001, and closures have ended when it returns.
+    /// Both ways to end a service: clients are closed with 1001, and closures have ended when it returns.
     @Test(arguments: [true, false])
     func stopsGracefully(isGraceful: Bool) async throws {
         let lines = Lines()

@@ -1,9 +1,9 @@
 import Broker
 import Counting
 
-/// A publication that a thousand filters with many `+` of each of a few clients match: what one of the filters costs.
+/// The cost of one filter, when a publication matches a thousand filters with many `+` of each of a few clients.
 ///
-/// Clients that are behind must not cost more than those that take what they are sent.
+/// Clients that are behind must not cost more than those that keep up.
 enum BehindFigures {
     private static let (clients, filtersOfEach) = (5, 999)
     private static let levels = 31

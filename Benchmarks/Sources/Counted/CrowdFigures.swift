@@ -2,13 +2,13 @@ import Broker
 import Counting
 import WSTransport
 
-/// A million subscriptions of a hundred thousand sessions in one broker: what each takes, and what finding them costs.
+/// A million subscriptions of a hundred thousand sessions in one broker: the memory of each, and the cost of finding them.
 ///
-/// A session without a socket of its own stands for each client: a process may not have that many. All else is the
-/// broker's: clients, subscriptions, permissions, the tree. What a socket takes is ``OpeningFigures``' to say.
+/// A session without a socket represents each client, because a process may not have that many sockets. Everything else is
+/// the broker's: clients, subscriptions, permissions, the tree. ``OpeningFigures`` measures a socket.
 enum CrowdFigures {
     private static let sessions = 100_000
-    /// Those of every session, about a tenth of them its own and nobody else's.
+    /// The filters of every session, about a tenth of which no other session has.
     private static let filtersOfEach = 10
 
     static func record(in tally: Tally, _ harness: Harness) throws {
@@ -27,7 +27,7 @@ enum CrowdFigures {
         }
         try tally.recordMemory("crowd/subscription", count: sessions * filtersOfEach) {
             for (number, member) in crowd.enumerated() {
-                // The connection is the newest's, and the one before goes on being subscribed.
+                // The connection belongs to the newest session, and the previous one stays subscribed.
                 harness.shard.join(member)
                 for filter in filters(number) { try member.subscribe(filter, harness.shard) }
             }

@@ -88,7 +88,7 @@ enum FanOutFigures {
         if !isTopic { harness.close([publisher]) }
     }
 
-    /// What a publisher hears back: an acknowledged publication with nobody subscribed.
+    /// The cost of an acknowledged publication without subscribers.
     private static func recordReplies(in tally: Tally, _ harness: Harness) throws {
         guard tally.wants("publish/json/acknowledged") else { return }
         let publisher = try harness.open("/ws")

@@ -2,7 +2,7 @@ import Counting
 import Synchronization
 import WSTransport
 
-/// What Swift's concurrency itself costs on a reactor's thread, whatever runs there: the floor beneath the library's figures.
+/// The cost of Swift's concurrency itself on a reactor's thread: the minimum of the library's figures.
 enum FloorFigures {
     private static let count = 50
 

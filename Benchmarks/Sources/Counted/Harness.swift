@@ -36,7 +36,7 @@ final class Harness {
         settings.listen = [Settings.Listener(address: .unix(path: directory + "/listen.sock"))]
         settings.dataDirectory = directory + "/data"
         settings.reactors.count = 1
-        // Valgrind has no io_uring of this kind, and what a `send` costs beside the kernel is the larger figure.
+        // Valgrind does not support this io_uring, and the cost of a `send` outside the kernel is the larger figure.
         settings.reactors.backend = .epoll
         settings.store.maximumSize = 256 << 20
         // Valgrind makes seconds of milliseconds: no PING in the middle of a figure.
@@ -65,7 +65,7 @@ final class Harness {
         }
     }
 
-    /// One turn, which begins with what has come; waits where nothing has.
+    /// One turn, which begins with the bytes that have arrived; waits if there are none.
     func turn() { shard.reactor.turn() }
 
     /// Connects a client and sends its request; the broker does not know of it before the next turn.

@@ -18,7 +18,7 @@ enum KeepaliveFigures {
                 }
                 harness.turns(4)
                 for stub in stubs { stub.drain(into: &buffer) }
-                // An interval and a tick of the wheel, during which nobody looks.
+                // An interval and a tick of the wheel, without any activity.
                 usleep(1_300_000)
             }
         ) { harness.turns(1 + count / Reactor.deadlinesPerTurn) }

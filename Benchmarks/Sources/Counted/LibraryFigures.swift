@@ -1,8 +1,8 @@
 import Counting
 import WSTransport
 
-/// What the library's public face costs: an echo by a closure that reads, by one that listens, and by the machine beneath
-/// them; and what a socket of each kind takes of the heap while it is idle.
+/// What the library's public face costs: an echo by a closure that reads, by one that listens, and by the machine
+/// beneath them; and the heap that an idle socket of each kind takes.
 enum LibraryFigures {
     static func record(in tally: Tally, _ harness: LibraryHarness) throws {
         try FloorFigures.record(in: tally, harness)

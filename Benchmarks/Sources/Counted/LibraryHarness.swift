@@ -5,8 +5,8 @@ import WSTransport
 
 /// A server of the library's public face with one reactor, whose turns the figures take one by one.
 ///
-/// Its closures run on that reactor, so that everything a message costs is spent in a turn. Its clients are plain sockets
-/// of the same thread. Runs on the reactor's thread.
+/// Its closures run on that reactor, so that everything a message costs is spent in a turn. Its clients are plain
+/// sockets of the same thread. Runs on the reactor's thread.
 final class LibraryHarness {
     private let reactor: Reactor
     private let path: String
@@ -88,7 +88,7 @@ final class LibraryHarness {
         return stub
     }
 
-    /// Takes what has come for a client, and says how many bytes.
+    /// Reads the bytes that have arrived for a client, and returns their number.
     func drain(_ stub: StubClient) -> Int { stub.drain(into: &buffer) }
 
     func close(_ stubs: [StubClient]) {

@@ -1,7 +1,7 @@
 import Counting
 import WSTransport
 
-/// From the kernel's queue to an open, subscribed connection; and what one takes of the heap while it is idle.
+/// From the kernel's queue to an open, subscribed connection; and the heap that an idle one takes.
 enum OpeningFigures {
     private static let ways = [("topic", "/t/bench/open"), ("json", "/ws")]
 

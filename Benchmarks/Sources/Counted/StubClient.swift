@@ -17,7 +17,7 @@ final class StubClient {
         guard count == bytes.count else { throw Harness.Failure(what: "send: \(count) of \(bytes.count), \(errno)") }
     }
 
-    /// Takes what has come, and says how many bytes.
+    /// Reads the bytes that have arrived, and returns their number.
     @discardableResult
     func drain(into buffer: inout [UInt8]) -> Int {
         var total = 0
@@ -28,7 +28,7 @@ final class StubClient {
         }
     }
 
-    /// Takes what has come, as text.
+    /// Reads the bytes that have arrived, as text.
     func text() throws -> String {
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))

@@ -2,7 +2,7 @@ import Broker
 import Counting
 import WSTransport
 
-/// The protocol core by itself, with the bytes in memory.
+/// The protocol core alone, with the bytes in memory.
 enum TransportFigures {
     static func record(in tally: Tally) throws {
         try recordFrames(in: tally)

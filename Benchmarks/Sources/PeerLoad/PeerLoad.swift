@@ -2,7 +2,7 @@ import Glibc
 import Load
 import WSTransport
 
-/// One run against one server, for Benchmarks/peers.py: prints what it found as one line of `name=value`.
+/// One run against one server, for Benchmarks/peers.py: prints the results as one line of `name=value`.
 @main struct PeerLoad {
     static func main() {
         do {
@@ -68,7 +68,7 @@ private struct Options {
     var compresses = false
     /// A PEM file: TLS is spoken, with a server that is `localhost`.
     var authorities: String?
-    /// `measure`: what is published; `storm`: what comes at once; `hold`: nothing, until it is ended.
+    /// `measure`: publications; `storm`: many connections at once; `hold`: nothing, until it is ended.
     var mode = "measure"
 
     init(_ arguments: ArraySlice<String>) throws(LoadError) {

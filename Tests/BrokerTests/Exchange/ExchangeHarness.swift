@@ -6,7 +6,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-/// The error of a test that waited in vain.
+/// The error of a test whose wait has timed out.
 struct NothingCame: Error {}
 
 /// One value that another thread hands over.
@@ -48,7 +48,7 @@ final class ExchangeHarness {
     ///   - order: the reactors' numbers, in the order in which their shards join the sequencer.
     ///   - isDelayed: whether publications get their numbers some turns later.
     ///   - isLogged: whether they get them from a log.
-    ///   - partitions: from how many, each of which reaches the broker by itself.
+    ///   - partitions: how many there are; each has its own log.
     ///   - logs: those that several brokers share, in place of the harness's own.
     init(
         _ store: any MessageStore = InMemoryStore(), order: [Int] = [0], settings: Settings = Settings(),
@@ -172,7 +172,7 @@ final class ExchangeHarness {
     ///
     /// - Parameters:
     ///   - sendBuffer: how much the kernel keeps for a peer that does not read, in bytes; `nil`: its default.
-    ///   - start: what the peer has sent by the time the connection begins, so that no time-out can come first.
+    ///   - start: the bytes that the peer has sent when the connection begins, so that no time-out can occur first.
     func connectStream(
         on index: Int = 0, sendBuffer: Int32? = nil, start: [UInt8] = [],
         _ makeDriver: @escaping @Sendable (Shard, StreamConnection) -> any StreamDriver

@@ -65,7 +65,7 @@ struct OwedModel {
             for place in before..<complaints.count { complaints[place] += " at \(index): \(notice)" }
         }
         if transcript.isClosed {
-            // Also a command whose answer has not come any more.
+            // Also a command whose answer did not arrive.
             let mayClose = transcript.commands.values.contains { command in
                 if case .subscribe(_, .close, _, _, _) = command { true } else { false }
             }

@@ -64,7 +64,7 @@ private final class Wanderer {
         }
     }
 
-    /// Reads what is there.
+    /// Reads the messages that have arrived.
     func readSome(_ maximum: Int) throws {
         for case .some(let frame) in stub?.receivedFrames(maximum) ?? [] where frame.opcode == 1 {
             take(try JSONDecoder().decode(PlacedNotice.self, from: Data(frame.payload)))

@@ -180,7 +180,7 @@ struct QuotaTests {
             #expect(table.account(of: key) === account)
         }
         #expect(table.count == capacity)
-        // Those that gave way keep what they have, and give it back to where they have it from.
+        // Accounts that were replaced keep what they have, and return it to where it came from.
         #expect(busy.indices.contains { table.known($0) !== busy[$0] })
         #expect(busy.allSatisfy { $0.connections.load(ordering: .relaxed) == 1 })
     }

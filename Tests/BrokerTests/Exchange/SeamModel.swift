@@ -187,7 +187,8 @@ struct SeamModel {
         cutOff.removeAll { $0.name == name }
     }
 
-    /// Whether what was due to a subscription that the client has ended may have been dropped, as its right went.
+    /// Whether messages due to a subscription that the client has ended may have been dropped, because its right was
+    /// withdrawn.
     private func mayBeDropped(_ subscription: Active) -> Bool {
         subscription.end != .max
             && transcript.changes.contains { change in
@@ -305,7 +306,7 @@ struct SeamModel {
         last = max(last, seq)
     }
 
-    /// Whether what the broker removes as expired was a value until then, and its time had come.
+    /// Whether a value that the broker removes as expired existed until then, and had expired.
     private func hasExpired(_ message: Message) -> Bool {
         value(of: message.topic.name, at: message.seq - 1)?.isExpired(at: heard.time) ?? false
     }

@@ -74,7 +74,7 @@ struct SeamSchedule {
         }
     }
 
-    /// Runs `steps` steps, and returns what was published and what each stub was told.
+    /// Runs `steps` steps, and returns the publications and the objects that each stub received.
     mutating func run(steps: Int) throws -> (log: [Message], transcripts: [Transcript]) {
         defer { gate.open() }
         for stub in stubs.indices { try subscribe(stub, Self.fence, wantsSnapshot: false) }

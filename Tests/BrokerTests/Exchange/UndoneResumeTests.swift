@@ -2,7 +2,7 @@ import Testing
 
 @testable import Broker
 
-/// Clients that resume from a number that the log has lost: they received messages that are in no log any more.
+/// Clients that resume from a number that the log has lost: they have received messages that are no longer in any log.
 @Suite("Resume: messages that a log has lost are announced")
 struct UndoneResumeTests {
     private static let topics = ["h/1", "h/2", "v/1", "v/2"]

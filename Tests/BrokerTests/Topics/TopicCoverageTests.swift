@@ -66,7 +66,7 @@ struct TopicCoverageTests {
     }
 
     @Test func givesUpWhenTheSearchTakesTooLong() throws {
-        // Each level doubles what is to be looked at.
+        // Each level doubles the number of cases.
         let others = try (0..<30).map { level in
             try filter(String(repeating: "+/", count: level) + "a/" + String(repeating: "+/", count: 30 - level) + "b")
         }

@@ -102,7 +102,8 @@ struct HTTPHarness {
 
     /// Connects a peer.
     ///
-    /// - Parameter start: what the peer has sent by the time the connection begins, so that no time-out can come first.
+    /// - Parameter start: the bytes that the peer has sent when the connection begins, so that no time-out can occur
+    ///   first.
     func connect(refusal: HTTPRefusal? = nil, sendBytes: Int32? = nil, start: String = "") throws -> HTTPPeer {
         let (peer, other) = SocketPeer.pair(sendBytes: sendBytes)
         try peer.send(start)

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("ws: closures and listeners on the connection's thread", .timeLimit(.minutes(10)))
 struct ReactorExecutorTests {
-    /// What a closure sends at once does not overtake what it has had sent in other ways.
+    /// Messages that a closure sends at once do not overtake those that it has sent in other ways.
     @Test func keepsTheOrderOfWhatIsSent() async throws {
         let harness = try EchoServer { routing, _ in
             routing.append(
