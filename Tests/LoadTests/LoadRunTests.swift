@@ -65,11 +65,12 @@ struct LoadRunTests {
 
     @Test func waitsBetweenDistantMessages() async throws {
         let harness = try LoadServer()
-        var plan = try harness.plan(messages: 3)
-        plan.pace = .open(messagesPerSecond: 0.6)
-        plan.patience = 1_000_000_000
+        var plan = try harness.plan(messages: 2)
+        // Further apart than the patience, which must be enough for a busy machine.
+        plan.pace = .open(messagesPerSecond: 0.15)
+        plan.patience = 5_000_000_000
         let report = try await harness.measure(plan).get()
-        #expect(report.isComplete && report.acknowledged == 3)
+        #expect(report.isComplete && report.acknowledged == 2)
     }
 
     @Test func reportsResultsUpToAStall() async throws {

@@ -262,13 +262,16 @@ struct PartTests {
     @Test func reportsACloseInTheMiddleOfAMessage() async throws {
         let harness = try Self.readingHarness()
         let socket = try await ws.open(harness.url + "/read", options: .patient)
-        await #expect(throws: WS.Error.invalidState(.closing)) {
+        await #expect {
             try await socket.sendInParts { writer in
                 try await writer.write([UInt8](repeating: 7, count: 100_000))
                 await harness.log.wait(for: 1)
                 try socket.close(4000, reason: "enough")
                 try await writer.write([UInt8](repeating: 7, count: 100_000))
             }
+        } throws: { error in
+            // The answer to the Close frame may have come before this writes.
+            if case WS.Error.invalidState(let state) = error { state >= .closing } else { false }
         }
         #expect(try await socket.closed().code == 4000)
         await harness.log.wait(for: 2)
