@@ -22,7 +22,8 @@ package struct JSONWriter {
 
     /// Makes a writer with room for `count` bytes.
     package init(capacity count: Int) {
-        bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { (_, written) in written = 0 }
+        bytes = []
+        bytes.reserveCapacity(count)
     }
 
     /// Clears the bytes and keeps the capacity.
