@@ -132,13 +132,18 @@ public final class ServerRequest: HandlerMessage {
     /// HTTP/1.0 client, the end of the connection marks the end of the response.
     public func startStream() async throws -> HTTPResponseStream {
         let fields = response.fields
-        let stream: HTTPResponseStream? = await withCheckedContinuation { continuation in
-            guard let link else { return continuation.resume(returning: nil) }
+        // Handed over by a lock, because the reactor often answers before its answer is awaited: the thread sanitizer
+        // does not see how Swift's runtime orders that.
+        let made = Mutex<HTTPResponseStream?>(nil)
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            guard let link else { return continuation.resume() }
             link.run(with: HTTPExchange.self) { exchange in
-                continuation.resume(returning: exchange?.startStream(fields).map { HTTPResponseStream($0) })
+                let stream = exchange?.startStream(fields).map { HTTPResponseStream($0) }
+                made.withLock { $0 = stream }
+                continuation.resume()
             }
         }
-        guard let stream else { throw WS.Error.endOfStream }
+        guard let stream = made.withLock({ $0 }) else { throw WS.Error.endOfStream }
         isTaken.store(true, ordering: .relaxed)
         return stream
     }
