@@ -29,6 +29,8 @@ package final class Inbox: Sendable {
     static let maximumUndelivered = 16 << 20
     /// In the same bytes; needed because pausing connections does not help if publishers come and go.
     static let mostUndelivered = 64 << 20
+    /// How much of what none of a reactor's clients wants may wait until the reactor runs anyway, in the same bytes.
+    static let mostUnwanted = 64 << 10
 
     let shard: Int
     let mailbox: Mailbox<ShardEvent>
@@ -49,9 +51,9 @@ package final class Inbox: Sendable {
     ///   - weight: the weight of the messages, in bytes.
     ///   - publisher: the index of the shard that published them.
     func post(_ event: ShardEvent, weight: Int, of publisher: Int, waking: Bool) {
-        undelivered.add(weight, ordering: .relaxed)
+        let waiting = undelivered.add(weight, ordering: .relaxed).newValue
         shares[Self.place(of: publisher)].add(weight, ordering: .relaxed)
-        mailbox.post(event, waking: waking)
+        mailbox.post(event, waking: waking, isUrgent: publisher == shard || waiting > Self.mostUnwanted)
     }
 
     /// Counts messages as delivered: they have been handed to their connections.

@@ -107,6 +107,7 @@ extension Shard {
         _ draft: Draft, by client: Client, from source: StreamConnection?, timeout: Int64,
         published: @escaping (Receipt) -> Void, _ body: @escaping (Inboxes.Outcome) -> Void
     ) throws(Refusal) {
+        beAttentive()
         let inbox = try inboxes.open(
             for: client, atMost: settings.limits.requestsPerClient, timeout: timeout, body)
         var draft = draft

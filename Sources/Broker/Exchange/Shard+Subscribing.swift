@@ -28,6 +28,7 @@ extension Shard {
         try checkSubscribe(session.client, to: filter)
         let isNew = !set.contains(filter)
         if isNew { try checkRoom(for: 1, of: set, by: session.client) }
+        beAttentive()
         // The messages that this turn has published so far must be numbered before the subscription.
         handOver()
         // A resuming subscriber needs few retained values, so no shared view is opened.

@@ -34,6 +34,8 @@ package final class Shard {
         }
     }
     private var isEnding = false
+    /// Whether messages of others do not wake this reactor.
+    private var isPatient = false
     /// Whether the broker is about to shut down: it reports that it is not ready, but still serves everything.
     package var isLeaving = false
     /// Returns another reason why the broker is not ready; `nil` if there can be none.
@@ -303,7 +305,23 @@ package final class Shard {
         deliverEvents()
         unsafe departures.beginTurn()
         if unsafe departures.count > 0 { clearUp() }
+        if !isPatient, unsafe directory.tree.count == 0, inboxes.isEmpty { bePatient() }
         return unsafe !publications.isEmpty || departures.count > 0
+    }
+
+    /// Lets messages of others wait until this reactor runs anyway, because none of its clients wants any.
+    private func bePatient() {
+        isPatient = true
+        mailbox.isPatient = true
+    }
+
+    /// Lets each message wake this reactor again, because a client will want some.
+    func beAttentive() {
+        guard isPatient else { return }
+        isPatient = false
+        mailbox.isPatient = false
+        // Some may have come without waking it.
+        reactor.needsTurn()
     }
 
     /// Hands over the drafts of this turn.

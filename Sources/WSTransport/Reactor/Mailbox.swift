@@ -8,6 +8,10 @@ public import Synchronization
     @usableFromInline struct Pending {
         @usableFromInline var elements: [Element] = []
         @usableFromInline var isClosed = false
+        /// Whether the reactor will look without being woken.
+        @usableFromInline var isAwake = false
+        /// Whether elements that are not urgent may wait until the reactor runs anyway.
+        @usableFromInline var isPatient = false
 
         init() {}
     }
@@ -16,18 +20,20 @@ public import Synchronization
     @usableFromInline let isOccupied = Atomic<Bool>(false)
     @usableFromInline let wakeup: @Sendable () -> Void
 
-    /// - Parameter wakeup: called on the poster's thread when the mailbox stops being empty.
+    /// - Parameter wakeup: called on the poster's thread when there is something to take and the reactor may be waiting.
     package init(wakeup: @escaping @Sendable () -> Void) { self.wakeup = wakeup }
 
     /// Adds an element.
     ///
     /// Any thread.
     ///
-    /// - Parameter waking: `false` if the caller is the reactor itself and drains the mailbox in this turn.
+    /// - Parameters:
+    ///   - waking: `false` if the caller is the reactor itself and drains the mailbox in this turn.
+    ///   - isUrgent: `false` if it may wait while ``isPatient`` is set.
     /// - Returns: `false` if the mailbox is closed, so that the element is never read.
     @inlinable @discardableResult
-    package func post(_ element: Element, waking: Bool = true) -> Bool {
-        let (isTaken, mustWake) = put(element)
+    package func post(_ element: Element, waking: Bool = true, isUrgent: Bool = true) -> Bool {
+        let (isTaken, mustWake) = put(element, isUrgent: isUrgent)
         if mustWake, waking { wakeup() }
         return isTaken
     }
@@ -36,15 +42,26 @@ public import Synchronization
     ///
     /// Any thread.
     ///
-    /// - Returns: whether the element was taken, and whether the caller must wake the reactor, because the mailbox was
-    ///   empty.
-    @inlinable package func put(_ element: Element) -> (isTaken: Bool, mustWake: Bool) {
+    /// - Parameter isUrgent: `false` if it may wait while ``isPatient`` is set.
+    /// - Returns: whether the element was taken, and whether the caller must wake the reactor, because nobody has since
+    ///   the mailbox was empty.
+    @inlinable package func put(_ element: Element, isUrgent: Bool = true) -> (isTaken: Bool, mustWake: Bool) {
         pending.withLock { pending in
             guard !pending.isClosed else { return (false, false) }
             pending.elements.append(element)
             isOccupied.store(true, ordering: .releasing)
-            return (true, pending.elements.count == 1)
+            guard !pending.isAwake, isUrgent || !pending.isPatient else { return (true, false) }
+            pending.isAwake = true
+            return (true, true)
         }
+    }
+
+    /// Whether elements that are not urgent may wait until the reactor runs anyway.
+    ///
+    /// After a change to `false` the reactor must drain the mailbox once more.
+    package var isPatient: Bool {
+        get { pending.withLock { $0.isPatient } }
+        set { pending.withLock { $0.isPatient = newValue } }
     }
 
     /// Whether there are elements to take.
@@ -55,6 +72,7 @@ public import Synchronization
         guard isOccupied.load(ordering: .acquiring) else { return [] }
         return pending.withLock { pending in
             isOccupied.store(false, ordering: .relaxed)
+            pending.isAwake = false
             defer { pending.elements = [] }
             return pending.elements
         }
@@ -66,6 +84,7 @@ public import Synchronization
         guard elements.isEmpty else { return elements.append(contentsOf: drain()) }
         pending.withLock { pending in
             isOccupied.store(false, ordering: .relaxed)
+            pending.isAwake = false
             swap(&pending.elements, &elements)
         }
     }

@@ -37,6 +37,29 @@ struct MailboxTests {
         #expect(mailbox.put(2) == (isTaken: false, mustWake: false))
     }
 
+    @Test func letsWhatIsNotUrgentWaitWithoutLosingAWakeup() {
+        let wakeups = Tally()
+        let mailbox = Mailbox<Int>(wakeup: { wakeups.add() })
+        mailbox.post(0, isUrgent: false)
+        #expect(wakeups.current == 1 && mailbox.drain() == [0])
+        mailbox.isPatient = true
+        mailbox.post(1, isUrgent: false)
+        #expect(wakeups.current == 1 && mailbox.hasElements)
+        // It is not empty any more, and nobody has been woken.
+        mailbox.post(2)
+        #expect(wakeups.current == 2)
+        mailbox.post(3)
+        #expect(wakeups.current == 2 && mailbox.drain() == [1, 2, 3])
+        mailbox.post(4, isUrgent: false)
+        mailbox.isPatient = false
+        mailbox.post(5, isUrgent: false)
+        #expect(wakeups.current == 3 && mailbox.drain() == [4, 5])
+        // The reactor itself will look: no other needs to wake it.
+        mailbox.post(6, waking: false)
+        mailbox.post(7)
+        #expect(wakeups.current == 3 && mailbox.drain() == [6, 7])
+    }
+
     @Test func drainsIntoAnArray() {
         let wakeups = Tally()
         let mailbox = Mailbox<Int>(wakeup: { wakeups.add() })
