@@ -38,6 +38,8 @@ package final class EngineRoute {
     private let limits: EngineLink.Limits
     private let reactor: Reactor
     private let report: (Event) -> Void
+    /// Unused without sentinels.
+    private let sentinelLinks: SentinelLinks
     private var phase = Phase.idle
     private var review: SentinelSurvey?
     /// How many attempts have failed since the last open link.
@@ -57,6 +59,8 @@ package final class EngineRoute {
     ) {
         (self.role, self.place, self.access, self.limits) = (role, place, access, limits)
         (self.reactor, self.report) = (reactor, report)
+        let sentinelAccess = if case .sentinels(_, _, let access) = place { access } else { access }
+        sentinelLinks = SentinelLinks(sentinelAccess, limits, on: reactor)
     }
 
     /// Starts; the first event comes in a later turn.
@@ -78,6 +82,7 @@ package final class EngineRoute {
     /// Stops the route and closes its link, without an event.
     package func stop() {
         leave()
+        sentinelLinks.close()
         phase = .stopped
     }
 
@@ -98,8 +103,8 @@ package final class EngineRoute {
     private func look() {
         switch place {
         case .addresses(let addresses): tryNext(of: addresses[...], .unfit("No address is configured."))
-        case .sentinels(let sentinels, let name, let access):
-            let survey = survey(sentinels, name, access) { [self] result in
+        case .sentinels(let sentinels, let name, _):
+            let survey = survey(sentinels, name) { [self] result in
                 switch result {
                 case .failure(let failure): fail(failure)
                 case .success(let found):
@@ -116,12 +121,12 @@ package final class EngineRoute {
     )
 
     private func survey(
-        _ sentinels: [Endpoint], _ name: String, _ sentinelAccess: EngineLink.Access,
-        _ completion: @escaping SentinelSurvey.Completion
+        _ sentinels: [Endpoint], _ name: String, _ completion: @escaping SentinelSurvey.Completion
     ) -> SentinelSurvey {
         let number = attempt
         return SentinelSurvey.begin(
-            sentinels, name: name, sentinelAccess, isSecure: access.security != nil, limits, on: reactor
+            sentinels, name: name, isSecure: access.security != nil, asksForReplicas: role == .replica,
+            over: sentinelLinks, on: reactor
         ) { [weak self] result in
             guard let self, number == attempt else { return }
             completion(result)
@@ -205,10 +210,10 @@ package final class EngineRoute {
             askForRole(of: link) { [weak self] wrong in
                 guard let self, number == attempt else { return }
                 if let wrong { return fail(wrong) }
-                guard case .sentinels(let sentinels, let name, let access) = place else {
+                guard case .sentinels(let sentinels, let name, _) = place else {
                     return lookAgain(link, number)
                 }
-                review = survey(sentinels, name, access) { [self] result in
+                review = survey(sentinels, name) { [self] result in
                     review = nil
                     do throws(EngineFailure) {
                         let found = try result.get()

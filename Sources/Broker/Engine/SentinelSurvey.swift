@@ -24,13 +24,18 @@ package final class SentinelSurvey {
     private let name: String
     private let isSecure: Bool
     private let count: Int
-    private var links: [EngineLink] = []
+    private let asksForReplicas: Bool
+    private let links: SentinelLinks
     private var statements: [Statement] = []
     private var failures: [String] = []
     private var completion: Completion?
 
-    private init(_ name: String, _ count: Int, isSecure: Bool, _ completion: @escaping Completion) {
+    private init(
+        _ name: String, _ count: Int, isSecure: Bool, asksForReplicas: Bool, _ links: SentinelLinks,
+        _ completion: @escaping Completion
+    ) {
         (self.name, self.count, self.isSecure, self.completion) = (name, count, isSecure, completion)
+        (self.asksForReplicas, self.links) = (asksForReplicas, links)
     }
 
     /// Starts; `completion` is called once, in a later turn, unless the survey is cancelled.
@@ -38,25 +43,21 @@ package final class SentinelSurvey {
     /// - Parameters:
     ///   - name: the name by which the sentinels know the primary.
     ///   - isSecure: whether the engine uses TLS, which the sentinels' addresses do not tell.
+    ///   - asksForReplicas: whether the replicas are wanted, too; their list is long.
+    ///   - links: stay open for the next survey.
     package static func begin(
-        _ sentinels: [Endpoint], name: String, _ access: EngineLink.Access, isSecure: Bool = false,
-        _ limits: EngineLink.Limits = .init(), on reactor: Reactor, _ completion: @escaping Completion
+        _ sentinels: [Endpoint], name: String, isSecure: Bool = false, asksForReplicas: Bool = true,
+        over links: SentinelLinks, on reactor: Reactor, _ completion: @escaping Completion
     ) -> SentinelSurvey {
-        let survey = SentinelSurvey(name, sentinels.count, isSecure: isSecure, completion)
-        for sentinel in sentinels {
-            let link = EngineLink.open(sentinel, access, limits, on: reactor) { survey.opened($0, sentinel) }
-            survey.links.append(link)
-        }
+        let survey = SentinelSurvey(
+            name, sentinels.count, isSecure: isSecure, asksForReplicas: asksForReplicas, links, completion)
+        for sentinel in sentinels { links.open(sentinel) { survey.opened($0, sentinel) } }
         if sentinels.isEmpty { reactor.runSoon { survey.concludeIfKnown() } }
         return survey
     }
 
-    /// Stops without calling `completion`.
-    package func cancel() {
-        completion = nil
-        for link in links { link.close() }
-        links = []
-    }
+    /// Stops without calling `completion`; what the sentinels still answer is ignored.
+    package func cancel() { completion = nil }
 
     private func opened(_ result: Result<EngineLink, EngineFailure>, _ sentinel: Endpoint) {
         switch result {
@@ -74,6 +75,10 @@ package final class SentinelSurvey {
         case .success(let value):
             guard let primary = endpoint(value.elements ?? []) else {
                 return fail(sentinel, "it knows no primary with the name \(name)")
+            }
+            guard asksForReplicas else {
+                statements.append(Statement(primary: primary, replicas: []))
+                return concludeIfKnown()
             }
             link.ask(["SENTINEL", "REPLICAS", .text(name)]) { [self] answer in
                 switch answer {

@@ -89,9 +89,8 @@ struct EngineRouteTests {
 
     private func survey(_ sentinels: [Endpoint]) throws -> Result<EngineAddresses, EngineFailure> {
         try harness.run { reactor, answer in
-            _ = SentinelSurvey.begin(sentinels, name: "m", .init(), isSecure: true, .patient, on: reactor) {
-                answer.put($0)
-            }
+            let links = SentinelLinks(.init(), .patient, on: reactor)
+            _ = SentinelSurvey.begin(sentinels, name: "m", isSecure: true, over: links, on: reactor) { answer.put($0) }
         }
     }
 
@@ -141,6 +140,29 @@ struct EngineRouteTests {
         let link = try harness.open(replica)
         _ = try link.ask("REPLICAOF", "NO", "ONE")
         #expect(try writes.opened() == replica.endpoint)
+    }
+
+    /// A sentinel is asked several times a second: over one connection, until that ends.
+    @Test func keepsItsLinksToTheSentinels() throws {
+        let port = try RedisServer.freePort()
+        let primary = try RedisServer(port: port)
+        let asked = Mutex<[String]>([])
+        let sentinel = try Impostor { words in
+            let surveys = asked.withLock { asked in
+                asked.append(words.count > 1 && words[0] == "SENTINEL" ? words[1] : words[0])
+                return asked.count { $0 == "GET-MASTER-ADDR-BY-NAME" }
+            }
+            if words[0] == "HELLO" { return Self.hello }
+            return surveys == 4 ? "no answer\r\n" : Self.array(["127.0.0.1", "\(port)"])
+        }
+        let writes = try Guide(
+            harness, to: .primary, at: .sentinels([sentinel.endpoint], name: "m", .init()))
+        let endpoint = Endpoint.internet(host: "127.0.0.1", port: port)
+        #expect(try writes.opened() == endpoint)
+        try writes.failure("Not 1 of 1 sentinels")
+        #expect(try writes.opened() == endpoint && primary.port == port)
+        let survey = "GET-MASTER-ADDR-BY-NAME"
+        #expect(asked.withLock { $0.prefix(7) } == ["HELLO", survey, survey, survey, survey, "HELLO", survey])
     }
 
     /// A real sentinel, asked to fail over: the link leads to the new primary soon.
