@@ -18,6 +18,15 @@ package struct LogPosition: Hashable, Comparable, Sendable, CustomStringConverti
         self.init(term: term, seq: seq)
     }
 
+    /// Parses the same form without a text of its own.
+    init?(_ bytes: Span<UInt8>) {
+        guard let dash = bytes.indices.first(where: { bytes[$0] == UInt8(ascii: "-") }),
+            let term = UInt64(decimal: bytes.extracting(0..<dash)),
+            let seq = UInt64(decimal: bytes.extracting(dash + 1..<bytes.count))
+        else { return nil }
+        self.init(term: term, seq: seq)
+    }
+
     private static func number(_ digits: Substring.UTF8View) -> UInt64? {
         // No sign, which `UInt64` would accept.
         guard digits.first != UInt8(ascii: "+") else { return nil }
@@ -29,4 +38,20 @@ package struct LogPosition: Hashable, Comparable, Sendable, CustomStringConverti
     }
 
     package var description: String { "\(term)-\(seq)" }
+}
+
+extension UInt64 {
+    /// Parses decimal digits; `nil` if there is something else, nothing, or too much.
+    init?(decimal digits: Span<UInt8>) {
+        guard !digits.isEmpty else { return nil }
+        var number: UInt64 = 0
+        for place in digits.indices {
+            let digit = digits[place] &- UInt8(ascii: "0")
+            let (tens, isBeyond) = number.multipliedReportingOverflow(by: 10)
+            let (sum, isTooLarge) = tens.addingReportingOverflow(UInt64(digit))
+            guard digit < 10, !isBeyond, !isTooLarge else { return nil }
+            number = sum
+        }
+        self = number
+    }
 }

@@ -149,10 +149,11 @@ final class RedisTail {
     }
 
     private static func raw(_ value: RESPValue) -> LogRing.Entry? {
-        guard let parts = value.elements, parts.count == 2, let place = parts[0].text.flatMap({ LogPosition($0) }),
-            let words = parts[1].elements
+        guard let parts = value.elements, parts.count == 2, case .bytes(let name) = parts[0],
+            let place = LogPosition(name.span), let words = parts[1].elements
         else { return nil }
         var fields: [[UInt8]] = []
+        fields.reserveCapacity(words.count)
         for word in words {
             guard case .bytes(let bytes) = word else { return nil }
             fields.append(bytes)
@@ -161,17 +162,20 @@ final class RedisTail {
     }
 
     private static func entry(_ raw: LogRing.Entry) -> LogEntry? {
-        var facts: [[UInt8]: [UInt8]] = [:]
-        for place in stride(from: 0, to: raw.fields.count - 1, by: 2) {
-            facts[raw.fields[place]] = raw.fields[place + 1]
+        func value(_ name: Unicode.Scalar) -> [UInt8]? {
+            let names = stride(from: 0, to: raw.fields.count - 1, by: 2)
+            return names.first { raw.fields[$0].count == 1 && raw.fields[$0][0] == UInt8(ascii: name) }
+                .map { raw.fields[$0 + 1] }
         }
-        func text(_ name: String) -> String? { facts[Array(name.utf8)].map { String(decoding: $0, as: UTF8.self) } }
-        if let record = facts[Array("b".utf8)] {
-            return text("m").flatMap { Int64($0) }.map { .record(record, at: raw.place, time: $0) }
+        if let record = value("b") {
+            guard let time = value("m").flatMap({ UInt64(decimal: $0.span) }).flatMap({ Int64(exactly: $0) }) else {
+                return nil
+            }
+            return .record(record, at: raw.place, time: time)
         }
-        guard let closed = text("t").flatMap({ LogPosition($0) }), let epoch = text("e").flatMap({ UInt64($0) }) else {
-            return nil
-        }
+        guard let closed = value("t").flatMap({ LogPosition($0.span) }),
+            let epoch = value("e").flatMap({ UInt64(decimal: $0.span) })
+        else { return nil }
         return .term(at: raw.place, closed: closed, epoch: epoch)
     }
 

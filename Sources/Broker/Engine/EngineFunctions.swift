@@ -152,9 +152,13 @@ package enum EngineFunctions {
         redis.register_function('broker1_arm', finish)
         """#
 
-    /// The functions of the library; a name is that of the function without its prefix.
+    /// The functions of the library, by their names.
     package enum Function: String, Sendable {
-        case append, hello, ready, offer, arm
+        case append = "broker1_append"
+        case hello = "broker1_hello"
+        case ready = "broker1_ready"
+        case offer = "broker1_offer"
+        case arm = "broker1_arm"
 
         /// How many of the keys the function uses, in their order.
         fileprivate var keyCount: Int {
@@ -191,7 +195,7 @@ package enum EngineFunctions {
         package func call(_ function: Function, _ arguments: [RESPCommand.Word]) -> RESPCommand {
             let keys = [log, head, nodes, ready].prefix(function.keyCount)
             let words: [RESPCommand.Word] = [
-                "FCALL", .text("\(EngineFunctions.library)_\(function.rawValue)"), .number(UInt64(keys.count)),
+                "FCALL", .text(function.rawValue), .number(UInt64(keys.count)),
             ]
             return RESPCommand(words + keys.map { .text($0) } + arguments)
         }

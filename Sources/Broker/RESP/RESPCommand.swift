@@ -12,7 +12,7 @@ package struct RESPCommand: Equatable, Sendable {
             switch self {
             case .text(let text): text.utf8.count
             case .bytes(let bytes): bytes.count
-            case .number(let number): String(number).utf8.count
+            case .number(let number): RESPCommand.digits(of: number)
             }
         }
     }
@@ -27,16 +27,37 @@ package struct RESPCommand: Equatable, Sendable {
             switch word {
             case .text(let text): bytes.append(contentsOf: text.utf8)
             case .bytes(let content): bytes.append(contentsOf: content)
-            case .number(let number): bytes.append(contentsOf: String(number).utf8)
+            case .number(let number): append(number)
             }
-            bytes.append(contentsOf: "\r\n".utf8)
+            endLine()
         }
     }
 
     private mutating func begin(_ kind: Unicode.Scalar, _ count: Int) {
         bytes.append(UInt8(ascii: kind))
-        bytes.append(contentsOf: String(count).utf8)
-        bytes.append(contentsOf: "\r\n".utf8)
+        append(UInt64(count))
+        endLine()
+    }
+
+    private mutating func endLine() {
+        bytes.append(UInt8(ascii: "\r"))
+        bytes.append(UInt8(ascii: "\n"))
+    }
+
+    /// How many decimal digits a number has.
+    private static func digits(of number: UInt64) -> Int {
+        var (count, rest) = (1, number)
+        while rest >= 10 { (count, rest) = (count + 1, rest / 10) }
+        return count
+    }
+
+    private mutating func append(_ number: UInt64) {
+        var unit: UInt64 = 1
+        while number / unit >= 10 { unit *= 10 }
+        while unit > 0 {
+            bytes.append(UInt8(ascii: "0") + UInt8(number / unit % 10))
+            unit /= 10
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 /// A value from a server of Redis's protocol, RESP2 or RESP3.
-package indirect enum RESPValue: Equatable, Sendable {
+package enum RESPValue: Equatable, Sendable {
     /// A word such as `OK`.
     case simple(String)
     /// A refused command, or a part of an answer that failed.

@@ -1,33 +1,36 @@
 /// A queue: first in, first out.
-package struct Fifo<Element> {
-    private var elements: [Element?] = []
+///
+/// Inlinable, so that it is specialised for each kind of element: otherwise each call looks up the metadata of the
+/// element's optional.
+@usableFromInline package struct Fifo<Element> {
+    @usableFromInline var elements: [Element?] = []
     /// The elements before this index have been removed.
-    private var front = 0
+    @usableFromInline var front = 0
 
     /// Makes an empty queue.
-    package init() {}
+    @inlinable package init() {}
 
-    package var isEmpty: Bool { front == elements.count }
+    @inlinable package var isEmpty: Bool { front == elements.count }
 
-    package var count: Int { elements.count - front }
+    @inlinable package var count: Int { elements.count - front }
 
     /// The oldest element; `nil` if there is none.
-    package var first: Element? { front < elements.count ? elements[front] : nil }
+    @inlinable package var first: Element? { front < elements.count ? elements[front] : nil }
 
     /// The element with this many before it; `nil` if there are not so many.
-    package subscript(place: Int) -> Element? {
+    @inlinable package subscript(place: Int) -> Element? {
         place >= 0 && place < count ? elements[front + place] : nil
     }
 
     /// Changes the newest element, if there is one.
-    package mutating func changeLast(_ body: (inout Element) -> Void) {
+    @inlinable package mutating func changeLast(_ body: (inout Element) -> Void) {
         guard var element = elements.last.flatMap({ $0 }), !isEmpty else { return }
         elements[elements.count - 1] = nil
         body(&element)
         elements[elements.count - 1] = element
     }
 
-    package mutating func append(_ element: Element) { elements.append(element) }
+    @inlinable package mutating func append(_ element: Element) { elements.append(element) }
 
     /// Inserts `others`, in order, before all elements.
     mutating func prepend(_ others: Fifo) {
@@ -42,12 +45,13 @@ package struct Fifo<Element> {
     }
 
     /// Removes and returns the oldest element; `nil` if there is none.
-    package mutating func popFirst() -> Element? {
+    @inlinable package mutating func popFirst() -> Element? {
         guard front < elements.count else { return nil }
         let element = elements[front]
         elements[front] = nil
         front += 1
-        if front == elements.count || front >= 1024 {
+        // Not before half of the memory is free: moving the others costs no more than removing these has.
+        if front == elements.count || front >= 1024 && front >= elements.count / 2 {
             elements.removeFirst(front)
             front = 0
         }

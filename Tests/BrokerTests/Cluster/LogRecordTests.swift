@@ -168,10 +168,12 @@ struct LogRecordTests {
     }
 
     @Test func parsesPositions() {
-        #expect(LogPosition("7-12") == LogPosition(term: 7, seq: 12))
-        #expect(LogPosition("18446744073709551615-0")?.term == .max)
+        for text in ["7-12", "18446744073709551615-0", "0-18446744073709551615"] {
+            #expect(LogPosition(text).map { "\($0)" } == text)
+            #expect(LogPosition(Array(text.utf8).span).map { "\($0)" } == text)
+        }
         for text in ["", "7", "7-", "-7", "7-1-2", "+7-1", "7-+1", "7- 1", "18446744073709551616-0"] {
-            #expect(LogPosition(text) == nil, "\(text)")
+            #expect(LogPosition(text) == nil && LogPosition(Array(text.utf8).span) == nil, "\(text)")
         }
         #expect(LogPosition(term: 1, seq: 9) < LogPosition(term: 2, seq: 0))
         #expect("\(LogPosition(term: 1, seq: 9))" == "1-9")
