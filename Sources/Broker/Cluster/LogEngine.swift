@@ -2,6 +2,10 @@
 ///
 /// Any thread.
 package protocol LogEngine: AnyObject, Sendable {
+    /// Has an order send what waits (``LogOrder/send()``): soon, so that what other turns submit until then shares a
+    /// record.
+    func call(_ order: LogOrder)
+
     /// Appends a record that takes this many numbers; never waits, and keeps the order of the calls.
     ///
     /// It reports nothing: accepted records come back through the tail, and others are sent again.

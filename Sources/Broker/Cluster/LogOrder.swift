@@ -21,41 +21,21 @@ package final class LogOrder: Order {
         package init() {}
     }
 
-    /// The results of drafts that were refused at once; they follow those of earlier drafts.
-    private struct Refused {
-        let count: Int
-        let refusal: Refusal
-        let shard: Int
-    }
-
-    /// A record of this broker that has not come back.
-    private struct Own {
-        let record: UnsentRecord
-        let shard: Int
-        /// When the turn that published it began.
-        let began: MonotonicTime
-        var refused: [Refused] = []
-    }
-
     private struct State {
         var fold: Fold
         var incarnation: UInt64
         var attempt: UInt64 = 0
-        /// The records that have not come back, in order.
-        var own = Fifo<Own>()
-        /// The number of the first of them.
-        var first: UInt64 = 1
-        /// How many of them were sent in this attempt.
-        var sent = 0
-        /// Their size, in bytes.
-        var size = 0
+        /// The records that have not come back.
+        var own = OwnRecords()
+        /// Whether the engine will have what waits be sent.
+        var isCalled = false
         /// The term that the engine accepts records for; `nil` if it accepts none.
         var term: UInt64?
         /// Nothing is sent before the tail has reached this position: it may bring records that are believed lost.
         var awaited = LogPosition.start
         /// Whether a record of this broker is being applied, and what was refused meanwhile.
         var isApplying = false
-        var refused: [Refused] = []
+        var refused: [OwnRecords.Refused] = []
         /// The comparison with the other brokers.
         var comparison = DigestComparison()
         /// Why drafts are refused; `nil` if they are accepted.
@@ -138,16 +118,23 @@ package final class LogOrder: Order {
 
     package func submit(_ drafts: [Draft], from shard: Int, at time: MonotonicTime) {
         let records = cut(drafts.span)
-        state.withLock { state in
+        let mustCall = state.withLock { state in
             let size = records.reduce(0) { $0 + $1.size }
-            if let refusal = state.refusal ?? (state.size + size > limits.waiting ? Self.overload : nil) {
-                return refuse(Refused(count: drafts.count, refusal: refusal, shard: shard), &state)
+            if let refusal = state.refusal ?? (state.own.size + size > limits.waiting ? Self.overload : nil) {
+                refuse(OwnRecords.Refused(count: drafts.count, refusal: refusal, shard: shard), &state)
+                return false
             }
-            for record in records { state.own.append(Own(record: record, shard: shard, began: time)) }
-            state.size += size
-            send(&state)
+            for record in records { state.own.add(record, from: shard, at: time) }
+            // Without a term it is sent when one begins.
+            guard !state.isCalled, state.term != nil else { return false }
+            state.isCalled = true
+            return true
         }
+        if mustCall { engine.call(self) }
     }
+
+    /// Sends what waits.
+    package func send() { state.withLock { send(&$0) } }
 
     /// Appends a record without messages, a canary: it comes back only if everything works, and shows the others that
     /// this broker is alive.
@@ -157,8 +144,7 @@ package final class LogOrder: Order {
         let record = UnsentRecord([Draft]().span)
         state.withLock { state in
             guard state.refusal == nil else { return }
-            state.own.append(Own(record: record, shard: -1, began: .now))
-            state.size += record.size
+            state.own.add(record, from: -1, at: .now)
             send(&state)
         }
     }
@@ -178,31 +164,26 @@ package final class LogOrder: Order {
         return records
     }
 
-    private func refuse(_ refused: Refused, _ state: inout State) {
-        if !state.own.isEmpty {
-            state.own.changeLast { $0.refused.append(refused) }
-        } else if state.isApplying {
-            state.refused.append(refused)
-        } else {
-            conclude([refused])
-        }
+    private func refuse(_ refused: OwnRecords.Refused, _ state: inout State) {
+        if state.own.refuse(refused) { return }
+        if state.isApplying { state.refused.append(refused) } else { conclude([refused]) }
     }
 
-    private func conclude(_ refused: [Refused]) {
+    private func conclude(_ refused: [OwnRecords.Refused]) {
         for each in refused { sequencer.refuse(each.count, each.refusal, of: each.shard, partition) }
     }
 
     /// Sends the records that were not sent in this attempt, as far as the limits allow.
     private func send(_ state: inout State) {
+        state.isCalled = false
         guard let term = state.term, state.fold.position >= state.awaited, !state.isOver else { return }
         state.refusal = nil
         // Not those of the fold, because its digest includes only a part of the record that is being applied.
         let here = state.comparison.latest
-        while state.sent < limits.underWay, let record = state.own[state.sent]?.record {
+        while let (number, record) = state.own.next(within: limits) {
             let head = LogRecord.Head(
-                node: node, incarnation: state.incarnation, attempt: state.attempt,
-                number: state.first + UInt64(state.sent), folded: here?.place ?? .start, digest: here?.digest ?? 0)
-            state.sent += 1
+                node: node, incarnation: state.incarnation, attempt: state.attempt, number: number,
+                folded: here?.place ?? .start, digest: here?.digest ?? 0)
             engine.append(record.bytes(head), numbers: record.numbers, term: term)
         }
     }
@@ -218,7 +199,7 @@ package final class LogOrder: Order {
             state.fold.expect(term: term, closed: closed)
             (state.term, state.awaited) = (term, top)
             state.attempt += 1
-            state.sent = 0
+            state.own.sendAgain()
             send(&state)
         }
     }
@@ -247,12 +228,11 @@ package final class LogOrder: Order {
 
     private func giveUp(_ refusal: Refusal, isOver: Bool) {
         state.withLock { state in
-            while let own = state.own.popFirst() {
+            for turn in state.own.removeAll().flatMap(\.turns) {
                 // A canary has no publisher.
-                if own.record.count > 0 { sequencer.refuse(own.record.count, refusal, of: own.shard, partition) }
-                conclude(own.refused)
+                if turn.count > 0 { sequencer.refuse(turn.count, refusal, of: turn.shard, partition) }
+                conclude(turn.refused)
             }
-            (state.sent, state.size, state.first) = (0, 0, 1)
             // Later records must not be mistaken for the abandoned ones.
             state.incarnation += 1
             state.term = nil
@@ -312,11 +292,12 @@ package final class LogOrder: Order {
             let (outcome, own) = state.withLock { state in fold(record, at: place, time: time, &state) }
             try check(outcome)
             guard case .taken(let numbers, let time) = outcome else { return }
-            let accepted = apply(record.drafts.span, numbers, time, own)
+            let others = OwnRecords.Turn(shard: -1, count: record.drafts.count, began: nil)
+            let accepted = apply(record.drafts, of: own?.turns ?? [others], numbers, time)
             state.withLock { state in
                 state.fold.conclude(accepted: accepted)
-                guard let own else { return }
-                conclude(own.refused + state.refused)
+                guard own != nil else { return }
+                conclude(state.refused)
                 (state.isApplying, state.refused) = (false, [])
             }
         }
@@ -334,23 +315,20 @@ package final class LogOrder: Order {
     /// Folds a record, and removes it from the waiting ones if it is this broker's.
     private func fold(
         _ record: LogRecord, at place: LogPosition, time: Int64, _ state: inout State
-    ) -> (Fold.Outcome, Own?) {
+    ) -> (Fold.Outcome, OwnRecords.Entry?) {
         let head = record.head
         let numbers = LogRecord.numbers(of: record.drafts.count)
         let outcome = state.fold.fold(.record(head, numbers: numbers, time: time), at: place)
         if head.node != node { state.comparison.compare(head.node, at: head.folded, head.digest) }
         guard head.node == node, head.incarnation == state.incarnation else { return (outcome, nil) }
         switch outcome {
-        case .hole(let first) where head.attempt == state.attempt && first >= state.first:
+        case .hole(let first) where head.attempt == state.attempt && first >= state.own.first:
             // An earlier record was lost: all from there on are sent again, once for all records after the hole.
             state.attempt += 1
-            state.sent = Int(first - state.first)
+            state.own.sendAgain(from: first)
             send(&state)
-        case .taken where head.number == state.first:
-            guard let own = state.own.popFirst() else { return (outcome, nil) }
-            state.first += 1
-            state.sent = max(0, state.sent - 1)
-            state.size -= own.record.size
+        case .taken:
+            guard let own = state.own.take(head.number) else { return (outcome, nil) }
             state.isApplying = true
             return (outcome, own)
         default: break
@@ -362,34 +340,43 @@ package final class LogOrder: Order {
 
     /// Applies drafts with the numbers that their places in the record give them, and returns those of the accepted
     /// ones.
-    private func apply(_ drafts: Span<Draft>, _ numbers: Range<UInt64>, _ time: Int64, _ own: Own?) -> [UInt64] {
+    ///
+    /// - Parameter turns: whose they are, in their order; each shard gets the results of its own.
+    private func apply(
+        _ all: [Draft], of turns: [OwnRecords.Turn], _ numbers: Range<UInt64>, _ time: Int64
+    ) -> [UInt64] {
         sequencer.follow(logTime: time, of: partition)
         var accepted: [UInt64] = []
         var shared: [Message] = []
-        var expectation = sequencer.expect((0..<drafts.count).map { drafts[$0] })
+        var expectation = sequencer.expect(all)
+        let drafts = all.span
         var place = 0
-        while place < drafts.count {
-            // A draft that may be refused is applied alone; it takes its number nevertheless.
-            var end = place + 1
-            if !Self.mayBeRefused(drafts, place) {
-                while end < drafts.count, !Self.mayBeRefused(drafts, end) { end += 1 }
+        for (index, turn) in turns.enumerated() {
+            let limit = index == turns.count - 1 ? drafts.count : min(place + turn.count, drafts.count)
+            while place < limit {
+                // A draft that may be refused is applied alone; it takes its number nevertheless.
+                var end = place + 1
+                if !Self.mayBeRefused(drafts, place) {
+                    while end < limit, !Self.mayBeRefused(drafts, end) { end += 1 }
+                }
+                let (places, names) = line(numbers.lowerBound + UInt64(place)..<numbers.upperBound)
+                let part = Sequencer.Part(
+                    first: 0, shard: turn.shard, isInTurn: false, numbers: places, time: time, began: turn.began,
+                    names: names)
+                var stored = Sequencer.StoredValues()
+                var count = 0
+                while count == 0 {
+                    let span = drafts.extracting(place..<end)
+                    count =
+                        sequencer.apply(span, part, Self.lost, stored, &expectation) { batch in
+                            accepted += batch.items.map(\.message.number)
+                            for item in batch.items where item.message.topic.isPrivate { shared.append(item.message) }
+                        }.count
+                    if count == 0 { sequencer.lookUp(span, from: 0, &stored) }
+                }
+                place = end
             }
-            let (places, names) = line(numbers.lowerBound + UInt64(place)..<numbers.upperBound)
-            let part = Sequencer.Part(
-                first: 0, shard: own?.shard ?? -1, isInTurn: false, numbers: places, time: time, began: own?.began,
-                names: names)
-            var stored = Sequencer.StoredValues()
-            var count = 0
-            while count == 0 {
-                let span = drafts.extracting(place..<end)
-                count =
-                    sequencer.apply(span, part, Self.lost, stored, &expectation) { batch in
-                        accepted += batch.items.map(\.message.number)
-                        for item in batch.items where item.message.topic.isPrivate { shared.append(item.message) }
-                    }.count
-                if count == 0 { sequencer.lookUp(span, from: 0, &stored) }
-            }
-            place = end
+            conclude(turn.refused)
         }
         sequencer.conclude(expectation)
         if !shared.isEmpty { onPrivate(shared) }

@@ -148,6 +148,25 @@ struct UnsentRecord: Sendable {
         (self.content, self.digest, count) = (content, digest, drafts.count)
     }
 
+    /// A record of the messages of several, in their order.
+    init(joining records: [UnsentRecord]) {
+        var content: [UInt8] = []
+        content.reserveCapacity(records.reduce(16) { $0 + $1.content.count })
+        count = records.reduce(0) { $0 + $1.count }
+        content.appendVarint(UInt64(count))
+        for record in records { content.append(contentsOf: record.content[record.countLength...]) }
+        var digest = LogDigest()
+        digest.add(content.span)
+        (self.content, self.digest) = (content, digest)
+    }
+
+    /// How many bytes the number of messages takes.
+    private var countLength: Int {
+        var (length, rest) = (1, UInt64(count))
+        while rest >= 0x80 { (length, rest) = (length + 1, rest >> 7) }
+        return length
+    }
+
     /// Its size with the head, in bytes.
     var size: Int { LogRecord.headLength + content.count + 8 }
 
@@ -172,7 +191,7 @@ struct UnsentRecord: Sendable {
 
 extension Array<UInt8> {
     mutating func appendBigEndian(_ number: UInt64) {
-        for shift in stride(from: 56, through: 0, by: -8) { append(UInt8(truncatingIfNeeded: number >> shift)) }
+        unsafe Swift.withUnsafeBytes(of: number.bigEndian) { unsafe append(contentsOf: $0) }
     }
 
     mutating func appendVarint(_ number: UInt64) {

@@ -108,6 +108,8 @@ package final class RedisLog: LogEngine {
         current.withLock { $0.state = .stopped }
     }
 
+    package func call(_ order: LogOrder) { link.withLock { $0.remote }?.run { _ in order.send() } }
+
     package func append(_ record: [UInt8], numbers: Int, term: UInt64) {
         let unsent = Unsent(record: record, numbers: numbers, term: term)
         let (remote, isFirst) = link.withLock { link in

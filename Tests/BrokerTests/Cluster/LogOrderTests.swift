@@ -19,13 +19,16 @@ private struct Cluster {
     let peers: [Peer]
     private(set) var log = SteppedLog()
     private var random: SeededGenerator
-    private var published: [[String]]
+    /// By broker and shard.
+    private var published: [[[String]]]
 
     init(seed: Int) throws {
         // Far apart, because neighbouring seeds give the same numbers one step later.
         random = SeededGenerator(seed: seed &* 1_000_003)
         peers = try (1...3).map { try Peer(node: $0) }
-        published = peers.map { _ in [] }
+        published = peers.map { _ in [[], []] }
+        // One sends each turn at once; at the others turns share records.
+        for peer in peers.dropFirst() { peer.engine.answersAtOnce = false }
         log.begin(keeping: .start)
         for peer in peers { peer.order.engage(term: log.top.term, closed: log.closed, top: log.top) }
         for peer in peers { try peer.read(log, atMost: 1) }
@@ -34,7 +37,7 @@ private struct Cluster {
     mutating func step() throws {
         let index = Int.random(in: peers.indices, using: &random)
         let peer = peers[index]
-        switch Int.random(in: 0..<40, using: &random) {
+        switch Int.random(in: 0..<44, using: &random) {
         case 0..<7: try publish(index)
         case 7..<20: peer.engine.arrive(in: &log)
         case 20..<34: try peer.read(log, atMost: Int.random(in: 1...4, using: &random))
@@ -54,7 +57,8 @@ private struct Cluster {
                 peer.order.disengage()
             }
             peer.order.engage(term: log.top.term, closed: log.closed, top: log.top)
-        case 36..<39: peer.engine.lose(from: Int.random(in: 0...3, using: &random))
+        case 36..<40: peer.engine.answer(peer.order)
+        case 40..<43: peer.engine.lose(from: Int.random(in: 0...3, using: &random))
         default: try failOver()
         }
     }
@@ -73,22 +77,24 @@ private struct Cluster {
     }
 
     private mutating func publish(_ index: Int) throws {
+        let shard = Int.random(in: 0...1, using: &random)
         let drafts = try (0..<Int.random(in: 1...3, using: &random)).map { _ in
-            let text = "\(index)/\(published[index].count)"
-            published[index].append(text)
+            let text = "\(index).\(shard)/\(published[index][shard].count)"
+            published[index][shard].append(text)
             var draft = try draft(
                 "t/\(Int.random(in: 0...3, using: &random))", text, retained: Bool.random(using: &random))
             if draft.isRetained, Bool.random(using: &random) { draft.condition = .absent }
             if Bool.random(using: &random) { draft.timeToLive = 5 }
             return draft
         }
-        peers[index].submit(drafts)
+        peers[index].submit(drafts, from: shard)
     }
 
     /// Lets everything arrive.
     mutating func settle() throws {
         for _ in 0..<200 {
             for peer in peers {
+                peer.engine.answer(peer.order)
                 while peer.engine.count > 0 { peer.engine.arrive(in: &log) }
                 try peer.read(log, atMost: .max)
             }
@@ -106,17 +112,21 @@ private struct Cluster {
         for peer in peers {
             #expect(peer.shown == shown, "all show the same, in the same order")
             #expect(peer.order.digest == peers[0].order.digest && peer.order.position == log.top)
-            #expect(peer.results.count == peer.submitted, "each publication has its result")
+            let results = peer.allResults.reduce(0) { $0 + $1.count }
+            #expect(results == peer.submitted, "each publication has its result")
         }
         #expect(zip(peers[0].messages, peers[0].messages.dropFirst()).allSatisfy { $0.seq < $1.seq })
         let texts = peers[0].messages.map { String(decoding: $0.payload, as: UTF8.self) }
         #expect(Set(texts).count == texts.count, "none is there twice")
         for (index, peer) in peers.enumerated() {
-            let accepted = peer.results.filter { $0.contains("/") }
-            #expect(
-                texts.filter { $0.hasPrefix("\(index)/") } == accepted, "what is acknowledged is there, in its order")
-            for (result, text) in zip(peer.results, published[index]) {
-                #expect(result == text || result == "conflict", "results come in the order of the drafts")
+            for (shard, results) in peer.allResults.enumerated() {
+                let accepted = results.filter { $0.contains("/") }
+                #expect(
+                    texts.filter { $0.hasPrefix("\(index).\(shard)/") } == accepted,
+                    "what is acknowledged is there, in its order")
+                for (result, text) in zip(results, published[index][shard]) {
+                    #expect(result == text || result == "conflict", "results come in the order of the drafts")
+                }
             }
         }
     }
@@ -212,6 +222,55 @@ struct LogOrderTests {
         for _ in 0..<3 { peer.engine.arrive(in: &log) }
         try peer.read(log, atMost: .max)
         #expect(peer.results == ["1", "2", "3"] && peer.order.waiting == 0 && peer.engine.count == 0)
+    }
+
+    /// Turns that wait to be sent share a record; each shard gets its results in the order of its drafts.
+    @Test func letsWaitingTurnsShareARecord() throws {
+        var (peer, log) = try peer()
+        peer.engine.answersAtOnce = false
+        let conditional = try ["c", "d"].map { text in
+            var draft = try draft("a", text, retained: true)
+            draft.condition = .absent
+            return draft
+        }
+        peer.submit([try draft("a", "1"), try draft("a", "2")])
+        peer.submit(conditional, from: 1)
+        peer.submit([try draft("a", "3")])
+        #expect(peer.engine.count == 0 && peer.order.waiting == 3)
+        peer.engine.answer(peer.order)
+        #expect(peer.engine.count == 1 && peer.order.waiting == 1)
+        // What is sent keeps its content and its number.
+        peer.submit([try draft("a", "4")])
+        peer.engine.loseFirst()
+        peer.order.engage(term: 1, closed: .start, top: log.top)
+        #expect(peer.engine.count == 2)
+        for _ in 0..<2 { peer.engine.arrive(in: &log) }
+        try peer.read(log, atMost: .max)
+        #expect(peer.allResults == [["1", "2", "3", "4"], ["c", "conflict"]])
+        #expect(peer.messages.map { $0.seq - 1000 } == [1, 2, 3, 5, 6] && peer.order.waiting == 0)
+    }
+
+    /// A canary has its own record, what is refused comes after what waits, and giving up answers all.
+    @Test func keepsTheOrderOfWaitingTurns() throws {
+        var (peer, log) = try peer()
+        peer.engine.answersAtOnce = false
+        let large = String(repeating: "x", count: 33 << 20)
+        peer.submit([try draft("a", "1")])
+        peer.submit([try draft("a", large)], from: 1)
+        peer.submit([try draft("a", large)], from: 1)
+        peer.submit([try draft("a", large)], from: 0)
+        #expect(peer.allResults == [[], []])
+        peer.order.beat()
+        peer.submit([try draft("a", "2")], from: 1)
+        #expect(peer.engine.count == 3, "the small one, the large one, the canary")
+        peer.engine.answer(peer.order)
+        for _ in 0..<4 { peer.engine.arrive(in: &log) }
+        try peer.read(log, atMost: .max)
+        #expect(peer.allResults == [["1", "unavailable"], [large, "unavailable", "2"]])
+        peer.submit([try draft("a", "3")])
+        peer.submit([try draft("a", "4")], from: 1)
+        peer.giveUp()
+        #expect(peer.allResults.map(\.last) == ["unavailable", "unavailable"] && peer.order.waiting == 0)
     }
 
     /// A turn that is too large for one record becomes several; a draft above all limits is refused, in its place.

@@ -38,6 +38,8 @@ final class MemoryEngine: LogEngine {
         }
     }
 
+    func call(_ order: LogOrder) { queue.async { order.send() } }
+
     func append(_ record: [UInt8], numbers: Int, term: UInt64) {
         queue.async { [self] in
             let (order, place) = state.withLock { state in
@@ -58,6 +60,31 @@ final class SteppedEngine: LogEngine {
     }
 
     private let sent = Mutex<[Record]>([])
+    /// Whether an order that calls sends at once, and whether one has called that has not been answered.
+    private let calls = Mutex((areAnswered: true, isOpen: false))
+
+    /// Whether orders send what is submitted at once, or when they are told to (``answer(_:)``).
+    var answersAtOnce: Bool {
+        get { calls.withLock { $0.areAnswered } }
+        set { calls.withLock { $0.areAnswered = newValue } }
+    }
+
+    func call(_ order: LogOrder) {
+        let isAnswered = calls.withLock { calls in
+            calls.isOpen = !calls.areAnswered
+            return calls.areAnswered
+        }
+        if isAnswered { order.send() }
+    }
+
+    /// Answers an order that has called.
+    func answer(_ order: LogOrder) {
+        let isOpen = calls.withLock { calls in
+            defer { calls.isOpen = false }
+            return calls.isOpen
+        }
+        if isOpen { order.send() }
+    }
 
     func append(_ record: [UInt8], numbers: Int, term: UInt64) {
         sent.withLock { $0.append(Record(bytes: record, numbers: numbers, term: term)) }

@@ -39,7 +39,8 @@ struct RedisLogTests {
         let status = peers[0].status
         #expect(status.term == 1 && status.version?.hasPrefix("7.") ?? false)
         #expect(status.primary == engine.primary.endpoint && status.replica == engine.replica.endpoint)
-        #expect(status.counts.appends >= 50 && status.counts.entries >= 100 && status.counts.terms == 1)
+        // Turns share records.
+        #expect(status.counts.appends > 0 && status.counts.entries > status.counts.appends && status.counts.terms == 1)
     }
 
     /// A broker that begins later reads the log from its beginning.
@@ -145,7 +146,11 @@ struct RedisLogTests {
         defer { peer.engine.stop() }
         try peer.active()
         let large = String(repeating: "x", count: 10_000)
-        for _ in 0..<100 { peer.submit([try draft("a", large)]) }
+        for number in 0..<100 {
+            // One after another, so that each has its own record.
+            peer.submit([try draft("a", "\(number) " + large)])
+            try peer.result("\(number) " + large)
+        }
         peer.submit([try draft("a", "end")])
         try peer.result("end")
         try eventually("it is cut") { try link.ask("XLEN", .text(keys.log)).integer ?? 0 < 50 }

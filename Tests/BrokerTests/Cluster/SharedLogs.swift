@@ -21,6 +21,8 @@ final class SharedLogs: Sendable {
 
         init(_ logs: SharedLogs, _ partition: Int) { (self.logs, self.partition) = (logs, partition) }
 
+        func call(_ order: LogOrder) { order.send() }
+
         func append(_ record: [UInt8], numbers: Int, term: UInt64) {
             logs.change(partition) { if term == $0.top.term { $0.append(record, numbers: numbers) } }
         }
