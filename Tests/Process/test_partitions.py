@@ -165,7 +165,7 @@ def test_a_position_of_one_broker_is_resumed_at_another(cluster):
     for part in by_partition(reader.messages):
         assert [seq for seq, _, _ in part] == sorted(seq for seq, _, _ in part)
     answer = first.session().request(op="subscribe", filter="a", since=f"{reader.epoch}-7")
-    assert answer["code"] == "bad-request" and "2 partitions" in answer["message"]
+    assert answer["code"] == "bad-request" and f"{COUNT} partitions" in answer["message"]
 
 
 def test_events_have_positions_that_hold_at_the_other_broker(cluster):
@@ -362,13 +362,13 @@ def test_the_number_of_partitions_cannot_be_changed(cluster, tmp_path):
 def test_a_broker_with_another_number_of_partitions_names_that_of_the_others(cluster, tmp_path, request):
     engines = [engine.settings for engine in cluster.engines]
     lines = "".join("    -" + settings[3:].replace("\n    ", "\n      ") for settings in [*engines, engines[0]])
-    settings = {"one": f"  engine:\n{engines[0]}", "three": f"  partitions: 3\n  engines:\n{lines}"}
+    settings = {"one": f"  engine:\n{engines[0]}", "more": f"  partitions: {COUNT + 1}\n  engines:\n{lines}"}
     others = [Broker(tmp_path / name, f"cluster:\n  node: {name}\n  name: test\n{text}") for name, text in settings.items()]
     request.node.brokers = [*cluster.brokers, *others]
 
     def refusal(broker):
         answer = broker.http("GET", "/health/ready")
-        return answer.status == 503 and "cluster.partitions: 2, this one has" in answer.json["reason"]
+        return answer.status == 503 and f"cluster.partitions: {COUNT}, this one has" in answer.json["reason"]
 
     try:
         for broker in others:
