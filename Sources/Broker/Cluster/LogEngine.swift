@@ -14,11 +14,11 @@ package protocol LogEngine: AnyObject, Sendable {
     func append(_ record: [UInt8], numbers: Int, term: UInt64)
 }
 
-/// An entry of the log, as the tail brings it.
+/// An entry of the log, as read from its tail.
 package enum LogEntry: Sendable {
     /// A record, which the engine accepted at `time`, in Unix milliseconds.
     case record([UInt8], at: LogPosition, time: Int64)
-    /// A term begins after `closed`, in the state that `epoch` names.
+    /// A term begins after `closed`, in the state with this epoch.
     case term(at: LogPosition, closed: LogPosition, epoch: UInt64)
 }
 
@@ -28,7 +28,7 @@ package enum LogTrouble: Error, Equatable, Sendable, CustomStringConvertible {
     case unreadable(LogPosition)
     /// Entries between its position and the beginning of the log are missing.
     case missing(after: LogPosition)
-    /// It has delivered messages that are in no log.
+    /// This broker has delivered messages that are in no log.
     case undone(after: LogPosition)
     /// The log belongs to another state.
     case foreign(epoch: UInt64)

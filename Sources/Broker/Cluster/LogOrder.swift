@@ -1,13 +1,13 @@
 internal import Synchronization
 package import WSTransport
 
-/// The order of several brokers: that of a log, which each of them reads.
+/// The order of several brokers: that of a log, which all of them read.
 ///
 /// The drafts of a shard become a record, which is applied when the tail brings it back, like the records of others.
 /// Until then it is kept, and sent again if it may have been lost: a record counts once (``Fold``). Any thread may
 /// submit drafts; one thread reports what the engine and its tail do.
 package final class LogOrder: Order {
-    /// The limits of records, and of what waits.
+    /// The limits of records, and of waiting publications.
     package struct Limits: Sendable {
         /// The size of one record, in bytes; a larger message has its own record.
         package var recordSize = 256 << 10
@@ -29,9 +29,9 @@ package final class LogOrder: Order {
         var own = OwnRecords()
         /// Whether the engine will have what waits be sent.
         var isCalled = false
-        /// The term that the engine accepts records for; `nil` if it accepts none.
+        /// The term for which the engine accepts records; `nil` if it accepts none.
         var term: UInt64?
-        /// Nothing is sent before the tail has reached this position: it may bring records that are believed lost.
+        /// Nothing is sent before the tail has reached this position, because it may have records that seem lost.
         var awaited = LogPosition.start
         /// Whether a record of this broker is being applied, and what was refused meanwhile.
         var isApplying = false
@@ -56,10 +56,10 @@ package final class LogOrder: Order {
     /// - Parameters:
     ///   - node: which of the brokers this is.
     ///   - incarnation: greater than any that the node has used before.
-    ///   - mark: of the store, where it goes on; `nil`: where the store's numbers end.
-    ///   - partition: which of the logs of `group` it reads.
+    ///   - mark: the store's mark, from which it continues; `nil` to continue after the store's numbers.
+    ///   - partition: the log of `group` that it reads.
     ///   - onPrivate: gets the accepted messages of private topics, in their order, on the thread of the tail.
-    /// - Throws: ``StorageError/newer(_:)`` where another version has stored the mark.
+    /// - Throws: ``StorageError/newer(_:)`` if another version has stored the mark.
     package init(
         _ sequencer: Sequencer, engine: any LogEngine, node: UInt64, incarnation: UInt64, from mark: OrderMark? = nil,
         partition: Int = 0, of group: LogGroup = LogGroup(), limits: Limits = Limits(),
@@ -209,12 +209,12 @@ package final class LogOrder: Order {
 
     /// Refuses everything that waits, and all drafts until the engine accepts records again.
     ///
-    /// Some of it may be in the log all the same: it is then applied, as a message whose publisher has gone is.
+    /// Some of it may be in the log nevertheless; it is then applied like a message whose publisher has gone.
     package func giveUp() { group.applying.withLock { _ in giveUp(Self.away, isOver: false) } }
 
-    /// Announces that the log goes on with an earlier term than the last one that was read here.
+    /// Announces that the log continues with an earlier term than the last one that was read here.
     ///
-    /// What came after the end of that term is in no log. Nothing more is accepted. Returns the trouble that this is.
+    /// Messages after the end of that term are in no log. Nothing more is accepted. Returns the resulting trouble.
     package func lose(to term: UInt64) -> LogTrouble {
         group.applying.withLock { _ in giveUp(Self.lost, isOver: true) }
         let closed = state.withLock { $0.fold.jumps.all.last?.closed ?? $0.fold.position.seq }
@@ -280,12 +280,12 @@ package final class LogOrder: Order {
             try check(outcome)
             guard outcome == .begun else { return }
             sequencer.adopt(epoch: epoch)
-            // Before anybody can know of the numbers after it.
+            // Before any client can know of the numbers after it.
             sequencer.adopt(state.withLock { $0.fold.jumps }, of: partition)
         case .record(let bytes, let place, let time):
             let record: LogRecord
             do throws(LogRecord.Mistake) { record = try LogRecord(bytes.span) } catch { throw .unreadable(place) }
-            // Its own number only rises in this process: one with the same number at once, or later, has come between.
+            // This broker's incarnation only rises within this process: a higher one belongs to another process.
             guard record.head.node != node || record.head.incarnation <= state.withLock({ $0.incarnation }) else {
                 throw .displaced(place)
             }
@@ -383,7 +383,8 @@ package final class LogOrder: Order {
         return accepted
     }
 
-    /// The places for the next numbers of the log: the numbers themselves, or what follows in the line of several logs.
+    /// The places for the next numbers of the log: the numbers themselves, or the next places in the sequence of
+    /// several logs.
     private func line(_ numbers: Range<UInt64>) -> (places: Range<UInt64>, names: LogNames) {
         guard group.partitions.count > 1 else { return (numbers, LogNames()) }
         let first = sequencer.newest + 1
@@ -392,7 +393,7 @@ package final class LogOrder: Order {
     }
 
     private static func mayBeRefused(_ drafts: Span<Draft>, _ place: Int) -> Bool {
-        // Not by `||`, with which the optimising compiler (6.3.1) breaks off.
+        // Not with `||`, which crashes the optimising compiler (6.3.1).
         if drafts[place].isConditional { return true }
         return drafts[place].key != nil
     }

@@ -6,12 +6,11 @@
 //     2   node                26  number
 //     58  how many messages (varint), each:
 //
-//         flags               bits 0 and 1: the kind, as `Message.Kind`; 2: retained; then, one bit each, whether there is a
+//         flags               bits 0 and 1: the kind, as `Message.Kind`; 2: retained; then, one bit each, whether there
+//         is a
 //                             content type, properties, a time to live, a condition, a key
-//         origin              8 bytes
-//         topic               length, UTF-8
-//         content type        length, UTF-8
-//         properties          bit 0: reply topic, bit 1: correlation; each with its length; the number of headers, and for each
+//         origin              8 bytes topic               length, UTF-8 content type        length, UTF-8 properties
+//         bit 0: reply topic, bit 1: correlation; each with its length; the number of headers, and for each
 //                             the lengths of name and value and both
 //         time to live        in milliseconds
 //         condition           its kind (below), then its arguments
@@ -42,11 +41,11 @@ struct LogRecord {
         var node: UInt64
         /// Incremented at each start of the sender, and whenever it abandons records.
         var incarnation: UInt64
-        /// Incremented with each connection of the sender: only a hole in the present one must be filled.
+        /// Incremented with each connection of the sender: only a hole in the current one must be filled.
         var attempt: UInt64 = 0
         /// The number within the incarnation, from 1 without holes.
         var number: UInt64
-        /// How far the sender has folded the log, and its digest there, which all others compare with theirs.
+        /// How far the sender has folded the log, and its digest there, which the others compare with theirs.
         var folded = LogPosition.start
         var digest: UInt64 = 0
     }

@@ -45,11 +45,12 @@ package final class RedisLog: LogEngine {
         package var isCongested: @Sendable () -> Bool = { false }
         /// How stores are copied from one broker to another; `nil` if they are not copied.
         package var copies: StoreCopies?
-        /// Whether this broker's store has what a copy of it must have.
+        /// Whether this broker's store has everything that a copy of it must have.
         package var mayGiveCopies: @Sendable () -> Bool = { true }
-        /// How many logs the cluster has, and the key by which its brokers compare that; `nil`: another log compares it.
+        /// The number of logs of the cluster, and the key with which its brokers compare it; `nil` if another log does
+        /// so.
         package var partitions: (count: Int, key: String)?
-        /// The epoch of the broker's other logs, which this one has to have, too; 0: none is known.
+        /// The epoch of the broker's other logs, which this one must also have; 0 if none is known.
         package var epoch: @Sendable () -> UInt64 = { 0 }
 
         package init(cluster: String, node: UInt64, place: EngineRoute.Place, access: EngineLink.Access = .init()) {
@@ -76,7 +77,7 @@ package final class RedisLog: LogEngine {
 
     package init(_ options: Options) { self.options = options }
 
-    /// The present status.
+    /// The current status.
     package var status: Status { current.withLock { $0 } }
 
     /// Begins to follow the log from the order's position; once.
@@ -137,7 +138,7 @@ package final class RedisLog: LogEngine {
         link.withLock { $0.remote }?.run { $0[RedisSession.self]?.forget(node) }
     }
 
-    /// Has this broker get a copy of another's store, because another of its logs cannot be followed without one.
+    /// Requests a copy of another broker's store, because another of this broker's logs cannot be followed without one.
     func takeCopy() {
         link.withLock { $0.remote }?.run { $0[RedisSession.self]?.takeCopy() }
     }
@@ -172,7 +173,7 @@ extension RedisLog {
         package var since = MonotonicTime.now
         /// Why it is away, or was last away, as a sentence or a phrase; `nil` if it never was.
         package var failure: String?
-        /// The term that the engine accepts records for; 0 if none is known.
+        /// The term for which the engine accepts records; 0 if none is known.
         package var term: UInt64 = 0
         /// The position up to which the log is applied here.
         package var position = LogPosition.start
@@ -237,7 +238,7 @@ extension RedisLog {
         package var surrenders: UInt64 = 0
         /// How often this broker has begun to give another broker a copy of its store.
         package var copies: UInt64 = 0
-        /// Questions and answers that were too large to be sent to another broker.
+        /// Requests and answers that were too large to be sent to another broker.
         package var oversized = 0
     }
 }
