@@ -74,7 +74,8 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "WSTransportTests", dependencies: ["WSTransport"], exclude: ["Vectors"], swiftSettings: relaxed),
+            name: "WSTransportTests", dependencies: ["COpenSSL", "WSTransport"], exclude: ["Vectors"],
+            swiftSettings: relaxed),
         .testTarget(
             name: "WSTransportCodingTests", dependencies: ["WSTransport", "WSTransportCoding"], exclude: ["Vectors"],
             swiftSettings: relaxed),

@@ -172,7 +172,7 @@ final class TLSFilter {
 
     /// Copies the session's output before another session uses the pipe.
     func keepOutput() {
-        unsafe ciphertext += pipe.output
+        unsafe pipe.withOutput { unsafe ciphertext.append(contentsOf: $0) }
         pipe.clearOutput()
     }
 }

@@ -50,6 +50,7 @@ internal import Synchronization
         let pipe = TLSPipe(maximumInput: input.count)
         unsafe session.move(to: pipe)
         let plaintext = unsafe input.withUnsafeBytes { unsafe Array(session.receive($0)) }
-        result.withLock { unsafe $0 = (pipe.output, plaintext) }
+        let output = unsafe pipe.withOutput { unsafe Array($0) }
+        result.withLock { $0 = (output, plaintext) }
     }
 }

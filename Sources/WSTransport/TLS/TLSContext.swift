@@ -256,6 +256,8 @@ package struct TLSClientAuthorities: Hashable, Sendable {
         _ = unsafe SSL_CTX_set_num_tickets(handle, clients == nil ? 1 : 0)
         // A resumed session would bring a certificate that has not been verified again.
         if clients != nil { _ = unsafe SSL_CTX_set_options(handle, tls_no_tickets) }
+        // Sessions make their own records after the handshake, and need their traffic secrets for it.
+        unsafe SSL_CTX_set_keylog_callback(handle) { session, line in unsafe TLSSession.noteSecret(line, of: session) }
         let name = ApplicationProtocols.http.wire
         _ = unsafe SSL_CTX_set_session_id_context(handle, name, UInt32(name.count))
         guard !terms.protocols.wire.isEmpty else { return unsafe handle }

@@ -12,8 +12,14 @@ internal import COpenSSL
     /// Input from the network that OpenSSL has not read yet.
     // Unchecked, like the output: each record would pay for these checks, and nothing is called while one of them changes.
     @exclusivity(unchecked) fileprivate var input = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
-    /// Output for the network that has not been fetched yet.
-    @exclusivity(unchecked) fileprivate(set) var output: [UInt8] = []
+    /// Memory for the output; `nil` until there is some.
+    @exclusivity(unchecked) private var memory: UnsafeMutableRawPointer?
+    private var capacity = 0
+    /// How much output for the network has not been fetched yet, in bytes.
+    package var outputCount: Int { unsafe bytesOfOutput }
+    @exclusivity(unchecked) private var bytesOfOutput = 0
+    /// OpenSSL's states for the ciphers of records, made when one is needed first.
+    @exclusivity(unchecked) private var contexts: (OpaquePointer?, OpaquePointer?, OpaquePointer?) = (nil, nil, nil)
     /// Room for the plaintext of one input, and of a record that was incomplete before.
     let plaintext: UnsafeMutableRawBufferPointer
 
@@ -23,7 +29,13 @@ internal import COpenSSL
         unsafe plaintext = .allocate(byteCount: maximumInput + 2 * 16 * 1024, alignment: 16)
     }
 
-    deinit { unsafe plaintext.deallocate() }
+    deinit {
+        unsafe plaintext.deallocate()
+        unsafe memory?.deallocate()
+        unsafe EVP_CIPHER_CTX_free(contexts.0)
+        unsafe EVP_CIPHER_CTX_free(contexts.1)
+        unsafe EVP_CIPHER_CTX_free(contexts.2)
+    }
 
     /// Calls `body` while `bytes` can be read; unread bytes are dropped.
     func feed<Value>(_ bytes: UnsafeRawBufferPointer, _ body: () -> Value) -> Value {
@@ -34,13 +46,52 @@ internal import COpenSSL
 
     /// Passes `body` the output of the last operation, for the network.
     package func withOutput<Value>(_ body: (UnsafeRawBufferPointer) -> Value) -> Value {
-        unsafe output.withUnsafeBytes { unsafe body($0) }
+        unsafe body(UnsafeRawBufferPointer(start: memory, count: outputCount))
     }
 
     /// Drops the output, after it has been sent or copied.
     package func clearOutput() {
-        if unsafe output.isEmpty { return }
-        unsafe output.removeAll(keepingCapacity: output.capacity <= Self.maximumInput)
+        unsafe bytesOfOutput = 0
+        guard capacity > 2 * Self.maximumInput else { return }
+        unsafe memory?.deallocate()
+        unsafe memory = nil
+        capacity = 0
+    }
+
+    /// Keeps only the first `count` bytes of the output.
+    func truncateOutput(to count: Int) { unsafe bytesOfOutput = min(count, outputCount) }
+
+    /// Makes the output longer by `count` bytes, which the caller fills.
+    func extendOutput(by count: Int) -> UnsafeMutablePointer<UInt8> {
+        let start = outputCount
+        unsafe bytesOfOutput += count
+        let base = unsafe (outputCount <= capacity ? memory : nil) ?? grow(keeping: start)
+        return unsafe (base + start).assumingMemoryBound(to: UInt8.self)
+    }
+
+    private func grow(keeping count: Int) -> UnsafeMutableRawPointer {
+        capacity = max(4096, 2 * outputCount)
+        let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+        if let memory = unsafe memory {
+            unsafe larger.copyMemory(from: memory, byteCount: count)
+            unsafe memory.deallocate()
+        }
+        unsafe memory = larger
+        return unsafe larger
+    }
+
+    /// OpenSSL's state for the records of a suite, without a key; `nil` if memory has run out.
+    func context(of suite: TLSCipherSuite) -> OpaquePointer? {
+        switch suite {
+        case .aes128GCM: unsafe contexts.0 ?? keep(suite.makeContext(), in: &contexts.0)
+        case .aes256GCM: unsafe contexts.1 ?? keep(suite.makeContext(), in: &contexts.1)
+        case .chaCha20Poly1305: unsafe contexts.2 ?? keep(suite.makeContext(), in: &contexts.2)
+        }
+    }
+
+    private func keep(_ context: OpaquePointer?, in place: inout OpaquePointer?) -> OpaquePointer? {
+        unsafe place = context
+        return unsafe context
     }
 
     /// Makes `bio` read from and write to this pipe.
@@ -84,7 +135,7 @@ internal import COpenSSL
 
     private static func write(_ bio: OpaquePointer?, _ bytes: UnsafePointer<CChar>?, _ count: Int32) -> Int32 {
         guard let pipe = unsafe of(bio), let bytes = unsafe bytes, count >= 0 else { return -1 }
-        unsafe pipe.output.append(contentsOf: UnsafeRawBufferPointer(start: bytes, count: Int(count)))
+        unsafe UnsafeMutableRawPointer(pipe.extendOutput(by: Int(count))).copyMemory(from: bytes, byteCount: Int(count))
         return count
     }
 }

@@ -26,11 +26,23 @@ internal import COpenSSL
     private let server: String?
     let handle: OpaquePointer
     private var isClosing = false
+    /// Makes the records that it sends; `nil` if OpenSSL does.
+    // Unchecked, like the pipe.
+    @exclusivity(unchecked) private var writer: TLSRecordWriter?
+    /// A server's traffic secret, from its first flight to the end of the handshake; otherwise empty.
+    private var secret: [UInt8] = []
+    /// How many records OpenSSL has sent under the secret; `nil` if that is not known.
+    private var recordsSent: UInt64? = 0
+    /// The alert that OpenSSL would have sent, if ``writer`` makes the records; empty if there is none.
+    private var alert: [UInt8] = []
+    /// Whether the peer has requested a new key (RFC 8446 §4.6.3) and has not got it yet.
+    private var isKeyRequested = false
 
     /// Makes a server's session; `nil` if memory has run out.
     package convenience init?(server context: TLSContext, pipe: TLSPipe) {
         self.init(context, pipe, server: nil)
         unsafe SSL_set_accept_state(handle)
+        unsafe _ = SSL_set_ex_data(handle, 0, Unmanaged.passUnretained(self).toOpaque())
     }
 
     /// Makes a client's session, which must be started; `nil` if memory has run out.
@@ -97,7 +109,10 @@ internal import COpenSSL
         begin()
         let count = unsafe pipe.feed(bytes) {
             if !isEstablished { shakeHands() }
-            return isEstablished ? readAll() : 0
+            let end = pipe.outputCount
+            let count = isEstablished ? readAll() : 0
+            if let writer = unsafe writer { sendNotices(writer, after: end) }
+            return count
         }
         return unsafe UnsafeMutableRawBufferPointer(rebasing: pipe.plaintext[..<count])
     }
@@ -106,6 +121,12 @@ internal import COpenSSL
     @discardableResult
     package func send(_ plaintext: UnsafeRawBufferPointer) -> Bool {
         guard isEstablished, failure == nil, !isClosing else { return false }
+        if let writer = unsafe writer {
+            pipe.clearOutput()
+            if unsafe writer.write(plaintext, .applicationData, to: pipe) { return true }
+            failure = TLSErrorQueue.error(verification: Int(X509_V_OK))
+            return false
+        }
         begin()
         var rest = unsafe plaintext
         while unsafe !rest.isEmpty {
@@ -125,7 +146,13 @@ internal import COpenSSL
         guard isEstablished, failure == nil, !isClosing else { return }
         isClosing = true
         begin()
-        unsafe _ = SSL_shutdown(handle)
+        guard let writer = unsafe writer else {
+            unsafe _ = SSL_shutdown(handle)
+            return
+        }
+        unsafe SSL_set_shutdown(handle, SSL_get_shutdown(handle) | SSL_SENT_SHUTDOWN)
+        // RFC 8446 §6.1: a warning, `close_notify`.
+        send(alert: [1, 0], writer)
     }
 
     /// Clears what an earlier operation has left on this thread.
@@ -136,8 +163,15 @@ internal import COpenSSL
 
     private func shakeHands() {
         guard failure == nil else { return }
+        let hadSecret = !secret.isEmpty
         let result = unsafe SSL_do_handshake(handle)
-        if result == 1 { isEstablished = true } else { note(result) }
+        // The flight that follows the secret in the same step was encrypted before it.
+        if hadSecret, let sent = recordsSent {
+            recordsSent = unsafe pipe.withOutput { unsafe TLSRecordWriter.count(in: $0) }.map { sent + $0 }
+        }
+        guard result == 1 else { return note(result) }
+        isEstablished = true
+        takeOver()
     }
 
     private func readAll() -> Int {
@@ -185,6 +219,69 @@ internal import COpenSSL
             return nil
         }
         return unsafe TLSTicket(copying: session)
+    }
+}
+
+// MARK: Records
+
+extension TLSSession {
+    /// Makes the records from now on, if this is a server's session of TLS 1.3; otherwise OpenSSL continues.
+    private func takeOver() {
+        let suite = unsafe TLSCipherSuite(rawValue: SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(handle)))
+        defer {
+            unsafe secret.withUnsafeMutableBytes { unsafe OPENSSL_cleanse($0.baseAddress, $0.count) }
+            secret = []
+        }
+        // A client may have asked for shorter records (RFC 6066 §4).
+        guard !secret.isEmpty, let suite, let recordsSent,
+            unsafe SSL_SESSION_get_max_fragment_length(SSL_get_session(handle)) == 0,
+            let writer = TLSRecordWriter(suite, secret: secret, sequence: recordsSent)
+        else { return }
+        unsafe self.writer = writer
+        unsafe SSL_set_msg_callback(handle) { isOutput, _, type, bytes, count, session, _ in
+            guard let owner = unsafe SSL_get_ex_data(session, 0) else { return }
+            let session = unsafe Unmanaged<TLSSession>.fromOpaque(owner).takeUnretainedValue()
+            let message = unsafe UnsafeRawBufferPointer(start: bytes, count: count)
+            if isOutput == 1, type == SSL3_RT_ALERT {
+                session.alert = unsafe Array(message)
+            } else if isOutput == 0, type == SSL3_RT_HANDSHAKE, count == 5, unsafe message[0] == 24,
+                unsafe message[4] == 1
+            {
+                session.isKeyRequested = true
+            }
+        }
+    }
+
+    /// Replaces what OpenSSL has written after `end`, under a key that the peer no longer expects.
+    private func sendNotices(_ writer: TLSRecordWriter, after end: Int) {
+        pipe.truncateOutput(to: end)
+        if isKeyRequested {
+            isKeyRequested = false
+            if !writer.updateKey(through: pipe) { failure = failure ?? .failed("no new key") }
+        }
+        guard !alert.isEmpty else { return }
+        send(alert: alert, writer)
+        alert = []
+    }
+
+    private func send(alert: [UInt8], _ writer: TLSRecordWriter) {
+        unsafe _ = alert.withUnsafeBytes { unsafe writer.write($0, .alert, to: pipe) }
+    }
+
+    /// Keeps the secret of a server's records from a line of a key log.
+    ///
+    /// Such a line is a label, the client's random value and the secret, the last two in hexadecimal digits.
+    static func noteSecret(_ line: UnsafePointer<CChar>?, of session: OpaquePointer?) {
+        guard let line = unsafe line, let owner = unsafe SSL_get_ex_data(session, 0) else { return }
+        let words = unsafe UnsafeRawBufferPointer(start: line, count: strlen(line)).split(separator: 0x20)
+        guard unsafe words.count == 3, unsafe words[0].elementsEqual("SERVER_TRAFFIC_SECRET_0".utf8) else { return }
+        let session = unsafe Unmanaged<TLSSession>.fromOpaque(owner).takeUnretainedValue()
+        var secret = [UInt8](repeating: 0, count: unsafe words[2].count / 2)
+        var count = 0
+        // The digits are the end of the line, so a NUL follows them.
+        let isDone = unsafe OPENSSL_hexstr2buf_ex(&secret, secret.count, &count, line + words[2].startIndex, 0) == 1
+        session.secret = isDone && count == secret.count ? secret : []
+        session.recordsSent = 0
     }
 }
 
