@@ -99,6 +99,36 @@ def test_openssl_resumes_sessions(secure, authority, tmp_path):
         assert "Reused, TLS" in said and "HTTP/1.1 200" in said, said
 
 
+@pytest.mark.parametrize("suite", ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"])
+def test_openssl_requests_new_keys(secure, authority, suite):
+    """RFC 8446 §4.6.3: `s_client` requests one at a line that is `K`, here between responses on one connection."""
+    client = subprocess.Popen(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{secure.port}", "-servername", "localhost", "-CAfile",
+         str(authority.file), "-verify_return_error", "-ciphersuites", suite, "-tls1_3"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    said = b""
+
+    def command(line, answer):
+        nonlocal said
+        count = said.count(answer)
+        client.stdin.write(line)
+        client.stdin.flush()
+        while said.count(answer) == count:
+            part = client.stdout.read1()
+            assert part, said
+            said += part
+
+    try:
+        for _ in range(3):
+            command(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n", b"HTTP/1.1 200 OK")
+            command(b"K\n", b"KEYUPDATE")
+        command(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n", b"HTTP/1.1 200 OK")
+        assert suite.encode() in said
+    finally:
+        client.kill()
+        client.communicate()
+
+
 def test_many_handshakes_do_not_delay_clients(secure, authority):
     """Recorded hellos, each of which costs a signature; connected clients are served meanwhile."""
     context = client_context(authority)
