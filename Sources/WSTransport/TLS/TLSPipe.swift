@@ -40,9 +40,12 @@ internal import COpenSSL
     /// Calls `body` while `bytes` can be read; unread bytes are dropped.
     func feed<Value>(_ bytes: UnsafeRawBufferPointer, _ body: () -> Value) -> Value {
         unsafe input = bytes
-        defer { unsafe input = UnsafeRawBufferPointer(start: nil, count: 0) }
+        defer { dropInput() }
         return body()
     }
+
+    /// Drops the input that has not been read yet.
+    func dropInput() { unsafe input = UnsafeRawBufferPointer(start: nil, count: 0) }
 
     /// Passes `body` the output of the last operation, for the network.
     package func withOutput<Value>(_ body: (UnsafeRawBufferPointer) -> Value) -> Value {

@@ -37,6 +37,12 @@ internal import COpenSSL
     private var alert: [UInt8] = []
     /// Whether the peer has requested a new key (RFC 8446 §4.6.3) and has not got it yet.
     private var isKeyRequested = false
+    /// How many keys the peer has announced in the input that is being read.
+    private var newKeys = 0
+
+    /// How many new keys a peer may announce in one input: each costs a server three derivations, and a record of 22
+    /// bytes is enough for one.
+    package static let maximumNewKeys = 32
 
     /// Makes a server's session; `nil` if memory has run out.
     package convenience init?(server context: TLSContext, pipe: TLSPipe) {
@@ -107,10 +113,16 @@ internal import COpenSSL
     package func receive(_ bytes: UnsafeRawBufferPointer) -> UnsafeMutableRawBufferPointer {
         if bytes.count > TLSPipe.maximumInput { failure = failure ?? .failed("more bytes than fit") }
         begin()
+        newKeys = 0
         let count = unsafe pipe.feed(bytes) {
             if !isEstablished { shakeHands() }
             let end = pipe.outputCount
             let count = isEstablished ? readAll() : 0
+            if newKeys > Self.maximumNewKeys, failure == nil {
+                failure = .failed("too many new keys at once")
+                // RFC 8446 §6.2: fatal, `unexpected_message`.
+                alert = [2, 10]
+            }
             if let writer = unsafe writer { sendNotices(writer, after: end) }
             return count
         }
@@ -232,22 +244,27 @@ extension TLSSession {
             unsafe secret.withUnsafeMutableBytes { unsafe OPENSSL_cleanse($0.baseAddress, $0.count) }
             secret = []
         }
+        guard !secret.isEmpty else { return }
+        heed()
         // A client may have asked for shorter records (RFC 6066 §4).
-        guard !secret.isEmpty, let suite, let recordsSent,
-            unsafe SSL_SESSION_get_max_fragment_length(SSL_get_session(handle)) == 0,
-            let writer = TLSRecordWriter(suite, secret: secret, sequence: recordsSent)
+        guard let suite, let recordsSent,
+            unsafe SSL_SESSION_get_max_fragment_length(SSL_get_session(handle)) == 0
         else { return }
-        unsafe self.writer = writer
+        unsafe writer = TLSRecordWriter(suite, secret: secret, sequence: recordsSent)
+    }
+
+    /// Takes note of OpenSSL's alerts, and of the peer's new keys.
+    private func heed() {
         unsafe SSL_set_msg_callback(handle) { isOutput, _, type, bytes, count, session, _ in
             guard let owner = unsafe SSL_get_ex_data(session, 0) else { return }
             let session = unsafe Unmanaged<TLSSession>.fromOpaque(owner).takeUnretainedValue()
             let message = unsafe UnsafeRawBufferPointer(start: bytes, count: count)
             if isOutput == 1, type == SSL3_RT_ALERT {
                 session.alert = unsafe Array(message)
-            } else if isOutput == 0, type == SSL3_RT_HANDSHAKE, count == 5, unsafe message[0] == 24,
-                unsafe message[4] == 1
-            {
-                session.isKeyRequested = true
+            } else if isOutput == 0, type == SSL3_RT_HANDSHAKE, count == 5, unsafe message[0] == SSL3_MT_KEY_UPDATE {
+                session.isKeyRequested = unsafe session.isKeyRequested || message[4] == SSL_KEY_UPDATE_REQUESTED
+                session.newKeys += 1
+                if session.newKeys > TLSSession.maximumNewKeys { session.pipe.dropInput() }
             }
         }
     }
@@ -255,13 +272,16 @@ extension TLSSession {
     /// Replaces what OpenSSL has written after `end`, under a key that the peer no longer expects.
     private func sendNotices(_ writer: TLSRecordWriter, after end: Int) {
         pipe.truncateOutput(to: end)
-        if isKeyRequested {
+        defer {
             isKeyRequested = false
+            alert = []
+        }
+        // RFC 8446 §6.1: nothing follows `close_notify`.
+        guard !isClosing else { return }
+        if isKeyRequested, failure == nil {
             if !writer.updateKey(through: pipe) { failure = failure ?? .failed("no new key") }
         }
-        guard !alert.isEmpty else { return }
-        send(alert: alert, writer)
-        alert = []
+        if !alert.isEmpty { send(alert: alert, writer) }
     }
 
     private func send(alert: [UInt8], _ writer: TLSRecordWriter) {

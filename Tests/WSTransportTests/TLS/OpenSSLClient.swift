@@ -87,10 +87,12 @@ final class OpenSSLClient {
         settle()
     }
 
-    /// Changes its own key and requests that the server do the same.
-    func requestsKey() {
-        SSL_key_update(handle, SSL_KEY_UPDATE_REQUESTED)
-        SSL_do_handshake(handle)
+    /// Changes its own key and requests that the server do the same, `count` times at once.
+    func requestsKey(count: Int = 1) {
+        for _ in 0..<count {
+            SSL_key_update(handle, SSL_KEY_UPDATE_REQUESTED)
+            SSL_do_handshake(handle)
+        }
         settle()
     }
 

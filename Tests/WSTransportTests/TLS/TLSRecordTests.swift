@@ -65,6 +65,27 @@ struct TLSRecordTests {
         #expect(client.server.failure == nil)
     }
 
+    /// Each costs the server more than the peer, so an input may have a limited number of them.
+    @Test(arguments: zip([0, UInt8(TLSEXT_max_fragment_length_512)], [[2, 10], []]))
+    func refusesAFloodOfNewKeys(fragments: UInt8, alert: [UInt8]) throws {
+        let client = try OpenSSLClient { SSL_set_tlsext_max_fragment_length($0, fragments) }
+        client.requestsKey(count: TLSSession.maximumNewKeys)
+        #expect(client.serverSends([1]) && client.received == [1] && client.server.failure == nil)
+        client.requestsKey(count: TLSSession.maximumNewKeys + 1)
+        #expect(client.server.failure == .failed("too many new keys at once"))
+        #expect(!client.serverSends([2]) && client.alert == alert)
+    }
+
+    /// RFC 8446 §6.1: a request that arrives after the server's `close_notify` gets no answer.
+    @Test func changesNoKeyAfterItsEnd() throws {
+        let client = try OpenSSLClient()
+        client.serverCloses()
+        let count = client.records.count
+        client.requestsKey()
+        client.sends([2])
+        #expect(client.records.count == count && client.atServer == [2])
+    }
+
     @Test func announcesItsEnd() throws {
         let client = try OpenSSLClient()
         #expect(client.serverSends([1]))
