@@ -28,12 +28,36 @@
     /// Adds ciphertext for a connection; `false` if there is no room.
     mutating func add(_ ciphertext: UnsafeRawBufferPointer, of slot: UInt32) -> Bool {
         guard let source = ciphertext.baseAddress, Self.capacity - used >= ciphertext.count else { return false }
-        let base = unsafe bytes ?? .allocate(byteCount: Self.capacity, alignment: 64)
-        unsafe bytes = base
-        unsafe (base + used).copyMemory(from: source, byteCount: ciphertext.count)
-        parts.append(Part(slot: slot, offset: used, count: ciphertext.count))
-        used += ciphertext.count
+        unsafe (room + used).copyMemory(from: source, byteCount: ciphertext.count)
+        keep(ciphertext.count, of: slot)
         return true
+    }
+
+    /// Encrypts a connection's plaintext, of one record at most, into this memory; `false` if there is no room, or
+    /// OpenSSL failed, and nothing was taken.
+    mutating func seal(
+        _ plaintext: UnsafeRawBufferPointer, of slot: UInt32, by writer: TLSRecordWriter, _ context: OpaquePointer
+    ) -> Bool {
+        let count = TLSRecordWriter.length(ofRecordWith: plaintext.count)
+        guard Self.capacity - used >= count else { return false }
+        let record = unsafe (room + used).assumingMemoryBound(to: UInt8.self)
+        guard unsafe writer.seal(plaintext, .applicationData, into: record, context) else { return false }
+        keep(count, of: slot)
+        return true
+    }
+
+    /// The memory, allocated if it is not yet.
+    private var room: UnsafeMutableRawPointer {
+        mutating get {
+            let base = unsafe bytes ?? .allocate(byteCount: Self.capacity, alignment: 64)
+            unsafe bytes = base
+            return unsafe base
+        }
+    }
+
+    private mutating func keep(_ count: Int, of slot: UInt32) {
+        parts.append(Part(slot: slot, offset: used, count: count))
+        used += count
     }
 
     /// The ciphertext of a part from its byte `start` on, valid until ``removeAll()``.
@@ -61,7 +85,7 @@ extension Reactor {
             if unsafe ring.isFull || !sealed.hasRoom { runSealed(&ring) }
             let slot = takenSlot(index)
             guard let connection = connection(in: slot), let segment = turnSegment(of: slot),
-                unsafe connection.seal(segment, into: &sealed)
+                unsafe connection.seal(bytes(of: segment), into: &sealed, now: now)
             else {
                 keepTaken(slot, at: left)
                 left += 1
@@ -76,6 +100,10 @@ extension Reactor {
         }
         runSealed(&ring)
         return left
+    }
+
+    private func bytes(of segment: Segment) -> UnsafeRawBufferPointer {
+        unsafe chunk(of: segment).bytes(from: Int(segment.offset), count: Int(segment.count))
     }
 
     private func runSealed(_ ring: inout SendRing) {

@@ -28,11 +28,10 @@ extension StreamConnection {
         return true
     }
 
-    /// Encrypts the bytes that it has in this turn into `room`; `false` if it must be asked to send.
-    func seal(_ newest: Segment, into room: inout SealedSends) -> Bool {
+    /// Encrypts the bytes that it has in this turn, `plaintext`, into `room`; `false` if it must be asked to send.
+    func seal(_ plaintext: UnsafeRawBufferPointer, into room: inout SealedSends, now: MonotonicTime) -> Bool {
         guard let tls, isOpen, !isBroken, unsafe segments.isEmpty && backlog.isEmpty else { return false }
-        let plaintext = unsafe reactor.chunk(of: newest).bytes(from: Int(newest.offset), count: Int(newest.count))
-        guard unsafe tls.seal(plaintext, of: slot, into: &room, now: reactor.now) else { return false }
+        guard unsafe tls.seal(plaintext, of: slot, into: &room, now: now) else { return false }
         if tls.hasUnsent { watch() }
         return true
     }

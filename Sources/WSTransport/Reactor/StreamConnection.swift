@@ -11,6 +11,19 @@ package final class StreamConnection {
     package let token: UInt64
     // Unchecked, because no call on it knows the connection, and each read would be checked.
     @exclusivity(unchecked) private var descriptor: FileDescriptor?
+    // What a delivery over TLS reads comes next, for two lines of the processor's cache.
+    enum Ending { case none, flushing, lingering, closed }
+    private(set) var ending = Ending.none
+    /// Whether the socket accepts nothing more; bytes that the peer sent before are still handed over.
+    package var isBroken: Bool { hasBroken }
+    var hasBroken = false
+    /// TLS between the socket and the driver; `nil` if there is none.
+    var tls: TLSFilter?
+    /// The segments of this turn before the newest one.
+    // Unchecked for the same reason.
+    @exclusivity(unchecked) var segments: [Segment] = []
+    // Unchecked, because each message reads its count, and sending calls nothing back.
+    @exclusivity(unchecked) var backlog = Backlog()
     /// The client's address, also if the connection comes from a proxy that has named it.
     package var peer: SocketAddress? { client }
     private var client: SocketAddress?
@@ -43,16 +56,9 @@ package final class StreamConnection {
 
     /// The system's error that ended it, if there was one.
     package internal(set) var failure: Errno?
-    /// TLS between the socket and the driver; `nil` if there is none.
-    var tls: TLSFilter?
 
     /// `nil` if its driver has taken all received bytes.
     var carry: Carry?
-    // Unchecked, because each message reads its count, and sending calls nothing back.
-    @exclusivity(unchecked) var backlog = Backlog()
-    /// The segments of this turn before the newest one.
-    // Unchecked for the same reason.
-    @exclusivity(unchecked) var segments: [Segment] = []
     /// The reasons why it is not read.
     var pauses: ReadingPause = []
     var isHandling = false
@@ -70,12 +76,6 @@ package final class StreamConnection {
     /// Whether no other connection gets the ``slot`` after this one has ended, until ``giveUpSlot()``.
     package var keepsSlot = false
     private var watched: Epoll.Events = []
-
-    enum Ending { case none, flushing, lingering, closed }
-    private(set) var ending = Ending.none
-    /// Whether the socket accepts nothing more; bytes that the peer sent before are still handed over.
-    package var isBroken: Bool { hasBroken }
-    var hasBroken = false
 
     init(
         reactor: Reactor, slot: UInt32, generation: UInt32, descriptor: consuming FileDescriptor, peer: SocketAddress?

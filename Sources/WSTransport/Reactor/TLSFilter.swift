@@ -8,16 +8,18 @@ internal import Glibc
 final class TLSFilter {
     /// `nil` while a thread of the pool has it for the handshake.
     private(set) var session: TLSSession?
+    /// The session's, if it makes its own records: a delivery then touches no more of the session's memory.
+    @exclusivity(unchecked) private var writer: TLSRecordWriter?
     /// The pipe of the reactor.
     private let pipe: TLSPipe
+    // Unchecked, because each record asks for it, and nothing is called while it changes.
+    @exclusivity(unchecked) private var ciphertext: [UInt8] = []
     /// The step that the pool is performing.
     private var offload: TLSOffload?
     /// The plaintext response to a peer that does not speak TLS; empty if there is none.
     let plainAnswer: [UInt8]
     let isClient: Bool
     private var hasHeard = false
-    // Unchecked, because each record asks for it, and nothing is called while it changes.
-    @exclusivity(unchecked) private var ciphertext: [UInt8] = []
     private var sentOfCiphertext = 0
     /// When the oldest waiting ciphertext was added; `nil` if none waits.
     private(set) var unsentSince: MonotonicTime?
@@ -68,6 +70,7 @@ final class TLSFilter {
         offload = nil
         unsafe returned.session.move(to: pipe)
         session = unsafe returned.session
+        unsafe writer = session?.writer
         let (output, plaintext) = returned.product
         unsafe ciphertext += output
         return plaintext
@@ -106,9 +109,11 @@ final class TLSFilter {
     func seal(
         _ plaintext: UnsafeRawBufferPointer, of slot: UInt32, into room: inout SealedSends, now: MonotonicTime
     ) -> Bool {
-        guard let session, session.isEstablished, !hasUnsent, plaintext.count <= Self.record,
-            unsafe session.send(plaintext)
-        else { return false }
+        guard !hasUnsent, plaintext.count <= Self.record else { return false }
+        if let writer = unsafe writer, writer.isReady, let context = unsafe pipe.context(of: writer.suite) {
+            return unsafe room.seal(plaintext, of: slot, by: writer, context)
+        }
+        guard let session, session.isEstablished, unsafe session.send(plaintext) else { return false }
         let fits = unsafe pipe.withOutput { unsafe room.add($0, of: slot) }
         if !fits { unsafe pipe.withOutput { unsafe takeBack($0, since: now) } }
         pipe.clearOutput()

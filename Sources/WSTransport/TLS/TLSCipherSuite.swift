@@ -6,8 +6,6 @@ package enum TLSCipherSuite: UInt16, CaseIterable {
     case aes256GCM = 0x1302
     case chaCha20Poly1305 = 0x1303
 
-    /// The length of a nonce, in bytes; the same for all of them.
-    static let nonceLength = 12
     /// The length of the authentication tag at the end of each record, in bytes; the same for all of them.
     static let tagLength = 16
 

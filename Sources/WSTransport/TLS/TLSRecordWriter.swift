@@ -3,7 +3,7 @@ internal import COpenSSL
 /// The records that one side of a TLS 1.3 connection sends after its handshake.
 ///
 /// RFC 8446 §5: plaintext in, encrypted records out, in the output of a ``TLSPipe``. It has what a connection needs for
-/// this, some 100 bytes; OpenSSL's state for the cipher belongs to the pipe and is given the key for each record, which
+/// this, some 150 bytes; OpenSSL's state for the cipher belongs to the pipe and is given the key for each record, which
 /// costs less than the cache misses of a state for each connection. Used only on the pipe's thread.
 @safe package final class TLSRecordWriter {
     /// What a record carries (RFC 8446 §5.1).
@@ -25,12 +25,13 @@ internal import COpenSSL
     // Unchecked, because each record reads these, and nothing is called while one of them changes.
     /// The number of the next record under this key.
     @exclusivity(unchecked) private var sequence: UInt64
-    /// The traffic secret, the key and the initial nonce, one after the other.
-    private let secrets: UnsafeMutableRawPointer
-
-    private static let keyOffset = 48
-    private static let nonceOffset = 80
-    private static let size = 96
+    /// Whether nothing may follow any more.
+    @exclusivity(unchecked) private var hasEnded = false
+    /// The initial nonce, which all of the suites have as long.
+    @exclusivity(unchecked) private var nonce = InlineArray<12, UInt8>(repeating: 0)
+    @exclusivity(unchecked) private var key = InlineArray<32, UInt8>(repeating: 0)
+    /// The traffic secret, as long as the suite's hash.
+    private var secret = InlineArray<48, UInt8>(repeating: 0)
 
     /// Continues the records under a traffic secret.
     ///
@@ -47,16 +48,25 @@ internal import COpenSSL
         self.suite = suite
         unsafe self.sequence = sequence
         self.maximumRecords = maximumRecords
-        unsafe secrets = .allocate(byteCount: Self.size, alignment: 16)
         guard secret.count == suite.hashLength else { return nil }
-        unsafe secrets.copyMemory(from: secret, byteCount: secret.count)
+        for index in secret.indices { self.secret[index] = secret[index] }
         guard deriveKey() else { return nil }
     }
 
     deinit {
-        unsafe OPENSSL_cleanse(secrets, Self.size)
-        unsafe secrets.deallocate()
+        unsafe withUnsafeMutableBytes(of: &secret) { unsafe OPENSSL_cleanse($0.baseAddress, $0.count) }
+        unsafe withUnsafeMutableBytes(of: &key) { unsafe OPENSSL_cleanse($0.baseAddress, $0.count) }
+        unsafe withUnsafeMutableBytes(of: &nonce) { unsafe OPENSSL_cleanse($0.baseAddress, $0.count) }
     }
+
+    /// Whether ``seal(_:_:into:_:)`` may make a record: it has not ended, and its key need not be changed first.
+    var isReady: Bool { unsafe !hasEnded && sequence < maximumRecords }
+
+    /// Notes that nothing may follow: the connection has failed, or its end has been announced.
+    func end() { unsafe hasEnded = true }
+
+    /// The length of a record with so many bytes of plaintext, at most ``maximumPlaintext``.
+    static func length(ofRecordWith count: Int) -> Int { headerLength + count + 1 + TLSCipherSuite.tagLength }
 
     /// Adds `content` to the pipe's output, as one or more records; `false` if OpenSSL failed, and then nothing more can
     /// be sent.
@@ -77,30 +87,53 @@ internal import COpenSSL
         let message: InlineArray<5, UInt8> = [24, 0, 0, 1, 0]
         let isSent = unsafe message.span.withUnsafeBytes { unsafe seal($0, .handshake, pipe) }
         guard isSent else { return false }
-        let secret = unsafe UnsafeMutableRawBufferPointer(start: secrets, count: suite.hashLength)
-        guard unsafe suite.expand(UnsafeRawBufferPointer(secret), "traffic upd", into: secret), deriveKey() else {
-            return false
+        let isDone = unsafe withUnsafeMutableBytes(of: &secret) {
+            let current = unsafe UnsafeMutableRawBufferPointer(rebasing: $0[..<suite.hashLength])
+            return unsafe suite.expand(UnsafeRawBufferPointer(current), "traffic upd", into: current)
         }
+        guard isDone, deriveKey() else { return false }
         unsafe sequence = 0
         return true
     }
 
     /// RFC 8446 §7.3.
     private func deriveKey() -> Bool {
-        let secret = unsafe UnsafeRawBufferPointer(start: secrets, count: suite.hashLength)
-        let key = unsafe UnsafeMutableRawBufferPointer(start: secrets + Self.keyOffset, count: suite.keyLength)
-        let nonce = unsafe UnsafeMutableRawBufferPointer(
-            start: secrets + Self.nonceOffset, count: TLSCipherSuite.nonceLength)
-        return unsafe suite.expand(secret, "key", into: key) && suite.expand(secret, "iv", into: nonce)
+        unsafe withUnsafeBytes(of: &secret) {
+            let current = unsafe UnsafeRawBufferPointer(rebasing: $0[..<suite.hashLength])
+            let hasKey = unsafe withUnsafeMutableBytes(of: &key) {
+                unsafe suite.expand(
+                    current, "key", into: UnsafeMutableRawBufferPointer(rebasing: $0[..<suite.keyLength]))
+            }
+            let hasNonce = unsafe withUnsafeMutableBytes(of: &nonce) { unsafe suite.expand(current, "iv", into: $0) }
+            return hasKey && hasNonce
+        }
     }
 
-    /// Adds one record (RFC 8446 §5.2), without padding.
+    /// Adds one record to the pipe's output.
     private func seal(_ part: UnsafeRawBufferPointer, _ type: ContentType, _ pipe: TLSPipe) -> Bool {
-        guard let context = unsafe pipe.context(of: suite), let source = part.baseAddress else { return false }
+        guard let context = unsafe pipe.context(of: suite) else { return false }
+        let start = pipe.outputCount
+        let record = unsafe pipe.extendOutput(by: Self.length(ofRecordWith: part.count))
+        if unsafe seal(part, type, into: record, context) { return true }
+        // Not a byte of it may be sent: it may be plain.
+        pipe.truncateOutput(to: start)
+        return false
+    }
+
+    /// Makes one record (RFC 8446 §5.2), without padding.
+    ///
+    /// - Parameters:
+    ///   - part: at most ``maximumPlaintext`` bytes.
+    ///   - record: memory for ``length(ofRecordWith:)`` bytes.
+    ///   - context: OpenSSL's state for ``suite``.
+    /// - Returns: `false` if OpenSSL failed: the memory must not be sent.
+    func seal(
+        _ part: UnsafeRawBufferPointer, _ type: ContentType, into record: UnsafeMutablePointer<UInt8>,
+        _ context: OpaquePointer
+    ) -> Bool {
+        guard let source = part.baseAddress else { return false }
         let inner = part.count + 1
         let total = inner + TLSCipherSuite.tagLength
-        let start = pipe.outputCount
-        let record = unsafe pipe.extendOutput(by: Self.headerLength + total)
         // `application_data`, whatever is inside, of TLS 1.2.
         unsafe (record[0], record[1], record[2]) = (23, 3, 3)
         unsafe record[3] = UInt8(truncatingIfNeeded: total >> 8)
@@ -110,16 +143,15 @@ internal import COpenSSL
         unsafe content[part.count] = type.rawValue
 
         // RFC 8446 §5.3: the number of the record, as long as the nonce, changes its last eight bytes.
-        let initial = unsafe secrets + Self.nonceOffset
-        var nonce = unsafe (
-            initial.loadUnaligned(as: UInt32.self),
-            initial.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
-                ^ UInt32(truncatingIfNeeded: sequence >> 32).bigEndian,
-            initial.loadUnaligned(fromByteOffset: 8, as: UInt32.self) ^ UInt32(truncatingIfNeeded: sequence).bigEndian
-        )
-        let key = unsafe (secrets + Self.keyOffset).assumingMemoryBound(to: UInt8.self)
-        let isReady = unsafe withUnsafeBytes(of: &nonce) {
-            unsafe EVP_EncryptInit_ex(context, nil, nil, key, $0.baseAddress?.assumingMemoryBound(to: UInt8.self)) == 1
+        var current = unsafe nonce
+        let isReady = unsafe withUnsafeMutableBytes(of: &current) { bytes in
+            let low = unsafe bytes.loadUnaligned(fromByteOffset: 4, as: UInt64.self)
+            unsafe bytes.storeBytes(of: low ^ sequence.bigEndian, toByteOffset: 4, as: UInt64.self)
+            return unsafe withUnsafeBytes(of: &key) {
+                unsafe EVP_EncryptInit_ex(
+                    context, nil, nil, $0.baseAddress?.assumingMemoryBound(to: UInt8.self),
+                    bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)) == 1
+            }
         }
         var count: Int32 = 0
         guard isReady, unsafe EVP_EncryptUpdate(context, nil, &count, record, Int32(Self.headerLength)) == 1,
@@ -127,11 +159,7 @@ internal import COpenSSL
             unsafe EVP_EncryptFinal_ex(context, content + inner, &count) == 1,
             unsafe EVP_CIPHER_CTX_ctrl(
                 context, EVP_CTRL_AEAD_GET_TAG, Int32(TLSCipherSuite.tagLength), content + inner) == 1
-        else {
-            // Not a byte of it may be sent: it may be plain.
-            pipe.truncateOutput(to: start)
-            return false
-        }
+        else { return false }
         unsafe sequence += 1
         return true
     }

@@ -18,7 +18,10 @@ internal import COpenSSL
     /// The error that ended it; `nil` if there is none.
     package private(set) var failure: TLSError? {
         get { unsafe firstFailure }
-        set { unsafe firstFailure = newValue }
+        set {
+            unsafe firstFailure = newValue
+            unsafe writer?.end()
+        }
     }
     @exclusivity(unchecked) private var firstFailure: TLSError?
     let context: TLSContext
@@ -28,7 +31,7 @@ internal import COpenSSL
     private var isClosing = false
     /// Makes the records that it sends; `nil` if OpenSSL does.
     // Unchecked, like the pipe.
-    @exclusivity(unchecked) private var writer: TLSRecordWriter?
+    @exclusivity(unchecked) private(set) var writer: TLSRecordWriter?
     /// A server's traffic secret, from its first flight to the end of the handshake; otherwise empty.
     private var secret: [UInt8] = []
     /// How many records OpenSSL has sent under the secret; `nil` if that is not known.
@@ -158,6 +161,7 @@ internal import COpenSSL
         guard isEstablished, failure == nil, !isClosing else { return }
         isClosing = true
         begin()
+        defer { unsafe writer?.end() }
         guard let writer = unsafe writer else {
             unsafe _ = SSL_shutdown(handle)
             return
