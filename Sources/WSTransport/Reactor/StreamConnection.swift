@@ -20,8 +20,9 @@ package final class StreamConnection {
     /// TLS between the socket and the driver; `nil` if there is none.
     var tls: TLSFilter?
     /// The segments of this turn before the newest one.
-    // Unchecked for the same reason.
+    // Unchecked, like the backlog.
     @exclusivity(unchecked) var segments: [Segment] = []
+    /// The bytes that the socket has not taken.
     // Unchecked, because each message reads its count, and sending calls nothing back.
     @exclusivity(unchecked) var backlog = Backlog()
     /// The client's address, also if the connection comes from a proxy that has named it.

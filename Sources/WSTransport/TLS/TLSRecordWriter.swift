@@ -2,9 +2,9 @@ internal import COpenSSL
 
 /// The records that one side of a TLS 1.3 connection sends after its handshake.
 ///
-/// RFC 8446 §5: plaintext in, encrypted records out, in the output of a ``TLSPipe``. It has what a connection needs for
-/// this, some 150 bytes; OpenSSL's state for the cipher belongs to the pipe and is given the key for each record, which
-/// costs less than the cache misses of a state for each connection. Used only on the pipe's thread.
+/// RFC 8446 §5: plaintext in, encrypted records out, in the output of a ``TLSPipe`` or in the caller's memory. It has
+/// what a connection needs for this, some 150 bytes. OpenSSL's state for the cipher belongs to the pipe, and is given
+/// the key for each record: one for each connection would be faster, but 1 KB larger. Used only on the pipe's thread.
 @safe package final class TLSRecordWriter {
     /// What a record carries (RFC 8446 §5.1).
     package enum ContentType: UInt8 {
