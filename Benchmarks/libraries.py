@@ -21,10 +21,11 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import statistics
 import subprocess
 import time
+
+from peers import free_port, starts
 
 BUILD = pathlib.Path(__file__).resolve().parent.parent / ".build/libraries/release"
 SERVERS = {
@@ -45,21 +46,12 @@ class Server:
     """A server's process, from its start to its end."""
 
     def __init__(self, name, prefix=()):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         program, *arguments = [word.replace("PORT", str(self.port)) for word in SERVERS[name]]
         self.process = subprocess.Popen(
             [*prefix, str(BUILD / program), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"libraries: {name} does not start")
-                time.sleep(0.05)
+        if not starts(self.process, self.port, 60):
+            raise SystemExit(f"libraries: {name} does not start")
 
     def cpu(self):
         """Seconds of CPU, to the microsecond where the kernel says so."""

@@ -33,20 +33,11 @@ class Server:
 
     def __init__(self, name, dialects, command, folder):
         self.name, self.dialects, self.folder = name, dialects, folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.log = open(pathlib.Path(folder, f"{name}.log"), "wb")
         self.process = subprocess.Popen(command(self.port), stdout=self.log, stderr=self.log, cwd=folder)
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"peers: {name} does not start: {pathlib.Path(self.log.name).read_text()}")
-                time.sleep(0.05)
+        if not starts(self.process, self.port, 20):
+            raise SystemExit(f"peers: {name} does not start: {pathlib.Path(self.log.name).read_text()}")
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -90,6 +81,18 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def starts(process, port, patience):
+    """Waits until a server accepts connections; False if it ends before, or takes longer than so many seconds."""
+    deadline = time.monotonic() + patience
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return True
+        except OSError:
+            time.sleep(0.05)
+    return False
 
 
 def socketify_python():
