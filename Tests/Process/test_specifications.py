@@ -232,3 +232,12 @@ def test_both_documents_describe_messages_alike():
     for notice in ("live", "gap"):
         assert set(over_http[notice]["properties"]) == set(over_ws[notice]["properties"])
         assert over_http[notice]["required"] == over_ws[notice]["required"]
+
+
+def test_every_limit_is_in_the_table_of_the_architecture():
+    page = (REPOSITORY / "docs/architecture.md").read_text().split("\n## Limits\n", 1)[1].split("\n## ", 1)[0]
+    cells = [row.split("|")[1] for row in page.splitlines() if row.startswith("| ")]
+    listed = {name.removeprefix("limits.") for cell in cells for name in re.findall(r"`([\w.]+)`", cell)}
+    limits = yaml.safe_load((REPOSITORY / "Config/broker.yaml").read_text())["limits"]
+    assert len(limits) > 20
+    assert set(limits) - listed == set()
