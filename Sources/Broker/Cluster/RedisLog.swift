@@ -25,6 +25,9 @@ package final class RedisLog: LogEngine {
         package var patience: Int64 = 5_000_000_000
         /// How long the brokers wait for one another before a term begins, in nanoseconds.
         package var grace: Int64 = 1_500_000_000
+        /// How many brokers must have said how far they have read before a term begins, unless the grace ends; `nil` if
+        /// those count that were heard of late.
+        package var brokers: Int?
         /// How long a silent broker counts as alive, in nanoseconds.
         package var absence: Int64 = 5_000_000_000
         /// The size of the last entries that are kept to be restored, in bytes.

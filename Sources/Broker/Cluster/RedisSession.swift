@@ -31,8 +31,8 @@ final class RedisSession {
     private var visit = 0
     /// The epoch that this broker proposes while its log has none.
     private var proposal = UInt64.random(in: 1..<1 << 53)
-    /// How many brokers must answer before a term begins.
-    private var peers = RedisSession.everyone
+    /// How many brokers must answer before a term begins, or the end of the grace.
+    private var peers: UInt64
     private var top = LogPosition.start
     /// Since when there is no proof that publications come back; `nil` if there is one.
     private var doubtful: MonotonicTime?
@@ -68,6 +68,7 @@ final class RedisSession {
 
     init(_ options: RedisLog.Options, _ log: RedisLog, _ order: LogOrder, on reactor: Reactor) {
         (self.options, self.log, self.order, self.reactor) = (options, log, order, reactor)
+        peers = options.brokers.map(UInt64.init) ?? Self.everyone
         if options.epoch() != 0 { proposal = options.epoch() }
         keys = EngineFunctions.Keys(cluster: options.cluster)
         post = RedisPost(options, keys: keys, on: reactor)
@@ -188,8 +189,8 @@ final class RedisSession {
         order.disengage()
         status.counts.failures += 1
         doubtful = doubtful ?? reactor.now
-        peers = Self.everyone
-        if let engagedAt, reactor.now.nanoseconds(since: engagedAt) > Self.acquaintance {
+        peers = options.brokers.map(UInt64.init) ?? Self.everyone
+        if options.brokers == nil, let engagedAt, reactor.now.nanoseconds(since: engagedAt) > Self.acquaintance {
             peers = UInt64(present.count)
         }
         engagedAt = nil

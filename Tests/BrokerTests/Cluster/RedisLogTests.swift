@@ -121,6 +121,23 @@ struct RedisLogTests {
         try peer.refuses("a key of this name is something else")
     }
 
+    /// A broker that knows how many there are waits for all of them before a term begins.
+    @Test func waitsForAsManyBrokersAsThereAre() throws {
+        let engine = try EnginePair()
+        let link = try harness.open(engine.primary)
+        let keys = EngineFunctions.Keys(cluster: "test")
+        func peer(_ node: UInt64) throws -> RedisPeer {
+            try RedisPeer(node, at: engine.place, with: { ($0.brokers, $0.grace) = (2, 600_000_000_000) })
+        }
+        let first = try peer(1)
+        defer { first.engine.stop() }
+        try eventually("a report") { try link.ask("HGET", .text(keys.ready), "n:1").text != nil }
+        #expect(first.status.term == 0)
+        let second = try peer(2)
+        defer { second.engine.stop() }
+        for peer in [first, second] { try peer.active() }
+    }
+
     /// Records that were refused for lack of memory are accepted when there is some.
     @Test func recoversWhenTheEngineHasMemoryAgain() throws {
         let engine = try EnginePair()
