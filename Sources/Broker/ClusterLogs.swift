@@ -76,7 +76,10 @@ final class ClusterLogs: Sendable {
         }
     }
 
-    func stop() { for one in all { one.log.stop() } }
+    func stop() {
+        for one in all { one.log.end() }
+        for one in all { one.log.stop() }
+    }
 
     /// Whether all logs work.
     var areActive: Bool { all.allSatisfy { $0.log.status.state == .active } }

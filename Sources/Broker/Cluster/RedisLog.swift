@@ -98,17 +98,21 @@ package final class RedisLog: LogEngine {
         }
     }
 
-    /// Ends its links and its thread, and waits for their end; it reports nothing more to the order.
-    package func stop() {
-        let (remote, thread) = link.withLock { ($0.remote.take(), $0.thread.take()) }
-        remote?.run { reactor in
+    /// Begins to end its links and its thread; several logs need no more time for it than one.
+    package func end() {
+        link.withLock { $0.remote.take() }?.run { reactor in
             guard let session = reactor[RedisSession.self] else { return reactor.stop() }
             session.leave {
                 session.stop()
                 reactor.stop()
             }
         }
-        thread?.join()
+    }
+
+    /// Ends its links and its thread, and waits for their end; it reports nothing more to the order.
+    package func stop() {
+        end()
+        link.withLock { $0.thread.take() }?.join()
         current.withLock { $0.state = .stopped }
     }
 

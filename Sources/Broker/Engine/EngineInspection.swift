@@ -48,14 +48,25 @@ enum EngineInspection {
 }
 
 extension EngineFunctions {
+    /// The digest of the library of the version before, which has the same functions.
+    ///
+    /// Brokers of that version use no other, so it is used while the engine has it.
+    private static let former: UInt64 = 0xAD81_98CA_6E94_0ECF
+
+    /// The digest FNV-1a of a text's lines.
+    private static func digest(of lines: [Substring]) -> UInt64 {
+        lines.joined(separator: "\n").utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+    }
+
     /// Loads the library into the primary if it is missing; `then` gets why the primary does not have it, or `nil`.
     static func provide(_ link: EngineLink, _ then: @escaping (EngineFailure?) -> Void) {
         link.ask(["FUNCTION", "LIST", "LIBRARYNAME", .text(library), "WITHCODE"]) { answer in
             do throws(EngineFailure) {
                 guard let found = code(in: try answer.get()) else { return load(link, then) }
                 // The server may end the text with other line breaks.
-                let isSame = found.split(whereSeparator: \.isNewline) == source.split(whereSeparator: \.isNewline)
-                then(isSame ? nil : otherVersion)
+                let lines = found.split(whereSeparator: \.isNewline)
+                let isUsable = lines == source.split(whereSeparator: \.isNewline) || digest(of: lines) == former
+                then(isUsable ? nil : otherVersion)
             } catch {
                 then(error)
             }

@@ -121,6 +121,28 @@ struct RedisLogTests {
         try peer.refuses("a key of this name is something else")
     }
 
+    /// The library of the version before, which brokers of that version need, is used until somebody deletes it.
+    @Test func usesTheFunctionsOfTheVersionBefore() throws {
+        let engine = try EnginePair()
+        let link = try harness.open(engine.primary)
+        _ = try link.ask("FUNCTION", "LOAD", .text(EngineFunctions.former))
+        let peers = try (1...2).map { try RedisPeer(UInt64($0), at: engine.place) }
+        defer { for peer in peers { peer.engine.stop() } }
+        for peer in peers { try peer.active() }
+        for peer in peers { peer.submit([try draft("a", "before")]) }
+        for peer in peers { try peer.result("before") }
+        #expect(peers.allSatisfy { $0.status.term == 1 })
+        _ = try link.ask("FUNCTION", "DELETE", "broker1")
+        try eventually("the next term") { peers.allSatisfy { $0.status.term == 2 && $0.status.state == .active } }
+        for peer in peers { peer.submit([try draft("a", "after")]) }
+        for peer in peers { try peer.result("after") }
+        try eventually("both have everything") {
+            for peer in peers { peer.look() }
+            return peers.allSatisfy { $0.messages.count == 4 }
+        }
+        #expect(peers[0].shown == peers[1].shown)
+    }
+
     /// A broker that knows how many there are waits for all of them before a term begins.
     @Test func waitsForAsManyBrokersAsThereAre() throws {
         let engine = try EnginePair()

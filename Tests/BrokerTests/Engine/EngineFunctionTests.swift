@@ -75,8 +75,8 @@ struct EngineFunctionTests {
 
     /// Record and time are stored unchanged, and the time never decreases.
     @Test func storesRecordAndTime() throws {
-        _ = try link.ready(keys, "a", "0-0")
         _ = try link.ask("HSET", .text(keys.head), "time", "99999999999999")
+        _ = try link.ready(keys, "a", "0-0")
         #expect(
             try link.call("append", keys, count: 2, "1", "2", .bytes([0, 255, 13, 10])) == ["1026", "99999999999999"])
         let entries = try #require(try link.ask("XRANGE", .text(keys.log), "1-1026", "1-1026").elements)
@@ -85,6 +85,50 @@ struct EngineFunctionTests {
                 .bytes(Array("b".utf8)), .bytes([0, 255, 13, 10]), .bytes(Array("m".utf8)),
                 .bytes(Array("99999999999999".utf8)),
             ])
+    }
+
+    /// Another process knows from the log how far the time has come, even if its clock is behind.
+    @Test func continuesWithTheTimeOfTheLog() throws {
+        _ = try link.ask("XADD", .text(keys.log), "3-7", "b", "x", "m", "99999999999999")
+        #expect(try link.ready(keys, "a", "3-7") == ["4", "3-7"])
+        #expect(try link.call("append", keys, count: 2, "4", "1", "y") == ["1032", "99999999999999"])
+    }
+
+    /// An append is one command for the replicas and the file, and the next term begins after it nevertheless.
+    @Test func replicatesOnlyTheEntry() throws {
+        let port = try RedisServer.freePort()
+        let primary = try RedisServer(port: port)
+        let replica = try RedisServer(["--replicaof", "127.0.0.1 \(port)"])
+        let (old, new) = (try harness.open(primary), try harness.open(replica))
+        try old.load()
+        // Until the replica is one: a copy of all data would have the number, too.
+        #expect(try old.ask("WAIT", "1", "0") == .integer(1))
+        _ = try old.ready(keys, "a", "0-0")
+        #expect(try old.append(keys, term: 1, 5) == "1029")
+        #expect(try old.ask("WAIT", "1", "0") == .integer(1))
+        #expect(try old.ask("HGET", .text(keys.head), "seq").text == "1029")
+        #expect(try new.ask("HGET", .text(keys.head), "seq").text == "1024")
+        #expect(try new.positions(keys) == ["1-1024", "1-1029"])
+        _ = try new.ask("REPLICAOF", "NO", "ONE")
+        #expect(try new.ready(keys, "a", "1-1029") == ["2", "1-1029"])
+        #expect(try new.append(keys, term: 2) == "2054")
+    }
+
+    /// Reports to the process that was the primary before, which has died or been replaced, count for nothing.
+    @Test func doesNotCountReportsToAnotherProcess() throws {
+        _ = try link.ask(
+            "HSET", .text(keys.ready), "since", "1", "n:b", "1-5", "e:b", "77", "a:b", "99999999999999", "winner", "b",
+            "won", "99999999999999", "from", "1-1")
+        #expect(try link.ready(keys, "a", "0-0", peers: 2) == ["0", "wait"])
+        #expect(try link.ready(keys, "b", "0-0", peers: 2) == ["1", "0-0"])
+    }
+
+    /// A broker that has reported, gone elsewhere and read on there counts again only when it reports again.
+    @Test func doesNotCountABrokerThatReportsNoLonger() throws {
+        #expect(try link.ready(keys, "b", "0-0", peers: 2) == ["0", "wait"])
+        _ = try link.ask("HSET", .text(keys.ready), "a:b", "0")
+        #expect(try link.ready(keys, "a", "0-0", peers: 2) == ["0", "wait"])
+        #expect(try link.ready(keys, "b", "0-0", peers: 2) == ["1", "0-0"])
     }
 
     @Test func waitsForOtherBrokersOnlyForItsGracePeriod() throws {
