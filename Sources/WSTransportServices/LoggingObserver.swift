@@ -8,6 +8,7 @@ public import WSTransport
 /// |---|---|
 /// | `debug` | a WebSocket was opened, or was closed by a closing handshake |
 /// | `info` | a WebSocket ended in any other way, a client fell behind, a request was refused, a TLS handshake failed |
+/// | `info` | a client was evicted, because it was too slow or did not respond, or violated the protocol |
 /// | `error` | a handler or a closure threw an error |
 ///
 /// Lines at `info` are limited to a number per second, because any client can cause them; a line says how many were
@@ -53,6 +54,18 @@ public final class LoggingObserver: ServerObserver {
 
     /// Logs a line at `info`.
     public func fellBehind(_ socket: ObservedSocket) { write("WebSocket fell behind", about(socket)) }
+
+    /// Logs a line at `info`.
+    public func evicted(_ socket: ObservedSocket, _ reason: String) {
+        write("WebSocket evicted", about(socket).merging(["reason": "\(reason)"]) { $1 })
+    }
+
+    /// Logs a line at `info`.
+    public func violatedProtocol(_ socket: ObservedSocket, _ code: CloseCode, _ reason: String) {
+        write(
+            "protocol violated",
+            about(socket).merging(["code": "\(code)", "reason": "\(reason)"]) { $1 })
+    }
 
     /// Logs a line at `info`.
     public func refused(_ request: RefusedRequest) {

@@ -10,6 +10,8 @@ public import WSTransport
 /// | `websocket_ended_total` | counter, `cause` | WebSockets ended, by `EndReason` |
 /// | `websocket_duration_seconds` | timer | how long each was open |
 /// | `websocket_behind_total` | counter | how often a client fell behind |
+/// | `websocket_evicted_total` | counter | clients closed because they were too slow or did not respond |
+/// | `websocket_violations_total` | counter, `code` | violations of the protocol, by close code |
 /// | `http_refused_total` | counter, `status` | refused requests |
 /// | `http_failed_total` | counter | errors thrown by handlers and closures |
 /// | `tls_failed_total` | counter | failed TLS handshakes |
@@ -21,6 +23,8 @@ public final class MetricsObserver: ServerObserver {
     private let endedTotal: [EndReason: CoreMetrics.Counter]
     private let durations: CoreMetrics.Timer
     private let behind: CoreMetrics.Counter
+    private let evictedTotal: CoreMetrics.Counter
+    private let violationsTotal: @Sendable (CloseCode) -> CoreMetrics.Counter
     private let refusedTotal: @Sendable (Int) -> CoreMetrics.Counter
     private let failedTotal: CoreMetrics.Counter
     private let tlsTotal: CoreMetrics.Counter
@@ -41,6 +45,11 @@ public final class MetricsObserver: ServerObserver {
         endedTotal = Dictionary(uniqueKeysWithValues: causes)
         durations = CoreMetrics.Timer(label: "\(prefix)_duration_seconds", factory: factory)
         behind = CoreMetrics.Counter(label: "\(prefix)_behind_total", factory: factory)
+        evictedTotal = CoreMetrics.Counter(label: "\(prefix)_evicted_total", factory: factory)
+        violationsTotal = { code in
+            CoreMetrics.Counter(
+                label: "\(prefix)_violations_total", dimensions: [("code", "\(code)")], factory: factory)
+        }
         refusedTotal = { status in
             CoreMetrics.Counter(label: "http_refused_total", dimensions: [("status", "\(status)")], factory: factory)
         }
@@ -63,6 +72,14 @@ public final class MetricsObserver: ServerObserver {
 
     /// Updates the counters.
     public func fellBehind(_ socket: ObservedSocket) { behind.increment() }
+
+    /// Updates the counters.
+    public func evicted(_ socket: ObservedSocket, _ reason: String) { evictedTotal.increment() }
+
+    /// Updates the counters.
+    public func violatedProtocol(_ socket: ObservedSocket, _ code: CloseCode, _ reason: String) {
+        violationsTotal(code).increment()
+    }
 
     /// Updates the counters.
     public func refused(_ request: RefusedRequest) { refusedTotal(request.status).increment() }

@@ -63,6 +63,9 @@ struct ServicesTests {
         let routing: Routing = [
             "/ws": ws.upgrade { socket in socket.onmessage = { message in try? await socket.send(message) } },
             "/throws": ws.upgrade { (_: WebSocket) async throws in throw Failed() },
+            "/flood": ws.upgrade(UpgradeOptions(maximumUnsent: 1 << 20)) { (socket: WebSocket) -> Void in
+                while (try? socket.send([UInt8](repeating: 7, count: 1 << 20))) != nil {}
+            },
         ]
         return HTTPServer(port: 0, routing: routing, options: HTTPServer.Options(reactors: 1, observer: observer))
     }
@@ -102,6 +105,33 @@ struct ServicesTests {
         #expect(metrics.counterTotal(label: "http_failed_total") == 1)
         #expect(try metrics.expectTimer("websocket_duration_seconds").values.count == 3)
         #expect(try metrics.expectMeter("websocket_open").values.last == 0)
+    }
+
+    @Test func logsAndCountsViolationsAndEvictions() async throws {
+        let (lines, metrics) = (Lines(), TestMetrics())
+        let server = Self.server(
+            ServerObservers(MetricsObserver(factory: metrics), LoggingObserver(Self.logger(lines))))
+        try server.start()
+        let url = "ws://127.0.0.1:\(server.port)"
+        let stream = try await ws.connect(url + "/ws")
+        let message = ws.Message("not masked")
+        message.masked = false
+        try await message.sendTo(stream)
+        await lines.wait(for: 3)
+        await stream.close()
+        let slow = try await ws.connect(url + "/flood")
+        await lines.wait(for: 6)
+        await slow.close()
+        await server.stop()
+        // A client that takes nothing may fall behind before it is evicted.
+        #expect(
+            lines.all.filter { !$0.contains("fell behind") } == [
+                "debug WebSocket opened path=/ws", "info protocol violated path=/ws code=1002",
+                "info WebSocket ended path=/ws code=1002 cause=violation", "debug WebSocket opened path=/flood",
+                "info WebSocket evicted path=/flood", "info WebSocket ended path=/flood code=1013 cause=slow",
+            ])
+        #expect(metrics.counterTotal(label: "websocket_evicted_total") == 1)
+        #expect(metrics.counterTotal(label: "websocket_violations_total", dimensions: [("code", "1002")]) == 1)
     }
 
     /// Of a flood of lines that clients cause, some are written, and the rest are counted.

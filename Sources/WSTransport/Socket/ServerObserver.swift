@@ -15,6 +15,20 @@ public protocol ServerObserver: Sendable {
     /// A client has fallen behind: bytes for it are unsent, for the first time since it had received everything.
     func fellBehind(_ socket: ObservedSocket)
 
+    /// A client was closed because it received too slowly (``UpgradeOptions/maximumUnsent``,
+    /// ``UpgradeOptions/maximumUnsentAge``) or stopped responding (``UpgradeOptions/keepAlive``); `ended` follows.
+    ///
+    /// - Parameter reason: a phrase that says which limit it exceeded.
+    func evicted(_ socket: ObservedSocket, _ reason: String)
+
+    /// A client violated the protocol or exceeded a limit for messages; `ended` follows when the messages before have
+    /// been handled.
+    ///
+    /// - Parameters:
+    ///   - code: the code of the Close frame that the client gets.
+    ///   - reason: a phrase that says what was wrong.
+    func violatedProtocol(_ socket: ObservedSocket, _ code: CloseCode, _ reason: String)
+
     /// A request or a WebSocket handshake was refused, or was malformed.
     func refused(_ request: RefusedRequest)
 
@@ -32,6 +46,10 @@ extension ServerObserver {
     public func ended(_ socket: ObservedSocket, _ end: ObservedEnd) {}
     /// Does nothing.
     public func fellBehind(_ socket: ObservedSocket) {}
+    /// Does nothing.
+    public func evicted(_ socket: ObservedSocket, _ reason: String) {}
+    /// Does nothing.
+    public func violatedProtocol(_ socket: ObservedSocket, _ code: CloseCode, _ reason: String) {}
     /// Does nothing.
     public func refused(_ request: RefusedRequest) {}
     /// Does nothing.
@@ -92,6 +110,14 @@ public struct ServerObservers: ServerObserver {
     /// Calls all observers.
     public func fellBehind(_ socket: ObservedSocket) { for one in observers { one.fellBehind(socket) } }
     /// Calls all observers.
+    public func evicted(_ socket: ObservedSocket, _ reason: String) {
+        for one in observers { one.evicted(socket, reason) }
+    }
+    /// Calls all observers.
+    public func violatedProtocol(_ socket: ObservedSocket, _ code: CloseCode, _ reason: String) {
+        for one in observers { one.violatedProtocol(socket, code, reason) }
+    }
+    /// Calls all observers.
     public func refused(_ request: RefusedRequest) { for one in observers { one.refused(request) } }
     /// Calls all observers.
     public func failed(_ error: any Error, _ request: ServerRequest) {
@@ -121,6 +147,10 @@ final class Observation: Sendable {
     }
 
     func fellBehind() { observer.fellBehind(socket) }
+
+    func evicted(_ reason: String) { observer.evicted(socket, reason) }
+
+    func violated(_ code: CloseCode, _ reason: String) { observer.violatedProtocol(socket, code, reason) }
 
     func ended(_ event: CloseEvent) {
         observer.ended(socket, ObservedEnd(code: event.code, reason: event.reason, cause: event.cause))

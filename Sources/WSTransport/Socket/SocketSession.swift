@@ -169,6 +169,12 @@ final class SocketSession: WebSocketSession, TurnSender {
 
     func fellBehind() { core.state.withLock { $0.observation }?.fellBehind() }
 
+    func violated(_ code: CloseCode, _ reason: String) {
+        core.state.withLock { $0.observation }?.violated(code, reason)
+    }
+
+    func evicted(_ reason: String) { core.state.withLock { $0.observation }?.evicted(reason) }
+
     func drained() {
         core.sent(0, unsent: connection.bufferedAmount)
     }

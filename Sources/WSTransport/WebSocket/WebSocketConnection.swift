@@ -290,6 +290,7 @@ package final class WebSocketConnection: StreamDriver {
     /// Handles a violation of the protocol or of a limit; `frame` is the CLOSE that reports it.
     func fail(_ code: CloseCode, _ reason: String, _ frame: [UInt8]) {
         stream.reactor.counters.protocolErrors.add(1)
+        session?.violated(code, reason)
         wait(for: PendingEnd(frame, CloseEvent(code: code, reason: reason, wasClean: false, cause: .violation)))
         // Messages before the violation are answered first, and their answers may come at the end of the turn.
         stream.reactor.runSoon { [self] in
@@ -392,6 +393,7 @@ package final class WebSocketConnection: StreamDriver {
                 let watch = stream.peerWatch ?? PeerWatch(since: sent)
                 guard watch.isAlive(stream, limit: options.values.maximumUnsentAge) else {
                     stream.reactor.counters.evicted.add(1)
+                    session?.evicted("no sign of life after a PING")
                     stream.reset()
                     return report(CloseEvent(code: .abnormal, reason: "", wasClean: false, cause: .silent))
                 }
@@ -464,6 +466,7 @@ extension WebSocketConnection {
     /// dropped.
     package func closeSlowReader(_ reason: String) {
         if readyState == .open, !isClient { stream.reactor.counters.slowReaders.add(1) }
+        if readyState == .open { session?.evicted(reason) }
         closeEmpty(.tryAgainLater, reason: reason, cause: .slow)
     }
 

@@ -117,6 +117,12 @@ package protocol WebSocketSession: AnyObject {
     /// Everything was sent, after there was a backlog.
     func drained()
 
+    /// The peer violated the protocol or a limit; ``closed(_:)`` follows when earlier messages have been answered.
+    func violated(_ code: CloseCode, _ reason: String)
+
+    /// The connection is closed because the peer takes too little or gives no sign of life; ``closed(_:)`` follows.
+    func evicted(_ reason: String)
+
     /// Our Close frame is being sent: from this call on nothing may be sent, and nothing more is received.
     ///
     /// Called at most once, before ``closed(_:)``.
@@ -138,6 +144,8 @@ extension WebSocketSession {
     package func fellBehind() {}
 
     package func drained() {}
+    package func violated(_ code: CloseCode, _ reason: String) {}
+    package func evicted(_ reason: String) {}
     package func closing() {}
     package func isEnding(_ end: @escaping () -> Void) { end() }
     package func pinged(_ payload: [UInt8]) {}

@@ -89,6 +89,10 @@ struct BroadcastTests {
         func ended(_ socket: ObservedSocket, _ end: ObservedEnd) {
             notes.add("ended \(socket.path) \(end.code) \(end.cause.rawValue)")
         }
+        func evicted(_ socket: ObservedSocket, _ reason: String) { notes.add("evicted \(socket.path) \(reason)") }
+        func violatedProtocol(_ socket: ObservedSocket, _ code: CloseCode, _ reason: String) {
+            notes.add("violated \(socket.path) \(code) \(reason)")
+        }
         func refused(_ request: RefusedRequest) { notes.add("refused \(request.path) \(request.status)") }
         func failed(_ error: any Error, _ request: ServerRequest) { notes.add("failed \(request.path) \(error)") }
         func tlsFailed(_ reason: String, remoteAddress: String) {
@@ -126,6 +130,56 @@ struct BroadcastTests {
             ])
         #expect(
             Set(watch.notes.all[7...]) == ["failed /throws the value is below 0", "ended /throws 1011 closed"])
+    }
+
+    @Test func reportsAViolationOfTheProtocol() async throws {
+        let watch = Watch()
+        var options = UpgradeOptions.patient
+        options.maxPayload = 10
+        let harness = try EchoServer(options: options, server: HTTPServer.Options(observer: ServerObservers(watch)))
+        for (text, isMasked) in [("a", false), ("more than ten", true)] {
+            let stream = try await ws.connect(harness.url + "/ws")
+            let message = ws.Message(text)
+            message.masked = isMasked
+            try await message.sendTo(stream)
+            while try await stream.read() != nil {}
+            await stream.close()
+        }
+        await watch.notes.wait(for: 6)
+        #expect(
+            watch.notes.all == [
+                "opened /ws ", "violated /ws 1002 frame from a client is not masked", "ended /ws 1002 violation",
+                "opened /ws ", "violated /ws 1009 message above the limit", "ended /ws 1009 violation",
+            ])
+    }
+
+    /// A client that takes nothing of what it is sent, and one that does not answer a PING.
+    @Test func reportsAnEviction() async throws {
+        let watch = Watch()
+        var options = UpgradeOptions.patient
+        options.maximumUnsent = 1 << 20
+        var impatient = UpgradeOptions.patient
+        impatient.keepAlive = KeepAlive(interval: .milliseconds(20), timeout: .milliseconds(20))
+        let harness = try EchoServer(server: HTTPServer.Options(observer: watch)) { [options, impatient] routing, _ in
+            routing.append(
+                "/flood",
+                ws.upgrade(options) { (socket: WebSocket) -> Void in
+                    while (try? socket.send([UInt8](repeating: 7, count: 1 << 20))) != nil {}
+                })
+            routing.append("/rest", ws.upgrade(impatient) { socket in socket.onmessage = { _ in } })
+        }
+        let slow = try await ws.connect(harness.url + "/flood")
+        await watch.notes.wait(for: 3)
+        await slow.close()
+        // A stream answers no PING.
+        let silent = try await ws.connect(harness.url + "/rest")
+        await watch.notes.wait(for: 6)
+        await silent.close()
+        #expect(
+            watch.notes.all == [
+                "opened /flood ", "evicted /flood more than 1048576 bytes unsent", "ended /flood 1013 slow",
+                "opened /rest ", "evicted /rest no sign of life after a PING", "ended /rest 1006 silent",
+            ])
     }
 
     @Test func reportsAClientWithoutTLS() async throws {
