@@ -91,18 +91,23 @@ static inline int tls_context_use_key_bytes(SSL_CTX *context, const void *bytes,
     return done;
 }
 
-// Trusts the authorities in PEM, of which there must be one; 1: done.
-static inline int tls_context_trust_bytes(SSL_CTX *context, const void *bytes, size_t count) {
-    BIO *source = BIO_new_mem_buf(bytes, (int)count);
+// Trusts the authorities in PEM, of which there must be one; a server names them to its clients. 1: done; `read` is the
+// number of certificates before the end, or before one that cannot be used.
+static inline int tls_context_trust_bytes(
+    SSL_CTX *context, const void *bytes, size_t count, int is_server, int *read
+) {
+    *read = 0;
+    BIO *source = count > INT_MAX ? NULL : BIO_new_mem_buf(bytes, (int)count);
     if (source == NULL) return 0;
-    int added = 0, done = 1;
+    int done = 1;
     X509 *certificate;
     while (done && (certificate = PEM_read_bio_X509(source, NULL, NULL, NULL)) != NULL) {
-        done = X509_STORE_add_cert(SSL_CTX_get_cert_store(context), certificate) == 1;
+        done = X509_STORE_add_cert(SSL_CTX_get_cert_store(context), certificate) == 1
+            && (!is_server || SSL_CTX_add_client_CA(context, certificate) == 1);
         X509_free(certificate);
-        added += 1;
+        *read += done;
     }
-    if (added > 0 && done && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE) ERR_clear_error();
+    if (*read > 0 && done && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE) ERR_clear_error();
     else done = 0;
     BIO_free(source);
     return done;

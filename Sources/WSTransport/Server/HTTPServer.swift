@@ -322,14 +322,17 @@ public final class HTTPSServer: Sendable {
     ///   - others: certificates for clients that request one of their names (RFC 6066 §3).
     ///   - clientAuthorities: a PEM file; clients must present a certificate of one of these authorities. `nil` to
     ///     request none.
+    ///   - clientAuthoritiesPEM: the content of such a file; a certificate of an authority in either is accepted.
     ///   - handler: receives the requests, on all threads at once.
     ///   - options: limits and threads; their `tls` is ignored.
     public init(
         address: String = "127.0.0.1", port: UInt16, identity: TLSIdentity, others: [TLSIdentity] = [],
-        clientAuthorities: String? = nil, handler: any Handler, options: HTTPServer.Options = HTTPServer.Options()
+        clientAuthorities: String? = nil, clientAuthoritiesPEM: [UInt8]? = nil, handler: any Handler,
+        options: HTTPServer.Options = HTTPServer.Options()
     ) throws(TLSFileError) {
         var options = options
-        options.tls = try TLSContext.server(identity, others: others, clientAuthorities: clientAuthorities)
+        options.tls = try TLSContext.server(
+            identity, others: others, clientAuthorities: clientAuthorities, clientAuthoritiesPEM: clientAuthoritiesPEM)
         server = HTTPServer(address: address, port: port, handler: handler, options: options)
     }
 
@@ -348,9 +351,12 @@ public final class HTTPSServer: Sendable {
     ///
     /// Throws ``TLSFileError`` if a file cannot be used, and then changes nothing.
     public func reload(
-        identity: TLSIdentity, others: [TLSIdentity] = [], clientAuthorities: String? = nil
+        identity: TLSIdentity, others: [TLSIdentity] = [], clientAuthorities: String? = nil,
+        clientAuthoritiesPEM: [UInt8]? = nil
     ) throws(TLSFileError) {
-        server.replace(tls: try TLSContext.server(identity, others: others, clientAuthorities: clientAuthorities))
+        let tls = try TLSContext.server(
+            identity, others: others, clientAuthorities: clientAuthorities, clientAuthoritiesPEM: clientAuthoritiesPEM)
+        server.replace(tls: tls)
     }
 
     /// Stops the server, as ``HTTPServer/stop(patience:)`` does.

@@ -63,8 +63,12 @@ public enum TLSTrust: Hashable, Sendable {
 
 /// The requirements on clients' certificates.
 package struct TLSClientAuthorities: Hashable, Sendable {
-    /// A PEM file; clients present a certificate of one of these.
+    /// A PEM file; clients present a certificate of one of these, or of those in ``bytes``.
+    ///
+    /// Empty for no file.
     package var certificates: String
+    /// Further authorities, which are PEM; `nil` for none.
+    package var bytes: [UInt8]?
     /// A PEM file of revocation lists (RFC 5280 §5); `nil` if none are used.
     ///
     /// Each authority needs a list that is currently valid.
@@ -74,6 +78,13 @@ package struct TLSClientAuthorities: Hashable, Sendable {
 
     /// Makes requirements from the authorities in a PEM file.
     package init(_ certificates: String) { self.certificates = certificates }
+
+    /// `nil` if neither a file nor bytes are given.
+    init?(_ certificates: String?, _ bytes: [UInt8]?) {
+        if certificates == nil && bytes == nil { return nil }
+        self.certificates = certificates ?? ""
+        self.bytes = bytes
+    }
 }
 
 /// The configuration that TLS connections of one kind share: keys, authorities, versions, ciphers.
@@ -108,6 +119,7 @@ package struct TLSClientAuthorities: Hashable, Sendable {
     ///   - others: certificates for clients that request one of their names (RFC 6066 §3).
     ///   - clientAuthorities: a PEM file; clients must present a certificate of one of these authorities. `nil` to
     ///     request none.
+    ///   - clientAuthoritiesPEM: the content of such a file; a certificate of an authority in either is accepted.
     ///   - minimumVersion: clients that offer only older versions are refused.
     ///   - applicationProtocols: the protocols to accept by ALPN, the preferred one first; a client that offers only
     ///     others is refused. If empty, a client's offer is ignored.
@@ -115,10 +127,11 @@ package struct TLSClientAuthorities: Hashable, Sendable {
     /// Throws ``TLSFileError`` if a certificate, a key or an authority cannot be used.
     public static func server(
         _ identity: TLSIdentity, others: [TLSIdentity] = [], clientAuthorities: String? = nil,
-        minimumVersion: TLSVersion = .tls12, applicationProtocols: [String] = ["http/1.1"]
+        clientAuthoritiesPEM: [UInt8]? = nil, minimumVersion: TLSVersion = .tls12,
+        applicationProtocols: [String] = ["http/1.1"]
     ) throws(TLSFileError) -> TLSContext {
         try server(
-            identity, others: others, clients: clientAuthorities.map { TLSClientAuthorities($0) },
+            identity, others: others, clients: TLSClientAuthorities(clientAuthorities, clientAuthoritiesPEM),
             Terms(minimumVersion, try ApplicationProtocols(applicationProtocols)))
     }
 
@@ -218,11 +231,7 @@ package struct TLSClientAuthorities: Hashable, Sendable {
                 try requireFile(.authorities, path)
                 let isDone = unsafe SSL_CTX_load_verify_file(handle, path) == 1
                 if !isDone { throw failure(.authorities, path) }
-            case .authorities(let bytes):
-                let isDone = unsafe bytes.withUnsafeBytes {
-                    unsafe tls_context_trust_bytes(handle, $0.baseAddress, $0.count) == 1
-                }
-                if !isDone { throw failure(.authorities, "") }
+            case .authorities(let bytes): try unsafe accept(bytes, .authorities, handle)
             case .anyone: break
             }
             if let identity { try unsafe use(identity, handle) }
@@ -316,13 +325,32 @@ package struct TLSClientAuthorities: Hashable, Sendable {
     private static func require(_ clients: TLSClientAuthorities, _ handle: OpaquePointer) throws(TLSFileError) {
         TLSErrorQueue.clear()
         let path = clients.certificates
-        try requireFile(.clientCA, path)
-        let isLoaded = unsafe SSL_CTX_load_verify_file(handle, path) == 1
-        guard isLoaded, let names = unsafe SSL_load_client_CA_file(path) else { throw failure(.clientCA, path) }
-        unsafe SSL_CTX_set_client_CA_list(handle, names)
+        if !path.isEmpty || clients.bytes == nil {
+            try requireFile(.clientCA, path)
+            let isLoaded = unsafe SSL_CTX_load_verify_file(handle, path) == 1
+            guard isLoaded, let names = unsafe SSL_load_client_CA_file(path) else { throw failure(.clientCA, path) }
+            unsafe SSL_CTX_set_client_CA_list(handle, names)
+        }
+        if let bytes = clients.bytes { try unsafe accept(bytes, .clientCA, handle) }
         if let revocations = clients.revocations { try unsafe look(at: revocations, handle) }
         let demand = clients.isOptional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT
         unsafe SSL_CTX_set_verify(handle, SSL_VERIFY_PEER | demand, nil)
+    }
+
+    /// Accepts certificates of the authorities in `bytes`.
+    private static func accept(
+        _ bytes: [UInt8], _ role: TLSFileError.Role, _ handle: OpaquePointer
+    ) throws(TLSFileError) {
+        TLSErrorQueue.clear()
+        var count: Int32 = 0
+        let isDone = unsafe bytes.withUnsafeBytes {
+            unsafe tls_context_trust_bytes(handle, $0.baseAddress, $0.count, role == .clientCA ? 1 : 0, &count) == 1
+        }
+        guard !isDone else { return }
+        let isMissing = bytes.isEmpty || count == 0 && !TLSErrorQueue.isMalformed
+        let words = "certificate \(count + 1): \(TLSErrorQueue.words(TLSErrorQueue.first))"
+        let reason = isMissing ? "there is no certificate in PEM" : words
+        throw TLSFileError(role: role, path: "", reason: reason)
     }
 
     private static func look(at revocations: String, _ handle: OpaquePointer) throws(TLSFileError) {

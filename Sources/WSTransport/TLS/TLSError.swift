@@ -37,7 +37,7 @@ public struct TLSFileError: Error, Equatable, Sendable, CustomStringConvertible 
     public let role: Role
     /// The path as given by the caller; empty for the system's authorities, and for bytes.
     public let path: String
-    /// OpenSSL's message.
+    /// What is wrong, mostly in OpenSSL's words; for authorities as bytes also the number of the certificate.
     public let reason: String
 
     /// Creates an error.
@@ -47,8 +47,18 @@ public struct TLSFileError: Error, Equatable, Sendable, CustomStringConvertible 
         self.reason = reason
     }
 
-    /// The file and the reason.
-    public var description: String { path.isEmpty ? reason : "\(path): \(reason)" }
+    /// The file, or what was given in its place, and the reason.
+    public var description: String {
+        guard path.isEmpty else { return "\(path): \(reason)" }
+        return switch role {
+        case .certificate: "the certificate: \(reason)"
+        case .key: "the key: \(reason)"
+        case .clientCA: "the authorities of clients: \(reason)"
+        case .clientCRL: "the revocation lists: \(reason)"
+        case .authorities: "the authorities: \(reason)"
+        case .applicationProtocols: reason
+        }
+    }
 }
 
 /// The errors that OpenSSL collects for each thread.
@@ -60,6 +70,9 @@ enum TLSErrorQueue {
 
     /// The oldest error, which caused the others; 0 if there is none.
     static var first: UInt { UInt(ERR_peek_error()) }
+
+    /// Whether the oldest error is one of PEM that has begun.
+    static var isMalformed: Bool { first != 0 && ERR_GET_REASON(first) != PEM_R_NO_START_LINE }
 
     /// The description of an error, from OpenSSL or the system.
     static func words(_ code: UInt) -> String {

@@ -78,6 +78,30 @@ struct SecureClientTests {
         #expect(await Self.error(late.endpoint, try Self.options()) == .insecure(.untrusted("certificate has expired")))
     }
 
+    /// `wss:` with authorities as bytes, from a server whose certificate is given as bytes, too.
+    @Test func trustsOnlyTheAuthoritiesInBytes() async throws {
+        let files = try TestAuthority.server.get()
+        func bytes(_ path: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(filePath: path))) }
+        let identity = TLSIdentity(certificatePEM: try bytes(files.certificate), keyPEM: try bytes(files.key))
+        let routing: Routing = [
+            "/": ws.upgrade(.patient) { socket in socket.onmessage = { try? await socket.send($0) } }
+        ]
+        let server = try HTTPSServer(port: 0, identity: identity, handler: routing)
+        try server.start()
+        let url = "wss://127.0.0.1:\(server.port)/"
+        var options = ConnectOptions.patient
+        options.tls = try .client(.authorities(bytes(TestAuthority.shared.get().path("ca.pem"))))
+        try await ws.withSocket(url, options: options) { socket in
+            try await socket.send("hello")
+            #expect(try await socket.receive()?.data == .text("hello"))
+        }
+        let other = try TestAuthority()
+        options.tls = try .client(.authorities(bytes(other.path("ca.pem"))))
+        let reason = "the certificate is not accepted: unable to get local issuer certificate"
+        await #expect(throws: WS.HandshakeError.insecure(reason)) { try await ws.open(url, options: options) }
+        await server.stop()
+    }
+
     @Test func refusesAServerWithoutTLS() async throws {
         let plain = try LoopbackServer.answering { _ in Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8) }
         let endpoint = Endpoint.internet(host: "127.0.0.1", port: plain.port, isSecure: true)

@@ -165,8 +165,48 @@ struct TLSTrustTests {
                 #expect(error.role == row.role && !error.reason.isEmpty && error.path.isEmpty, "\(error)")
             }
         }
-        for broken in [[], key, root + root.prefix(200)] {
-            #expect(throws: TLSFileError.self) { try TLSContext.client(.authorities(broken)) }
+    }
+
+    /// Authorities as bytes, of a client and of a server: which are malformed, and why.
+    @Test func namesMalformedAuthorities() throws {
+        let authority = try Self.authority()
+        let files = try TestAuthority.server.get()
+        let root = Array(try Data(contentsOf: URL(filePath: authority.path("ca.pem"))))
+        let key = Array(try Data(contentsOf: URL(filePath: files.key)))
+        let garbled = "-----BEGIN CERTIFICATE-----\nno*Base64\n-----END CERTIFICATE-----\n"
+        let rows: [(bytes: [UInt8], reason: String)] = [
+            ([], "there is no certificate in PEM"), (key, "there is no certificate in PEM"),
+            (Array("none".utf8), "there is no certificate in PEM"),
+            (root + root.prefix(200), "certificate 2: bad end line"),
+            (Array(garbled.utf8), "certificate 1: bad base64 decode"),
+            (root + root + Array(garbled.utf8), "certificate 3: bad base64 decode"),
+        ]
+        for row in rows {
+            let trusted = TLSFileError(role: .authorities, path: "", reason: row.reason)
+            #expect(throws: trusted) { try TLSContext.client(.authorities(row.bytes)) }
+            #expect("\(trusted)" == "the authorities: \(row.reason)")
+            let required = TLSFileError(role: .clientCA, path: "", reason: row.reason)
+            #expect(throws: required) { try TLSContext.server(files, clientAuthoritiesPEM: row.bytes) }
+            #expect("\(required)" == "the authorities of clients: \(row.reason)")
+        }
+    }
+
+    /// A server with its clients' authorities as bytes, alone and beside a file.
+    @Test func acceptsClientsOfAuthoritiesInBytes() throws {
+        let (authority, other) = (try Self.authority(), try TestAuthority(named: "another authority"))
+        let root = Array(try Data(contentsOf: URL(filePath: authority.path("ca.pem"))))
+        let files = try TestAuthority.server.get()
+        let known = try authority.sign("known-client", "DNS:client")
+        let stranger = try other.sign("strange-client", "DNS:client")
+        let rows: [(String?, Bool)] = [(nil, false), (other.path("ca.pem"), true)]
+        for (file, isStrangerFine) in rows {
+            let server = try TLSContext.server(files, clientAuthorities: file, clientAuthoritiesPEM: root)
+            let clients: [(TLSIdentity?, Bool)] = [(known, true), (stranger, isStrangerFine), (nil, false)]
+            for (identity, isFine) in clients {
+                let client = try TLSContext.client(authority.trust, identity: identity)
+                let pair = try TLSPair(client: client, server: server).shakeHands()
+                #expect(pair.server.isEstablished == isFine)
+            }
         }
     }
 

@@ -17,12 +17,12 @@ final class TestAuthority: Sendable {
     /// `localhost` and `127.0.0.1`, signed by ``shared``.
     static let server = Result { try shared.get().sign("server", "DNS:localhost,IP:127.0.0.1") }
 
-    init() throws {
+    init(named name: String = "test authority") throws {
         directory = FileManager.default.temporaryDirectory.appending(path: "authority-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         try makeKey("ca")
         try openssl(
-            "req", "-x509", "-new", "-key", "ca.key", "-subj", "/CN=test authority", "-days", "2", "-out", "ca.pem",
+            "req", "-x509", "-new", "-key", "ca.key", "-subj", "/CN=\(name)", "-days", "2", "-out", "ca.pem",
             "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")
     }
 
