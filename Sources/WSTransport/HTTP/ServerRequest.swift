@@ -109,21 +109,20 @@ public final class ServerRequest: HandlerMessage {
     /// - Parameter maximum: the longest accepted body in bytes; a longer one is answered with 413.
     ///
     /// Throws ``WS/Error/endOfStream`` if the connection breaks, or if the body is malformed or too long; in the last
-    /// two cases the request is already answered. A body can be read only once.
+    /// two cases the request is already answered. Throws `CancellationError` if the task is cancelled first; the request
+    /// can then still be answered. A body can be read only once.
     public func readBody(maximum: Int = 64 << 20) async throws -> [UInt8] {
-        let body: [UInt8]? = await withCheckedContinuation { continuation in
-            guard let link, !isTaken.load(ordering: .relaxed) else { return continuation.resume(returning: nil) }
+        guard let link, !isTaken.load(ordering: .relaxed) else { throw WS.Error.endOfStream }
+        return try await FirstAnswer<[UInt8]>.wait { answer in
             link.run(with: HTTPExchange.self) { exchange in
-                guard let exchange else { return continuation.resume(returning: nil) }
-                let answer = OneAnswer(continuation)
-                exchange.onEnd { answer.give(nil) }
+                guard let exchange else { return answer.give(.failure(WS.Error.endOfStream)) }
+                guard answer.isAwaited else { return }
+                exchange.onEnd { answer.give(.failure(WS.Error.endOfStream)) }
                 exchange.readBody(maximum: maximum) { body in
-                    unsafe answer.give(body.withUnsafeBytes { unsafe [UInt8]($0) })
+                    unsafe answer.give(.success(body.withUnsafeBytes { unsafe [UInt8]($0) }))
                 }
             }
         }
-        guard let body else { throw WS.Error.endOfStream }
-        return body
     }
 
     /// Begins a response of unknown length, with the current status and fields of ``response``.
@@ -180,18 +179,6 @@ public final class ServerRequest: HandlerMessage {
         link.run(with: HTTPExchange.self) { exchange in
             if let refusal { exchange?.refuse(refusal) } else { exchange?.respond(outgoing) }
         }
-    }
-}
-
-/// An answer that several parties may give, on one reactor; the first one counts.
-private final class OneAnswer<Value: Sendable> {
-    private var continuation: CheckedContinuation<Value, Never>?
-
-    init(_ continuation: CheckedContinuation<Value, Never>) { self.continuation = continuation }
-
-    func give(_ value: Value) {
-        continuation?.resume(returning: value)
-        continuation = nil
     }
 }
 

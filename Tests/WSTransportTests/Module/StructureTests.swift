@@ -68,6 +68,43 @@ struct StructureTests {
         await #expect(throws: CancellationError.self) { try await write.value }
     }
 
+    /// A handler with a limit of its own for a body that does not come to its end.
+    @Test func cancelsReadingABody() async throws {
+        let harness = try EchoServer { routing, log in
+            routing.post(
+                "/slow",
+                FunctionHandler { (request: ServerRequest) in
+                    let reading = Task.immediate { try await request.readBody() }
+                    reading.cancel()
+                    do { _ = try await reading.value } catch { log.add("\(error is CancellationError)") }
+                    request.response.statusCode = 408
+                })
+        }
+        let head = "POST /slow HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n12345"
+        let answer = try await EchoServer.ask(harness.server.port, head)
+        #expect(answer.hasPrefix("HTTP/1.1 408 ") && harness.log.all == ["true"])
+    }
+
+    /// A handler whose client reads nothing of a response.
+    @Test func cancelsWritingAResponse() async throws {
+        let harness = try EchoServer { routing, log in
+            routing.get(
+                "/long",
+                FunctionHandler { (request: ServerRequest) in
+                    let stream = try await request.startStream()
+                    // More than any kernel accepts.
+                    let writing = Task.immediate { try await stream.write([UInt8](repeating: 7, count: 64 << 20)) }
+                    writing.cancel()
+                    do { try await writing.value } catch { log.add("\(error is CancellationError)") }
+                })
+        }
+        let client = try await RawClient.connect(port: harness.server.port)
+        try await client.write(Array("GET /long HTTP/1.1\r\nHost: h\r\n\r\n".utf8))
+        await harness.log.wait(for: 1)
+        #expect(harness.log.all == ["true"])
+        await client.close()
+    }
+
     /// A server that accepts connections and sends nothing.
     @Test func cancelsConnecting() async throws {
         let silent = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
