@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 
 @testable import WSTransport
@@ -112,6 +113,56 @@ struct SocketWaitingTests {
             count += 1
         }
         #expect(count == tasks && harness.log.all == ["true", "true"])
+    }
+
+    /// The most bytes that a socket has held whenever somebody looked.
+    private final class Most: Sendable {
+        private let socket: WebSocket
+        private let held = Mutex(0)
+
+        init(_ socket: WebSocket) { self.socket = socket }
+
+        var value: Int { held.withLock { $0 } }
+
+        func look() {
+            let now = socket.bufferedAmount
+            held.withLock { $0 = max($0, now) }
+        }
+    }
+
+    /// 300 tasks send to a peer that reads nothing: the socket never holds more than the mark and one message.
+    ///
+    /// When the peer reads, it gets the messages in the order in which the tasks began to wait.
+    @Test(arguments: [false, true])
+    func holdsTheMarkAndOneMessage(isClient: Bool) async throws {
+        let (tasks, size) = (300, 128 * 1024)
+        var (server, client) = (UpgradeOptions.patient, ConnectOptions.patient)
+        (server.maximumHeld, client.maximumHeld) = (1, 1)
+        let pair = try await WS.connectedPair(server, client)
+        let (sender, peer) = isClient ? (pair.client, pair.server) : (pair.server, pair.client)
+        let most = Most(sender)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<tasks {
+                group.addImmediateTask {
+                    try await sender.send(
+                        [UInt8(number & 255), UInt8(number >> 8)] + [UInt8](repeating: 7, count: size - 2))
+                    most.look()
+                }
+                most.look()
+            }
+            // The kernel and the peer have taken a few.
+            #expect(sender.core.state.withLock { $0.senders.count } > tasks / 2)
+            most.look()
+            for number in 0..<tasks {
+                let body = try await peer.receive()?.body
+                most.look()
+                #expect(body?.count == size && body?.prefix(2) == [UInt8(number & 255), UInt8(number >> 8)])
+            }
+            try await group.waitForAll()
+        }
+        // The mark, the message that was accepted below it, and the frames' headers.
+        #expect(most.value <= 64 * 1024 + size + 16)
+        #expect(sender.core.state.withLock { $0.senders.count } == 0)
     }
 
     /// A server that reads nothing before its first note, and then notes short messages.
