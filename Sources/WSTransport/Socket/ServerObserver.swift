@@ -18,15 +18,13 @@ public protocol ServerObserver: Sendable {
     /// A client was closed because it received too slowly (``UpgradeOptions/maximumUnsent``,
     /// ``UpgradeOptions/maximumUnsentAge``) or stopped responding (``UpgradeOptions/keepAlive``); `ended` follows.
     ///
-    /// - Parameter reason: a phrase that says which limit it exceeded.
+    /// `reason` is a phrase that says which limit it exceeded.
     func evicted(_ socket: ObservedSocket, _ reason: String)
 
     /// A client violated the protocol or exceeded a limit for messages; `ended` follows when the messages before have
     /// been handled.
     ///
-    /// - Parameters:
-    ///   - code: the code of the Close frame that the client gets.
-    ///   - reason: a phrase that says what was wrong.
+    /// `code` is that of the Close frame that the client gets, and `reason` is a phrase that says what was wrong.
     func violatedProtocol(_ socket: ObservedSocket, _ code: CloseCode, _ reason: String)
 
     /// A request or a WebSocket handshake was refused, or was malformed.
