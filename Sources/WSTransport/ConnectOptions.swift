@@ -103,6 +103,11 @@ public struct ConnectOptions: Sendable {
         return WebSocketURL(endpoint: .unix(path: socketPath), path: url.target, credentials: url.credentials)
     }
 
+    /// Throws ``WS/Error/invalidOption(_:)`` for values that ``WS/open(_:options:)`` refuses.
+    package func check() throws(WS.Error) {
+        do throws(ConnectError) { try client().check() } catch { throw .invalidOption("\(error)") }
+    }
+
     /// The options, as the client's internal options.
     ///
     /// Throws ``ConnectError/invalidOption(_:)`` for invalid values.

@@ -114,8 +114,20 @@ public struct UpgradeOptions: Sendable {
         return WebSocketConnection.Options(values)
     }
 
+    /// Throws ``WS/Error/invalidOption(_:)`` if there is a ``problem``.
+    package func check() throws(WS.Error) { if let problem { throw .invalidOption(problem) } }
+
+    /// Throws the refusal of a page of another origin.
+    package func checkOrigin(of head: HTTPRequestHead) throws(HTTPRefusal) {
+        guard origins.allows(head.fields.first("Origin"), host: head.host) else {
+            throw HTTPRefusal(
+                status: 403, code: "forbidden",
+                message: "The origin \(head.fields.first("Origin") ?? "") is not on the list of allowed origins.")
+        }
+    }
+
     /// The subprotocol for a client that offers `offered`.
-    func choose(_ offered: [String]) -> String? {
+    package func choose(_ offered: [String]) -> String? {
         guard let selectProtocol else { return protocols.first(where: offered.contains) }
         return selectProtocol(offered).flatMap { offered.contains($0) ? $0 : nil }
     }

@@ -162,7 +162,7 @@ private struct AcceptingHandler: DirectHandler, CheckedHandler {
             // Checked before the client is authenticated, so that a token for one use is not used up by an invalid
             // handshake.
             _ = try HTTPExchange.checkHandshake(exchange.request.head)
-            try check(exchange.request.head)
+            try options.checkOrigin(of: exchange.request.head)
         } catch {
             return exchange.refuse(error)
         }
@@ -171,7 +171,7 @@ private struct AcceptingHandler: DirectHandler, CheckedHandler {
 
     private var upgrade: UpgradeHandler {
         UpgradeHandler { (exchange, request) throws(HTTPRefusal) in
-            try check(exchange.request.head)
+            try options.checkOrigin(of: exchange.request.head)
             let chosen = options.choose(request.subprotocols)
             let report = exchange.report
             return Admission(subprotocol: chosen, options: connection) { [options, accept] connection in
@@ -183,14 +183,6 @@ private struct AcceptingHandler: DirectHandler, CheckedHandler {
                 Opening(accept, request, report: report, reactor[HandlerTasks.self]).begin(socket)
                 return session
             }
-        }
-    }
-
-    private func check(_ head: HTTPRequestHead) throws(HTTPRefusal) {
-        guard options.origins.allows(head.fields.first("Origin"), host: head.host) else {
-            throw HTTPRefusal(
-                status: 403, code: "forbidden",
-                message: "The origin \(head.fields.first("Origin") ?? "") is not on the list of allowed origins.")
         }
     }
 }

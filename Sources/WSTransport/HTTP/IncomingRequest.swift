@@ -176,7 +176,7 @@ package enum HTTPStatus {
 
 extension HTTPParseError {
     /// A sentence for people.
-    var message: String {
+    package var message: String {
         switch self {
         case .badRequest(let what): what
         case .headTooLarge: "The request's head is larger than the limit."

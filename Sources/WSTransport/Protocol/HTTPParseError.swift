@@ -18,4 +18,13 @@ package enum HTTPParseError: Error, Equatable, Sendable {
         case .versionNotSupported: 505
         }
     }
+
+    /// A phrase for people, if a server's response is refused.
+    package var inAnswer: String {
+        switch self {
+        case .badRequest(let what): "it is not HTTP: \(what)"
+        case .headTooLarge, .targetTooLong: "its head is too long"
+        case .versionNotSupported: "its version is not HTTP/1.1"
+        }
+    }
 }

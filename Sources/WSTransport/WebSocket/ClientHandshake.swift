@@ -78,17 +78,8 @@ final class ClientHandshake: StreamDriver {
             if let answer { answered(answer) }
             return taken
         } catch {
-            fail(.invalidAnswer(Self.words(for: error)))
+            fail(.invalidAnswer(error.inAnswer))
             return bytes.count
-        }
-    }
-
-    /// The texts for a response; those of the error are for a request.
-    private static func words(for error: HTTPParseError) -> String {
-        switch error {
-        case .badRequest(let what): "it is not HTTP: \(what)"
-        case .headTooLarge, .targetTooLong: "its head is too long"
-        case .versionNotSupported: "its version is not HTTP/1.1"
         }
     }
 
