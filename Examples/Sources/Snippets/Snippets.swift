@@ -8,6 +8,153 @@ import WSTransportCoding
 import WSTransportServices
 import WSTransportTesting
 
+func authentication1() async throws {
+    do {
+        let options = UpgradeOptions(origins: .list(["https://example.com"]))
+    }
+}
+
+func authentication2(_ status: any Handler) async throws {
+    do {
+        let options = UpgradeOptions(authorize: { request in
+            guard await isKnown(request.cookies["session"]) else {
+                throw HTTPRefusal(status: 401, message: "Who are you?")
+            }
+        })
+    }
+}
+
+func authentication3(_ socket: WebSocket) async throws {
+    do {
+        let token = "a secret"
+        let options = ConnectOptions(headers: ["Authorization": "Bearer \(token)"])
+        let socket = try await ws.open("wss://example.com/feed", options: options)
+    }
+}
+
+func authentication4(_ socket: WebSocket) async throws {
+    do {
+        ws.upgrade { socket, request in
+            try await socket.send("hello \(request.cookies["session"] ?? "")")
+        }
+    }
+}
+
+func authentication5(_ socket: WebSocket) async throws {
+    do {
+        try socket.close(4401, reason: "the token has expired")
+    }
+}
+
+func authentication6(_ socket: WebSocket, _ chain: [UInt8], _ key: [UInt8], _ server: HTTPServer) async throws {
+    do {
+        let context = try TLSContext.server(
+            TLSIdentity(certificate: "chain.pem", key: "key.pem"), clientAuthoritiesPEM: chain)
+        ws.upgrade { socket in
+            print(socket.peerCertificate?.commonNames ?? [])
+        }
+    }
+}
+
+func authentication7(_ socket: WebSocket, _ chain: [UInt8]) async throws {
+    do {
+        let options = ConnectOptions(tls: try TLSContext.client(.authorities(chain)))
+        let socket = try await ws.open("wss://internal.example/feed", options: options)
+    }
+}
+
+func backPressure1(_ socket: WebSocket) async throws {
+    do {
+        ws.upgrade { socket in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for number in 0..<300 { group.addTask { try await socket.send("report \(number)") } }
+                try await group.waitForAll()
+            }
+        }
+    }
+}
+
+func backPressure2(_ socket: WebSocket) async throws {
+    do {
+        func publish(_ price: String, to socket: WebSocket) throws {
+            if try !socket.trySend(price) { print("skipped, \(socket.bufferedAmount) bytes are unsent") }
+        }
+    }
+}
+
+func backPressure3(_ socket: WebSocket, _ routing: inout Routing, _ server: HTTPServer) async throws {
+    do {
+        let options = UpgradeOptions(maxPayload: 64 << 10, maximumHeld: 64 << 10, maximumUnsent: 256 << 10)
+        let server = HTTPServer(
+            port: 8080, routing: ["/": ws.upgrade(options) { socket in socket.onmessage = { print($0.length) } }],
+            options: HTTPServer.Options(maximumConnections: 10_000))
+    }
+}
+
+func broadcasting1(_ socket: WebSocket) async throws {
+    do {
+        let room = Broadcast()
+        ws.upgrade { socket in
+            room.add(socket)
+            for try await message in socket.messages { room.send(message.data?.text ?? "", except: socket) }
+        }
+    }
+}
+
+func broadcasting2(_ socket: WebSocket) async throws {
+    do {
+        actor Topics {
+            private var rooms: [String: Broadcast] = [:]
+
+            func room(_ name: String) -> Broadcast {
+                if let room = rooms[name], room.count > 0 { return room }
+                let room = Broadcast()
+                rooms[name] = room
+                return room
+            }
+        }
+        let topics = Topics()
+        ws.upgrade { socket in
+            for try await message in socket.messages {
+                let words = (message.data?.text ?? "").split(separator: " ", maxSplits: 2).map(String.init)
+                switch words.first {
+                case "join": if words.count > 1 { await topics.room(words[1]).add(socket) }
+                case "leave": if words.count > 1 { await topics.room(words[1]).remove(socket) }
+                case "say": if words.count > 2 { await topics.room(words[1]).send(words[2]) }
+                default: try await socket.send("expected join, leave or say")
+                }
+            }
+        }
+    }
+}
+
+func cancellation1(_ socket: WebSocket) async throws {
+    do {
+        func ask(_ socket: WebSocket, within limit: Duration) async throws -> WebSocketMessage? {
+            try await withThrowingTaskGroup(of: WebSocketMessage?.self) { group in
+                group.addTask { try await socket.receive() }
+                group.addTask {
+                    try await Task.sleep(for: limit)
+                    throw CancellationError()
+                }
+                defer { group.cancelAll() }
+                return try await group.next() ?? nil
+            }
+        }
+    }
+}
+
+func cancellation2(_ socket: WebSocket) async throws {
+    do {
+        ws.upgrade { socket in
+            while true {
+                try await socket.send("tick")
+                try await Task.sleep(for: .seconds(1))  // throws CancellationError when the client has gone
+            }
+        }
+    }
+}
+
 func clients1(_ socket: WebSocket) async throws {
     do {
         let socket = WebSocket("wss://example.com/feed")
@@ -28,20 +175,6 @@ func clients2(_ socket: WebSocket) async throws {
     }
 }
 
-func clients3(_ socket: WebSocket) async throws {
-    do {
-        let seen = Mutex("0")
-        try await ws.keepOpen("wss://example.com/feed") { options, attempt in
-            options.headers["X-Since"] = seen.withLock { $0 }
-        } _: { socket, attempt in
-            for try await message in socket.messages {
-                print(message.data?.text ?? "")
-                seen.withLock { $0 = message.value }
-            }
-        }
-    }
-}
-
 func ends1(_ socket: WebSocket) async throws {
     do {
         do {
@@ -50,22 +183,6 @@ func ends1(_ socket: WebSocket) async throws {
             print("the token has expired")
         } catch {
             print(error, socket.endReason.map { "\($0)" } ?? "")
-        }
-    }
-}
-
-func ends2(_ socket: WebSocket) async throws {
-    do {
-        func ask(_ socket: WebSocket, within limit: Duration) async throws -> WebSocketMessage? {
-            try await withThrowingTaskGroup(of: WebSocketMessage?.self) { group in
-                group.addTask { try await socket.receive() }
-                group.addTask {
-                    try await Task.sleep(for: limit)
-                    throw CancellationError()
-                }
-                defer { group.cancelAll() }
-                return try await group.next() ?? nil
-            }
         }
     }
 }
@@ -116,6 +233,36 @@ func rawFrames2(_ stream: any ByteStream) async throws {
     }
 }
 
+func reconnecting1(_ socket: WebSocket) async throws {
+    do {
+        try await ws.keepOpen("wss://example.com/feed", backoff: Backoff(first: .seconds(1), longest: .seconds(60))) {
+            socket, attempt in
+            print("connected by attempt \(attempt)")
+            for try await message in socket.messages { print(message.data?.text ?? "") }
+        }
+    }
+}
+
+func reconnecting2(_ socket: WebSocket) async throws {
+    do {
+        let seen = Mutex("0")
+        try await ws.keepOpen("wss://example.com/feed") { options, attempt in
+            options.headers["X-Since"] = seen.withLock { $0 }
+        } _: { socket, attempt in
+            for try await message in socket.messages {
+                print(message.data?.text ?? "")
+                seen.withLock { $0 = message.value }
+            }
+        }
+    }
+}
+
+func reconnecting3() async throws {
+    do {
+        let options = ConnectOptions(keepAlive: KeepAlive(interval: .seconds(5), timeout: .seconds(5)))
+    }
+}
+
 func servers1(
     _ socket: WebSocket, _ routing: inout Routing, _ status: any Handler, _ files: any Handler, _ others: any Handler
 ) async throws {
@@ -161,28 +308,19 @@ func servers4(_ socket: WebSocket, _ routing: inout Routing, _ server: HTTPServe
     }
 }
 
-func servers5(_ socket: WebSocket) async throws {
-    do {
-        let room = Broadcast()
-        ws.upgrade { socket in
-            room.add(socket)
-            for try await message in socket.messages { room.send(message.data?.text ?? "", except: socket) }
-        }
-    }
-}
-
-func servers6(_ socket: WebSocket, _ status: any Handler) async throws {
+func servers5(_ socket: WebSocket, _ status: any Handler) async throws {
     do {
         struct Log: ServerObserver {
             func ended(_ socket: ObservedSocket, _ end: ObservedEnd) {
                 print(socket.remoteAddress, socket.path, end.code, end.cause)
             }
+            func evicted(_ socket: ObservedSocket, _ reason: String) { print(socket.remoteAddress, reason) }
             func refused(_ request: RefusedRequest) { print(request.remoteAddress, request.status, request.reason) }
         }
     }
 }
 
-func servers7(_ routing: inout Routing, _ logger: Logger) async throws {
+func servers6(_ routing: inout Routing, _ logger: Logger) async throws {
     do {
         let options = HTTPServer.Options(observer: ServerObservers(LoggingObserver(logger), MetricsObserver()))
         let service = HTTPService(HTTPServer(port: 8080, routing: routing, options: options), logger: logger)
@@ -191,19 +329,7 @@ func servers7(_ routing: inout Routing, _ logger: Logger) async throws {
     }
 }
 
-func servers8(_ status: any Handler) async throws {
-    do {
-        var options = UpgradeOptions()
-        options.origins = .list(["https://example.com"])
-        options.authorize = { request in
-            guard await isKnown(request.cookies["session"]) else {
-                throw HTTPRefusal(status: 401, message: "Who are you?")
-            }
-        }
-    }
-}
-
-func servers9(_ routing: inout Routing, _ chain: [UInt8], _ key: [UInt8], _ server: HTTPServer) async throws {
+func servers7(_ routing: inout Routing, _ chain: [UInt8], _ key: [UInt8], _ server: HTTPServer) async throws {
     do {
         let server = try HTTPSServer(
             address: "0.0.0.0", port: 443, identity: TLSIdentity(certificate: "chain.pem", key: "key.pem"),
@@ -211,11 +337,108 @@ func servers9(_ routing: inout Routing, _ chain: [UInt8], _ key: [UInt8], _ serv
     }
 }
 
-func servers10(_ routing: inout Routing, _ chain: [UInt8], _ key: [UInt8], _ server: HTTPServer) async throws {
+func servers8(_ routing: inout Routing, _ chain: [UInt8], _ key: [UInt8], _ server: HTTPServer) async throws {
     do {
         let context = try TLSContext.server(
             TLSIdentity(certificatePEM: chain, keyPEM: key), minimumVersion: .tls13)
         let server = HTTPServer(port: 443, routing: routing, options: HTTPServer.Options(tls: context))
+    }
+}
+
+func shutdown1(_ server: HTTPServer) async throws {
+    do {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await server.run(patience: .seconds(10)) }
+            group.addTask { try await ws.waitForAll() }
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+}
+
+func shutdown2(_ logger: Logger, _ server: HTTPServer) async throws {
+    do {
+        let group = ServiceGroup(
+            services: [HTTPService(server, logger: logger)], gracefulShutdownSignals: [.sigterm], logger: logger)
+        try await group.run()
+    }
+}
+
+func shutdown3(_ socket: WebSocket) async throws {
+    do {
+        let room = Broadcast()
+        ws.upgrade { socket in
+            room.add(socket)
+            defer { room.send("somebody has left", except: socket) }
+            for try await message in socket.messages { room.send(message.data?.text ?? "") }
+        }
+    }
+}
+
+func testing1(_ server: HTTPServer) async throws {
+    do {
+        let pair = try await ws.pair()
+        let serving = Task { try await echo(pair.server) }
+        try await pair.client.send("hello")
+        let answer = try await pair.client.receive()
+        assert(answer?.data == .text("hello"))
+        try pair.client.close()
+        try await serving.value
+    }
+}
+
+func testing2(_ socket: WebSocket) async throws {
+    do {
+        let (socket, peer) = try await ws.socketAndPeer()
+        try await peer.write([0x81, 0x01, 0x61])  // not masked
+        let end = try await socket.closed()
+        assert(end.endReason == .violation)
+    }
+}
+
+func testing3(_ server: HTTPServer) async throws {
+    do {
+        let client = try ProtocolMachine(client: "ws://example.com/chat", options: ConnectOptions(protocols: ["v1"]))
+        let server = try ProtocolMachine(server: UpgradeOptions(protocols: ["v1"]))
+        for byte in client.takeOutput() { print(server.receive([byte])) }  // [] until the last one, then [.opened]
+        print(client.receive(server.takeOutput()), client.subprotocol)  // [.opened] v1
+
+        let ping = ProtocolMachine.Frame(.ping, [1, 2, 3], maskingKey: 0x37FA_213D)
+        print(server.receive(ping.bytes))  // [.ping([1, 2, 3])]
+        print(ProtocolMachine.Frame.frames(in: server.takeOutput()))  // the PONG
+    }
+}
+
+func testing4(_ socket: WebSocket, _ routing: inout Routing, _ server: HTTPServer) async throws {
+    do {
+        let server = HTTPServer(port: 0, routing: routing)
+        try server.start()
+        try await ws.withSocket("ws://127.0.0.1:\(server.port)/echo") { socket in
+            try await socket.send("hello")
+            print(try await socket.receive()?.data?.text ?? "")
+        }
+        await server.stop()
+    }
+}
+
+func threads1(_ socket: WebSocket) async throws {
+    do {
+        ws.upgrade(UpgradeOptions(executor: .reactor)) { socket in
+            for try await message in socket.messages { try await socket.send(message) }
+        }
+    }
+}
+
+func threads2(_ socket: WebSocket) async throws {
+    do {
+        enum Checksum {
+            @concurrent
+            static func of(_ bytes: [UInt8]) async -> UInt64 { bytes.reduce(0) { $0 &* 31 &+ UInt64($1) } }
+        }
+
+        ws.upgrade(UpgradeOptions(executor: .reactor)) { socket in
+            for try await message in socket.messages { try await socket.send("\(await Checksum.of(message.body))") }
+        }
     }
 }
 
@@ -282,12 +505,48 @@ func overviewTesting2(_ socket: WebSocket) async throws {
     }
 }
 
+func overviewTesting3(_ server: HTTPServer) async throws {
+    do {
+        let client = try ProtocolMachine(client: "ws://example.com/chat")
+        let server = try ProtocolMachine(server: UpgradeOptions())
+        print(server.receive(client.takeOutput()), client.receive(server.takeOutput()))  // [.opened] [.opened]
+        try client.send("hello")
+        for byte in client.takeOutput() { print(server.receive([byte])) }  // [] … [.text("hello")]
+        try server.close(4000, reason: "enough")
+        print(client.receive(server.takeOutput()), client.readyState)  // [.closed(4000, reason: "enough")] CLOSED
+    }
+}
+
 func hTTPService1(_ logger: Logger, _ server: HTTPServer) async throws {
     do {
         let group = ServiceGroup(
             services: [HTTPService(server, logger: logger)], gracefulShutdownSignals: [.sigterm, .sigint],
             logger: logger)
         try await group.run()
+    }
+}
+
+func protocolMachineFrame1(_ server: HTTPServer) async throws {
+    do {
+        let server = ProtocolMachine(.server)
+        let parts = [
+            ProtocolMachine.Frame(.text, Array("hel".utf8), isFinal: false, maskingKey: 0x37FA_213D),
+            ProtocolMachine.Frame(.continuation, Array("lo".utf8), maskingKey: 0x37FA_213D),
+        ]
+        let events = server.receive(parts.flatMap(\.bytes))  // [.text("hello")]
+    }
+}
+
+func protocolMachine1(_ server: HTTPServer) async throws {
+    do {
+        let client = try ProtocolMachine(client: "ws://example.com/chat")
+        let server = try ProtocolMachine(server: UpgradeOptions())
+        _ = server.receive(client.takeOutput())  // [.opened]
+        _ = client.receive(server.takeOutput())  // [.opened]
+        try client.send("hello")
+        let frame = client.takeOutput()
+        let nothing = server.receive(frame.prefix(3))  // []
+        let message = server.receive(frame.dropFirst(3))  // [.text("hello")]
     }
 }
 
