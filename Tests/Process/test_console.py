@@ -80,7 +80,7 @@ def test_a_conflicting_edit_is_reported(broker, console):
     broker.publish("state", "theirs", "retain")
     save = "document.querySelector('dialog textarea').value = 'mine'; document.querySelector('dialog [value=yes]').click(); 0"
     console.evaluate(save)
-    console.wait_for_text("It was changed meanwhile", "- theirs", "+ mine")
+    console.wait_for_text("It was changed in the meantime", "- theirs", "+ mine")
     assert broker.retained("state").body == b"theirs"
     console.evaluate(save)
     wait_until(lambda: broker.retained("state").body == b"mine", "the value after a second save")
@@ -400,7 +400,7 @@ def test_a_page_without_rights_asks_to_log_in(start_broker, chromium):
     """And does not try to reconnect every ten seconds."""
     broker = start_broker("access: { anonymous: { publish: [], subscribe: [] }, authentication_timeout: 1s }\n")
     chromium.open(broker.url("/"))
-    chromium.wait_for_text("Log in to see something.")
+    chromium.wait_for_text("Log in to see topics.")
     wait_until(lambda: broker.control_json("clients") == [], "the end")
 
 

@@ -22,7 +22,7 @@ function everySecond(place, work) {
 function refusal(place, code, message) {
   place.replaceChildren(element("h2", { textContent: "Not available" }), element("p", { className: "trouble" }, clean(message ?? String(code))),
     element("p", {}, "Administration needs a listener with ", element("code", { textContent: "admin: true" }),
-      ", somebody who has logged in by password, and a rule with ", element("code", { textContent: "admin: [read]" }), "."));
+      ", a user who has logged in by password, and a rule with ", element("code", { textContent: "admin: [read]" }), "."));
 }
 
 function table(columns, rows, more) {
@@ -42,7 +42,7 @@ function clientPage(place, console_, { order, where, title }) {
   const body = element("div", {}, element("h2", { textContent: title }), element("form", { onsubmit: (event) => event.preventDefault() }, filter), told, list, details);
   const column = (text, name, kind = "number") => [text, kind, () => (sort = name)];
   const kick = async (client) => {
-    const minutes = element("label", {}, "and refuse for minutes: ", element("input", { name: "minutes", inputMode: "numeric" }));
+    const minutes = element("label", {}, "and ban for minutes: ", element("input", { name: "minutes", inputMode: "numeric" }));
     const found = await ask(`Disconnect ${client.id}?`, [element("label", {}, "Reason: ", element("input", { name: "reason", maxLength: 100 })), minutes], "Disconnect");
     if (!found) return;
     const ban = Number(found.minutes) > 0 ? { ban: true, seconds: Math.round(Number(found.minutes) * 60) } : {};
@@ -214,7 +214,7 @@ function tour(place, console_) {
     ["Publish", `curl -d 'hello' ${url("t/tour/hello")}`, ["POST", "t/tour/hello", "hello"]],
     ["Retain a value", `curl -X PUT -H 'Content-Type: application/json' -d '21.5' '${url("t/sensors/kitchen/temp?retain")}'`, ["PUT", "t/sensors/kitchen/temp?retain", "21.5", "application/json"]],
     ["Read it back", `curl -i ${url("t/sensors/kitchen/temp")}`, ["GET", "t/sensors/kitchen/temp"]],
-    ["What is there, of many topics", `curl '${url("s/sensors/%2B/temp?poll=1")}'`, ["GET", "s/sensors/%2B/temp?poll=1"]],
+    ["The current values of many topics", `curl '${url("s/sensors/%2B/temp?poll=1")}'`, ["GET", "s/sensors/%2B/temp?poll=1"]],
     ["Remove it", `curl -X DELETE ${url("t/sensors/kitchen/temp")}`, ["DELETE", "t/sensors/kitchen/temp"]],
     ["From a web page", `import { connect } from "${url("client.js")}";\nconst broker = connect();\nbroker.subscribe("tour/#", ({ topic, data }) => console.log(topic, data));\nbroker.publish("tour/hello", "hello from the page");`],
   ];

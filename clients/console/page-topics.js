@@ -279,7 +279,7 @@ export class Topics {
   #shown(message, before, text) {
     if (message.removed) return element("p", { className: "faint", textContent: "There is no value." });
     const isBytes = message.data instanceof Uint8Array;
-    if (this.#view === "diff") return before && !before.removed ? difference(pretty(payload(before)), pretty(text)) : element("p", { className: "faint", textContent: "There is no message before." });
+    if (this.#view === "diff") return before && !before.removed ? difference(pretty(payload(before)), pretty(text)) : element("p", { className: "faint", textContent: "There is no earlier message." });
     if (this.#view === "hex") return element("pre", { textContent: dump(message) });
     if (isBytes && this.#view === "auto" && /^image\/(png|jpeg|gif|webp|avif)$/.test(message.type)) {
       return element("img", { src: `data:${message.type};base64,${base64(message.data)}`, alt: "the payload, an image" });
@@ -306,7 +306,7 @@ export class Topics {
       const now = await this.console.fetch(`t/${this.console.path(node.topic)}`);
       seq = Number(/\d+/.exec(now?.headers.get("ETag") ?? "")?.[0] ?? 0);
       const theirs = now?.ok ? await now.text() : "";
-      note = [element("p", { textContent: "It was changed meanwhile: − is theirs, + is yours. Saving again replaces it." }), difference(pretty(theirs), pretty(mine))];
+      note = [element("p", { textContent: "It was changed in the meantime: − is the current value, + is yours. Saving again replaces it." }), difference(pretty(theirs), pretty(mine))];
     }
   }
 

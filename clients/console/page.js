@@ -75,7 +75,7 @@ function start() {
   broker.addEventListener("status", ({ status, code, reason }) => {
     if (code === 4408) {
       broker.close();
-      state("Log in to see something.", true);
+      state("Log in to see topics.", true);
     } else if (status === "waiting") state(`not connected (${code}${reason && !reason.startsWith("retry=") ? `: ${reason}` : ""}), trying again`, true);
     if (status === "closed" && code !== 1000) state(`not connected (${code}: ${reason})`, true);
   });
@@ -180,7 +180,7 @@ function admin(verb, members) {
     else socket.addEventListener("open", send);
   });
 }
-const why = (code) => (code === 1006 ? "This listener has no administration (`admin: true`), or no connection." : `The connection is closed: ${code}`);
+const why = (code) => (code === 1006 ? "The connection failed, or this listener has no administration (`admin: true`)." : `The connection is closed: ${code}`);
 
 // Pages
 
@@ -205,7 +205,7 @@ addEventListener("hashchange", show);
 
 // The keyboard
 
-const keys = [["/", "go to the filter"], ["p", "pause or go on"], ["e", "edit the value"], ["g t, g c, g s, g o, g a, g y", "go to a page"],
+const keys = [["/", "go to the filter"], ["p", "pause or continue"], ["e", "edit the value"], ["g t, g c, g s, g o, g a, g y", "go to a page"],
   ["arrows, Enter", "move in the tree, open and close"], ["?", "this help"]];
 let isGoing = false;
 addEventListener("keydown", (event) => {
