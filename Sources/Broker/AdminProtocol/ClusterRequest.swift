@@ -27,7 +27,7 @@ package struct ClusterRequest: AdminRequest {
         package var silence: Int?
         /// Whether its state differs after the same log.
         package var differs = false
-        /// Whether its configuration file has other rules than are in force.
+        /// Whether its configuration file has other rules than those in force.
         package var fileDiffers = false
         /// What tells the rules of its file from others; not sent.
         package var rules = ""

@@ -125,7 +125,7 @@ extension Settings.Access {
                 Setting(
                     "password_checks", \.passwordChecks, .count(1...64),
                     """
-                    Passwords that are checked at the same time; each check takes 32 MiB and some 0.3 s of a \
+                    Passwords that are checked at the same time; each check takes 32 MiB and about 0.3 s of a \
                     processor.
                     """),
                 Setting(
@@ -137,7 +137,7 @@ extension Settings.Access {
                     "How long a client of /ws without any rights has to authenticate."),
                 Setting(
                     section: "sessions", \.sessions, Sessions.record,
-                    "Logins of people at browsers (/session), which are kept in memory."),
+                    "Logins from browsers (/session), which are kept in memory."),
                 Setting(
                     "query_tokens", \.queryTokens, .choice,
                     "Which tokens are accepted in a URL (token=). short: those that live for at most an hour."),
@@ -178,10 +178,10 @@ extension Settings.Access.Anonymous {
             members: [
                 Setting(
                     optionalValues: "publish", \.publish, of: filter, expected: list,
-                    "Filters that they may publish to.", traits: .init(example: "[\"#\"]")),
+                    "Filters that these clients may publish to.", traits: .init(example: "[\"#\"]")),
                 Setting(
                     optionalValues: "subscribe", \.subscribe, of: filter, expected: list,
-                    "Filters that they may subscribe to.", traits: .init(example: "[\"#\", \"$SYS/#\"]")),
+                    "Filters that these clients may subscribe to.", traits: .init(example: "[\"#\", \"$SYS/#\"]")),
             ])
     }
 }
@@ -225,7 +225,7 @@ extension Settings.Access.Sessions {
             members: [
                 Setting("lifetime", \.lifetime, span, "How long a login lasts."),
                 Setting(
-                    "idle", \.idle, span, "How long a login lasts without a request and without an open connection."),
+                    "idle", \.idle, span, "How long a login lasts without a request or an open connection."),
                 Setting(
                     "per_user", \.perUser, .count(1...1_000_000),
                     "Logins of one user; one more ends the oldest."),

@@ -218,7 +218,7 @@ extension Settings.Cluster.Engine {
         [
             Setting(
                 "timeout", \.timeout, .duration(.milliseconds(50) ... .seconds(30)),
-                "How long the engine may take to accept a connection, and to answer.",
+                "How long the engine may take to accept a connection, and to respond.",
                 traits: .init(reload: .restart, example: "1s")),
             Setting(
                 "read_from", \.readFrom, .choice,

@@ -92,7 +92,7 @@ struct ConfigurationDecoder {
         if let found = value.read(scalar) { return found }
         let expectation = "expected \(value.expected), found \(node.summary)"
         if value.read(ConfigurationScalar(text: text, isPlain: true, topicLimits: topicLimits)) != nil {
-            fail(node.mark, key, "\(expectation) in quotes, which make it a text")
+            fail(node.mark, key, "\(expectation) in quotes, which make it text")
         } else {
             fail(node.mark, key, expectation + (value.explain(scalar).map { ": \($0)" } ?? ""))
         }

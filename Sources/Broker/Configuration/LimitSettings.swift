@@ -207,7 +207,7 @@ extension Settings.Limits {
             Setting(
                 "authentication_failures", \.authenticationFailures, ConfigurationValue.frequency.liftable,
                 """
-                Wrong credentials of one address; beyond it the address gets 429 for a second, and each time for twice \
+                Wrong credentials of one address; beyond it the address gets 429 for a second, then each time for twice \
                 as long, up to a minute.
                 """),
             Setting(
@@ -233,7 +233,7 @@ extension Settings.Limits.PerAddress {
                 Setting(
                     "publish_bytes", \.publishBytes, ConfigurationValue.size(1...1 << 40).perSecond.liftable,
                     "Bytes of payloads a second."),
-                Setting("subscriptions", \.subscriptions, count.liftable, "Filters that they may be subscribed to."),
+                Setting("subscriptions", \.subscriptions, count.liftable, "Filters subscribed to at a time."),
             ])
     }
 }
@@ -249,7 +249,7 @@ extension Settings.Limits.PerUser {
                 Setting(
                     "publish_bytes", \.publishBytes, ConfigurationValue.size(1...1 << 40).perSecond.liftable,
                     "Bytes of payloads a second."),
-                Setting("subscriptions", \.subscriptions, count.liftable, "Filters that they may be subscribed to."),
+                Setting("subscriptions", \.subscriptions, count.liftable, "Filters subscribed to at a time."),
             ])
     }
 }

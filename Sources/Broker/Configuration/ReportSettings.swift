@@ -97,7 +97,7 @@ extension Settings.SystemTopics {
             members: [
                 Setting(
                     "interval", \.interval, ConfigurationValue.timeSpan.orNever,
-                    "How often changed figures are published; 0: never."),
+                    "How often changed statistics are published; 0: never."),
                 Setting(
                     "events", \.events, .boolean,
                     "Whether events of clients and of the broker are published below $SYS/events."),
@@ -115,13 +115,13 @@ extension Settings.Log {
                 Setting(
                     "audit", \.audit, .audit,
                     """
-                    Where to write the audit log, which records actions and refusals, one JSON object a line: none, \
+                    Where to write the audit log, which records actions and refusals, one JSON object per line: none, \
                     stdout, or a file, which SIGHUP reopens.
                     """),
                 Setting(
                     "audit_authentications", \.auditAuthentications, .choice,
                     """
-                    Which authentications are in the audit log: failed, or all, which is a line a second for each \
+                    Which authentications are in the audit log: failed, or all, which is one line per second for each \
                     address and user that sends requests.
                     """),
                 Setting(
@@ -133,7 +133,7 @@ extension Settings.Log {
                 Setting(
                     "flight_memory", \.flightMemory, .size(0...1 << 30),
                     """
-                    The memory of each event loop for the fate of the last messages, in bytes, for `brokerctl why`; a \
+                    The memory of each event loop for what happened to the last messages, in bytes, for `brokerctl why`; a \
                     message takes 40.
                     """),
             ])

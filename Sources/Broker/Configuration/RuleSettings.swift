@@ -91,18 +91,19 @@ extension Settings.Access.Rule {
     private static var rights: [Setting<Self>] {
         [
             Setting(
-                values: "publish", \.publish, of: filter, expected: list, "Filters that they may publish to.",
+                values: "publish", \.publish, of: filter, expected: list, "Filters that these clients may publish to.",
                 traits: .init(example: "[\"sensors/{user}/#\"]")),
             Setting(
-                values: "subscribe", \.subscribe, of: filter, expected: list, "Filters that they may subscribe to.",
+                values: "subscribe", \.subscribe, of: filter, expected: list,
+                "Filters that these clients may subscribe to.",
                 traits: .init(example: "[\"config/{user}/#\"]")),
             .optionalFilters(
                 "retain", \.retain, filter, list,
-                "Filters of retained values that they may set and delete; absent: those of publish."),
+                "Filters of retained values that these clients may set and delete; absent: those of publish."),
             .denial(filter, list),
             Setting(
                 values: "admin", \.admin, of: .choice, expected: "a list of read, write and operate",
-                "Their rights on /admin.", traits: .init(example: "[read]")),
+                "The rights of these clients on /admin.", traits: .init(example: "[read]")),
             Setting(
                 section: "limits", \.limits, RuleLimits.record,
                 """
@@ -130,7 +131,7 @@ extension RuleLimits {
                     "Bytes of payloads a second.", traits: .init(example: "1MiB")),
                 Setting(
                     optional: "subscriptions", \.subscriptions, .amount(count),
-                    "Filters that they may be subscribed to.",
+                    "Filters subscribed to at a time.",
                     traits: .init(example: "10")),
             ])
     }
@@ -180,7 +181,7 @@ extension Setting where Owner == Settings.Access.Rule {
             key: "deny", form: .value, expected: expected,
             doc:
                 """
-                Filters that they may neither publish nor subscribe to, whatever allows it, or a mapping of publish \
+                Filters that these clients may neither publish nor subscribe to, whatever allows it, or a mapping of publish \
                 and subscribe.
                 """,
             traits: .init(example: "[\"sensors/secret/#\"]"))
@@ -188,10 +189,11 @@ extension Setting where Owner == Settings.Access.Rule {
             initial: Owner.Denial(),
             members: [
                 Setting<Owner.Denial>(
-                    values: "publish", \.publish, of: filter, expected: list, "Filters that they may not publish to."),
+                    values: "publish", \.publish, of: filter, expected: list,
+                    "Filters that these clients may not publish to."),
                 Setting<Owner.Denial>(
                     values: "subscribe", \.subscribe, of: filter, expected: list,
-                    "Filters that they may not subscribe to."),
+                    "Filters that these clients may not subscribe to."),
             ])
         return Setting(
             outline: outline,

@@ -142,8 +142,8 @@ extension Settings {
                 values: "origins", \.origins, of: .origin,
                 expected: "a list, each \(ConfigurationValue.origin.expected)",
                 """
-                The web pages that may connect: same-origin (host and port as in the request's Host, and https if TLS \
-                ends on the way), same-host (ports are not compared), any, null (pages of files and sandboxed \
+                The web pages that may connect: same-origin (host and port as in the request's Host, and https if a \
+                proxy terminates TLS), same-host (ports are not compared), any, null (pages of files and sandboxed \
                 frames), or patterns such as https://*.example.com. On loopback all of localhost, *.localhost, \
                 127.0.0.0/8 and ::1 are one host, whatever the port.
                 """),
@@ -165,7 +165,8 @@ extension Settings {
                 forwarded: addresses and networks such as 10.0.0.0/8 or ::1, and unix for every process \
                 that connects to a unix: listener.
                 """),
-            Setting(section: "drain", \.drain, Drain.record, "How clients are disconnected by SIGTERM."),
+            Setting(
+                section: "drain", \.drain, Drain.record, "How clients are disconnected when the broker shuts down."),
             Setting(section: "access", \.access, Access.record),
             Setting(section: "admin", \.admin, Admin.record, "How brokerctl reaches the broker on the same machine."),
         ]
@@ -176,7 +177,7 @@ extension Settings {
             Setting(section: "metrics", \.metrics, Settings.Metrics.record),
             Setting(
                 section: "system_topics", \.systemTopics, Settings.SystemTopics.record,
-                "The broker's own figures below $SYS/broker."),
+                "The broker's own statistics below $SYS/broker."),
             Setting(section: "log", \.log, Log.record),
             Setting(
                 optionalSection: "cluster", \.cluster, Cluster.record,

@@ -24,7 +24,8 @@ package struct Alert: Sendable {
             expression: "increase(broker_store_failures_total[5m]) > 0", minutes: 0,
             summary: "The store does not accept messages.",
             action:
-                "brokerctl events --kind store-failed says why; brokerctl status shows how full store and disk are."),
+                "brokerctl events --kind store-failed says why; brokerctl status shows how full the store and the disk are."
+        ),
         Alert(
             name: "BrokerStoreNearlyFull", severity: .warning,
             expression: "broker_store_used_bytes / broker_store_maximum_bytes > 0.85", minutes: 10,
@@ -57,14 +58,14 @@ package struct Alert: Sendable {
             expression:
                 "histogram_quantile(0.99, sum by (le, instance) (rate(broker_store_commit_duration_seconds_bucket[5m]))) > 0.5",
             minutes: 10,
-            summary: "One of 100 commits takes longer than half a second.",
+            summary: "More than 1 in 100 commits take longer than half a second.",
             action: "Something else uses the disk, or it is about to fail."),
         Alert(
             name: "BrokerDeliverySlow", severity: .warning,
             expression:
                 "histogram_quantile(0.99, sum by (le, instance) (rate(broker_delivery_duration_seconds_bucket[5m]))) > 0.25",
             minutes: 10,
-            summary: "One of 100 deliveries takes longer than a quarter of a second.",
+            summary: "More than 1 in 100 deliveries take longer than a quarter of a second.",
             action:
                 """
                 brokerctl top shows which clients send and receive most; broker_loop_lag_seconds shows whether a loop \
@@ -97,7 +98,7 @@ package struct Alert: Sendable {
         Alert(
             name: "BrokerClientsBehind", severity: .warning,
             expression: "broker_clients_behind > 10 and broker_clients_behind > 0.05 * broker_clients", minutes: 10,
-            summary: "One of 20 clients does not keep up.",
+            summary: "More than 1 in 20 clients do not keep up.",
             action:
                 """
                 brokerctl clients --where 'behind = yes' lists them; brokerctl events --kind slow,gap shows since \
@@ -113,7 +114,7 @@ package struct Alert: Sendable {
             name: "BrokerWrongCredentials", severity: .warning,
             expression: "sum by (instance) (rate(broker_auth_total{result=\"failed\"}[5m])) > 1", minutes: 10,
             summary: "Wrong credentials arrive continuously.",
-            action: "brokerctl audit shows from where; brokerctl bans add bans an address."),
+            action: "brokerctl audit shows where they come from; brokerctl bans add bans an address."),
         Alert(
             name: "BrokerCertificateEnds", severity: .warning,
             expression: "broker_certificate_expiry_timestamp_seconds - time() < 14 * 86400", minutes: 60,

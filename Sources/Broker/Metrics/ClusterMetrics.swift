@@ -55,7 +55,7 @@ package struct ClusterReading: Sendable {
     package var figures: [(name: String, figures: ClusterFigures)] = []
     package var copies: UInt64 = 0
     package var differing = 0
-    /// Living brokers whose file has other rules than are in force.
+    /// Living brokers whose file has other rules than those in force.
     package var differingFiles = 0
     /// Messages that were no longer in any log: sent again, or not sent because another message had replaced them, or
     /// refused.
@@ -96,7 +96,7 @@ extension MetricTable {
                 } ?? []
             })
         table.add(
-            "broker_cluster_clients", .gauge, "Clients of each living broker, as it last told the others.",
+            "broker_cluster_clients", .gauge, "Clients of each living broker, as it last reported.",
             by: "node",
             each: { reading in
                 reading.cluster?.figures.map { one in
@@ -119,7 +119,7 @@ extension MetricTable {
             fraction: { $0.cluster?.lag })
         table.add(
             "broker_cluster_silence_seconds", .gauge,
-            "How long ago the last of them came back, in seconds; above cluster.lease this broker is not ready.",
+            "How long ago the last message of this broker to itself came back, in seconds; above cluster.lease this broker is not ready.",
             fraction: { $0.cluster?.silence })
         table.add(
             "broker_cluster_waiting_records", .gauge, "Records of this broker that have not come back from the log yet."
@@ -182,7 +182,7 @@ extension MetricTable {
             })
         table.add(
             "broker_cluster_differing_files", .gauge,
-            "Living brokers whose configuration file has other rules than are in force: reload the one that has the right ones."
+            "Living brokers whose configuration file has other rules than those in force: reload the one that has the right ones."
         ) {
             $0.cluster?.differingFiles
         }

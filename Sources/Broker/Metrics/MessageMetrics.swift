@@ -72,7 +72,10 @@ extension MetricTable {
         table.add("broker_messages_dropped_total", .counter, "Messages dropped for slow readers, by their policy.") {
             reading in reading.exchange { $0.dropped.current }
         }
-        table.add("broker_repeated_publications_total", .counter, "Publications that repeated one of the same key.") {
+        table.add(
+            "broker_repeated_publications_total", .counter,
+            "Publications that repeated an earlier one with the same key."
+        ) {
             reading in reading.exchange { $0.repeatedPublishes.current }
         }
         table.add("broker_requests_total", .counter, "Requests for a reply.") { reading in
@@ -146,7 +149,7 @@ extension MetricTable {
             })
         table.add(
             "broker_frames_over_turns_total", .counter,
-            "Frames with too many commands or answers for one turn."
+            "Frames with too many commands or responses for one turn."
         ) { reading in reading.exchange { $0.heldFrames.current } }
         table.add(
             "broker_inflate_pauses_total", .counter,

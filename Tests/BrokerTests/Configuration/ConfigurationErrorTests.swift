@@ -106,7 +106,7 @@ extension ConfigurationErrorTests {
         Row("metrics: { enabled: yes }", "1:21: metrics.enabled: expected true or false, found \"yes\""),
         Row(
             "metrics: { enabled: \"true\" }",
-            "1:21: metrics.enabled: expected true or false, found \"true\" in quotes, which make it a text"),
+            "1:21: metrics.enabled: expected true or false, found \"true\" in quotes, which make it text"),
         Row("metrics: { enabled: 1 }", "1:21: metrics.enabled: expected true or false, found \"1\""),
         Row("metrics:\n  enabled:", "2:11: metrics.enabled: expected true or false, found nothing"),
         Row("log: { level: loud }", "1:15: log.level: expected one of error, warning, info, debug, found \"loud\""),
@@ -192,7 +192,7 @@ extension ConfigurationErrorTests {
             "2:16: limits.connections: expected a whole number from 1 to 10000000, found \"-1\""),
         Row(
             "limits:\n  connections: \"10\"",
-            "2:16: limits.connections: expected a whole number from 1 to 10000000, found \"10\" in quotes, which make it a text"
+            "2:16: limits.connections: expected a whole number from 1 to 10000000, found \"10\" in quotes, which make it text"
         ),
         Row(
             "limits:\n  connections: 1e5",
