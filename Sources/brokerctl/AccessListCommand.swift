@@ -163,7 +163,7 @@ struct ExplainAccess: AsyncParsableCommand {
             throw ValidationError(named == 1 ? "expected WHO ACTION NAME" : "--client: expected ACTION NAME")
         }
         guard who.client == nil || question.config == nil else {
-            throw ValidationError("--client and --config exclude each other: only the running broker knows its clients")
+            throw ValidationError("--client and --config cannot be combined: only the running broker knows its clients")
         }
     }
 
@@ -225,7 +225,7 @@ struct ListAccess: AsyncParsableCommand {
     func validate() throws {
         guard (user == nil) != (who.client == nil) else { throw ValidationError("expected a user, or --client") }
         guard who.client == nil || question.config == nil else {
-            throw ValidationError("--client and --config exclude each other: only the running broker knows its clients")
+            throw ValidationError("--client and --config cannot be combined: only the running broker knows its clients")
         }
     }
 

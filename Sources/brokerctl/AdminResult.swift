@@ -39,7 +39,7 @@ extension AdminResult {
 
     private func checkWhole<Element>() throws(Failure) where Answer == AdminList<Element> {
         for number in answer.late {
-            Output.complain("event loop \(number) does not answer; its part of the list is missing")
+            Output.complain("event loop \(number) does not respond; its part of the list is missing")
         }
         Output.complain(ofMissing: answer.missing)
         if answer.isTruncated { throw .failed("there are too many to list; use a narrower filter") }
@@ -76,6 +76,6 @@ extension AdminReply {
 extension Output {
     /// Reports the brokers of a cluster that have not answered.
     static func complain(ofMissing names: [String]) {
-        for name in names { complain(printable("broker \(name) does not answer; its part of the list is missing")) }
+        for name in names { complain(printable("broker \(name) does not respond; its part of the list is missing")) }
     }
 }

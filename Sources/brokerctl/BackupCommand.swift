@@ -9,13 +9,13 @@ struct BackupCommand: AsyncParsableCommand {
         commandName: "backup",
         abstract: "Writes a copy of the running broker's store, as of one moment.",
         discussion: """
-            The broker continues to work meanwhile. brokerctl writes the file, which belongs to the user that runs it.
-            The pages are checked before the file gets its name; an existing backup is not overwritten. If FILE is a
+            The broker continues to work meanwhile. brokerctl writes the file, which belongs to the user that runs it. \
+            The pages are checked before the file gets its name; an existing file is not overwritten. If FILE is a \
             directory, the backup is called broker.mdb; the directory is created if FILE ends with /.
 
             With -, the copy is first received completely in $TMPDIR and checked, then written to standard output.
 
-            With --on-broker nothing is transferred: the broker writes FILE on its own machine, in the directory
+            With --on-broker nothing is transferred: the broker writes FILE on its own machine, in the directory \
             that admin.backup_directory names, or in an existing directory below it.
 
             Examples:
@@ -75,7 +75,7 @@ struct RestoreCommand: ParsableCommand {
         commandName: "restore",
         abstract: "Replaces the store of a stopped broker with a backup.",
         discussion: """
-            The backup's pages are checked first. The previous store is moved aside, not removed. Sequence numbers continue
+            The backup's pages are checked first. The previous store is moved aside, not removed. Sequence numbers continue \
             above those of both, and clients that resume are told that the store was replaced.
 
             Examples:
@@ -101,7 +101,7 @@ struct RestoreCommand: ParsableCommand {
         } catch .damaged(let what) {
             throw Failure.failed("the backup is damaged: \(what)")
         } catch .inUse(let what) {
-            throw Failure.failed("a broker runs on \(what); stop it first")
+            throw Failure.failed("a broker is using \(what); stop it first")
         } catch {
             throw Failure.failed("\(error)")
         }

@@ -21,7 +21,7 @@ struct BackupFile {
             return
         }
         let target = try Self.target(destination)
-        guard unsafe access(target, F_OK) != 0 else { throw .failed("a backup exists already: \(target)") }
+        guard unsafe access(target, F_OK) != 0 else { throw .failed("the file exists already: \(target)") }
         path = target
         partial = target + ".partial"
         // Left by an interrupted backup.

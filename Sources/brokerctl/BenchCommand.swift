@@ -6,11 +6,11 @@ struct BenchCommand: AsyncParsableCommand {
         commandName: "bench",
         abstract: "Puts load on a broker, checks every message and reports the cost.",
         discussion: """
-            The load runs in this process: on the broker's own machine, both share its processors.
-            Without --url, the broker of the admin socket is measured, through its first listener without TLS.
-            With --url https://HOST:PORT, each connection does a full TLS handshake and verifies the certificate.
-            On a terminal, standard error shows the progress. The first SIGINT (Ctrl-C) ends the load and prints the
-            results so far, the second ends at once.
+            The load runs in this process: on the broker's own machine, both share its processors. \
+            Without --url, the broker of the admin socket is measured, through its first listener without TLS. \
+            With --url https://HOST:PORT, each connection does a full TLS handshake and verifies the certificate. \
+            On a terminal, standard error shows the progress. The first SIGINT (Ctrl-C) ends the load and prints the \
+            results so far; the second ends at once.
 
             Examples:
               brokerctl bench fanout --subscribers 1000 --messages 1000

@@ -13,7 +13,7 @@ struct CheckCommand: AsyncParsableCommand {
             The figures, with their default thresholds (warning, critical):
             \(CheckedFigure.manual)
 
-            A figure is bad above its threshold, certificate below it. `off` removes a threshold. Options may be \
+            A figure is bad if it is above its threshold; certificate, if it is below. `off` removes a threshold. Options may be \
             repeated, and take several thresholds separated by commas.
 
             Examples:
@@ -245,7 +245,7 @@ struct CheckReport {
         }
         for number in status.late {
             if state == .ok { state = .warning }
-            troubles.append("event loop \(number) does not answer")
+            troubles.append("event loop \(number) does not respond")
         }
         for figure in CheckedFigure.allCases {
             guard let value = figure.value(in: status) else { continue }

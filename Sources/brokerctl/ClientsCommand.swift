@@ -35,7 +35,7 @@ struct ListClients: AsyncParsableCommand {
               \(ClientField.allCases.map(\.rawValue).joined(separator: ", "))
 
             A condition is a field, one of > >= < <= = != ~ (~: contains), and a number with its unit, or text. \
-            Sorted by a number, the largest come first.
+            Numbers are sorted in descending order.
 
             Examples:
               brokerctl clients list --filter 'sensors/#'
@@ -212,7 +212,7 @@ struct ChangePolicy: AsyncParsableCommand {
         abstract: "Sets what happens when a client is too slow, for all its subscriptions.",
         discussion: """
             close closes its connection, drop-oldest drops the oldest waiting messages, and latest sends only the newest of \
-            each topic; the client is told about the gap. The policy holds until the client subscribes again.
+            each topic; the client is told about the gap. The policy applies until the client subscribes again.
 
             Example:
               brokerctl clients policy eb1nqsfim875 drop-oldest
@@ -275,7 +275,7 @@ struct KickClients: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The reason in the CLOSE frame, at most 123 bytes.", valueName: "text"))
     var reason: String?
 
-    @Flag(help: "Only say how many would be disconnected.")
+    @Flag(help: "Only print how many clients would be disconnected.")
     var dryRun = false
 
     @Option(help: ArgumentHelp("Ban them for this time, such as 10m, 1h, 7d or ever.", valueName: "time"))
@@ -292,7 +292,7 @@ struct KickClients: AsyncParsableCommand {
         }
         guard note == nil || ban != nil else { throw ValidationError("--note requires --ban") }
         guard reason == nil || ban == nil else {
-            throw ValidationError("--reason and --ban exclude each other: clients are told that they are banned")
+            throw ValidationError("--reason and --ban cannot be combined: clients are told that they are banned")
         }
         if let reason, !(1...KickRequest.maximumReason).contains(reason.utf8.count) {
             throw ValidationError("--reason: expected 1 to \(KickRequest.maximumReason) bytes")

@@ -51,7 +51,7 @@ struct ClusterStatus: AsyncParsableCommand {
         let time = answer.rulesTime.map { ", " + "\(Timestamp(unixMilliseconds: $0))" } ?? ""
         let differing = answer.rulesDiffering
         return "set by \(node)\(time)"
-            + (differing.isEmpty ? "" : "; the file here has another \(differing.joined(separator: ", "))")
+            + (differing.isEmpty ? "" : "; this broker's file differs in \(differing.joined(separator: ", "))")
     }
 
     private static func lines(_ answer: ClusterRequest.Answer) -> [(String, String)] {
@@ -72,7 +72,7 @@ struct ClusterStatus: AsyncParsableCommand {
             ("rules", rules(answer)),
             (
                 "since the start",
-                "engine lost \(answer.failures) times, \(answer.terms) terms, \(answer.restored) entries put back, "
+                "engine lost \(answer.failures) times, \(answer.terms) terms, \(answer.restored) entries restored, "
                     + "refused \(answer.surrenders) times"
             ),
         ]

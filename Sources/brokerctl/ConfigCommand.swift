@@ -110,7 +110,7 @@ struct ShowConfig: AsyncParsableCommand {
     var manual = false
 
     func validate() throws {
-        guard file == nil || !defaults else { throw ValidationError("--defaults and FILE exclude each other") }
+        guard file == nil || !defaults else { throw ValidationError("--defaults and FILE cannot be combined") }
     }
 
     func run() async throws {
@@ -128,7 +128,7 @@ struct ShowConfig: AsyncParsableCommand {
         let answer = try await connection.ask(ConfigShowRequest(isExplained: comments)).answer
         if connection.json { return Output.printJSON(answer.settings) }
         for change in answer.waiting {
-            let values = "\(change.new ?? "nothing") waits for a restart; \(change.old ?? "nothing") holds"
+            let values = "\(change.new ?? "nothing") waits for a restart; \(change.old ?? "nothing") is in force"
             Output.print("# " + Output.printable("\(change.path): \(values)"))
         }
         let isTerminal = Output.isTerminal

@@ -25,7 +25,7 @@ struct ConnectionOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Trust these authorities for the certificate of an https:// broker, and not the system's.",
+            "Trust these authorities for the certificate of an https:// broker instead of the system's.",
             valueName: "file"))
     var caFile: String?
 
@@ -57,13 +57,13 @@ struct ConnectionOptions: ParsableArguments {
         if let url { _ = try Self.parse(url) }
         if let token, !Self.isToken(token) { throw ValidationError("--token: expected a token without spaces") }
         guard token == nil || tokenFile == nil else {
-            throw ValidationError("--token and --token-file exclude each other")
+            throw ValidationError("--token and --token-file cannot be combined")
         }
         guard (certFile == nil) == (keyFile == nil) else {
             throw ValidationError("--cert-file and --key-file go together")
         }
         guard caFile == nil || !insecure else {
-            throw ValidationError("--insecure and --ca-file exclude each other")
+            throw ValidationError("--insecure and --ca-file cannot be combined")
         }
     }
 

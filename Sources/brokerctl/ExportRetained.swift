@@ -8,8 +8,8 @@ struct ExportRetained: AsyncParsableCommand {
         commandName: "export",
         abstract: "Prints retained values with their data, one JSON object per line.",
         discussion: """
-            Without FILTER it exports all topics, including those that begin with $. Data that is not text, and text that JSON
-            would change or make long, is written as base64, so `retained import` restores the exact bytes. The values
+            Without FILTER it exports all topics, including those that begin with $. Data that is not text, and text that JSON \
+            would change or lengthen, is written as base64, so `retained import` restores the exact bytes. The values \
             are read one after the other; `brokerctl backup` copies the state of one moment.
 
             Examples:

@@ -28,7 +28,7 @@ struct Failure: Error {
 
     /// An answer that this program does not understand.
     static func notUnderstood(_ error: JSONError) -> Failure {
-        .failed("the broker's answer was not understood: \(error)")
+        .failed("cannot read the broker's response: \(error)")
     }
 
     /// The WebSocket could not be opened.
@@ -70,7 +70,7 @@ struct Failure: Error {
         let reason = text.isEmpty ? "" : ": \(text)"
         switch code {
         case .abnormal where socket.endReason == .violation:
-            return .failed("\(endpoint): the broker's frames were not understood\(reason)")
+            return .failed("\(endpoint): the broker violated the WebSocket protocol\(reason)")
         case .abnormal: return Failure(status: 2, message: "the connection to the broker at \(endpoint) was lost")
         case .normal, .goingAway, .serviceRestart, .noStatusReceived:
             return Failure(status: 2, message: "the broker at \(endpoint) went away (\(code.rawValue)\(reason))")

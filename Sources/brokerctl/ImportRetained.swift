@@ -8,8 +8,8 @@ struct ImportRetained: AsyncParsableCommand {
         commandName: "import",
         abstract: "Publishes retained values from lines of JSON, and reports the lines that were refused.",
         discussion: """
-            A line is what `retained export` prints, or less: {"topic":"a/b","data":21.5}. Data that is not a string is
-            published as JSON, a string as text, or as bytes if "encoding" is "base64". Values get new numbers and
+            A line is what `retained export` prints, or less: {"topic":"a/b","data":21.5}. Data that is not a string is \
+            published as JSON, a string as text, or as bytes if "encoding" is "base64". Values get new numbers and \
             times; expired values are left out. A refused line does not stop the others.
 
             Examples:

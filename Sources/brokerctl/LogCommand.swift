@@ -22,7 +22,7 @@ struct LogLevelCommand: AsyncParsableCommand {
         commandName: "level",
         abstract: "Shows or sets the log level of the running broker.",
         discussion: """
-            The level takes effect at once and holds for the time of --for, or until the next reload or start, which \
+            The level takes effect at once and lasts for the time of --for, or until the next reload or start, which \
             restores log.level of the configuration.
 
             Examples:

@@ -10,10 +10,10 @@ struct LoginCommand: AsyncParsableCommand {
         commandName: "login",
         abstract: "Saves a broker and credentials for it as a context, and uses that from now on.",
         discussion: """
-            The credentials are a token or, with --user, a password. Without --token and --token-file it asks for them, or
-            reads them from the first line of standard input. It tries them, then saves them in
-            ~/.config/broker/contexts.json ($XDG_CONFIG_HOME), which only you may read. It saves --ca-file, --cert-file
-            and --key-file, too. A token from `token mint --admin read --ttl 90d` is better than a password: it can do
+            The credentials are a token or, with --user, a password. Without --token and --token-file it asks for them, or \
+            reads them from the first line of standard input. It tries them, then saves them in \
+            ~/.config/broker/contexts.json ($XDG_CONFIG_HOME), which only you may read. It saves --ca-file, --cert-file \
+            and --key-file, too. A token from `token mint --admin read --ttl 90d` is better than a password: it can do \
             less, and it expires.
 
             Examples:

@@ -36,7 +36,7 @@ struct ManualCommand: ParsableCommand {
             let root = try JSONObject.parse(help.span)
             if let command = try root.object("command") { try page.add(command, path: []) }
         } catch {
-            throw Failure.failed("the help was not understood: \(error)")
+            throw Failure.failed("cannot read the help: \(error)")
         }
         Output.write(Array(page.text.utf8))
     }

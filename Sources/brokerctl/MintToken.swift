@@ -48,7 +48,7 @@ struct MintToken: AsyncParsableCommand {
     @Flag(
         name: .customLong("in-url"),
         help:
-            "Accept it in addresses (`?token=`), where others can see it. It is then valid for at most an hour, which is the default."
+            "Accept it in URLs (`?token=`), where others can see it. It is then valid for at most an hour, which is the default."
     )
     var inURL = false
 

@@ -73,7 +73,7 @@ struct PayloadOptions: ParsableArguments {
     var ttl: Double? { timeToLive?.seconds }
 
     func validate() throws {
-        if binary, base64 { throw ValidationError("--binary and --base64 exclude each other") }
+        if binary, base64 { throw ValidationError("--binary and --base64 cannot be combined") }
         if let ttl, !(ttl > 0 && ttl.isFinite) { throw ValidationError("--ttl: expected seconds above 0") }
     }
 

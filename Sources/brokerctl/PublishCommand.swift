@@ -60,7 +60,7 @@ struct PublishCommand: AsyncParsableCommand {
     @Option(help: "Publish this many messages, with {n} replaced by the number.")
     var count: Int?
 
-    @Option(help: ArgumentHelp("The time between them, such as 10ms or 1s. (default: none)", valueName: "time"))
+    @Option(help: ArgumentHelp("The time between messages, such as 10ms or 1s. (default: none)", valueName: "time"))
     var interval: String?
 
     private func properties() throws -> MessageProperties? {
@@ -82,7 +82,7 @@ struct PublishCommand: AsyncParsableCommand {
     func validate() throws {
         _ = try properties()
         guard !(lines && jsonLines), count == nil || !(lines || jsonLines) else {
-            throw ValidationError("--lines, --json-lines and --count exclude each other")
+            throw ValidationError("--lines, --json-lines and --count cannot be combined")
         }
         if lines || jsonLines, let data, data != "-" {
             throw ValidationError("\(lines ? "--lines" : "--json-lines"): DATA comes from standard input")

@@ -8,7 +8,7 @@ internal import WSTransport
 struct ReplayCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "replay",
-        abstract: "Publishes a record again, with its timing.",
+        abstract: "Publishes a recording again, with its timing.",
         discussion: """
             Publishes the messages of `record` in their order, with the pauses between them. Retained values are \
             retained again, and those at the beginning are published at once. Messages get new numbers and times.
@@ -75,7 +75,7 @@ struct ReplayCommand: AsyncParsableCommand {
             case .message(let message): return message
             case .gap(let missed):
                 Output.complain(
-                    "line \(number): \(missed.map { "\($0) messages" } ?? "messages") are missing in the record")
+                    "line \(number): \(missed.map { "\($0) messages" } ?? "messages") are missing in the recording")
                 return nil
             }
         } catch {

@@ -45,7 +45,7 @@ struct SubscribeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Run this shell command for each message.", valueName: "command"))
     var exec: String?
 
-    @Flag(help: "Print the payloads alone, byte for byte, each with a line end.")
+    @Flag(help: "Print only the payloads, byte for byte, each followed by a newline.")
     var raw = false
 
     func validate() throws {

@@ -200,7 +200,7 @@ struct CheckToken: AsyncParsableCommand {
             }
         } else {
             guard iss != nil, aud != nil else { throw ValidationError("--keys: --iss and --aud are missing") }
-            guard address == nil else { throw ValidationError("--address and --keys exclude each other") }
+            guard address == nil else { throw ValidationError("--address and --keys cannot be combined") }
         }
     }
 

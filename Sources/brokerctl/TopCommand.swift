@@ -20,7 +20,7 @@ struct TopCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
-    @Option(help: ArgumentHelp("The field of `clients` to sort by at first.", valueName: "field"))
+    @Option(help: ArgumentHelp("The field of `clients` to sort by initially.", valueName: "field"))
     var sort = ClientField.pending.rawValue
 
     @Option(help: "End after this many updates.")

@@ -52,7 +52,7 @@ struct AddUser: AsyncParsableCommand {
 
     func validate() throws {
         guard !noPassword || !password.passwordStdin else {
-            throw ValidationError("--no-password and --password-stdin exclude each other")
+            throw ValidationError("--no-password and --password-stdin cannot be combined")
         }
     }
 

@@ -53,7 +53,7 @@ struct WhyCommand: AsyncParsableCommand {
             let text = filter.matches ? "matches, since message \(filter.since)" : "does not match: \(filter.reason)"
             Output.print(Output.printable("filter   \(filter.filter): \(text)"))
         }
-        if answer.messages.isEmpty { Output.print("message  none of this topic is remembered") }
+        if answer.messages.isEmpty { Output.print("message  no messages of this topic are remembered") }
         for message in answer.messages {
             let time = Timestamp(unixMilliseconds: message.time)
             let from = message.from.map { " from \($0)" } ?? ""

@@ -190,7 +190,7 @@ def test_a_reason_is_sent_in_the_close(broker):
 
 @pytest.mark.parametrize("arguments, advice", [
     (["--reason", "x" * 124], "1 to 123 bytes"), (["--reason", "é" * 62], "1 to 123 bytes"), (["--reason", ""], "1 to 123 bytes"),
-    (["--reason", "x", "--ban", "10m"], "exclude each other")])
+    (["--reason", "x", "--ban", "10m"], "cannot be combined")])
 def test_invalid_reasons_are_usage_errors(broker, arguments, advice):
     done = broker.control("clients", "kick", "none", *arguments)
     assert done.returncode == 64 and advice in done.stderr.decode()

@@ -119,7 +119,7 @@ def test_an_invalid_line_is_named(broker, line, advice):
 
 def test_gaps_in_the_record_are_reported(broker):
     done = broker.control("replay", "--speed", "max", input=b'{"gap":true,"missed":7}\n\n' + lines(0))
-    assert done.returncode == 0 and b"line 1: 7 messages are missing in the record" in done.stderr
+    assert done.returncode == 0 and b"line 1: 7 messages are missing in the recording" in done.stderr
     assert done.stdout == b"published: 1\n"
 
 

@@ -307,7 +307,7 @@ def test_a_backup_is_consistent_during_publishing(start_broker, tmp_path):
     assert done.returncode == 0 and b"backup: " in done.stdout and b"checked" in done.stdout, done
     seq = broker.publish("after", "x", "retain")["seq"]
     again = broker.control("backup", str(tmp_path / "backup"))
-    assert again.returncode == 1 and b"a backup exists already" in again.stderr
+    assert again.returncode == 1 and b"the file exists already" in again.stderr
     other = tmp_path / "other"
     restored = run_control("restore", str(tmp_path / "backup"), "--data-dir", str(other / "data"), "--json")
     assert restored.returncode == 0 and json.loads(restored.stdout)["values"] == len(VALUES) + 2, restored

@@ -66,7 +66,7 @@ def test_brokerctl_presents_a_certificate(start_broker, authority, identity):
         (["--cert-file", "none.pem", "--key-file", str(client.key)], "--cert-file: none.pem"),
         (["--cert-file", str(client.certificate), "--key-file", "none.key"], "--key-file: none.key"),
         (["--cert-file", str(client.certificate), "--key-file", str(identity.key)], "--key-file: "),
-        (["--insecure"], "--insecure and --ca-file exclude each other")]:
+        (["--insecure"], "--insecure and --ca-file cannot be combined")]:
         done = run_control("pub", *trust, *options, "a", "b")
         assert done.returncode == 64 and words in done.stderr.decode(), done
 
