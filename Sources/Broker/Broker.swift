@@ -349,8 +349,8 @@ package final class Broker {
             news.append(Journal.Entry(level: .warning, message: message, metadata: metadata))
         }
         for (reason, count) in figures.refusals { tell("connections were refused", reason, count) }
-        tell("logins at browsers were refused", "access.sessions.maximum", figures.refusedLogins)
-        tell("clients held too much memory: the largest were disconnected", "limits.memory", figures.shed)
+        tell("logins from browsers were refused", "access.sessions.maximum", figures.refusedLogins)
+        tell("clients used too much memory: the largest were disconnected", "limits.memory", figures.shed)
         return news
     }
 

@@ -40,7 +40,7 @@ extension ClusterNode {
         case .active: break
         }
         if resending.isDue.load(ordering: .relaxed) {
-            return "it sends again what it had acknowledged and no log of the cluster has any more"
+            return "it is publishing again the messages that it had acknowledged and that are no longer in any log"
         }
         guard let heard = status.heard else { return "nothing has come back from the cluster's log yet" }
         let silence = MonotonicTime.now.nanoseconds(since: heard)

@@ -149,7 +149,7 @@ final class ClusterRules: Sendable {
         state.withLock { state in
             state.news.append(
                 Journal.Entry(
-                    level: .info, message: "took over the rules of the cluster",
+                    level: .info, message: "adopted the rules of the cluster",
                     metadata: [("changed", changed), ("set_by", state.inForce?.node ?? "")]))
         }
     }

@@ -127,11 +127,11 @@ final class Resending: Sendable {
 
     private func tell(_ outcome: Outcome) {
         tell(
-            .warning, "sent again what this broker had acknowledged and no log has any more",
+            .warning, "published again what this broker had acknowledged and is no longer in any log",
             [("messages", "\(outcome.sent)"), ("store", outcome.path)])
         guard outcome.conflicts + outcome.refused > 0 else { return }
         tell(
-            .error, "did not send again all that this broker had acknowledged and no log has any more",
+            .error, "could not publish again all that this broker had acknowledged and is no longer in any log",
             [
                 ("replaced", "\(outcome.conflicts)"), ("topics", outcome.topics.joined(separator: " ")),
                 ("refused", "\(outcome.refused)"), ("store", outcome.path),

@@ -86,7 +86,7 @@ def test_a_page_that_offers_only_a_token_is_told_what_to_offer(harness, path, su
     socket = harness.broker.websocket(path, subprotocols=[f"bearer.{harness.device}"], headers=origin)
     assert "sec-websocket-protocol" not in socket.headers
     assert socket.receive_close() == (
-        4400, f"Offer the subprotocol {subprotocol} beside bearer.TOKEN, because the broker never selects a token.")
+        4400, f"Offer the subprotocol {subprotocol} in addition to bearer.TOKEN, because the broker never selects a token.")
 
 
 def test_only_a_short_lived_token_is_accepted_in_a_url(harness):

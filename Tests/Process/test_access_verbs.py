@@ -167,7 +167,7 @@ def test_changes_waiting_for_the_file_are_limited(start_broker):
         add(number)
     refused = [answer() for _ in range(3)]
     assert [one["id"] for one in refused] == [65, 66, 67]
-    assert {one["error"]["message"] for one in refused} == {"Too many changes of users and tokens wait; try again."}
+    assert {one["error"]["message"] for one in refused} == {"Too many changes of users and tokens are waiting; try again."}
     metrics = broker.metrics()
     assert (metrics["broker_user_changes_waiting"], metrics["broker_user_changes_refused_total"]) == (64, 3)
     os.close(holder)
@@ -242,7 +242,7 @@ def test_credentials_presented_in_a_disabled_way_are_logged(start_broker, tmp_pa
     wait_until(lambda: len([line for line in lines(broker) if line["event"] == "auth.failed"]) == 2, "two failures")
     failures = {line["kind"]: line for line in lines(broker) if line["event"] == "auth.failed"}
     assert failures["password"]["user"] == "s1" and failures["password"]["result"] == "a password without TLS"
-    assert failures["token"]["token"] == "abcdefgh" and failures["token"]["result"] == "a token in the address"
+    assert failures["token"]["token"] == "abcdefgh" and failures["token"]["result"] == "a token in the URL"
     written = (broker.directory / "audit.log").read_text() + "\n".join(broker.lines)
     assert SECRET not in written and secret not in written
     metrics = broker.metrics()

@@ -34,16 +34,16 @@ def test_a_banned_user_is_refused_everywhere_until_the_ban_ends(harness):
     other, stranger = broker.session(headers=bearer(harness.editor)), broker.session()
     assert said(broker.control("bans", "add", "user", "device7", "--for", "1h", "--note", "sends too much")) == (
         "banned: user device7 (b1), disconnected: 3\n")
-    assert session.websocket.receive_close() == topic.receive_close() == (4410, "banned for a time")
+    assert session.websocket.receive_close() == topic.receive_close() == (4410, "temporarily banned")
     while events.line() is not None:
         pass
     answer = broker.http("GET", "/t/news/a", headers=bearer(harness.device))
-    assert (answer.status, answer.json["error"]) == (403, {"code": "forbidden", "message": "You are banned for a time."})
+    assert (answer.status, answer.json["error"]) == (403, {"code": "forbidden", "message": "You are temporarily banned."})
     with pytest.raises(RefusedHandshake) as refused:
         broker.session(headers=bearer(harness.device))
     assert refused.value.status == 403
     page = broker.websocket("/ws", ["broker.v1.json", f"bearer.{harness.device}"], headers={"Origin": broker.url()})
-    assert page.receive_close() == (4403, "You are banned for a time.")
+    assert page.receive_close() == (4403, "You are temporarily banned.")
     stranger.send(op="authenticate", id=1, token=harness.device)
     stranger.expect("error", id=1, code="forbidden")
     assert stranger.websocket.receive_close() == (4410, "banned")

@@ -112,7 +112,7 @@ def test_an_ended_login_clears_its_cookie(harness, browser):
         "const socket = new WebSocket(`ws://${location.host}/s/news/%23`);"
         "socket.onclose = async event => { say('closed', event.code, event.reason);"
         "  say('then', await (await fetch('/session')).text()) };", "then")
-    assert "closed 4401 The session is over" in text and 'then {"kind":"anonymous"}' in text
+    assert "closed 4401 The session has ended" in text and 'then {"kind":"anonymous"}' in text
 
 
 # Other sites
@@ -220,7 +220,7 @@ def test_a_page_that_offers_only_a_token_learns_why_if_the_browser_says(harness,
     for path, subprotocol in PLACES:
         told = {
             Chromium: "closed 1006",
-            Firefox: f"open []; closed 4400 Offer the subprotocol {subprotocol} beside bearer.TOKEN, because the broker never selects a token.",
+            Firefox: f"open []; closed 4400 Offer the subprotocol {subprotocol} in addition to bearer.TOKEN, because the broker never selects a token.",
         }[type(browser)]
         assert open_with(browser, path, [f"bearer.{harness.device}"]).startswith(told)
 

@@ -18,7 +18,7 @@ def test_messages_the_engine_lost_are_announced_and_sent_again(tmp_path):
         rig.check()
         assert rig.sent_again > 0, rig.story
         assert sum(len(follower.undone) for follower in rig.followers) > 0, rig.story
-        assert any("sent again what this broker had acknowledged" in line for broker in rig.brokers for line in broker.lines)
+        assert any("published again what this broker had acknowledged" in line for broker in rig.brokers for line in broker.lines)
     finally:
         rig.end()
 

@@ -66,7 +66,7 @@ def test_a_ban_applies_at_all_brokers(cluster):
     cluster.everywhere(lambda broker: broker.http("GET", "/t/x", headers=bearer(token)).status == 404, "the token")
     here, there = first.session(headers=bearer(token)), second.session(headers=bearer(token))
     assert "banned: user bob" in said(first.control("bans", "add", "user", "bob", "--for", "1h", "--note", "noisy"))
-    assert here.websocket.receive_close() == there.websocket.receive_close() == (4410, "banned for a time")
+    assert here.websocket.receive_close() == there.websocket.receive_close() == (4410, "temporarily banned")
     (ban,) = third.control_json("bans")
     assert (ban["name"], ban["note"], ban["expires"] - ban["added"]) == ("bob", "noisy", 3_600_000)
     assert third.http("GET", "/t/x", headers=bearer(token)).status == 403
@@ -74,7 +74,7 @@ def test_a_ban_applies_at_all_brokers(cluster):
     cluster.everywhere(lambda broker: broker.http("GET", "/t/x", headers=bearer(token)).status == 404, "no ban")
     session = second.session(headers=bearer(token))
     assert "disconnected: 1" in said(second.control("clients", "kick", "--user", "bob", "--ban", "1s", "--yes"))
-    assert session.websocket.receive_close() == (4410, "banned for a time")
+    assert session.websocket.receive_close() == (4410, "temporarily banned")
     cluster.everywhere(lambda broker: broker.http("GET", "/t/x", headers=bearer(token)).status == 404, "an ended ban")
     said(first.control("users", "remove", "bob"))
 
@@ -145,11 +145,11 @@ def test_the_rules_of_the_last_reload_apply_at_all_brokers(cluster):
         assert not allows(first, "shut") and allows(first, "open/x")
         cluster.everywhere(lambda broker: not allows(broker, "shut"), "the new rules")
         assert all(allows(broker, "open/x") for broker in cluster.brokers)
-        second.wait_for_line("took over the rules of the cluster")
+        second.wait_for_line("adopted the rules of the cluster")
         assert "access.anonymous" in second.wait_for_line("this broker's file has other rules than its cluster")
         wait_until(lambda: files() == {"a": False, "b": True, "c": True}, "the brokers with another file")
         cluster.everywhere(lambda broker: broker.metrics()["broker_cluster_differing_files"] == 2, "the figure of that")
-        assert "set by a" in said(second.control("cluster")) and "the file here has another" in said(second.control("cluster"))
+        assert "set by a" in said(second.control("cluster")) and "this broker's file differs in" in said(second.control("cluster"))
         assert "open/#" in said(second.control("config", "show"))
         # A start does not restore an older file.
         second.stop()

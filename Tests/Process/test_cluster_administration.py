@@ -71,7 +71,7 @@ def test_a_kick_with_a_ban_counts_the_clients_of_all(cluster):
     cluster.everywhere(lambda broker: broker.http("GET", "/t/x", headers=bearer(token)).status == 404, "the token")
     sessions = [broker.session(headers=bearer(token)) for broker in cluster.brokers]
     assert said(second.control("clients", "kick", "--user", "kim", "--ban", "1h")) == "disconnected: 3\nbanned: user kim\n"
-    assert {session.websocket.receive_close() for session in sessions} == {(4410, "banned for a time")}
+    assert {session.websocket.receive_close() for session in sessions} == {(4410, "temporarily banned")}
     said(first.control("bans", "remove", first.control_json("bans")[0]["id"]))
     said(first.control("users", "remove", "kim"))
 
@@ -84,7 +84,7 @@ def test_a_broker_that_does_not_answer_is_named(cluster):
         done = first.control("clients", "--json")
         rows = {row["node"] for row in json.loads(done.stdout)}
         assert done.returncode == 0 and "a" in rows and "c" not in rows
-        assert b"broker c does not answer; its part of the list is missing" in done.stderr
+        assert b"broker c does not respond; its part of the list is missing" in done.stderr
     finally:
         third.send_signal(signal.SIGCONT)
     wait_until(lambda: is_ready(third), "ready again")

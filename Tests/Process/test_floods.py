@@ -291,7 +291,7 @@ def test_the_client_that_holds_the_most_is_closed_and_counted(start_broker):
     begin_message(small, 100_000)
     begin_message(large, MIB - 1)
     assert large.receive_close()[0] == 4429
-    broker.wait_for_line("clients held too much.* limit=limits.memory")
+    broker.wait_for_line("clients used too much.* limit=limits.memory")
     assert broker.metrics()['broker_disconnects_total{reason="memory"}'] == 1
 
 

@@ -140,7 +140,7 @@ def test_a_logout_ends_only_its_own_connections(harness, page):
     assert over.status == 401 and "Max-Age=0" in over.headers["Set-Cookie"]
     assert "log in again" in over.json["error"]["message"]
     socket = harness.broker.websocket("/s/news/a", headers=page.own | page.cookie)
-    assert socket.receive_close() == (4401, "The session is over: log in again.")
+    assert socket.receive_close() == (4401, "The session has ended: log in again.")
     assert "Max-Age=0" in socket.headers["set-cookie"]
     assert harness.broker.metrics()["broker_browser_sessions"] == 1
 
@@ -169,7 +169,7 @@ def test_a_session_ends_with_its_user_and_is_not_restored(harness, page, change)
 def test_a_ban_ends_sessions_and_refuses_logins(harness, page):
     session = page.session()
     assert harness.broker.control("bans", "add", "user", "alice", "--for", "1h").returncode == 0
-    assert session.websocket.receive_close() == (4410, "banned for a time")
+    assert session.websocket.receive_close() == (4410, "temporarily banned")
     assert [page.read("/t/news/a").status, Page(harness).log_in().status] == [403, 403]
 
 

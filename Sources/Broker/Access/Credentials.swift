@@ -73,7 +73,7 @@ package struct AuthenticationFailure: Error, Sendable, Equatable {
     package static let wrong = AuthenticationFailure(.invalid, "The credentials are not valid.")
     /// The answer to the cookie of a session that has ended.
     package static let sessionOver = AuthenticationFailure(
-        .invalid, "The session is over: log in again.", isGuess: false)
+        .invalid, "The session has ended: log in again.", isGuess: false)
     /// The answer to revoked credentials: the same as ``wrong``, but not a guess.
     package static let ended = AuthenticationFailure(.invalid, wrong.message, isGuess: false)
     /// The answer to an expired token.

@@ -56,7 +56,7 @@ package final class AccessFileDesk: Sendable {
         }
         guard !isTaken else { return }
         link.release(on: reactor)
-        throw Refusal(.unavailable, "Too many changes of users and tokens wait; try again.")
+        throw Refusal(.unavailable, "Too many changes of users and tokens are waiting; try again.")
     }
 
     /// Makes a change at all brokers of a cluster that no administrator has requested; `then` gets the error, if any.
@@ -69,7 +69,7 @@ package final class AccessFileDesk: Sendable {
             case .failure(let refusal): then(refusal)
             }
         }
-        if !isTaken { then(Refusal(.unavailable, "Too many changes of users and tokens wait; try again.")) }
+        if !isTaken { then(Refusal(.unavailable, "Too many changes of users and tokens are waiting; try again.")) }
     }
 
     private func outcome<Request: AccessFileRequest>(of request: Request) -> Result<Request.Answer, Refusal> {

@@ -194,7 +194,7 @@ extension MintTokenRequest: AccessFileRequest {
         if let seconds {
             guard seconds > 0 else { return "--ttl: expected a time such as 10m, 1h or 90d" }
             guard !isForAddresses || seconds <= AccessOptions.shortLife else {
-                return "--ttl: a token for addresses is valid for at most an hour"
+                return "--ttl: a token for URLs is valid for at most an hour"
             }
         }
         return note.utf8.count <= Self.maximumNote ? nil : "--note: expected at most \(Self.maximumNote) bytes"

@@ -11,7 +11,7 @@ extension ForgetNodeRequest: AnsweredRequest {
 
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         guard try caller.desk.facts.clusterDesk().forget(node) else {
-            throw Refusal(.notFound, "There is no broker \(AuditEvent.clip(node)) that has gone.")
+            throw Refusal(.notFound, "There is no broker \(AuditEvent.clip(node)) that is down.")
         }
         then(.success(AdminDone()))
     }

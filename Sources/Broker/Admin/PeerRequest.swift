@@ -97,7 +97,7 @@ extension PeerRequest {
         _ then: @escaping (Result<Answer, Refusal>) -> Void
     ) throws(Refusal) {
         try ask([peer], cluster, caller) { answers in
-            let silence = Refusal(.unavailable, "The broker \(peer.name) has not answered.")
+            let silence = Refusal(.unavailable, "The broker \(peer.name) has not responded.")
             then((answers[peer.node] ?? .failure(silence)).map { gather($0, of: peer.name, [], missing: []) })
         }
     }

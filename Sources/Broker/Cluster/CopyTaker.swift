@@ -74,7 +74,7 @@ final class CopyTaker {
             guard case .success(let value) = answer, let words = value.elements, words.count == 4 + fields.count else {
                 return lookSoon(CopyPlace.pace.idle)
             }
-            guard words[0].text == giver else { return again("the broker that gave it has given up") }
+            guard words[0].text == giver else { return again("the broker that was sending it has given up") }
             if let made = words[1].integer, made != self.made { (self.made, progress) = (made, reactor.now) }
             if let size = words[2].integer.flatMap(Int.init(exactly:)) { self.size = size }
             told = words[3].text.flatMap { UInt64($0, radix: 16) }.map { LogDigest($0) } ?? told
@@ -148,7 +148,7 @@ final class CopyTaker {
 
     private func finish() {
         guard let file else { return }
-        guard received == size, digest == told else { return again("what came is not what was sent") }
+        guard received == size, digest == told else { return again("the received copy is damaged") }
         let isTaken = CopyPlace.pool.run { [request, remote = reactor.remote] in
             var failure: StorageError?
             do throws(StorageError) { try file.finish() } catch { failure = error }

@@ -47,11 +47,11 @@ package enum LogTrouble: Error, Equatable, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .unreadable(let place):
-            "The log has at \(place) what this broker cannot read: the brokers may be of different versions."
-        case .missing(let place): "The log does not have what follows \(place) any more."
-        case .undone(let place): "This broker has shown what is in no log, from \(place) on."
-        case .displaced(let place): "Another process has appended as this broker, at \(place)."
-        case .foreign(let epoch): "The log is that of another state, with the epoch \(epoch)."
+            "This broker cannot read the log at \(place): the brokers may have different versions."
+        case .missing(let place): "The log no longer has the entries after \(place)."
+        case .undone(let place): "This broker has delivered messages after \(place) that are no longer in any log."
+        case .displaced(let place): "Another process has appended records with this broker's identity, at \(place)."
+        case .foreign(let epoch): "The log belongs to another state, with the epoch \(epoch)."
         }
     }
 }

@@ -70,7 +70,7 @@ package final class LogOrder: Order {
         var fold = Fold(after: sequencer.newest, epoch: sequencer.store.epoch)
         if let known = group.partitions.count > 1 ? group.state(of: partition) : mark?.state {
             guard let stored = Fold(known.span) else {
-                throw .newer("the state of the cluster in the store is another version's")
+                throw .newer("another version wrote the state of the cluster in the store")
             }
             fold = stored
         }
@@ -87,7 +87,7 @@ package final class LogOrder: Order {
 
     private static let away = Refusal(.unavailable, "The broker has no connection to its cluster; try again.")
     private static let overload = Refusal(.unavailable, "The cluster cannot keep up at the moment; try again.")
-    private static let lost = Refusal(.unavailable, "The broker has lost touch with its cluster.")
+    private static let lost = Refusal(.unavailable, "The broker has lost the connection to its cluster.")
 
     package var obstacle: Refusal? { state.withLock { $0.refusal } }
 

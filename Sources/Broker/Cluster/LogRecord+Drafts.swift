@@ -129,7 +129,7 @@ struct LogReader: ~Escapable {
         var (number, shift): (UInt64, UInt64) = (0, 0)
         while true {
             let byte = try byte()
-            guard shift < 63 || byte <= 1, shift == 0 || byte != 0 else { throw mistake("a number that is none") }
+            guard shift < 63 || byte <= 1, shift == 0 || byte != 0 else { throw mistake("a malformed number") }
             number |= UInt64(byte & 0x7F) << shift
             if byte < 0x80 { return number }
             shift += 7
@@ -139,7 +139,7 @@ struct LogReader: ~Escapable {
     /// The number of bytes or items that follow; each takes at least a byte, so a number above the rest is refused.
     mutating func count() throws(LogRecord.Mistake) -> Int {
         let count = try varint()
-        guard count <= UInt64(bytes.count - offset) else { throw mistake("more than it has") }
+        guard count <= UInt64(bytes.count - offset) else { throw mistake("a count that is too large") }
         return Int(count)
     }
 
@@ -151,14 +151,14 @@ struct LogReader: ~Escapable {
 
     private mutating func text() throws(LogRecord.Mistake) -> String {
         guard let text = String(validating: try counted(), as: UTF8.self) else {
-            throw mistake("a text that is not UTF-8")
+            throw mistake("text that is not UTF-8")
         }
         return text
     }
 
     private mutating func topic() throws(LogRecord.Mistake) -> Topic {
         let name = try text()
-        guard let topic = try? Topic(name, limits: .none) else { throw mistake("a topic that is none") }
+        guard let topic = try? Topic(name, limits: .none) else { throw mistake("an invalid topic") }
         return topic
     }
 
@@ -189,7 +189,7 @@ struct LogReader: ~Escapable {
         (draft.isRetained, draft.origin) = (flags & Flag.isRetained != 0, origin)
         (draft.contentType, draft.properties, draft.timeToLive) = (contentType, properties, timeToLive)
         (draft.condition, draft.key) = (condition, key)
-        guard draft.isConditional == (flags & Flag.hasCondition != 0) else { throw mistake("a condition that is none") }
+        guard draft.isConditional == (flags & Flag.hasCondition != 0) else { throw mistake("an invalid condition") }
         return draft
     }
 

@@ -255,7 +255,7 @@ final class RedisSession {
             visit += 1
             after(Self.readyPace) { $0.ready() }
         case "READONLY": writes?.abandon(failure)
-        case "WRONGTYPE": hinder(foreign("a key of this name is something else"))
+        case "WRONGTYPE": hinder(foreign("a key of this name has another type"))
         case "ERR" where error.description.contains("unction not found"): greet()
         default: hinder(failure)
         }
@@ -422,7 +422,7 @@ final class RedisSession {
         order.giveUp()
         status.counts.surrenders += 1
         if case .engaged = phase {
-            status.failure = "What was appended does not come back."
+            status.failure = "The appended records do not come back."
             greet()
         }
     }

@@ -76,15 +76,15 @@ extension CodeMeaning {
                 "more than `limits.publish_rate` messages a second; `Retry-After` says when", "yes",
                 "`broker_refusals_total{reason=\"rate\"}` counts them. A rule may have a rate of its own."
             )
-        case .internal: ("a fault of the broker", "maybe", "The broker's log says more.")
+        case .internal: ("a fault in the broker", "maybe", "The broker's log says more.")
         case .unavailable:
             (
-                "overload, shutdown, or a store that does not answer; `Retry-After` says when", "yes",
+                "overload, shutdown, or a store that does not respond; `Retry-After` says when", "yes",
                 "`brokerctl status` says why the broker is not ready."
             )
         case .storageFull:
             (
-                "the store or the disk is full: the message was delivered, and is not stored", "when there is room",
+                "the store or the disk is full: the message was delivered, but is not stored", "when there is room",
                 "Look at `store.maximum_size` and the disk: `brokerctl status`, `brokerctl check`."
             )
         }
@@ -98,16 +98,16 @@ extension CodeMeaning {
     }
 
     private static let closes = [
-        close(.normal, "the answer to the client's own CLOSE", "as you like"),
+        close(.normal, "the response to the client's own CLOSE", "as you like"),
         close(
-            .goingAway, "the client's own: a page was left, or a program ended; a broker that goes away sends 1012",
+            .goingAway, "sent by the client: a page was left, or a program ended; a broker that shuts down sends 1012",
             "as you like"),
-        close(.protocolError, "the client broke the WebSocket protocol", "no: a fault of the client"),
+        close(.protocolError, "the client broke the WebSocket protocol", "no: a fault in the client"),
         close(
             .unsupportedData, "the wrong kind of frame: binary on `/ws`, text there with MessagePack, any on `/s`",
-            "no: a fault of the client"),
+            "no: a fault in the client"),
         close(
-            .invalidPayload, "text that is not UTF-8, or corrupt compressed data", "no: a fault of the client"),
+            .invalidPayload, "text that is not UTF-8, or corrupt compressed data", "no: a fault in the client"),
         close(
             .policyViolation,
             "a message did not arrive completely in time (`limits.handshake_timeout`, and 1 s for each 16 KiB of `limits.message`)",
@@ -126,7 +126,7 @@ extension CodeMeaning {
             "Slow readers: `brokerctl clients --sort pending`, `limits.pending` and `limits.pending_age`."),
         close(
             .badRequest, "a bad request, or a limit on retained values; the reason says which",
-            "no: a fault of the client"),
+            "no: a fault in the client"),
         close(
             .unauthenticated, "not authenticated; `expired`; `revoked`", "with other credentials",
             "The audit log has `auth.failed` or `session.revoked`."),
@@ -139,7 +139,7 @@ extension CodeMeaning {
             "`brokerctl bans` lists bans; `brokerctl audit` says which administrator it was."),
         close(
             .tooManyMessages,
-            "too many: `limits.publish_rate` on a topic socket, connections from one address, or memory that this client held",
+            "a limit was exceeded: `limits.publish_rate` on a topic socket, connections from one address, or the memory that this client used",
             "yes, after a pause",
             "The limits are `limits.publish_rate`, `limits.connections_per_address` and `limits.memory`."),
     ]
@@ -150,13 +150,13 @@ extension CodeMeaning {
     }
 
     private static let statuses = [
-        status(405, .badRequest, "another method; `Allow` lists those that work"),
+        status(405, .badRequest, "a method that the path does not support; `Allow` lists those that it does"),
         status(408, .badRequest, "the request did not arrive in time (`limits.handshake_timeout`)"),
         status(414, .tooLarge, "the request line is longer than `limits.request_head`"),
-        status(415, .badRequest, "a `Content-Encoding`"),
+        status(415, .badRequest, "a `Content-Encoding` other than `identity`"),
         status(417, .badRequest, "an `Expect` other than `100-continue`"),
         status(421, .forbidden, "a `Host` that is not among `hosts`"),
-        status(426, .badRequest, "`/ws` without a WebSocket handshake, or another version than 13"),
+        status(426, .badRequest, "`/ws` without a WebSocket handshake, or a version other than 13"),
         status(431, .tooLarge, "the head is longer than `limits.request_head`"),
         status(501, .badRequest, "a transfer coding that is not supported"),
         status(504, .unavailable, "no reply within the time that `reply` gives"),
@@ -180,15 +180,17 @@ extension CodeMeaning {
         audit(
             ["session.revoked"],
             "a subscription or a client that was ended, because its right or its credentials were withdrawn"),
-        audit(["limit.hit", "host.refused", "origin.refused"], "the limit, the name, the origin"),
         audit(
-            ["admin.VERB", "users.VERB", "token.VERB"], "each verb of an administrator, with its process or user"),
+            ["limit.hit", "host.refused", "origin.refused"],
+            "the limit that was reached, or the refused host name or origin"),
+        audit(
+            ["admin.VERB", "users.VERB", "token.VERB"], "a command of an administrator, with its process or user"),
         audit(["users.changed", "users.refused"], "a file of users that another program has changed"),
         audit(["ban.add", "ban.remove", "ban.end", "ban.refused"], "bans, and the clients that they refuse"),
         audit(
             [
                 "config.reloaded", "keys.refreshed", "certificate.loaded", "certificate.refused", "start", "stop",
-            ], "the broker"),
+            ], "the broker started, stopped, or loaded or refused its configuration, keys or a certificate"),
         audit(
             ["certificate.revoked"],
             "a connection that was closed, because its client's certificate is no longer accepted"),

@@ -170,7 +170,7 @@ final class Gate: Sendable {
             (refusal, cause) = (Self.openPassword, "a password without TLS")
         } else if presented.way == .query, shard.access.options.queryTokens == .none || isForAdministrators {
             refusal = Refusal(.unauthenticated, "Tokens in the URL are not accepted here.")
-            cause = "a token in the address"
+            cause = "a token in the URL"
         } else {
             return
         }

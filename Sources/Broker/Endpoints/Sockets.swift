@@ -102,6 +102,7 @@ extension HTTPExchange {
         throw HTTPRefusal(
             Refusal(
                 .badRequest,
-                "Offer the subprotocol \(subprotocol) beside bearer.TOKEN, because the broker never selects a token."))
+                "Offer the subprotocol \(subprotocol) in addition to bearer.TOKEN, because the broker never selects a token."
+            ))
     }
 }

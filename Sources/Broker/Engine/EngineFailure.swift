@@ -23,7 +23,7 @@ package enum EngineFailure: Error, Equatable, Sendable, CustomStringConvertible 
         case .unreachable(let error): "\(error)"
         case .refused(let error): "it refused: \(error)"
         case .malformed(let mistake): "its answer is malformed: \(mistake)"
-        case .silent: "it does not answer in time"
+        case .silent: "it does not respond in time"
         case .closed: "the connection has ended"
         case .busy: "too many commands wait for its answers"
         case .unfit(let text): text

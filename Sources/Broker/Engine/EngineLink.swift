@@ -168,7 +168,9 @@ package final class EngineLink {
     private func answered(_ value: RESPValue, on stream: StreamConnection) {
         // Nothing has been requested that the server would push.
         if case .push = value { return }
-        guard let oldest = pending.popFirst() else { return end(.malformed(RESPMistake("an answer to nothing"))) }
+        guard let oldest = pending.popFirst() else {
+            return end(.malformed(RESPMistake("an answer without a command")))
+        }
         watch(pending.first?.deadline, on: stream)
         if case .error(let error) = value {
             oldest.then(.failure(.refused(error)))

@@ -117,7 +117,7 @@ package final class EngineRoute {
     }
 
     private static let noReplica = EngineFailure.unfit(
-        "The engine has no replica that follows its primary: add one, because only what is in two places is acknowledged."
+        "The engine has no replica that follows its primary: add one, because messages are acknowledged only when two processes have them."
     )
 
     private func survey(

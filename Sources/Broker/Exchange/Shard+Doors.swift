@@ -449,7 +449,7 @@ extension Shard {
 
     /// The text for the client: it reveals neither the reason nor other bans.
     static func banned(_ ban: Ban) -> String {
-        ban.expires == nil ? "banned" : "banned for a time"
+        ban.expires == nil ? "banned" : "temporarily banned"
     }
 
     /// Whether an address is banned.
@@ -469,6 +469,6 @@ extension Shard {
         }
         counters.bannedRequests.add(1)
         witness?.shutOut(ban, peer)
-        throw Refusal(.forbidden, ban.expires == nil ? "You are banned." : "You are banned for a time.")
+        throw Refusal(.forbidden, ban.expires == nil ? "You are banned." : "You are temporarily banned.")
     }
 }

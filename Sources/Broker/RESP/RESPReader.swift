@@ -227,7 +227,7 @@ package struct RESPReader {
 
     private func number() throws(RESPMistake) -> Int64 {
         // `Int64` accepts the same as the protocol: an optional sign, and digits.
-        guard line.count <= 64, let number = Int64(rest) else { throw RESPMistake("a number that is none") }
+        guard line.count <= 64, let number = Int64(rest) else { throw RESPMistake("a malformed number") }
         return number
     }
 
@@ -252,7 +252,7 @@ package struct RESPReader {
                 UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || "+-.eE".utf8.contains($0)
             }
             guard isDecimal, text.utf8.count <= 512, let number = Double(text) else {
-                throw RESPMistake("a number that is none")
+                throw RESPMistake("a malformed number")
             }
             return number
         }
@@ -262,7 +262,7 @@ package struct RESPReader {
         let text = rest
         let digits = text.hasPrefix("-") || text.hasPrefix("+") ? text.dropFirst() : text[...]
         guard !digits.isEmpty, digits.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else {
-            throw RESPMistake("a number that is none")
+            throw RESPMistake("a malformed number")
         }
         return text
     }

@@ -118,7 +118,7 @@ struct RedisLogTests {
         try peer.active()
         _ = try link.ask("DEL", .text(keys.nodes))
         _ = try link.ask("SET", .text(keys.nodes), "x")
-        try peer.refuses("a key of this name is something else")
+        try peer.refuses("a key of this name has another type")
     }
 
     /// The library of the version before, which brokers of that version need, is used until somebody deletes it.
@@ -198,7 +198,7 @@ struct RedisLogTests {
         let other = try RedisPeer(2, at: engine.place)
         defer { other.engine.stop() }
         try eventually("it cannot follow") { other.status.state == .lost(.missing(after: .start)) }
-        #expect(other.status.failure == "The log does not have what follows 0-0 any more.")
+        #expect(other.status.failure == "The log no longer has the entries after 0-0.")
     }
 
     /// A missing function is loaded again, and a term begins at once if all brokers are present.

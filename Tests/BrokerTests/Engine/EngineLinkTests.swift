@@ -95,7 +95,7 @@ struct EngineLinkTests {
         }
         let link = try harness.open(chatty.endpoint)
         #expect(try link.ask("PING") == .simple("PONG"))
-        #expect(try link.end.get() == .malformed(RESPMistake("an answer to nothing")))
+        #expect(try link.end.get() == .malformed(RESPMistake("an answer without a command")))
     }
 
     @Test func speaksTLS() throws {

@@ -26,7 +26,7 @@ struct Preconditions {
         match = try Self.tags(fields, "If-Match", isStrong: true)
         noneMatch = try Self.tags(fields, "If-None-Match", isStrong: false)
         guard match == nil || noneMatch == nil else {
-            throw HTTPRefusal(Refusal(.badRequest, "If-Match and If-None-Match exclude each other."))
+            throw HTTPRefusal(Refusal(.badRequest, "If-Match and If-None-Match cannot be combined."))
         }
         // RFC 9110 §13.1.4: tags take precedence.
         if match == nil, let text = fields.first("If-Unmodified-Since") {

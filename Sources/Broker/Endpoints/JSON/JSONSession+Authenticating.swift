@@ -64,7 +64,7 @@ extension JSONSession {
             let old = client.principal
             guard old.kind == .anonymous || old.isSameUser(as: principal) else {
                 return fail(
-                    id, Refusal(.forbidden, "This connection is another user's: open a new one to change the user."))
+                    id, Refusal(.forbidden, "This connection belongs to another user: open a new one."))
             }
             do throws(Refusal) { try shard.checkBans(of: principal, at: origin) } catch {
                 fail(id, error)

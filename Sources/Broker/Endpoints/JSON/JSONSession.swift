@@ -86,7 +86,7 @@ final class JSONSession: ClientSocket {
                 fail(refused.identifier, Refusal(.badRequest, "Invalid JSON: \(error)."))
                 frame.broken += 1
                 guard frame.broken < Self.maximumBroken else {
-                    socket.close(.badRequest, reason: "\(frame.broken) broken lines in one frame")
+                    socket.close(.badRequest, reason: "\(frame.broken) invalid lines in one frame")
                     break
                 }
                 if let end = refused.end {
