@@ -132,6 +132,28 @@ struct BroadcastTests {
             Set(watch.notes.all[7...]) == ["failed /throws the value is below 0", "ended /throws 1011 closed"])
     }
 
+    private struct SlowWatch: ServerObserver {
+        let notes = EchoServer.Notes()
+
+        func fellBehind(_ socket: ObservedSocket) { notes.add("behind \(socket.path)") }
+    }
+
+    /// A client that reads nothing; the kernels on the way take a part, so it may fall behind more than once.
+    @Test func reportsAClientThatFallsBehind() async throws {
+        let watch = SlowWatch()
+        let harness = try EchoServer(server: HTTPServer.Options(observer: watch)) { routing, _ in
+            routing.append(
+                "/flood",
+                ws.upgrade(.patient) { (socket: WebSocket) async throws in
+                    while true { try await socket.send([UInt8](repeating: 7, count: 1 << 20)) }
+                })
+        }
+        let stream = try await ws.connect(harness.url + "/flood")
+        await watch.notes.wait(for: 1)
+        await stream.close()
+        #expect(Set(watch.notes.all) == ["behind /flood"])
+    }
+
     @Test func reportsAViolationOfTheProtocol() async throws {
         let watch = Watch()
         var options = UpgradeOptions.patient
