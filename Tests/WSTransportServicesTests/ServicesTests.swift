@@ -117,8 +117,9 @@ struct ServicesTests {
         let message = ws.Message("not masked")
         message.masked = false
         try await message.sendTo(stream)
-        await lines.wait(for: 3)
+        while try await stream.read() != nil {}
         await stream.close()
+        await lines.wait(for: 3)
         let slow = try await ws.connect(url + "/flood")
         await lines.wait(for: 6)
         await slow.close()

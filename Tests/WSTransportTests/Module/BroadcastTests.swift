@@ -159,15 +159,16 @@ struct BroadcastTests {
         var options = UpgradeOptions.patient
         options.maxPayload = 10
         let harness = try EchoServer(options: options, server: HTTPServer.Options(observer: ServerObservers(watch)))
-        for (text, isMasked) in [("a", false), ("more than ten", true)] {
+        for (text, isMasked, count) in [("a", false, 3), ("more than ten", true, 6)] {
             let stream = try await ws.connect(harness.url + "/ws")
             let message = ws.Message(text)
             message.masked = isMasked
             try await message.sendTo(stream)
             while try await stream.read() != nil {}
             await stream.close()
+            // A socket has ended only when TCP has.
+            await watch.notes.wait(for: count)
         }
-        await watch.notes.wait(for: 6)
         #expect(
             watch.notes.all == [
                 "opened /ws ", "violated /ws 1002 frame from a client is not masked", "ended /ws 1002 violation",
