@@ -7,6 +7,17 @@ package final class StreamConnection {
     package unowned let reactor: Reactor
     /// Its index in the reactor's tables, as long as it exists.
     package let slot: UInt32
+    // Small properties are together here and below to save padding in every connection.
+    /// Whether it was refused when it was accepted, so that it does not count as a client.
+    var isRefused = false {
+        didSet { if isRefused != oldValue { reactor.counters.refusedOpen.add(isRefused ? 1 : -1) } }
+    }
+    /// Whether it stays open when memory is short.
+    package var isSpared = false
+    /// Whether it is not watched at all, because the peer hung up while reading was paused.
+    var isDetached = false
+    /// Whether no other connection gets the ``slot`` after this one has ended, until ``giveUpSlot()``.
+    package var keepsSlot = false
     /// A number that no other open connection of its reactor has: the slot, and how often that was used before.
     package let token: UInt64
     // Unchecked, because no call on it knows the connection, and each read would be checked.
@@ -43,23 +54,16 @@ package final class StreamConnection {
         set { mostUnsent = newValue }
     }
     private var mostUnsent = Int.max
-    /// Whether it was refused when it was accepted, so that it does not count as a client.
-    var isRefused = false {
-        didSet { if isRefused != oldValue { reactor.counters.refusedOpen.add(isRefused ? 1 : -1) } }
-    }
-    /// Whether it stays open when memory is short.
-    package var isSpared = false
     /// Called once when the connection has ended, whatever its driver was.
     package var onClosed: (() -> Void)?
     /// When the last byte was received.
     package var lastReceived: MonotonicTime { received }
     var received: MonotonicTime
 
-    /// The system's error that ended it, if there was one.
-    package internal(set) var failure: Errno?
-
     /// `nil` if its driver has taken all received bytes.
     var carry: Carry?
+    /// The system's error that ended it, if there was one.
+    package internal(set) var failure: Errno?
     /// The reasons why it is not read.
     var pauses: ReadingPause = []
     var isHandling = false
@@ -72,10 +76,6 @@ package final class StreamConnection {
     var isBulky = false
     /// Whether its first bytes have been read; `true` from the start for an outgoing connection.
     var hasBegun = false
-    /// Whether it is not watched at all, because the peer hung up while reading was paused.
-    var isDetached = false
-    /// Whether no other connection gets the ``slot`` after this one has ended, until ``giveUpSlot()``.
-    package var keepsSlot = false
     private var watched: Epoll.Events = []
 
     init(

@@ -26,8 +26,9 @@ package final class WebSocketConnection: StreamDriver {
     let compression: MessageCompression?
     var options: Options
     private var pingSent: MonotonicTime?
-    /// The event that was reported; `nil` until the socket has ended.
-    private var ended: CloseEvent?
+    /// What was reported; `nil` until the socket has ended.
+    // An object, because most sockets have not.
+    private var ended: PendingEnd?
     /// The answer to a peer that closed or violated the protocol, sent after earlier messages have been answered.
     private(set) var pending: PendingEnd?
     /// When the message under way began; `nil` if there is none.
@@ -338,14 +339,14 @@ package final class WebSocketConnection: StreamDriver {
 
     /// Sets its session, which is told at once if the socket has ended already.
     func begin(_ session: any WebSocketSession) {
-        if let ended { return session.closed(ended) }
+        if let ended { return session.closed(ended.event) }
         self.session = session
         if readyState == .closing { session.closing() }
     }
 
     func report(_ event: CloseEvent) {
         guard ended == nil else { return }
-        ended = event
+        ended = PendingEnd([], event)
         state = .closed
         stream.reactor.counters.webSockets.add(-1)
         let ending = session
