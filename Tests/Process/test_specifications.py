@@ -241,3 +241,22 @@ def test_every_limit_is_in_the_table_of_the_architecture():
     limits = yaml.safe_load((REPOSITORY / "Config/broker.yaml").read_text())["limits"]
     assert len(limits) > 20
     assert set(limits) - listed == set()
+
+
+def test_the_files_and_types_of_the_architecture_exist():
+    page = re.sub(r"```.*?```", "", (REPOSITORY / "docs/architecture.md").read_text(), flags=re.DOTALL)
+    words = set(re.findall(r"`([^`\n]+)`", page))
+    # Files that the reader adds, such as `NameEndpoint.swift` and `Admin/X.swift`.
+    words = {word for word in words if not re.search(r"(^|/)(Name|X)[A-Z.]", word)}
+    paths = {word for word in words if re.fullmatch(r"[\w./+-]+\.(swift|py|md|yaml)", word)}
+    assert len(paths) > 40
+    swift = [path for folder in ("Sources", "Tests") for path in (REPOSITORY / folder).rglob("*.swift")]
+    names = {path.name for path in swift} | {path.name for path in (REPOSITORY / "Tests/Process").glob("*.py")}
+    assert {path for path in paths if path not in names and not (REPOSITORY / path).is_file()} == set()
+    text = "\n".join(path.read_text() for path in swift)
+    declared = set(re.findall(r"\b(?:class|struct|enum|protocol|typealias|associatedtype) (\w+)", text))
+    declared |= {path.name for path in (REPOSITORY / "Sources").rglob("*") if path.is_dir()}
+    members = set(re.findall(r"\b(?:func|var|let|case) `?(\w+)", text))
+    types = {word for word in words - paths if re.fullmatch(r"[A-Z]\w*[a-z]\w*(\.\w+)?", word)}
+    assert len(types) > 80
+    assert {word for word in types if word.split(".")[0] not in declared or not set(word.split(".")[1:]) <= members} == set()

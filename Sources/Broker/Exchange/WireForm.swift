@@ -2,7 +2,7 @@ package import WSTransport
 
 /// A wire format of messages: encodes the bytes that its clients are sent for a message.
 ///
-/// A format is a conformer and its registration (``FanOut/register(_:)``). Runs on its reactor's thread.
+/// A format is a conformer and its registration (``Shard/register(_:of:)``). Runs on its reactor's thread.
 package protocol WireForm: AnyObject {
     /// Encodes a live message, once for all clients of this format; `nil` if they are not sent it.
     ///

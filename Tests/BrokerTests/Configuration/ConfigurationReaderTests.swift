@@ -18,7 +18,8 @@ struct ConfigurationReaderTests {
         #expect(try Self.parse(yaml) == Settings())
     }
 
-    /// Every setting away from its default, in every notation.
+    /// Every setting away from its default, in every notation; those of `access.jwt` and `cluster` have tests of their
+    /// own.
     static let changed = """
         listen:
           - address: "[::1]:0"
@@ -44,18 +45,28 @@ struct ConfigurationReaderTests {
           idle_timeout: 2m
           request_head: 1024
           message: 256MiB
+          batch: 10
           topic: 65535
           topic_levels: 2
           wildcards: 3
           subscriptions_per_client: 5
+          requests_per_client: 8
+          ephemeral_values: 0
+          ephemeral_bytes: 1KiB
+          ephemeral_memory: 1TiB
           subscriptions: 77
           pending: 64KiB
           pending_age: 0
           unsent_in_kernel: unlimited
           publish_rate: 100/s
           memory: 64GiB
+          per_address: { connections: 5, new_connections: 3/m, publish_rate: 20/s, publish_bytes: 1MiB, subscriptions: 6 }
+          per_user: { connections: 7, publish_rate: 30, publish_bytes: 2MiB/s, subscriptions: unlimited }
+          authentication_failures: unlimited
+          bans: 9
         keepalive: { interval: 0s, timeout: 7d }
         store: { maximum_size: 1TiB, views: 5 }
+        publish: { key_window: 1h, keys: 1MiB, keys_per_user: 64KiB }
         retained: { maximum_messages: 12, maximum_bytes: "1GiB" }
         drain: { reconnects_per_second: 50, notice: 10s }
         history:
@@ -63,6 +74,7 @@ struct ConfigurationReaderTests {
           - { filter: "+/log", age: 10m, messages: unlimited }
         compression: { enabled: true, level: 9, minimum: 2KiB }
         hosts: [Broker.Example.com, "*.lan", "[::1]", 10.0.0.1]
+        trusted_proxies: [10.0.0.0/8, unix]
         origins: [same-host, same-origin, null, "HTTPS://*.Example.com:8443", "http://[::1]:80"]
         access:
           anonymous: { publish: [], subscribe: ["a/+", 'b/#'] }
@@ -91,8 +103,15 @@ struct ConfigurationReaderTests {
             - { role: dashboard, deny: ["secret/#"] }
         admin: { socket: /run/broker/admin.sock, socket_group: operators, backup_directory: /var/backups }
         metrics: { enabled: false }
-        system_topics: { interval: 1m }
-        log: { level: debug, format: json }
+        system_topics: { interval: 1m, events: false }
+        log:
+          level: debug
+          format: json
+          audit: ./audit.log
+          audit_authentications: all
+          audit_memory: 1MiB
+          event_memory: 2MiB
+          flight_memory: 3MiB
         """
 
     @Test(arguments: [
@@ -146,12 +165,14 @@ struct ConfigurationReaderTests {
         expected.limits.unsentInKernel = nil
         expected.drain.reconnectsPerSecond = 50
         expected.drain.notice = .seconds(10)
-        expected.limits.publishRate = 100
-        expected.limits.memory = .bytes(64 << 30)
+        setLimits(&expected.limits)
         expected.keepalive.interval = nil
         expected.keepalive.timeout = .seconds(604_800)
         expected.store.maximumSize = 1 << 40
         expected.store.views = 5
+        expected.publish.keyWindow = .seconds(3600)
+        expected.publish.keys = 1 << 20
+        expected.publish.keysPerUser = 64 << 10
         expected.retained.maximumMessages = 12
         expected.retained.maximumBytes = 1 << 30
         expected.history = [
@@ -166,6 +187,7 @@ struct ConfigurationReaderTests {
             .compactMap {
                 OriginPolicy.Rule($0)
             }
+        expected.trustedProxies = ["10.0.0.0/8", "unix"].compactMap { Settings.TrustedProxy($0) }
         expected.access.anonymous.publish = []
         expected.access.anonymous.subscribe = ["a/+", "b/#"]
         expected.access.anonymousAnywhere = true
@@ -175,10 +197,56 @@ struct ConfigurationReaderTests {
         expected.admin.backupDirectory = "/var/backups"
         expected.metrics.enabled = false
         expected.systemTopics.interval = .seconds(60)
-        expected.log.level = .debug
-        expected.log.format = .json
+        expected.systemTopics.events = false
+        setLog(&expected.log)
         #expect(try Self.parse(Self.changed) == expected)
         #expect(try Self.parse(SettingsWriter.yaml(expected)) == expected)
+    }
+
+    @Test func theExampleHasEverySetting() throws {
+        func paths(_ members: [SettingOutline], _ section: String) -> [String] {
+            members.flatMap { member in
+                let path = section.appendingKey(member.key)
+                guard case .section(let members) = member.form else { return [path] }
+                return paths(members, path)
+            }
+        }
+        let changed = Settings().changes(to: try Self.parse(Self.changed)).map(\.path) + ["access.jwt", "cluster"]
+        let missing = paths(Settings.record.members.map(\.outline), "").filter { path in
+            !changed.contains { path == $0 || path.hasPrefix($0 + ".") }
+        }
+        #expect(missing == [], "add them to `changed` and to `readsEverySetting`")
+    }
+
+    private func setLimits(_ limits: inout Settings.Limits) {
+        limits.batch = 10
+        limits.requestsPerClient = 8
+        limits.ephemeralValues = 0
+        limits.ephemeralBytes = 1024
+        limits.ephemeralMemory = 1 << 40
+        limits.publishRate = 100
+        limits.memory = .bytes(64 << 30)
+        limits.perAddress.connections = 5
+        limits.perAddress.newConnections = Settings.Limits.Frequency(count: 3, period: .minute)
+        limits.perAddress.publishRate = 20
+        limits.perAddress.publishBytes = 1 << 20
+        limits.perAddress.subscriptions = 6
+        limits.perUser.connections = 7
+        limits.perUser.publishRate = 30
+        limits.perUser.publishBytes = 2 << 20
+        limits.perUser.subscriptions = nil
+        limits.authenticationFailures = nil
+        limits.bans = 9
+    }
+
+    private func setLog(_ log: inout Settings.Log) {
+        log.level = .debug
+        log.format = .json
+        log.audit = .file("./audit.log")
+        log.auditAuthentications = .all
+        log.auditMemory = 1 << 20
+        log.eventMemory = 2 << 20
+        log.flightMemory = 3 << 20
     }
 
     private func setAccess(_ access: inout Settings.Access) {
