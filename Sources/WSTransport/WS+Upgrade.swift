@@ -94,7 +94,6 @@ private struct Opening: Sendable {
         HandlerTasks.$isInside.withValue(true) {
             socket.core.holdTask { executor in
                 Task(executorPreference: executor) {
-                    socket.core.begins()
                     do {
                         switch accept {
                         case .socket(let accept): accept(socket)

@@ -7,7 +7,7 @@ extension WebSocketMessage {
     /// Each call uses a new masking key. Throws what the stream throws, and ``WS/Error/controlTooLong`` if the body is
     /// too long for a control frame.
     public func sendTo(_ stream: any ByteStream) async throws {
-        let (type, masked, compress, body) = state.withLock { ($0.type, $0.masked, $0.compress, $0.body ?? []) }
+        let (type, masked, compress, body) = state.withLock { ($0.type, $0.masked, $0.compress, $0.body.array ?? []) }
         guard !type.isControl || body.count <= FrameEncoder.maximumControlPayload else { throw WS.Error.controlTooLong }
         let compressed = compress && !type.isControl ? Self.deflate(body) : nil
         var frame: [UInt8] = []
@@ -57,7 +57,7 @@ extension WebSocketMessage {
             state.masked = first.isMasked
             state.compress = first.header.isCompressed
             state.stream = stream
-            state.body = (state.body ?? []) + body
+            state.body.append(body)
             state.isKnownText = false
             state.position = 0
         }

@@ -34,8 +34,7 @@ public final class WebSocketMessage: HandlerMessage {
         /// Whether the message is a reply, which has no reply of its own.
         var isReply = false
         var maxSize: Int
-        /// `nil` if there is none yet.
-        var body: [UInt8]?
+        var body = MessageBody()
         var position = 0
         var stream: (any ByteStream)?
         /// The values that handlers set for a few messages only.
@@ -51,6 +50,8 @@ public final class WebSocketMessage: HandlerMessage {
     }
 
     let state: Mutex<State>
+    /// What counts as held while it waits in the socket that received it, in bytes; 0 if it does not.
+    let held: Int
 
     /// The opcode of text messages, `ws.TEXT`.
     public static let TEXT = WS.TEXT
@@ -71,6 +72,7 @@ public final class WebSocketMessage: HandlerMessage {
         type: Opcode = WS.BINARY, masked: Bool = true, compress: Bool = false, maxSize: Int = defaultMaxSize
     ) {
         let mayCompress = type == .text || type == .binary
+        held = 0
         state = Mutex(
             State(type: type, masked: masked, compress: compress && mayCompress, maxSize: max(0, maxSize)))
     }
@@ -88,11 +90,13 @@ public final class WebSocketMessage: HandlerMessage {
     }
 
     /// Makes a message that a connection received.
-    init(_ type: Opcode, _ body: [UInt8], masked: Bool, compress: Bool, stream: (any ByteStream)?) {
-        let mayCompress = type == .text || type == .binary
+    init(
+        _ type: Opcode, _ body: MessageBody, masked: Bool, compress: Bool, stream: (any ByteStream)?, held: Int = 0
+    ) {
+        self.held = held
         state = Mutex(
             State(
-                type: type, masked: masked, compress: compress && mayCompress, isKnownText: type == .text,
+                type: type, masked: masked, compress: compress && !type.isControl, isKnownText: type == .text,
                 maxSize: Self.defaultMaxSize, body: body, stream: stream))
     }
 
@@ -185,6 +189,16 @@ public final class WebSocketMessage: HandlerMessage {
 }
 
 extension WebSocketMessage.State {
+    /// Throws unless a socket can send the message.
+    func checkSendable() throws(WS.Error) {
+        guard type == .text || type == .binary else {
+            throw .badType("expected a text or a binary message, found opcode \(type.rawValue)")
+        }
+        if type == .text, !isKnownText, unsafe !body.withBytes({ unsafe UTF8Validator.isValid($0) }) {
+            throw .badType("a text message must be UTF-8")
+        }
+    }
+
     /// Made when something is put there.
     fileprivate var madeNotes: WebSocketMessage.Notes {
         mutating get {
@@ -203,9 +217,9 @@ extension WebSocketMessage {
     /// An empty message has an empty body.
     public var data: Data? {
         state.withLock { state in
-            guard let body = state.body else { return nil }
-            state.position = body.count
-            return state.type == .text ? .text(String(decoding: body, as: UTF8.self)) : .binary(body)
+            guard !state.body.isAbsent else { return nil }
+            state.position = state.body.count
+            return state.type == .text ? .text(state.body.text) : .binary(state.body.array ?? [])
         }
     }
 
@@ -213,10 +227,10 @@ extension WebSocketMessage {
     ///
     /// Setting the body moves the read position to its start.
     public var body: [UInt8] {
-        get { state.withLock { $0.body ?? [] } }
+        get { state.withLock { $0.body.array ?? [] } }
         set {
             state.withLock { state in
-                state.body = newValue
+                state.body = MessageBody(newValue)
                 state.isKnownText = false
                 state.position = 0
             }
@@ -224,31 +238,27 @@ extension WebSocketMessage {
     }
 
     /// The type and the whole body, if a socket can send them.
-    var sendable: (Opcode, [UInt8]) {
+    var sendable: (Opcode, MessageBody) {
         get throws(WS.Error) {
-            let (type, body, isKnownText) = state.withLock { ($0.type, $0.body ?? [], $0.isKnownText) }
-            guard type == .text || type == .binary else {
-                throw .badType("expected a text or a binary message, found opcode \(type.rawValue)")
+            try state.withLock { state throws(WS.Error) in
+                try state.checkSendable()
+                return (state.type, state.body)
             }
-            if type == .text, !isKnownText, unsafe !body.withUnsafeBytes({ unsafe UTF8Validator.isValid($0) }) {
-                throw .badType("a text message must be UTF-8")
-            }
-            return (type, body)
         }
     }
 
     /// The whole body; `nil` if there is none yet.
-    package var bodyIfAny: [UInt8]? { state.withLock { $0.body } }
+    package var bodyIfAny: [UInt8]? { state.withLock { $0.body.array } }
 
     /// The size of the body in bytes; 0 if there is none.
-    public var length: Int { state.withLock { $0.body?.count ?? 0 } }
+    public var length: Int { state.withLock { $0.body.count } }
 
     /// Reads the next bytes of the body, at most `count`; `nil` at its end, or if there is no body.
     ///
     /// - Parameter count: the maximum number of bytes; negative for the whole rest.
     public func read(_ count: Int = -1) -> [UInt8]? {
         state.withLock { state in
-            guard let body = state.body, state.position < body.count else { return nil }
+            guard let body = state.body.array, state.position < body.count else { return nil }
             let rest = body.count - state.position
             let part = body[state.position..<state.position + (count < 0 ? rest : min(count, rest))]
             state.position += part.count
@@ -265,7 +275,7 @@ extension WebSocketMessage {
     /// Appends to the body, which is created if there is none; the read position does not change.
     public func write(_ bytes: [UInt8]) {
         state.withLock { state in
-            if state.body == nil { state.body = bytes } else { state.body?.append(contentsOf: bytes) }
+            state.body.append(bytes)
             state.isKnownText = false
         }
     }

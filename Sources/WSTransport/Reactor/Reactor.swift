@@ -321,8 +321,7 @@ protocol TurnSender: AnyObject {
     private func settle() {
         var senders: [any TurnSender] = []
         unsafe swap(&senders, &settling)
-        for sender in senders { sender.turnWasSent() }
-        senders.removeAll(keepingCapacity: true)
+        while let sender = senders.popLast() { sender.turnWasSent() }
         if unsafe settling.isEmpty { unsafe swap(&senders, &settling) }
     }
 

@@ -15,10 +15,11 @@ package final class Remote: Sendable, TaskExecutor {
     ///
     /// The reactor's thread.
     @exclusivity(unchecked) nonisolated(unsafe) private var jobs: [UnownedJob] = []
-    /// Whether the reactor is running such parts: nothing that it has begun is half done.
+    /// The task of which the reactor is running a part, so that nothing that it has begun is half done; `nil` if it is
+    /// running none.
     ///
     /// The reactor's thread.
-    @exclusivity(unchecked) nonisolated(unsafe) private var isRunningJobs = false
+    @exclusivity(unchecked) nonisolated(unsafe) private var running: TaskMark?
 
     private final class Wakeup: Sendable {
         let descriptor: WakeupDescriptor
@@ -101,17 +102,22 @@ package final class Remote: Sendable, TaskExecutor {
     func runJobs() {
         var due: [UnownedJob] = []
         unsafe swap(&due, &jobs)
-        unsafe isRunningJobs = true
-        for job in due { unsafe job.runSynchronously(on: asUnownedTaskExecutor()) }
-        unsafe isRunningJobs = false
+        for job in due {
+            unsafe running = TaskMark(job)
+            unsafe job.runSynchronously(on: asUnownedTaskExecutor())
+        }
+        unsafe running = nil
         // Its memory serves for the next ones.
-        due.removeAll(keepingCapacity: true)
+        due.empty()
         if unsafe jobs.isEmpty { unsafe swap(&due, &jobs) }
     }
 
     /// Whether the caller may act on the reactor's connections at once, instead of posting a task: it is a part of a
     /// Swift task on the reactor's thread, and no task posted earlier still waits.
     package var actsAtOnce: Bool {
-        unsafe isCurrentThread && isRunningJobs && !tasks.hasElements
+        unsafe isCurrentThread && running != nil && !tasks.hasElements
     }
+
+    /// Whether the caller is a part of this task that the reactor is running.
+    func isRunning(_ task: TaskMark) -> Bool { unsafe isCurrentThread && running == task }
 }

@@ -114,7 +114,7 @@ extension SocketSession {
             if core.limits.closesSlowReaders { closeSlow() }
             return
         }
-        if waits(type, payload, isPosted: false) { return }
+        if waits(type, isPosted: false, MessageBody(payload)) { return }
         defer { update() }
         guard !connection.isClient, !connection.compresses else { return connection.send(type, payload) }
         let reactor = connection.stream.reactor

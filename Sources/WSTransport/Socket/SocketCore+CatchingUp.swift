@@ -34,7 +34,7 @@ extension SocketCore {
             state.isEnding = false
             return true
         }
-        if isDue { link.run(with: SocketSession.self) { $0?.caughtUp() } }
+        if isDue { run { $0?.caughtUp() } }
     }
 }
 

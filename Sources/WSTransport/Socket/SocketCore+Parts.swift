@@ -170,7 +170,7 @@ extension SocketCore {
 extension SocketCore {
     /// Waits for room, after earlier senders; then no other message is sent until the last part, or
     /// ``leaveParts(begun:)``.
-    func beginParts(_ type: Opcode) async throws { try await enqueue(type, [], isInParts: true) }
+    func beginParts(_ type: Opcode) async throws { try await enqueue(type, MessageBody(), isInParts: true) }
 
     /// Waits for room, and passes the next part of the message to the reactor.
     func sendPart(_ type: Opcode, _ part: [UInt8], isFirst: Bool, isLast: Bool) async throws {
@@ -182,7 +182,7 @@ extension SocketCore {
                 state.outgoing.posted += part.count
                 state.outgoing.isUnderWay = !isLast
                 state.hasAnswered = true
-                link.run(with: SocketSession.self) {
+                run {
                     $0?.sendPart(type, part, isFirst: isFirst, isLast: isLast)
                 }
                 return true

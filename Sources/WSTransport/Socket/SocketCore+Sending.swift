@@ -13,10 +13,11 @@ extension SocketCore {
             return nil
         }
         if case .tooMuchUnsent = refusal, limits.closesSlowReaders {
-            link.run(with: SocketSession.self) { $0?.closeSlow() }
+            run { $0?.closeSlow() }
         }
         if let refusal { throw refusal }
-        if isAtOnce { unsafe session?.sendAtOnce(type, payload) } else { pass(type, payload) }
+        let body = MessageBody(payload)
+        if isAtOnce { sendAtOnce(type, body) } else { pass(type, body) }
     }
 
     /// Whether the caller may send by its own call instead of the reactor's next look at its mailbox.
@@ -26,7 +27,7 @@ extension SocketCore {
     struct Sender: Sendable {
         let number: UInt64
         let type: Opcode
-        let payload: [UInt8]
+        let body: MessageBody
         /// Whether it is a message in parts, which begins with this.
         var isInParts = false
         let taken: CheckedContinuation<Void, any Swift.Error>
@@ -34,11 +35,17 @@ extension SocketCore {
 
     /// Passes a message to the reactor if there is room and no earlier sender waits; `false` if it was not taken.
     func trySend(_ type: Opcode, _ payload: [UInt8]) throws(WS.Error) -> Bool {
+        try trySend(type, MessageBody(payload), unlessCancelled: false)
+    }
+
+    /// - Parameter unlessCancelled: whether the message is not taken if the caller's task is cancelled.
+    private func trySend(_ type: Opcode, _ body: MessageBody, unlessCancelled: Bool) throws(WS.Error) -> Bool {
         let isAtOnce = actsAtOnce
         let (isAdmitted, mustWake, readyState) = state.withLock { state -> (Bool, Bool, ReadyState) in
             guard state.readyState == .open, state.hasRoom(limits) else { return (false, false, state.readyState) }
-            guard isAtOnce else { return (true, admit(type, payload, &state), .open) }
-            state.unsent += payload.count
+            if unlessCancelled, isCancelled(state) { return (false, false, .open) }
+            guard isAtOnce else { return (true, admit(type, body, &state), .open) }
+            state.unsent += body.count
             state.hasAnswered = true
             return (true, false, .open)
         }
@@ -47,7 +54,7 @@ extension SocketCore {
             throw .invalidState(readyState)
         }
         if mustWake { link.remote?.wake() }
-        if isAtOnce { unsafe session?.sendAtOnce(type, payload) }
+        if isAtOnce { sendAtOnce(type, body) }
         return true
     }
 
@@ -55,17 +62,46 @@ extension SocketCore {
     ///
     /// Throws `CancellationError` if the task is cancelled first; then the message is not sent.
     nonisolated(nonsending) func send(_ type: Opcode, _ payload: [UInt8]) async throws {
-        if try trySendNow(type, payload) { return }
-        try await enqueue(type, payload, isInParts: false)
+        let body = MessageBody(payload)
+        if try trySendNow(type, body) { return }
+        try await enqueue(type, body, isInParts: false)
+    }
+
+    /// Sends `message` if there is room and the task is not cancelled; `false` if it was not taken.
+    func trySendNow(_ message: WebSocketMessage) throws(WS.Error) -> Bool {
+        guard actsAtOnce else {
+            let (type, body) = try message.sendable
+            return try trySend(type, body, unlessCancelled: true)
+        }
+        // Sent from where it is: no caller holds this core's lock and waits for the message's.
+        return try message.state.withLock { message throws(WS.Error) in
+            try message.checkSendable()
+            let count = message.body.count
+            let (isAdmitted, readyState) = state.withLock { state -> (Bool, ReadyState) in
+                guard state.readyState == .open, state.hasRoom(limits), !isCancelled(state) else {
+                    return (false, state.readyState)
+                }
+                state.unsent += count
+                state.hasAnswered = true
+                return (true, .open)
+            }
+            guard isAdmitted else {
+                if readyState == .open { return false }
+                throw .invalidState(readyState)
+            }
+            let type = message.type
+            unsafe message.body.withOwnBytes { unsafe session?.sendAtOnce(type, $0) }
+            return true
+        }
     }
 
     /// The same as ``trySend(_:_:)``, but not for a task that is cancelled.
-    func trySendNow(_ type: Opcode, _ payload: [UInt8]) throws(WS.Error) -> Bool {
-        Task.isCancelled ? false : try trySend(type, payload)
+    func trySendNow(_ type: Opcode, _ body: MessageBody) throws(WS.Error) -> Bool {
+        try trySend(type, body, unlessCancelled: true)
     }
 
     /// Waits for room, after earlier senders, for a message or for the first part of one.
-    nonisolated(nonsending) func enqueue(_ type: Opcode, _ payload: [UInt8], isInParts: Bool) async throws {
+    nonisolated(nonsending) func enqueue(_ type: Opcode, _ body: MessageBody, isInParts: Bool) async throws {
         let number = state.withLock { $0.makeNumber() }
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (taken: CheckedContinuation<Void, any Swift.Error>) in
@@ -77,14 +113,14 @@ extension SocketCore {
                     if Task.isCancelled { return (.failure(CancellationError()), false) }
                     guard state.hasRoom(limits) else {
                         state.senders.append(
-                            Sender(number: number, type: type, payload: payload, isInParts: isInParts, taken: taken))
+                            Sender(number: number, type: type, body: body, isInParts: isInParts, taken: taken))
                         return (nil, false)
                     }
                     if isInParts {
                         state.outgoing.isUnderWay = true
                         return (.success(()), false)
                     }
-                    return (.success(()), admit(type, payload, &state))
+                    return (.success(()), admit(type, body, &state))
                 }
                 if mustWake { link.remote?.wake() }
                 if let outcome { taken.resume(with: outcome) }
@@ -105,7 +141,7 @@ extension SocketCore {
                     return state.readyState
                 }
                 guard readyState == .open else { return answer.give(.failure(WS.Error.invalidState(readyState))) }
-                link.run(with: SocketSession.self) { $0?.ping(Self.payload(of: number)) }
+                run { $0?.ping(Self.payload(of: number)) }
             }
         } catch {
             state.withLock { state in state.pings.removeAll { $0.number == number } }
@@ -132,15 +168,30 @@ extension SocketCore {
     /// Called under the lock, so that no waiting sender comes in between.
     ///
     /// - Returns: whether the caller must wake the reactor when it has released the lock.
-    private func admit(_ type: Opcode, _ payload: [UInt8], _ state: inout State) -> Bool {
-        state.posted += payload.count
+    private func admit(_ type: Opcode, _ body: MessageBody, _ state: inout State) -> Bool {
+        state.posted += body.count
         state.hasAnswered = true
-        return link.remote?.post { [self] _ in unsafe session?.send(type, payload) } ?? false
+        return link.remote?.post { [self] _ in unsafe session?.send(type, body) } ?? false
+    }
+
+    private func sendAtOnce(_ type: Opcode, _ body: MessageBody) {
+        unsafe body.withBytes { unsafe session?.sendAtOnce(type, $0) }
     }
 
     /// Passes a message to the reactor at the lowest cost, because this is done for each one.
-    private func pass(_ type: Opcode, _ payload: [UInt8]) {
-        _ = link.remote?.run { [self] _ in unsafe session?.send(type, payload) }
+    private func pass(_ type: Opcode, _ body: MessageBody) {
+        _ = link.remote?.run { [self] _ in unsafe session?.send(type, body) }
+    }
+
+    /// Records how much the system has not accepted at the end of a turn in which only sends at once were made.
+    ///
+    /// Lets waiting senders continue if there is room.
+    func settled(unsent: Int) {
+        let hasWaiting = state.withLock { state in
+            state.unsent = state.hasEnded ? 0 : unsent
+            return state.hasSenders || state.hasPartSender
+        }
+        if hasWaiting { sent(0, unsent: unsent) }
     }
 
     /// Records that the reactor has taken `count` posted bytes; `unsent` are now in its own queue.
@@ -156,7 +207,7 @@ extension SocketCore {
             while state.mayAdmit(limits), let sender = state.senders.popFirst() {
                 if sender.isInParts {
                     state.outgoing.isUnderWay = true
-                } else if admit(sender.type, sender.payload, &state) {
+                } else if admit(sender.type, sender.body, &state) {
                     mustWake = true
                 }
                 admitted.append(sender)
@@ -189,20 +240,20 @@ extension SocketCore {
         case .connecting: abort()
         case .open:
             refuseSenders()
-            link.run(with: SocketSession.self) { $0?.close(code, reason: reason) }
+            run { $0?.close(code, reason: reason) }
         case .closing, .closed: break
         }
     }
 
     func terminate() {
         if state.withLock({ $0.readyState }) == .connecting { return abort() }
-        link.run(with: SocketSession.self) { $0?.terminate() }
+        run { $0?.terminate() }
     }
 
     /// Ends a socket that nothing refers to any more.
     func abandon() {
         if state.withLock({ $0.readyState }) == .connecting { return abort() }
-        link.run(with: SocketSession.self) { $0?.close(.goingAway, reason: "") }
+        run { $0?.close(.goingAway, reason: "") }
     }
 
     /// Records that there will be no connection.

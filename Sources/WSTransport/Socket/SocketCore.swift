@@ -61,12 +61,12 @@ final class SocketCore: Sendable {
     let isClient: Bool
     /// The reactor's side, as long as there is a connection.
     ///
-    /// The reactor's thread. Messages find it here; ``link`` has to look it up.
+    /// The reactor's thread.
     // Not checked for overlapping access, because the check would cost something for each message.
     @exclusivity(unchecked) nonisolated(unsafe) var session: SocketSession?
 
-    /// The cost of a message in addition to its bytes, so that the number of empty ones is limited, too.
-    private static let overhead = 64
+    /// The cost of an event in addition to its bytes, so that the number of empty ones is limited, too.
+    static let overhead = 64
 
     init(link: ReactorLink, limits: Limits, isClient: Bool, subprotocol: String) {
         self.link = link
@@ -77,10 +77,16 @@ final class SocketCore: Sendable {
 
     private static func size(_ happening: Happening) -> Int {
         switch happening {
-        case .message(let message): message.length + overhead
+        case .message(let message): message.held
         case .payload(.ping(let bytes)), .payload(.pong(let bytes)): bytes.count + overhead
         default: 0
         }
+    }
+
+    /// Runs `body` on the reactor's thread with its side, or `nil` if there is none (any more).
+    func run(_ body: @escaping @Sendable (SocketSession?) -> Void) {
+        let isPosted = link.remote?.run { [self] _ in body(unsafe session) } ?? false
+        if !isPosted { body(nil) }
     }
 
     // MARK: From the reactor
@@ -133,7 +139,8 @@ final class SocketCore: Sendable {
                 state.takes()
                 return (reader, nil, state.isFull)
             }
-            let isFull = add(message.length + Self.overhead, &state)
+            guard !state.isAbandoned else { return (nil, nil, false) }
+            let isFull = add(message.held, &state)
             if state.hasMessageListener {
                 state.happenings.append(.message(message))
                 return (nil, state.beginTelling(), isFull)
@@ -197,26 +204,16 @@ final class SocketCore: Sendable {
         state.withLock { $0.task = start(limits.runsOnReactor ? link.remote : nil) }
     }
 
-    /// Records that the closure begins; called by its task, whose waits for messages are then cheaper than others.
-    func begins() {
-        let mark = TaskMark.current
-        state.withLock { $0.ownTask = mark }
-    }
-
-    /// Whether the caller is the task of the server's closure.
-    ///
-    /// Only the end of the socket cancels that task, and tasks that wait for a message learn of the end anyway.
-    var isOwnTask: Bool {
-        let mark = TaskMark.current
-        return state.withLock { $0.ownTask != nil && $0.ownTask == mark }
-    }
-
     /// Records that the closure has returned.
-    func hasRun() {
-        state.withLock { state in
-            state.task = nil
-            state.ownTask = nil
+    func hasRun() { state.withLock { $0.task = nil } }
+
+    /// Whether the caller's task is cancelled.
+    func isCancelled(_ state: borrowing State) -> Bool {
+        // Asking the known task costs a third.
+        if let task = state.task, let mark = TaskMark(task), link.remote?.isRunning(mark) ?? false {
+            return task.isCancelled
         }
+        return Task.isCancelled
     }
 
     private func end(_ reader: Reader, _ event: CloseEvent) {
@@ -237,13 +234,25 @@ final class SocketCore: Sendable {
 
     private enum Step {
         /// There is nothing.
-        case wait
+        ///
+        /// - isEnding: whether the reactor may have to be notified.
+        case wait(isEnding: Bool)
         case message(WebSocketMessage, madeRoom: Bool)
         case ended((any Swift.Error)?)
     }
 
     /// The next message that no listener got, if there is one; throws as ``next()`` does.
     func takeMessage() throws -> WebSocketMessage? {
+        // Most calls need no more than this.
+        let (message, hasRoom, isAnswered) = state.withLock { state -> (WebSocketMessage?, Bool, Bool) in
+            guard !state.hasEnded, !state.hasMessageListener, !isCancelled(state) else { return (nil, false, false) }
+            state.hasRead = true
+            guard let message = state.messages.popFirst() else { return (nil, false, true) }
+            state.takes()
+            return (message, release(message.held, &state), true)
+        }
+        if hasRoom { readOn() }
+        if isAnswered { return message }
         switch state.withLock({ step(&$0, nil) }) {
         case .message(let message, let hasRoom):
             if hasRoom { readOn() }
@@ -251,6 +260,19 @@ final class SocketCore: Sendable {
         case .ended(let error?): throw error
         case .wait, .ended: return nil
         }
+    }
+
+    /// Resumes `reader` with the next message or the end, and refuses it unless it is the server's closure.
+    ///
+    /// Only the end of the socket cancels that task, and tasks that wait for a message learn of the end anyway, so its
+    /// waits cost less than others.
+    func waitByItself(_ reader: Reader) {
+        let step = state.withLock { state -> Step? in
+            guard !limits.receivesParts, let task = state.task, let mark = TaskMark(task), reader.task == mark
+            else { return nil }
+            return self.step(&state, (0, reader))
+        }
+        if let step { conclude(step, reader) } else { reader.refuse() }
     }
 
     /// Waits for the next message that no listener got; `nil` after a normal end.
@@ -272,10 +294,14 @@ final class SocketCore: Sendable {
 
     /// Gives `reader` the next message or the end, or lets it wait.
     ///
-    /// - Parameter number: the number with which the wait can be cancelled; 0 if only the end of the socket cancels it.
-    func wait(_ number: UInt64, _ reader: Reader) {
-        switch state.withLock({ step(&$0, (number, reader)) }) {
-        case .wait: noticeCatchingUp()
+    /// - Parameter number: the number with which the wait can be cancelled.
+    private func wait(_ number: UInt64, _ reader: Reader) {
+        conclude(state.withLock { step(&$0, (number, reader)) }, reader)
+    }
+
+    private func conclude(_ step: Step, _ reader: Reader) {
+        switch step {
+        case .wait(let isEnding): if isEnding { noticeCatchingUp() }
         case .message(let message, let hasRoom):
             reader.resume(returning: message)
             if hasRoom { readOn() }
@@ -286,23 +312,23 @@ final class SocketCore: Sendable {
 
     /// Takes the next message or the end.
     ///
-    /// - Parameter reader: the reader that waits if there is neither.
+    /// - Parameter reader: the reader that waits if there is neither; its number is 0 if it cannot be cancelled.
     private func step(_ state: inout State, _ reader: (number: UInt64, reader: Reader)?) -> Step {
         // Checked under the lock: a later cancellation finds the reader in the list. The end of the socket cancels its
         // closure, which still gets the messages received before; the closure's task was asked just before it waits.
-        if reader?.number != 0, Task.isCancelled, state.ended == nil { return .ended(CancellationError()) }
+        if reader?.number != 0, isCancelled(state), !state.hasEnded { return .ended(CancellationError()) }
         // After the end the listeners are still there for a moment.
-        if state.hasMessageListener, state.ended == nil { return .ended(WS.Error.messagesAreListenedTo) }
+        if state.hasMessageListener, !state.hasEnded { return .ended(WS.Error.messagesAreListenedTo) }
         state.hasRead = true
         if let message = state.popMessage() {
             state.takes()
-            return .message(message, madeRoom: release(message.length + Self.overhead, &state))
+            return .message(message, madeRoom: release(message.held, &state))
         }
         if let event = state.ended { return .ended(error(of: event, state)) }
-        guard let reader else { return .wait }
+        guard let reader else { return .wait(isEnding: false) }
         state.readers.append(reader.number, reader.reader)
         state.isReading = false
-        return .wait
+        return .wait(isEnding: state.isEnding)
     }
 
     /// Releases held bytes; returns whether the peer should be read again.
@@ -313,7 +339,7 @@ final class SocketCore: Sendable {
         return true
     }
 
-    func readOn() { link.run(with: SocketSession.self) { $0?.readOn() } }
+    func readOn() { run { $0?.readOn() } }
 
     var isFull: Bool { state.withLock { $0.isFull } }
 
@@ -365,10 +391,10 @@ final class SocketCore: Sendable {
         while let telling = nextTelling(releasing: held) {
             switch telling {
             case .message(let message, .message(let listener)):
-                held = message.length + Self.overhead
+                held = message.held
                 await listener(message)
             case .message(let message, .event(let listener)):
-                held = message.length + Self.overhead
+                held = message.held
                 await listener(.message(message))
             case .happening(let happening, let listeners):
                 held = Self.size(happening)
@@ -390,7 +416,7 @@ final class SocketCore: Sendable {
             let served = state.withLock { state -> (reader: Reader, message: WebSocketMessage, hasRoom: Bool)? in
                 guard !state.readers.isEmpty, let message = state.popMessage() else { return nil }
                 state.takes()
-                let hasRoom = release(message.length + Self.overhead, &state)
+                let hasRoom = release(message.held, &state)
                 return state.readers.popFirst().map { ($0, message, hasRoom) }
             }
             guard let served else { return }

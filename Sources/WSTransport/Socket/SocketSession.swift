@@ -6,18 +6,10 @@ internal import Synchronization
 final class SocketSession: WebSocketSession, TurnSender {
     let connection: WebSocketConnection
     let core: SocketCore
-    /// The stream that its messages refer to, made for the first one.
-    private lazy var stream = SocketStream(core.link)
     private var isUpdateDue = false
-    /// Whether a message is being sent whose last part is still to come.
-    private var isSendingParts = false
-    /// Messages that wait until it is complete.
-    private var delayed: [Delayed] = []
-    /// The size of these messages, in bytes.
-    private(set) var delayedBytes = 0
-    /// How many bytes of the current message have been delivered.
-    private var receivedOfMessage = 0
     private var isClosing = false
+    /// What only messages in parts need.
+    private var parts: Parts?
     /// Ends the connection to a peer that closed or violated the protocol.
     private var end: (() -> Void)?
     /// How often it checks whether the socket's user only sends, in nanoseconds.
@@ -27,6 +19,7 @@ final class SocketSession: WebSocketSession, TurnSender {
     init(_ connection: WebSocketConnection, _ core: SocketCore) {
         self.connection = connection
         self.core = core
+        // A server that stops finds its sockets by their links.
         core.link.bind(self, on: connection.stream.reactor)
         unsafe core.session = self
         // Senders that can wait do so; the core limits the others.
@@ -34,53 +27,76 @@ final class SocketSession: WebSocketSession, TurnSender {
         if core.limits.receivesParts { connection.handOverParts() }
     }
 
+    private final class Parts {
+        /// Whether a message is being sent whose last part is still to come.
+        var isSending = false
+        /// Messages that wait until it is complete.
+        var delayed: [Delayed] = []
+        /// The size of these messages, in bytes.
+        var delayedBytes = 0
+        /// How many bytes of the message that is being received have been delivered.
+        var received = 0
+    }
+
+    private var madeParts: Parts {
+        if let parts { return parts }
+        let made = Parts()
+        parts = made
+        return made
+    }
+
+    /// The size of the messages that wait until another one is complete, in bytes.
+    var delayedBytes: Int { parts?.delayedBytes ?? 0 }
+
     /// A message that waits until another one is complete.
     private struct Delayed {
         let type: Opcode
-        let payload: [UInt8]
+        let body: MessageBody
         /// Whether the core counts it as posted.
         let isPosted: Bool
     }
 
     // MARK: From the socket
 
-    func send(_ type: Opcode, _ payload: [UInt8]) {
-        guard connection.readyState == .open else { return core.sent(payload.count, unsent: 0) }
-        if waits(type, payload, isPosted: true) { return }
-        connection.send(type, payload)
-        core.sent(payload.count, unsent: connection.bufferedAmount)
+    func send(_ type: Opcode, _ body: MessageBody) {
+        guard connection.readyState == .open else { return core.sent(body.count, unsent: 0) }
+        if waits(type, isPosted: true, body) { return }
+        unsafe body.withBytes { unsafe connection.send(type, $0) }
+        core.sent(body.count, unsent: connection.bufferedAmount)
         update()
     }
 
     /// Delays a message while another is sent in parts; `false` if it can be sent now.
-    func waits(_ type: Opcode, _ payload: [UInt8], isPosted: Bool) -> Bool {
-        guard isSendingParts, !type.isControl else { return false }
-        delayed.append(Delayed(type: type, payload: payload, isPosted: isPosted))
-        delayedBytes += payload.count
+    func waits(_ type: Opcode, isPosted: Bool, _ body: @autoclosure () -> MessageBody) -> Bool {
+        guard let parts, parts.isSending, !type.isControl else { return false }
+        let body = body()
+        parts.delayed.append(Delayed(type: type, body: body, isPosted: isPosted))
+        parts.delayedBytes += body.count
         return true
     }
 
     func sendPart(_ type: Opcode, _ part: [UInt8], isFirst: Bool, isLast: Bool) {
         connection.sendPart(type, part, isFirst: isFirst, isLast: isLast)
-        isSendingParts = !isLast
+        let parts = madeParts
+        parts.isSending = !isLast
         core.sentPart(part.count, unsent: connection.bufferedAmount)
-        if isLast { sendDelayed() }
+        if isLast { sendDelayed(parts) }
         update()
     }
 
-    private func sendDelayed() {
-        let messages = delayed
-        (delayed, delayedBytes) = ([], 0)
+    private func sendDelayed(_ parts: Parts) {
+        let messages = parts.delayed
+        (parts.delayed, parts.delayedBytes) = ([], 0)
         for message in messages {
-            connection.send(message.type, message.payload)
-            if message.isPosted { core.sent(message.payload.count, unsent: connection.bufferedAmount) }
+            unsafe message.body.withBytes { unsafe connection.send(message.type, $0) }
+            if message.isPosted { core.sent(message.body.count, unsent: connection.bufferedAmount) }
         }
     }
 
     /// Sends a message that the core counts as unsent, not as posted.
-    func sendAtOnce(_ type: Opcode, _ payload: [UInt8]) {
-        if waits(type, payload, isPosted: false) { return }
-        connection.send(type, payload)
+    func sendAtOnce(_ type: Opcode, _ bytes: UnsafeRawBufferPointer) {
+        if waits(type, isPosted: false, MessageBody(unsafe Array(bytes))) { return }
+        unsafe connection.send(type, bytes)
         update()
     }
 
@@ -93,7 +109,7 @@ final class SocketSession: WebSocketSession, TurnSender {
 
     func turnWasSent() {
         isUpdateDue = false
-        core.sent(0, unsent: connection.bufferedAmount)
+        core.settled(unsent: connection.bufferedAmount)
     }
 
     func close(_ code: CloseCode, reason: String) {
@@ -126,7 +142,7 @@ final class SocketSession: WebSocketSession, TurnSender {
         self.end = end
         // Messages that they have sent may still be in the reactor's mailbox, so the end is posted there, too, after
         // them.
-        if core.awaitsCatchingUp() { look() } else { core.link.run(with: SocketSession.self) { $0?.caughtUp() } }
+        if core.awaitsCatchingUp() { look() } else { core.run { $0?.caughtUp() } }
     }
 
     /// Ends the connection when requests have been answered and the user of the socket only sends.
@@ -139,10 +155,11 @@ final class SocketSession: WebSocketSession, TurnSender {
 
     func receivedPart(_ opcode: Opcode, _ part: Span<UInt8>, isLast: Bool) {
         guard !isClosing else { return }
-        receivedOfMessage += part.count
-        guard receivedOfMessage <= connection.options.values.maximumMessage else { return connection.failTooBig() }
-        let isFirst = receivedOfMessage == part.count
-        if isLast { receivedOfMessage = 0 }
+        let parts = madeParts
+        parts.received += part.count
+        guard parts.received <= connection.options.values.maximumMessage else { return connection.failTooBig() }
+        let isFirst = parts.received == part.count
+        if isLast { parts.received = 0 }
         let bytes = unsafe part.withUnsafeBufferPointer { unsafe Array($0) }
         let isFull = core.received(
             opcode, bytes, isCompressed: connection.messageWasCompressed, isFirst: isFirst, isLast: isLast)
@@ -152,9 +169,9 @@ final class SocketSession: WebSocketSession, TurnSender {
     func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
         guard !isClosing else { return }
         guard !core.limits.receivesParts else { return receivedPart(opcode, payload, isLast: true) }
-        let bytes = unsafe payload.withUnsafeBufferPointer { unsafe Array($0) }
         let message = WebSocketMessage(
-            opcode, bytes, masked: !core.isClient, compress: connection.messageWasCompressed, stream: stream)
+            opcode, MessageBody(payload), masked: !core.isClient, compress: connection.messageWasCompressed,
+            stream: core, held: payload.count + SocketCore.overhead)
         if core.received(message) { connection.stream.pauseReading() }
     }
 
@@ -202,11 +219,7 @@ extension SocketCore {
 }
 
 /// The stream of a message that a socket received: its bytes belong to the socket, so it can only be closed.
-final class SocketStream: ByteStream {
-    private let link: ReactorLink
-
-    init(_ link: ReactorLink) { self.link = link }
-
+extension SocketCore: ByteStream {
     func read(_ maximum: Int?) async throws -> [UInt8]? { throw WS.Error.busy }
 
     func write(_ bytes: [UInt8]) async throws { throw WS.Error.busy }
@@ -216,7 +229,7 @@ final class SocketStream: ByteStream {
     /// Ends the connection at once, without a closing handshake.
     func close() async {
         await withCheckedContinuation { continuation in
-            link.run(with: SocketSession.self) { session in
+            self.run { session in
                 session?.terminate()
                 continuation.resume()
             }

@@ -26,6 +26,8 @@ extension SocketCore {
         var isEnding = false
         /// Whether a reader has ever taken or requested a message.
         var hasRead = false
+        /// Whether nothing refers to the socket any more, so that nobody can take a message.
+        private(set) var isAbandoned = false
         var subprotocol: String
         /// For readers.
         var messages = Fifo<WebSocketMessage>()
@@ -36,12 +38,9 @@ extension SocketCore {
         /// not accepted.
         var posted = 0
         var unsent = 0
-        var lastPong: ContinuousClock.Instant?
         var peer: SocketAddress?
         /// The task of a server's closure, while it runs.
         var task: Task<Void, Never>?
-        /// The mark of that task, from its start.
-        var ownTask: TaskMark?
         /// Keeps the socket alive for its listeners until it has ended.
         var anchor: WebSocket?
         weak var handle: WebSocket?
@@ -50,6 +49,13 @@ extension SocketCore {
         init(readyState: ReadyState, subprotocol: String) {
             self.readyState = readyState
             self.subprotocol = subprotocol
+        }
+
+        /// Drops all messages, now and from now on: they refer to the core, which would never be freed.
+        mutating func abandon() {
+            isAbandoned = true
+            messages = Fifo()
+            unsafe extras?.happenings = Fifo()
         }
 
         /// Records that a reader takes a message.
@@ -79,6 +85,7 @@ extension SocketCore {
         var ended: CloseEvent?
         var endWaiters: [(number: UInt64, continuation: EndWaiter)] = []
         var pings: [Ping] = []
+        var lastPong: ContinuousClock.Instant?
         var certificate: TLSPeerCertificate?
         var answer: HeaderFields?
         var observation: Observation?
@@ -156,6 +163,11 @@ extension SocketCore.State {
     var pings: [SocketCore.Ping] {
         get { extras?.pings ?? [] }
         _modify { yield &madeExtras.pings }
+    }
+
+    var lastPong: ContinuousClock.Instant? {
+        get { extras?.lastPong }
+        set { madeExtras.lastPong = newValue }
     }
 
     /// The peer's certificate; `nil` if it has presented none.
@@ -241,6 +253,11 @@ extension SocketCore.State {
         return socket
     }
 
+    var hasEnded: Bool {
+        guard let extras else { return false }
+        return extras.ended != nil
+    }
+
     var hasSenders: Bool {
         guard let extras else { return false }
         return unsafe !extras.senders.isEmpty
@@ -268,34 +285,23 @@ extension SocketCore {
     ///
     /// Not a checked continuation, which would need an object for each wait.
     @safe struct Reader: Sendable {
-        private let continuation: UnsafeContinuation<WebSocketMessage?, any Swift.Error>
+        private let continuation: WebSocket.Waiter
 
-        init(_ continuation: UnsafeContinuation<WebSocketMessage?, any Swift.Error>) {
-            unsafe self.continuation = continuation
-        }
+        init(_ continuation: WebSocket.Waiter) { unsafe self.continuation = continuation }
 
         nonisolated(nonsending) static func wait(_ body: (Reader) -> Void) async throws -> WebSocketMessage? {
-            try await unsafe withUnsafeThrowingContinuation { unsafe body(Reader($0)) }
+            try await unsafe withUnsafeThrowingContinuation { unsafe body(Reader($0)) } ?? nil
         }
 
-        func resume(returning message: WebSocketMessage?) { unsafe continuation.resume(returning: message) }
+        /// The task that waits.
+        var task: TaskMark? { unsafe TaskMark(continuation) }
+
+        func resume(returning message: WebSocketMessage?) { unsafe continuation.resume(returning: .some(message)) }
+
+        /// Resumes the task because it must wait in another way.
+        func refuse() { unsafe continuation.resume(returning: .none) }
 
         func resume(throwing error: any Swift.Error) { unsafe continuation.resume(throwing: error) }
-    }
-}
-
-/// Distinguishes a task from all others while it runs.
-struct TaskMark: Equatable {
-    // Swift also has a value for this, but its layout is not known in advance, which makes each copy expensive.
-    private let address: UInt
-
-    /// The mark of the caller's task; `nil` if it is not in a task, or if such a value is not an address.
-    static var current: TaskMark? {
-        unsafe withUnsafeCurrentTask { task in
-            guard let task = unsafe task, unsafe MemoryLayout<UnsafeCurrentTask>.size == MemoryLayout<UInt>.size
-            else { return nil }
-            return unsafe TaskMark(address: unsafeBitCast(task, to: UInt.self))
-        }
     }
 }
 

@@ -55,7 +55,7 @@ extension WebSocket {
         guard let next = try await receiveInParts() else { return nil }
         let body = try await next.collect()
         return WebSocketMessage(
-            next.type, body, masked: !core.isClient, compress: next.isCompressed, stream: SocketStream(core.link))
+            next.type, MessageBody(body), masked: !core.isClient, compress: next.isCompressed, stream: core)
     }
 }
 

@@ -8,12 +8,25 @@ internal import Synchronization
 /// nothing refers to it any more. Any thread.
 public final class WebSocket: Sendable {
     /// The URL as given; empty for a server's socket.
-    public let url: String
+    public var url: String { request?.url ?? "" }
     /// The `Origin` as given; empty for a server's socket.
-    public let origin: String
-    /// The subprotocols that a client offers, joined by `, `.
-    private let offered: String
+    public var origin: String { request?.origin ?? "" }
+    /// What a client asks for; `nil` for a server's socket.
+    private let request: Request?
     let core: SocketCore
+
+    private final class Request: Sendable {
+        let url: String
+        let origin: String
+        /// The offered subprotocols, joined by `, `.
+        let offered: String
+
+        init(url: String, origin: String, offered: String) {
+            self.url = url
+            self.origin = origin
+            self.offered = offered
+        }
+    }
 
     /// Starts to connect, with options that only this package uses.
     convenience init(_ url: WebSocketURL, client options: ClientOptions) {
@@ -31,26 +44,29 @@ public final class WebSocket: Sendable {
     convenience init(_ connection: WebSocketConnection, limits: SocketCore.Limits) {
         let link = ReactorLink(remote: connection.stream.reactor.remote)
         self.init(
-            url: "", origin: "", offered: "",
-            core: SocketCore(
-                link: link, limits: limits, isClient: false, subprotocol: connection.subprotocol))
+            nil, SocketCore(link: link, limits: limits, isClient: false, subprotocol: connection.subprotocol))
         core.state.withLock { state in
             state.peer = connection.stream.peer
             if connection.stream.isSecured { state.certificate = connection.stream.peerCertificate }
         }
     }
 
-    init(url: String, origin: String, offered: String, core: SocketCore) {
-        self.url = url
-        self.origin = origin
-        self.offered = offered
+    convenience init(url: String, origin: String, offered: String, core: SocketCore) {
+        self.init(Request(url: url, origin: origin, offered: offered), core)
+    }
+
+    private init(_ request: Request?, _ core: SocketCore) {
+        self.request = request
         self.core = core
         core.state.withLock { $0.handle = self }
     }
 
     deinit {
-        guard core.state.withLock({ $0.ended == nil }) else { return }
-        core.abandon()
+        let isOver = core.state.withLock { state in
+            state.abandon()
+            return state.ended != nil
+        }
+        if !isOver { core.abandon() }
     }
 
     // MARK: State
@@ -62,7 +78,7 @@ public final class WebSocket: Sendable {
     ///
     /// Until a client's socket is open, these are the subprotocols that it offers.
     public var `protocol`: String {
-        core.state.withLock { $0.readyState == .connecting ? offered : $0.subprotocol }
+        core.state.withLock { $0.readyState == .connecting ? request?.offered ?? "" : $0.subprotocol }
     }
 
     /// The number of bytes in messages that were passed to `send` and that the system has not accepted yet.
@@ -134,19 +150,25 @@ public final class WebSocket: Sendable {
     /// Sends the body of `message` as a message of its type; if more than 64 KiB are unsent, first waits for room.
     ///
     /// Throws ``WS/Error/badType(_:)`` if the type is neither text nor binary, and what the other variants throw.
-    @inlinable public nonisolated(nonsending) func send(_ message: WebSocketMessage) async throws {
-        // Inlined, so that a message for which there is room costs no frame of memory.
+    ///
+    /// - Parameters:
+    ///   - message: the message.
+    ///   - isolation: the actor on which the caller runs.
+    @inlinable public func send(
+        _ message: WebSocketMessage, isolation: isolated (any Actor)? = #isolation
+    ) async throws {
+        // Inlined, so that a message for which there is room costs no frame of memory, and no look-up of executors:
+        // only a sender that has waited must return to its own.
         if try sendNow(message) { return }
         try await sendLater(message)
     }
 
     /// Sends the body of `message` if there is room; `false` if it was not sent.
     @usableFromInline func sendNow(_ message: WebSocketMessage) throws -> Bool {
-        let (type, body) = try message.sendable
-        return try core.trySendNow(type, body)
+        try core.trySendNow(message)
     }
 
-    @usableFromInline nonisolated(nonsending) func sendLater(_ message: WebSocketMessage) async throws {
+    @usableFromInline @concurrent func sendLater(_ message: WebSocketMessage) async throws {
         let (type, body) = try message.sendable
         try await core.enqueue(type, body, isInParts: false)
     }
@@ -186,13 +208,11 @@ public final class WebSocket: Sendable {
         core.limits.receivesParts ? try await receiveWhole() : try await core.waitForMessage()
     }
 
-    /// Whether the caller may wait by ``wait(_:)``: it is the socket's closure, which gets whole messages.
-    @usableFromInline var waitsByItself: Bool { !core.limits.receivesParts && core.isOwnTask }
+    /// A task that waits for a message: `nil` makes it wait in another way.
+    @usableFromInline typealias Waiter = UnsafeContinuation<WebSocketMessage??, any Swift.Error>
 
-    /// Resumes the socket's closure with the next message, as ``waitForMessage()`` returns it.
-    @usableFromInline func wait(_ continuation: UnsafeContinuation<WebSocketMessage?, any Swift.Error>) {
-        unsafe core.wait(0, SocketCore.Reader(continuation))
-    }
+    /// Resumes the socket's closure with the next message, as ``waitForMessage()`` returns it; other tasks with `nil`.
+    @usableFromInline func wait(_ waiter: Waiter) { unsafe core.waitByItself(SocketCore.Reader(waiter)) }
 
     /// The next message, if it is there; otherwise ``receive()`` has to wait.
     @usableFromInline func takeMessage() throws -> WebSocketMessage? {
@@ -222,8 +242,9 @@ public final class WebSocket: Sendable {
             ) async throws(any Swift.Error) -> WebSocketMessage? {
                 // Inlined, so that a message that is there costs no change of executors and no frame of memory.
                 if let message = try socket.takeMessage() { return message }
-                guard socket.waitsByItself else { return try await socket.waitForMessage() }
-                return try await unsafe withUnsafeThrowingContinuation { unsafe socket.wait($0) }
+                let next = try await unsafe withUnsafeThrowingContinuation { unsafe socket.wait($0) }
+                if let next { return next }
+                return try await socket.waitForMessage()
             }
         }
 

@@ -47,8 +47,8 @@
     /// Removes and returns the oldest element; `nil` if there is none.
     @inlinable package mutating func popFirst() -> Element? {
         guard front < elements.count else { return nil }
-        let element = elements[front]
-        elements[front] = nil
+        // Moved out, not copied: that would count references.
+        let element = elements[front].take()
         front += 1
         // Not before half of the memory is free: moving the others costs no more than removing these has.
         if front == elements.count || front >= 1024 && front >= elements.count / 2 {
@@ -60,6 +60,14 @@
 }
 
 extension Fifo: Sendable where Element: Sendable {}
+
+extension Array {
+    /// Removes all elements, and keeps the memory; costs less than `removeAll(keepingCapacity:)` if there are few.
+    mutating func empty() {
+        guard count <= 8 else { return removeAll(keepingCapacity: true) }
+        while !isEmpty { removeLast() }
+    }
+}
 
 extension RandomAccessCollection where Index == Int {
     /// The index of the first element that satisfies `isAfter`, by binary search: all later ones satisfy it too.

@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 
 @testable import WSTransport
@@ -58,5 +59,35 @@ struct ReactorExecutorTests {
                 #expect(try await socket.receive()?.data?.text == "\(round) \(index)")
             }
         }
+    }
+
+    /// What makes the waits of a closure cheap: a task, its parts and its continuations are known to be the same.
+    @Test func marksATaskInTheSameWayWhateverShowsIt() async {
+        let executor = MarkingExecutor()
+        let seen = Mutex<TaskMark?>(nil)
+        let other = Task {}
+        let task = Task(executorPreference: executor) {
+            await withUnsafeContinuation { (waiter: UnsafeContinuation<Void, Never>) in
+                seen.withLock { $0 = TaskMark(waiter) }
+                waiter.resume()
+            }
+        }
+        await task.value
+        let mark = TaskMark(task)
+        #expect(mark != nil && seen.withLock { $0 } == mark)
+        #expect(executor.marks.withLock { $0.first } == mark)
+        #expect(TaskMark(other) != mark)
+        await other.value
+    }
+}
+
+/// Runs the parts of tasks on Swift's threads, and keeps their marks.
+private final class MarkingExecutor: TaskExecutor {
+    let marks = Mutex<[TaskMark?]>([])
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        marks.withLock { $0.append(TaskMark(job)) }
+        globalConcurrentExecutor.enqueue(ExecutorJob(job))
     }
 }

@@ -167,6 +167,27 @@ struct TakingTests {
         #expect(try await socket.closed().code == 1011)
     }
 
+    /// Messages refer to what received them; those that nobody can take do not keep it.
+    @Test func dropsMessagesThatNobodyCanTake() {
+        let core = SocketCore(link: ReactorLink(remote: nil), limits: .init(), isClient: false, subprotocol: "")
+        weak var dropped: WebSocketMessage?
+        func receive() {
+            let message = WebSocketMessage(
+                .text, MessageBody(Array("left".utf8)), masked: true, compress: false, stream: core, held: 4)
+            dropped = message
+            _ = core.received(message)
+        }
+        do {
+            let socket = WebSocket(url: "", origin: "", offered: "", core: core)
+            receive()
+            #expect(dropped != nil)
+            withExtendedLifetime(socket) {}
+        }
+        #expect(dropped == nil)
+        receive()
+        #expect(dropped == nil)
+    }
+
     @Test(arguments: [(1000, true), (1001, true), (1008, false), (1011, false), (3000, false), (4401, false)])
     func endsOrFailsAReaderByTheCloseCode(code: UInt16, isOrderly: Bool) async throws {
         let harness = try EchoServer { routing, log in
