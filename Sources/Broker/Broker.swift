@@ -421,7 +421,7 @@ package final class Broker {
 
     /// Whether a copy of another broker's store is complete: the program must then drain this broker, and restart with
     /// it.
-    package var isToBeginAgain: Bool { cluster?.isToBeginAgain ?? false }
+    package var needsRestart: Bool { cluster?.needsRestart ?? false }
 
     /// Whether a service manager has passed sockets to this process.
     package static var hasGivenSockets: Bool { !GivenSockets().all.isEmpty }
@@ -442,7 +442,7 @@ package final class Broker {
             if Readiness.isWatched(on: shard) { watched.set("readiness") }
         }
         // A load balancer keeps sending clients here until it has noticed.
-        if watched.first != nil, !isToBeginAgain, let notice = current.drain.notice {
+        if watched.first != nil, !needsRestart, let notice = current.drain.notice {
             pause(milliseconds: UInt32(clamping: notice.nanoseconds / 1_000_000))
         }
         shards.runAndWait { shard in

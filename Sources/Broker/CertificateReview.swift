@@ -8,9 +8,9 @@ enum CertificateReview {
     private static let count = 16
 
     /// Begins to check all of a reactor's connections.
-    static func begin(on shard: Shard) { goOn(with: shard.reactor.certifiedConnections, on: shard) }
+    static func begin(on shard: Shard) { review(shard.reactor.certifiedConnections, on: shard) }
 
-    private static func goOn(with connections: [StreamConnection], on shard: Shard) {
+    private static func review(_ connections: [StreamConnection], on shard: Shard) {
         var ended: [(stream: StreamConnection, reason: String)] = []
         for stream in connections.suffix(count) where stream.isOpen {
             if let reason = stream.certificateObjection { ended.append((stream, reason)) }
@@ -19,7 +19,7 @@ enum CertificateReview {
         let left = Array(connections.dropLast(count))
         guard !left.isEmpty else { return }
         shard.reactor.runSoon { [weak shard] in
-            if let shard { goOn(with: left, on: shard) }
+            if let shard { review(left, on: shard) }
         }
     }
 

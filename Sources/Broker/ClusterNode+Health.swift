@@ -121,7 +121,7 @@ extension ClusterNode {
     }
 
     /// Whether a copy of another broker's store is complete, so that this broker must restart with it.
-    var isToBeginAgain: Bool { log.status.copy == .complete }
+    var needsRestart: Bool { log.status.copy == .complete }
 
     /// The news for the log of the program since the last call.
     func takeNews() -> [Journal.Entry] {

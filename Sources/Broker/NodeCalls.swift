@@ -38,14 +38,14 @@ final class NodeCalls: Sendable {
         var send: Send = { _, _ in }
         var respond: Respond = { _, _, _ in }
         /// How many requests of others are being answered.
-        var underWay = 0
+        var unanswered = 0
         var counts = Counts()
     }
 
     private let state = Mutex(State())
     private let node: UInt64
     /// How many requests of others are answered at a time; further ones are ignored.
-    private static let maximumUnderWay = 64
+    private static let maximumUnanswered = 64
     /// How many requests to others may be open.
     private static let maximumCalls = 256
 
@@ -94,16 +94,16 @@ final class NodeCalls: Sendable {
         switch letter.kind {
         case .question:
             let taken = state.withLock { state -> (Respond, Send)? in
-                guard state.underWay < Self.maximumUnderWay else {
+                guard state.unanswered < Self.maximumUnanswered else {
                     state.counts.ignored += 1
                     return nil
                 }
-                state.underWay += 1
+                state.unanswered += 1
                 return (state.respond, state.send)
             }
             guard let (respond, send) = taken else { return }
             respond(letter.content, letter.sender) { [self] answer in
-                state.withLock { $0.underWay -= 1 }
+                state.withLock { $0.unanswered -= 1 }
                 send(NodeLetter(.answer, letter.number, from: node, answer), letter.sender)
             }
         case .answer:

@@ -128,7 +128,7 @@ struct ShowConfig: AsyncParsableCommand {
         let answer = try await connection.ask(ConfigShowRequest(isExplained: comments)).answer
         if connection.json { return Output.printJSON(answer.settings) }
         for change in answer.waiting {
-            let values = "\(change.new ?? "nothing") waits for a restart; \(change.old ?? "nothing") is in force"
+            let values = "\(change.new ?? "nothing") after a restart; \(change.old ?? "nothing") until then"
             Output.print("# " + Output.printable("\(change.path): \(values)"))
         }
         let isTerminal = Output.isTerminal

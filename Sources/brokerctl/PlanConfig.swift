@@ -103,7 +103,7 @@ struct DiffConfig: AsyncParsableCommand {
             for error in answer.errors { Output.printError(Output.printable(error)) }
             for change in answer.changes {
                 if let old = change.old { Output.print(Output.printable("- \(change.path): \(old)")) }
-                let note = change.needsRestart ? "  # waits for a restart" : ""
+                let note = change.needsRestart ? "  # needs a restart" : ""
                 if let new = change.new { Output.print(Output.printable("+ \(change.path): \(new)\(note)")) }
             }
         }

@@ -131,7 +131,7 @@ struct Brokerd: ParsableCommand {
             Self.tell(of: broker.logThreshold.state(), before: &level, log)
             switch signal {
             case nil:
-                if broker.isToBeginAgain, isReadable(log) {
+                if broker.needsRestart, isReadable(log) {
                     supervisor?.tell(.reloading)
                     log.info("restarting with the copy of another broker's store")
                     broker.drain()

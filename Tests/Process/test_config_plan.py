@@ -36,8 +36,8 @@ def test_config_show_lists_settings_waiting_for_a_restart(start_broker):
     broker = start_broker(RUNNING)
     broker.config_file.write_text("limits: { message: 2MiB }\nstore: { views: 7 }\n")
     done(broker.control("reload"))
-    assert done(broker.control("config", "show")).startswith("# store.views: 7 waits for a restart; 9 is in force\n")
-    assert done(broker.control("config", "diff")) == "- store.views: 9\n+ store.views: 7  # waits for a restart\n"
+    assert done(broker.control("config", "show")).startswith("# store.views: 7 after a restart; 9 until then\n")
+    assert done(broker.control("config", "diff")) == "- store.views: 9\n+ store.views: 7  # needs a restart\n"
 
 
 def test_secrets_are_not_printed(start_broker):

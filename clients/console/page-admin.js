@@ -158,7 +158,7 @@ function overview(place, console_) {
       ["subscriptions", result.subscriptions], ["seq", result.seq], ["behind", result.backlog?.clientsBehind], ["store", store && `${bytes(store.usedBytes)} of ${bytes(store.maximumBytes)}`],
       ["retained", retained?.values], ["history", kept?.messages], ["disk free", bytes(result.diskFreeBytes)], ["commit p99", result.commit?.p99Milliseconds && `${result.commit.p99Milliseconds} ms`],
       ...(result.certificates ?? []).map(({ file, seconds }) => [file, `${Math.floor(seconds / 86400)} days left`]), ["listens on", result.listen?.join(", ")],
-      ["waits for a restart", waiting]];
+      ["need a restart", waiting]];
     facts.replaceChildren(...told.filter(([, value]) => value !== undefined && value !== "").map(fact));
   });
 }

@@ -13,7 +13,7 @@ class AdminSession: WebSocketSession {
     /// The backup that was started by the administrator and is in progress.
     var backup: Backup?
     /// How many requests were not answered yet.
-    private(set) var underWay = 0
+    private(set) var unanswered = 0
 
     /// - Parameter rights: the administrator's rights; all of them on the administration socket.
     init(socket: WebSocketConnection, desk: AdminDesk, rights: Set<AdminRight> = Set(AdminRight.allCases)) {
@@ -73,7 +73,7 @@ class AdminSession: WebSocketSession {
         }
         let request = try Request(object)
         let record = makeRecord(of: request)
-        underWay += 1
+        unanswered += 1
         do throws(Refusal) {
             try request.answer(AdminCaller(desk: desk, source: socket.stream, session: self)) { [weak self] result in
                 switch result {
@@ -94,7 +94,7 @@ class AdminSession: WebSocketSession {
     }
 
     /// Counts a request as answered.
-    func oneIsDone() { underWay -= 1 }
+    func oneIsDone() { unanswered -= 1 }
 
     // MARK: The audit log
 

@@ -7,7 +7,7 @@ internal import WSTransport
 /// drain.
 final class NetworkAdminSession: AdminSession, Session {
     /// How many requests may be in progress before reading pauses.
-    private static let maximumUnderWay = 64
+    private static let maximumUnanswered = 64
     /// How many commands of other clients one request counts as.
     private static let weight = 20
 
@@ -68,7 +68,7 @@ final class NetworkAdminSession: AdminSession, Session {
     override func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
         super.received(opcode, payload)
         let stream = socket.stream
-        if underWay >= Self.maximumUnderWay { stream.pauseReading(for: .user) }
+        if unanswered >= Self.maximumUnanswered { stream.pauseReading(for: .user) }
         guard !desk.shard.takesMore(from: stream.slot, after: Self.weight) else { return }
         stream.pauseReading(for: .turn)
         desk.shard.inNextTurn { [stream] in stream.resumeReading(for: .turn) }
@@ -76,7 +76,7 @@ final class NetworkAdminSession: AdminSession, Session {
 
     override func oneIsDone() {
         super.oneIsDone()
-        if underWay == Self.maximumUnderWay - 1 { socket.stream.resumeReading(for: .user) }
+        if unanswered == Self.maximumUnanswered - 1 { socket.stream.resumeReading(for: .user) }
     }
 
     override func closing() { desk.shard.leave(self) }

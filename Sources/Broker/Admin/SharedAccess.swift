@@ -20,7 +20,7 @@ package final class SharedAccess: Sendable {
         /// The rules of the cluster, in each log.
         var rules: [Int: Line] = [:]
         /// Topics of bans that an administrator is adding at this broker; the request reports when they are in force.
-        var underWay: Set<String> = []
+        var beingAdded: Set<String> = []
         /// Whether the shared data is in force, instead of the brokers' own files.
         var isInForce = false
         /// Rises with each change of the lines.
@@ -113,9 +113,9 @@ package final class SharedAccess: Sendable {
         }
         // Everything else is in the first log.
         guard let last = messages.last(where: { !$0.topic.name.hasPrefix(Partitions.prefix) }) else { return }
-        let (isChanged, areBansChanged, isToBeTold, tell) = state.withLock { state in
+        let (isChanged, areBansChanged, mustReport, tell) = state.withLock { state in
             let version = state.version
-            var (areBansChanged, isToBeTold) = (false, false)
+            var (areBansChanged, mustReport) = (false, false)
             for message in messages {
                 let name = message.topic.name
                 let line = message.isRemoval ? nil : Line(bytes: message.payload.array, seq: message.number)
@@ -128,16 +128,16 @@ package final class SharedAccess: Sendable {
                 } else if name.hasPrefix(Self.bans) {
                     state.bans[name] = line
                     areBansChanged = true
-                    if !state.underWay.contains(name) { isToBeTold = true }
+                    if !state.beingAdded.contains(name) { mustReport = true }
                 }
             }
             if areBansChanged { inForce.replace(with: state.bans.values.compactMap { Ban(shared: $0) }) }
             state.position = last.number
             let isChanged = state.version != version && state.isInForce
-            return (isChanged, areBansChanged, isToBeTold, (state.onChange, state.onBans))
+            return (isChanged, areBansChanged, mustReport, (state.onChange, state.onBans))
         }
         if isChanged { tell.0() }
-        if areBansChanged, isToBeTold { tell.1(inForce.list) }
+        if areBansChanged, mustReport { tell.1(inForce.list) }
     }
 
     /// Whether the shared data is in force; until a broker has contributed its file, each broker uses its own.
@@ -351,8 +351,8 @@ package final class SharedAccess: Sendable {
         }
         inForce.refused.add(added.left, ordering: .relaxed)
         let topics = changes.map(\.topic)
-        state.withLock { $0.underWay.formUnion(topics) }
-        defer { state.withLock { $0.underWay.subtract(topics) } }
+        state.withLock { $0.beingAdded.formUnion(topics) }
+        defer { state.withLock { $0.beingAdded.subtract(topics) } }
         if let refusal = publish(changes) { return .failure(refusal) }
         added.list = inForce.list
         added.bans = chosen.compactMap { added.list.ban(of: $0) }

@@ -14,7 +14,7 @@ package final class LogOrder: Order {
         /// The maximum number of messages in a record.
         package var recordCount = 1000
         /// How many sent records may be outstanding.
-        package var underWay = 512
+        package var outstanding = 512
         /// The maximum size of everything that waits, in bytes; beyond it publications are refused.
         package var waiting = 64 << 20
 

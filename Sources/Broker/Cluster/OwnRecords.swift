@@ -65,7 +65,7 @@ struct OwnRecords: Sendable {
 
     /// The next record to send, with its number; `nil` if there is none, or as many are outstanding as may be.
     mutating func next(within limits: LogOrder.Limits) -> (number: UInt64, record: UnsentRecord)? {
-        guard sent < limits.underWay else { return nil }
+        guard sent < limits.outstanding else { return nil }
         if sent == numbered.count, let entry = takeNew(within: limits) { numbered.append(entry) }
         guard let record = numbered[sent]?.record else { return nil }
         sent += 1

@@ -44,11 +44,11 @@ class ClientSocket: Session, WebSocketSession {
 
     final func drained() {
         shard.catchUp.advance(self)
-        goOn()
+        continueFrame()
     }
 
     /// Continues with the rest of the last frame, if that is possible now.
-    func goOn() {}
+    func continueFrame() {}
 
     /// Ends the client's share of this turn: everything that it sends waits for the next turn.
     final func rest() {

@@ -30,7 +30,7 @@ final class LogPeer<Engine: LogEngine> {
         try thread.start()
         local.attach(thread)
         var limits = LogOrder.Limits()
-        limits.underWay = 5
+        limits.outstanding = 5
         order = try LogOrder(sequencer, engine: engine, node: node, incarnation: 1, limits: limits)
         for (shard, mailbox) in own.enumerated() { sequencer.join(mailbox, shard: shard) }
         sequencer.join(all, shard: -1)

@@ -29,7 +29,7 @@ extension JSONSession {
                     guard let session, session.socket.readyState == .open else { return }
                     session.stream.resumeReading(for: .authentication)
                     session.conclude(session.shard.stillValid(outcome, from: session.client.host), credentials, id)
-                    session.goOn()
+                    session.continueFrame()
                 }
             }
         }

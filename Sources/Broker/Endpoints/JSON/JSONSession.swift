@@ -61,7 +61,7 @@ final class JSONSession: ClientSocket {
             let frame = UnfinishedFrame(payload, progress, stream.reactor.counters)
             shard.endpoints.keep(frame, of: stream.slot)
             shard.counters.heldFrames.add(1)
-            return goOnLater(frame)
+            return continueLater(frame)
         }
         if isTurnOver { rest() }
     }
@@ -125,7 +125,7 @@ final class JSONSession: ClientSocket {
     /// How many bytes may be unsent before commands wait for the client to read its answers.
     private var room: Int { shard.settings.limits.pending / 2 }
 
-    override func goOn() {
+    override func continueFrame() {
         guard let frame = shard.endpoints.unfinishedFrames[stream.slot], !frame.isScheduled, !isBeingFoundOut else {
             return
         }
@@ -134,7 +134,7 @@ final class JSONSession: ClientSocket {
         if socket.readyState == .open {
             let bytes = frame.bytes
             if stream.isReadingPaused(for: .congestion) || !read(bytes.span, &frame.progress) {
-                return goOnLater(frame)
+                return continueLater(frame)
             }
         }
         shard.endpoints.forgetFrame(of: stream.slot)
@@ -142,7 +142,7 @@ final class JSONSession: ClientSocket {
     }
 
     /// Defers the rest of a frame to the next turn, and pauses the socket until then.
-    private func goOnLater(_ frame: UnfinishedFrame) {
+    private func continueLater(_ frame: UnfinishedFrame) {
         stream.pauseReading(for: .turn)
         // The end of the check continues the frame.
         if isBeingFoundOut { return }
@@ -150,7 +150,7 @@ final class JSONSession: ClientSocket {
         let isLong = stream.isReadingPaused(for: .congestion) || frame.progress.deadline != nil
         shard.inNextTurn(isLong: isLong) { [self] in
             frame.isScheduled = false
-            goOn()
+            continueFrame()
         }
     }
 
