@@ -140,3 +140,42 @@ extension UnsafeRawBufferPointer {
         return nil
     }
 }
+
+/// A server that sends each message back to its sender.
+package struct EchoDialect: LoadDialect {
+    package let target: String
+    package let subprotocol: String? = nil
+    package let opcode = Opcode.text
+    package let isAcknowledged = true
+    /// A digit that is in every payload.
+    package let acknowledgement = Array("0".utf8)
+
+    /// - Parameter target: the path, such as `/echo`.
+    package init(target: String) { self.target = target }
+
+    package func greeting(isSubscriber: Bool, number: Int) -> [[UInt8]] { [] }
+    package func readyMark(isSubscriber: Bool) -> [UInt8]? { nil }
+    package func publication(_ payload: [UInt8]) -> [UInt8] { payload }
+    package func read(_ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Void) -> Int { bytes.count }
+}
+
+/// A topic socket for each client, on its own topic with a retained value: clients that return after a broker's
+/// restart.
+package struct RetainedDialect: LoadDialect {
+    package let target: String
+    package let subprotocol: String? = nil
+    package let opcode = Opcode.text
+
+    /// - Parameter target: the path to which the clients' numbers are appended, such as `/t/storm`.
+    package init(target: String) { self.target = target }
+
+    /// The retained value of a client's topic.
+    package static func value(_ number: Int) -> String { "value of client \(number)." }
+
+    package func target(of number: Int) -> String { "\(target)/\(number)" }
+    package func greeting(isSubscriber: Bool, number: Int) -> [[UInt8]] { [] }
+    package func readyMark(isSubscriber: Bool) -> [UInt8]? { nil }
+    package func readyMark(isSubscriber: Bool, number: Int) -> [UInt8]? { Array(Self.value(number).utf8) }
+    package func publication(_ payload: [UInt8]) -> [UInt8] { payload }
+    package func read(_ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Void) -> Int { bytes.count }
+}

@@ -79,3 +79,47 @@ package struct LoadPlan: Sendable {
         self.dialect = dialect
     }
 }
+
+/// Why a run has no result.
+package struct LoadError: Error, CustomStringConvertible {
+    /// A connection that could not be opened.
+    package struct Opening: Sendable {
+        package let cause: ConnectError
+        /// How many were open at that time.
+        package let done: Int
+        /// How many should have been opened.
+        package let total: Int
+    }
+
+    /// A sentence.
+    package let description: String
+    /// The connection that could not be opened; `nil` for another error.
+    package let opening: Opening?
+
+    package init(_ description: String) {
+        self.description = description
+        opening = nil
+    }
+
+    init(_ opening: Opening, server: SocketAddress) {
+        description =
+            "a connection to \(server) did not open: \(opening.cause) (\(opening.done) of \(opening.total) are open)"
+        self.opening = opening
+    }
+}
+
+/// The latest time at which a turn of the event loop returns.
+struct Alarm {
+    /// The earliest time that is set, in nanoseconds of the monotonic clock; `nil` if there is none.
+    private var next: Int64?
+
+    /// Whether an alarm at `time` must be set, because no earlier one is set.
+    mutating func set(_ time: Int64) -> Bool {
+        if let next, next <= time { return false }
+        next = time
+        return true
+    }
+
+    /// The alarm at `time` has gone off.
+    mutating func rang(_ time: Int64) { if next == time { next = nil } }
+}

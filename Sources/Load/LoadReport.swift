@@ -1,3 +1,6 @@
+internal import Glibc
+internal import WSTransport
+
 /// The result of a run.
 package struct LoadReport: Sendable {
     /// Why a run has ended.
@@ -67,4 +70,89 @@ package struct LoadReport: Sendable {
     package var serverNanosecondsPerArrival: Double? {
         serverNanoseconds.map { Double($0) / Double(max(1, arrivals)) }
     }
+}
+
+/// Counts of latencies, within 1.6 % of each value, from a microsecond to hours.
+package struct LatencyHistogram: Sendable {
+    /// The number of steps in each power of two.
+    private static let pieces = 64
+    private var counts = [Int](repeating: 0, count: 40 * pieces)
+    /// How many latencies were recorded.
+    package private(set) var count = 0
+    /// The largest one, in microseconds.
+    package private(set) var maximum: Int64 = 0
+
+    package init() {}
+
+    /// Records a latency, in nanoseconds.
+    package mutating func record(nanoseconds: Int64) {
+        let microseconds = max(0, nanoseconds / 1000)
+        counts[Self.index(microseconds)] += 1
+        count += 1
+        maximum = max(maximum, microseconds)
+    }
+
+    /// The latency that `fraction` of all do not exceed, in microseconds; 0 if there are none.
+    package func quantile(_ fraction: Double) -> Int64 {
+        let wanted = max(1, Int((Double(count) * fraction).rounded(.up)))
+        var seen = 0
+        for index in counts.indices {
+            seen += counts[index]
+            if seen >= wanted { return min(maximum, Self.highest(of: index)) }
+        }
+        return maximum
+    }
+
+    private static func index(_ value: Int64) -> Int {
+        guard value >= Int64(pieces) else { return Int(value) }
+        let shift = 63 - value.leadingZeroBitCount - 6
+        return min((shift + 1) * pieces + Int(value >> Int64(shift)) - pieces, 40 * pieces - 1)
+    }
+
+    private static func highest(of index: Int) -> Int64 {
+        guard index >= pieces else { return Int64(index) }
+        let shift = index / pieces - 1
+        return (Int64(index % pieces + pieces) + 1) << Int64(shift) - 1
+    }
+}
+
+/// What the kernel knows about a process on this machine.
+package enum ProcessTime {
+    /// The CPU time that its threads have used so far, in nanoseconds; `nil` if there is no such process.
+    ///
+    /// Read from each thread's `schedstat`, which is exact; `stat` counts in hundredths of a second.
+    package static func used(by process: Int32) -> Int64? {
+        let folder = "/proc/\(process)/task"
+        guard let directory = unsafe opendir(folder) else { return nil }
+        defer { unsafe closedir(directory) }
+        var total: Int64 = 0
+        while let entry = unsafe readdir(directory) {
+            let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard Int32(name) != nil, let text = FileDescriptor.text(of: "\(folder)/\(name)/schedstat") else {
+                continue
+            }
+            total += text.split(separator: " ").first.flatMap { Int64($0) } ?? 0
+        }
+        return total
+    }
+
+    /// Its private memory, in bytes; `nil` if there is no such process.
+    package static func residentBytes(of process: Int32) -> Int? {
+        guard let text = FileDescriptor.text(of: "/proc/\(process)/statm") else { return nil }
+        let fields = text.split(separator: " ").compactMap { Int($0) }
+        return fields.count > 2 ? (fields[1] - fields[2]) * Int(sysconf(Int32(_SC_PAGESIZE))) : nil
+    }
+}
+
+/// The progress of a run.
+package struct LoadProgress: Sendable, Equatable {
+    /// How many connections are open, and how many there will be.
+    package let open: Int
+    package let connections: Int
+    /// Messages that have arrived; `nil` while connections are being opened, and during the warm-up.
+    package let arrived: Int?
+    /// Messages that will arrive; `nil` if that is not known.
+    package let expected: Int?
 }

@@ -100,3 +100,63 @@ extension Sequencer.State {
     @inline(__always)
     mutating func turn(to partition: Int) { shelf.turn(to: partition, &applying) }
 }
+
+/// The jumps in the numbers of a log, which occur when another process of its engine continues it.
+///
+/// No message has a number between the last one before a jump and the first one after it. A client that knows such a
+/// number has received messages that are no longer in any log. A value.
+package struct LogJumps: Equatable, Sendable {
+    /// One jump.
+    package struct Jump: Equatable, Sendable {
+        /// The last number before it.
+        package let closed: UInt64
+        /// The number at which the log continues.
+        package let begun: UInt64
+
+        package init(closed: UInt64, begun: UInt64) { (self.closed, self.begun) = (closed, begun) }
+    }
+
+    /// How many jumps are remembered; the oldest are forgotten.
+    package static let maximum = 64
+
+    /// The jumps, in order.
+    package private(set) var all: [Jump] = []
+
+    package init() {}
+
+    package mutating func add(_ jump: Jump) {
+        all.append(jump)
+        if all.count > Self.maximum { all.removeFirst() }
+    }
+
+    /// The jump that contains a number; `nil` if there is none.
+    package func jump(over seq: UInt64) -> Jump? {
+        guard let jump = all.last(where: { $0.closed < seq }), seq < jump.begun else { return nil }
+        return jump
+    }
+}
+
+/// The time of a log, as estimated by a reader: the latest time in its records of the last one or two minutes, plus the
+/// time that has passed since.
+///
+/// A record arrives a little after the log has accepted it, so the record with the smallest delay counts. Older records
+/// are forgotten, because clocks run at different speeds.
+struct LogClock: Sendable {
+    private var window: (begin: Int64, most: Int64)?
+    private var before: Int64?
+
+    /// How long a record counts at least, in milliseconds.
+    private static let length: Int64 = 60_000
+
+    /// How far the log's time is ahead of this broker's clock, when a record of `time` arrives at `now`; all in
+    /// milliseconds.
+    mutating func offset(_ time: Int64, at now: Int64) -> Int64 {
+        let offset = time &- now
+        guard let window, now &- window.begin < Self.length else {
+            (before, window) = (window?.most, (now, offset))
+            return max(offset, before ?? offset)
+        }
+        self.window?.most = max(window.most, offset)
+        return max(window.most, offset, before ?? offset)
+    }
+}

@@ -63,3 +63,83 @@ extension Topic: Hashable, CustomStringConvertible {
     /// The name.
     package var description: String { name }
 }
+
+/// Why a name is not a valid topic or filter.
+///
+/// The rules are those of MQTT 5.0 §4.7. Offsets are in bytes from the name's beginning, levels are counted from 1.
+package enum TopicError: Error, Equatable, Sendable {
+    case empty
+    case tooLong(bytes: Int, maximum: Int)
+    case tooManyLevels(Int, maximum: Int)
+    /// A filter has too many `+`.
+    case tooManyWildcards(Int, maximum: Int)
+    /// A topic contains `+` or `#`.
+    case wildcard(Unicode.Scalar, offset: Int)
+    /// In a filter, a `+` that does not fill its level, or a `#` that is not the whole last level.
+    case misplacedWildcard(Unicode.Scalar, level: Int)
+    /// One of U+0000 to U+001F and U+007F to U+009F.
+    case controlCharacter(Unicode.Scalar, offset: Int)
+    case notUTF8
+    /// A filter of a shared subscription, which is not supported: it would match nothing.
+    case shared
+}
+
+extension TopicError: CustomStringConvertible {
+    /// A sentence for the user that says what is wrong and where.
+    package var description: String {
+        switch self {
+        case .empty:
+            "A topic or filter must not be empty."
+        case .tooLong(let bytes, let maximum):
+            "The topic or filter has \(bytes) bytes; at most \(maximum) are allowed."
+        case .tooManyLevels(let levels, let maximum):
+            "The topic or filter has \(levels) levels; at most \(maximum) are allowed."
+        case .tooManyWildcards(let count, let maximum):
+            "The filter has \(count) wildcards '+'; at most \(maximum) are allowed."
+        case .wildcard(let wildcard, let offset):
+            "A topic must not contain the wildcard '\(wildcard)' (at byte \(offset))."
+        case .misplacedWildcard("#", let level):
+            "The wildcard '#' in level \(level) must stand alone, and in the last level of the filter."
+        case .misplacedWildcard(let wildcard, let level):
+            "The wildcard '\(wildcard)' in level \(level) must fill the whole level."
+        case .controlCharacter(let scalar, let offset):
+            "A topic or filter must not contain a control character (\(Self.name(of: scalar)) at byte \(offset))."
+        case .notUTF8:
+            "A topic or filter must be valid UTF-8."
+        case .shared:
+            "Shared subscriptions ($share/…) are not available in this version."
+        }
+    }
+
+    private static func name(of scalar: Unicode.Scalar) -> String {
+        let digits = String(scalar.value, radix: 16, uppercase: true)
+        return "U+" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+    }
+}
+
+/// Limits of topics and filters.
+package struct TopicLimits: Sendable, Equatable {
+    /// The maximum length of a name, in bytes of UTF-8.
+    package var maximumBytes = 1024
+    /// The maximum number of levels, one more than the number of slashes.
+    package var maximumLevels = 32
+    /// The maximum number of `+` in a filter.
+    package var maximumWildcards = 8
+
+    /// Whether a filter may have `$share` as its first level, which is reserved for shared subscriptions (MQTT 5.0 §4.8.2).
+    var allowsShared = false
+
+    /// No limits, for names that have been accepted before.
+    package static let none: TopicLimits = {
+        var limits = TopicLimits(maximumBytes: .max, maximumLevels: .max, maximumWildcards: .max)
+        limits.allowsShared = true
+        return limits
+    }()
+
+    /// Makes limits; without arguments, the defaults of the configuration.
+    package init(maximumBytes: Int = 1024, maximumLevels: Int = 32, maximumWildcards: Int = 8) {
+        self.maximumWildcards = maximumWildcards
+        self.maximumBytes = maximumBytes
+        self.maximumLevels = maximumLevels
+    }
+}

@@ -36,3 +36,128 @@ public struct MessagePackDecoder: Sendable {
         return try document.decode(type, at: .start, nil)
     }
 }
+
+/// An item, as presented to the type that is decoded from it.
+struct MessagePackDecoding: Decoder {
+    let document: MessagePackDocument
+    let cursor: MessagePackCursor
+    let path: MessagePackPath?
+
+    var codingPath: [any CodingKey] { MessagePackPath.keys(path) }
+    var userInfo: [CodingUserInfoKey: Any] { document.userInfo }
+
+    func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
+        KeyedDecodingContainer(try MessagePackKeyedDecoding<Key>(self))
+    }
+
+    func unkeyedContainer() throws -> any UnkeyedDecodingContainer { try MessagePackUnkeyedDecoding(self) }
+
+    func singleValueContainer() -> any SingleValueDecodingContainer { self }
+
+    /// Calls `body` with the item; an error in it becomes an error in decoding `type`.
+    func withItem<Value>(
+        for type: any Any.Type, _ body: (MessagePackItem) throws(MessagePackFault) -> Value
+    ) throws -> Value {
+        do throws(MessagePackFault) {
+            return try body(try document.item(at: cursor))
+        } catch {
+            throw error.decodingError(for: type, codingPath)
+        }
+    }
+}
+
+/// The item itself.
+extension MessagePackDecoding: SingleValueDecodingContainer {
+    func decodeNil() -> Bool { document.isNil(at: cursor) }
+
+    func decode<Value: Decodable>(_ type: Value.Type) throws -> Value { try document.decode(type, at: cursor, path) }
+}
+
+/// What is wrong with an item or a value, before its place in the whole value is known.
+struct MessagePackFault: Error {
+    enum Kind {
+        /// An item of another kind than the type expects.
+        case mismatch
+        /// `nil` where a value is required.
+        case absent
+        /// Not MessagePack, or a value that the type does not have.
+        case corrupted
+    }
+
+    let kind: Kind
+    /// A sentence, which begins with the place in the input if there is one.
+    let text: String
+    /// The text in place of a value that cannot be shown; `nil` for the value itself.
+    var shown: (any Sendable)?
+
+    init(_ text: String, _ kind: Kind = .corrupted) {
+        self.kind = kind
+        self.text = text
+    }
+
+    /// For the item that begins at that byte.
+    init(at offset: Int, _ text: String, _ kind: Kind = .corrupted) {
+        self.init("At byte \(offset): \(text).", kind)
+    }
+
+    func decodingError(for type: any Any.Type, _ path: [any CodingKey]) -> DecodingError {
+        let context = DecodingError.Context(codingPath: path, debugDescription: text)
+        switch kind {
+        case .mismatch: return .typeMismatch(type, context)
+        case .absent: return .valueNotFound(type, context)
+        case .corrupted: return .dataCorrupted(context)
+        }
+    }
+
+    func encodingError(for value: Any, _ path: [any CodingKey]) -> EncodingError {
+        .invalidValue((shown as Any?) ?? value, EncodingError.Context(codingPath: path, debugDescription: text))
+    }
+}
+
+/// The path from the whole value to a part of it, as a list whose beginning is shared.
+final class MessagePackPath {
+    private let parent: MessagePackPath?
+    private let key: any CodingKey
+
+    init(_ parent: MessagePackPath?, _ key: any CodingKey) {
+        self.parent = parent
+        self.key = key
+    }
+
+    /// The keys, outermost first; `nil` is the whole value.
+    static func keys(_ path: MessagePackPath?) -> [any CodingKey] {
+        var keys: [any CodingKey] = []
+        var next = path
+        while let step = next {
+            keys.append(step.key)
+            next = step.parent
+        }
+        return keys.reversed()
+    }
+}
+
+/// The key of a map, or the index in an array.
+struct MessagePackKey: CodingKey, CustomStringConvertible {
+    let stringValue: String
+    let intValue: Int?
+
+    /// The key under which a class stores what its superclass encodes.
+    static let `super` = MessagePackKey(stringValue: "super")
+
+    init(stringValue: String) {
+        self.stringValue = stringValue
+        intValue = nil
+    }
+
+    init(intValue: Int) {
+        stringValue = String(intValue)
+        self.intValue = intValue
+    }
+
+    init(index: Int) {
+        stringValue = "Index \(index)"
+        intValue = index
+    }
+
+    var description: String { stringValue }
+}

@@ -145,3 +145,56 @@ package struct StoreStatistics: Equatable, Sendable {
         self.reopenings = reopenings
     }
 }
+
+/// Where the reservation of sequence numbers is stored, so that none is used twice.
+package protocol NumberStore: AnyObject, Sendable {
+    /// A random number made with the store, so that a position in another store is recognised. 1 to 2⁵³-1.
+    var epoch: UInt64 { get }
+
+    /// No message has ever had a higher `seq`.
+    var reservedSeq: UInt64 { get }
+
+    /// Raises ``reservedSeq``; on disk when it returns. A number that is not higher changes nothing.
+    func reserve(seqsUpTo seq: UInt64) throws(StorageError)
+
+    /// Records that everything numbered is settled and that `seq` was the last number, so that the next start finds no
+    /// hole in the history and continues with the next number. If it is `nil`, that is not known, and all reserved
+    /// numbers count as used.
+    func seal(upTo seq: UInt64?) throws(StorageError)
+}
+
+/// Errors of the store.
+package enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// No room: `store.maximum_size` is reached, or the disk is full.
+    case full
+    /// A configured limit is reached; the value is its name, such as `retained.maximum_messages`.
+    case limit(String)
+    /// The data read is not the data that was written.
+    case damaged(String)
+    /// Temporary: the store's file is being opened again.
+    case busy(String)
+    /// Another process uses the data directory.
+    case inUse(String)
+    /// A newer version of the broker has written the store, which is left unchanged; the value is a sentence.
+    case newer(String)
+    /// The system reported an error; `code` is an `errno`, or an LMDB code if it is negative.
+    case system(code: Int32, what: String)
+
+    package var description: String {
+        switch self {
+        case .full: "the store is full"
+        case .limit(let name): "the limit \(name) is reached"
+        case .damaged(let what): "the store is damaged: \(what)"
+        case .busy(let what): "the store is busy: \(what)"
+        case .inUse(let what): "the data directory is in use: \(what)"
+        case .newer(let what): what
+        case .system(_, let what): what
+        }
+    }
+
+    /// Whether it is temporary, so that the caller should try again.
+    package var isBusy: Bool {
+        guard case .busy = self else { return false }
+        return true
+    }
+}
