@@ -233,7 +233,7 @@ class Broker extends EventTarget {
     this.#length += entry.text.length;
     this.#asked.set(id, entry);
     if (this.status === "closed") this.#settle(id).reject(closed());
-    else if (keeps && this.#length > queueBytes) this.#settle(id).reject(new BrokerError("limit-exceeded", "Too much is unsent."));
+    else if (keeps && this.#length > queueBytes) this.#settle(id).reject(new BrokerError("limit-exceeded", "Too much is waiting."));
     else if (this.status === "open" || !keeps) this.#tell(entry);
     onAbort(signal, () => this.#asked.has(id) && this.#settle(id).reject(signal.reason));
   }

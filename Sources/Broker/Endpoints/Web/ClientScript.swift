@@ -1,6 +1,6 @@
 extension WebFile {
     /// `clients/js/client.js`, put here by `make web`.
-    static let clientScript = WebFile("text/javascript; charset=utf-8", tag: "3b9c649fa2162e71636e") {
+    static let clientScript = WebFile("text/javascript; charset=utf-8", tag: "b5a1a6eff58e2299d875") {
         #"""
         export class BrokerError extends Error{name="BrokerError";constructor(code,message){super(message);this.code=code;}
         }
@@ -24,7 +24,7 @@ extension WebFile {
         #C(filter){return[...this.#m].filter((C)=>C.filter===filter);}
         #B(id){const U=this.#k.get(id);this.#k.delete(id);this.#l-=U.text.length;return U;}
         #A(command,more){return new Promise((resolve,reject)=>this.#E(command,{...more,resolve,reject}));}
-        #E(command,U){const id=++this.#i,{queueBytes=8<<20}=this.#a,{signal,keeps,reject}=U;U.text=JSON.stringify({...command,id});this.#l+=U.text.length;this.#k.set(id,U);if(this.status==="closed")this.#B(id).reject(l());else if(keeps&&this.#l>queueBytes)this.#B(id).reject(new BrokerError("limit-exceeded","Too much is unsent."));else if(this.status==="open"||!keeps)this.#z(U);o(signal,()=>this.#k.has(id)&&this.#B(id).reject(signal.reason));}
+        #E(command,U){const id=++this.#i,{queueBytes=8<<20}=this.#a,{signal,keeps,reject}=U;U.text=JSON.stringify({...command,id});this.#l+=U.text.length;this.#k.set(id,U);if(this.status==="closed")this.#B(id).reject(l());else if(keeps&&this.#l>queueBytes)this.#B(id).reject(new BrokerError("limit-exceeded","Too much is waiting."));else if(this.status==="open"||!keeps)this.#z(U);o(signal,()=>this.#k.has(id)&&this.#B(id).reject(signal.reason));}
         #z(U){U.sent??=Date.now();this.#c.send(U.text);}
         async publish(topic,data,{signal,...options}={}){signal?.throwIfAborted();if(options.key===!0)options.key=`${Math.random()} ${Math.random()}`;const{key,reply}=options;return this.#A({op:"publish",topic,...Q(data),...options},{keeps:!0,signal,key,reply});}
         request(topic,data,options){return this.publish(topic,data,{timeout:10,...options,reply:!0});}
