@@ -76,9 +76,10 @@ libraries: ## Build and test the libraries as their users do: optimised, from an
 
 test-swift: ## Run the Swift tests, and those of the transport also where the kernel refuses io_uring, and with closures on Swift's threads
 	$(SWIFT) build --build-tests -j $(JOBS)
-	@$(PYTHON) Tests/Process/io_uring.py EPERM $(SWIFT_TESTS) --filter WSTransportTests > .build/test-swift.log 2>&1 & other=$$!; \
-	$(SWIFT_TESTS); status=$$?; \
-	wait $$other || status=$$?; cat .build/test-swift.log; exit $$status
+	@$(PYTHON) Tests/Process/io_uring.py EPERM $(SWIFT_TESTS) --filter WSTransportTests > .build/test-swift-epoll.log 2>&1 & other=$$!; \
+	{ $(SWIFT_TESTS) 2>&1; echo $$? > .build/test-swift.status; } | tee .build/test-swift.log; status=$$(cat .build/test-swift.status); \
+	wait $$other || status=$$?; cat .build/test-swift-epoll.log; \
+	test $$status = 0 || grep -aE -A 8 '^✘|crashed( at|:)' .build/test-swift.log .build/test-swift-epoll.log | cut -c 1-300 | tail -n 40; exit $$status
 	WSTRANSPORT_EXECUTOR=global $(SWIFT_TESTS) --no-parallel --filter 'WSTransportTests\.($(CLOSURES))/'
 
 examples: ## Build the example programs, which the tests of the real processes use
@@ -86,8 +87,9 @@ examples: ## Build the example programs, which the tests of the real processes u
 
 test-process: ## Run the tests of the real processes, in two parts side by side (after `make build examples`)
 	@$(PYTHON) -m pytest Tests/Process --part second $(PYTEST) > .build/test-process.log 2>&1 & other=$$!; \
-	$(PYTHON) -m pytest Tests/Process --part first $(PYTEST); status=$$?; \
-	wait $$other || status=$$?; cat .build/test-process.log; exit $$status
+	{ $(PYTHON) -m pytest Tests/Process --part first $(PYTEST) 2>&1; echo $$? > .build/test-process.status; } | tee .build/test-process-first.log; \
+	status=$$(cat .build/test-process.status); wait $$other || status=$$?; cat .build/test-process.log; \
+	test $$status = 0 || grep -aE '^(FAILED|ERROR|E  )' .build/test-process-first.log .build/test-process.log | cut -c 1-300 | tail -n 40; exit $$status
 
 test-conformance: ## Run the cases of RFC 6455 and RFC 7692 in both roles (after `make build examples`)
 	$(PYTHON) -m pytest Tests/Conformance $(PYTEST)

@@ -49,7 +49,10 @@ final class RedisServer {
             try #require(!piece.isEmpty, "redis-server does not start: \(text)")
             text += String(decoding: piece, as: UTF8.self)
         }
-        output.fileHandleForReading.readabilityHandler = { _ = $0.availableData }
+        // A thread of its own, not a readability handler: Foundation closes the descriptor of a handler before libdispatch
+        // stops watching it, and the next descriptor of that number then crashes the process.
+        let reading = output.fileHandleForReading
+        Thread { while !reading.availableData.isEmpty {} }.start()
         pid = try #require(text.firstMatch(of: /\b(\d+):[MSX][ ]/).flatMap { pid_t($0.output.1) })
     }
 
