@@ -379,6 +379,28 @@ def test_a_broker_with_another_number_of_partitions_names_that_of_the_others(clu
         finish_all(others)
 
 
+def test_a_single_broker_becomes_the_first_only_with_the_recorded_number(cluster, tmp_path, request):
+    engine = cluster.engines[0].settings
+    broker = Broker(tmp_path / "single")
+    request.node.brokers = [broker]
+    try:
+        broker.start()
+        broker.publish("kept", "x", "retain")
+        broker.stop()
+        # As another new broker records it, while no log has begun.
+        cluster.engines[0].current_primary().ask("HSET", "broker:{later}:cluster", "partitions", "3")
+        broker = Broker(tmp_path / "single", f"cluster:\n  name: later\n  engine:\n{engine}")
+        request.node.brokers = [broker]
+        broker.start()
+
+        def reason():
+            return broker.http("GET", "/health/ready").json.get("reason", "")
+
+        wait_until(lambda: "cluster.partitions: 3, this one has 1" in reason(), "the reason")
+    finally:
+        broker.finish()
+
+
 def test_the_status_shows_each_partition(cluster):
     broker = cluster.brokers[0]
     lines = [line for line in broker.control("cluster", "status").stdout.decode().splitlines() if line.startswith("partition ")]

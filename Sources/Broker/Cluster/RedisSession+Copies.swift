@@ -65,10 +65,11 @@ extension RedisSession {
 extension RedisSession {
     /// Compares the number with the one recorded in the engine, and continues if they are the same.
     ///
-    /// A broker that has the cluster's state knows the number and records it; a new broker trusts the recorded number.
+    /// A broker that has read the cluster's log knows the number and records it; a broker that is new to the cluster, with
+    /// a store of its own or without one, trusts the recorded number.
     func comparePartitions(then: @escaping () -> Void) {
         guard let (count, key) = options.partitions else { return then() }
-        let isNew = order.epoch == 0
+        let isNew = order.position.term == 0
         ask([isNew ? "HSETNX" : "HSET", .text(key), "partitions", .number(UInt64(count))]) { [unowned self] in
             failed($0)
         }
