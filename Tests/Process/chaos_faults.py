@@ -225,9 +225,10 @@ class Faults:
 
     def broker_stopped(self):
         """The broker pauses for longer than the lease."""
+        other = self.others[0].broker
+        wait_until(lambda: is_alive_for(other, self.broker), "the others to know it")
         self.broker.send_signal(signal.SIGSTOP)
         self.rig.progress(20, without=self.broker)
-        other = self.others[0].broker
         wait_until(lambda: not is_alive_for(other, self.broker), "the others to miss it")
         self.broker.send_signal(signal.SIGCONT)
 
@@ -281,4 +282,4 @@ class Faults:
 
 def is_alive_for(broker, other):
     rows = broker.control_json("cluster", "nodes")
-    return next(row["alive"] for row in rows if row["name"] == other.directory.name)
+    return any(row["alive"] for row in rows if row["name"] == other.directory.name)

@@ -221,6 +221,7 @@ class ChaosRig:
         self.story, self.outages, self.sent_again = [], [], 0
         self.network = Network()
         self.brokers, self.engines, self.promotions, self.fitness = [], [], [], []
+        self.publishers, self.followers, self.stop = [], [], threading.Event()
         try:
             clocks = [FragileDisk(self.make(directory / f"clock{number}"), directory / f"none{number}") for number in range(3)]
             self.engine_clocks = [clock.faults for clock in clocks]
@@ -246,7 +247,6 @@ class ChaosRig:
         except BaseException:
             self.end()
             raise
-        self.stop = threading.Event()
         self.publishers = [Publisher(broker, self.topics, self.stop) for broker in self.brokers]
         self.followers = [Follower(broker, partitions) for broker in self.brokers]
         self.administrator = Administrator(self.brokers, self.topics[0], self.stop, seed)
@@ -257,6 +257,10 @@ class ChaosRig:
         return directory
 
     def end(self):
+        # After a failure they would go on at whatever has their broker's port next.
+        self.stop.set()
+        for follower in self.followers:
+            follower.stop.set()
         for broker in self.brokers:
             if broker.is_alive:
                 broker.send_signal(signal.SIGCONT)
