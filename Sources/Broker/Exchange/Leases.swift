@@ -41,7 +41,10 @@ package final class Lease: Sendable, Equatable {
     /// Converts a grace period that a client gives in seconds to milliseconds.
     package static func grace(seconds: Double) throws(Refusal) -> Int64 {
         guard seconds >= 0, seconds <= Double(maximumGrace) / 1000 else {
-            throw Refusal(.badRequest, "grace: expected seconds from 0 up to \(maximumGrace / 1000), found \(seconds).")
+            throw Refusal(
+                .badRequest,
+                "grace: expected seconds from 0 up to \(maximumGrace / 1000), found \(Lifetime.text(seconds: seconds))."
+            )
         }
         return Int64((seconds * 1000).rounded())
     }

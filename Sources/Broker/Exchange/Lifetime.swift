@@ -32,8 +32,12 @@ package enum Lifetime {
     /// Converts a time to live that clients give in seconds, above 0 and up to a hundred years, to milliseconds.
     package static func milliseconds(seconds: Double) throws(Refusal) -> Int64 {
         guard seconds > 0, seconds <= 3_155_760_000 else {
-            throw Refusal(.badRequest, "ttl: expected seconds above 0 and up to 3155760000, found \(seconds).")
+            throw Refusal(
+                .badRequest, "ttl: expected seconds above 0 and up to 3155760000, found \(text(seconds: seconds)).")
         }
         return max(1, Int64((seconds * 1000).rounded()))
     }
+
+    /// A number of seconds as a client writes it: a whole one without a fraction.
+    static func text(seconds: Double) -> String { Int64(exactly: seconds).map(String.init) ?? "\(seconds)" }
 }

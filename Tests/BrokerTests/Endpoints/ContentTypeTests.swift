@@ -63,6 +63,11 @@ struct ContentTypeTests {
         #expect(throws: Refusal.self) { try Lifetime.milliseconds(seconds: seconds) }
     }
 
+    @Test(arguments: [(0, "0"), (-1, "-1"), (301, "301"), (0.25, "0.25"), (1e300, "1e+300"), (.infinity, "inf")])
+    func showsSecondsAsClientsWriteThem(seconds: Double, text: String) {
+        #expect(Lifetime.text(seconds: seconds) == text)
+    }
+
     /// An `Accept` field, and whether server-sent events are preferred.
     static let accept: [(String, Bool)] = [
         ("", false), ("*/*", false), ("text/*", false), ("text/event-stream", true), ("TEXT/Event-Stream", true),

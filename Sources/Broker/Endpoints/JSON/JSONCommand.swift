@@ -186,7 +186,9 @@ package enum JSONCommand {
         let most = Double(Inboxes.maximumTimeout) / 1000
         guard let seconds else { return Inboxes.usualTimeout }
         guard seconds > 0, seconds <= most else {
-            throw Refusal(.badRequest, "timeout: expected seconds above 0 and up to \(Int(most)), found \(seconds).")
+            throw Refusal(
+                .badRequest,
+                "timeout: expected seconds above 0 and up to \(Int(most)), found \(Lifetime.text(seconds: seconds)).")
         }
         return max(1, Int64(seconds * 1000))
     }
