@@ -8,10 +8,17 @@ struct OutboundSlot {
     @usableFromInline var tail: UInt64
     /// The beginning of the bytes of this turn, in the same chunk.
     @usableFromInline var start: UInt32
-    /// The socket that the bytes may be sent to without asking the connection; -1: the connection must be asked.
+    /// The socket that the bytes may be sent to without asking the connection; -1: the connection must be asked; below
+    /// -1: they must be encrypted with the state at ``recordPlace``.
     @usableFromInline var descriptor: Int32
     /// The mark of the newest message that was considered for it, in case several filters match.
     @usableFromInline var mark: UInt64
+
+    /// The place of the state with which TLS encrypts the bytes without asking the connection; `nil` if there is none.
+    var recordPlace: UInt32? { descriptor < -1 ? UInt32(bitPattern: -2 &- descriptor) : nil }
+
+    /// A ``descriptor`` for bytes that are encrypted with the state at `place`.
+    static func descriptor(sealedAt place: UInt32) -> Int32 { -2 &- Int32(bitPattern: place) }
 
     /// The part of ``tail`` that is a position.
     @usableFromInline static var position: UInt64 { ~0 >> 2 }
@@ -163,6 +170,9 @@ extension Segment {
         return count
     }
 
+    /// The place of the state that encrypts the bytes of a slot; see ``OutboundSlot/recordPlace``.
+    func recordPlace(of slot: UInt32) -> UInt32? { unsafe slots[Int(slot)].recordPlace }
+
     /// The slot at `index` of the list put aside.
     func takenSlot(_ index: Int) -> UInt32 { unsafe flushing[index] }
 
@@ -263,8 +273,9 @@ extension Segment {
                 }
                 sent = unsafe Socket.send(base + start, end &- start, to: descriptor)
                 if sent == end &- start { continue }
-                unsafe place.pointee.descriptor = -1
             }
+            // Until it has sent everything.
+            unsafe place.pointee.descriptor = -1
             let segment = Segment(
                 chunk: UInt32(truncatingIfNeeded: chunk) &- 1, offset: UInt32(truncatingIfNeeded: start),
                 count: UInt32(truncatingIfNeeded: end &- start))

@@ -457,6 +457,9 @@ protocol TurnSender: AnyObject {
     /// Discards the newest segment of this turn, of a connection put aside.
     func dropTurnSegment(of slot: UInt32) { unsafe outbound.dropNewest(of: slot) }
 
+    /// The place of the state that encrypts the bytes of a connection without asking it; `nil` if it must be asked.
+    func recordPlace(of slot: UInt32) -> UInt32? { unsafe outbound.recordPlace(of: slot) }
+
     /// The slot at `index` of the list put aside.
     func takenSlot(_ index: Int) -> UInt32 { unsafe outbound.takenSlot(index) }
 

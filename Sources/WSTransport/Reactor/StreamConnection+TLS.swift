@@ -28,12 +28,20 @@ extension StreamConnection {
         return true
     }
 
-    /// Encrypts the bytes that it has in this turn, `plaintext`, into `room`; `false` if it must be asked to send.
-    func seal(_ plaintext: UnsafeRawBufferPointer, into room: inout SealedSends, now: MonotonicTime) -> Bool {
-        guard let tls, isOpen, !isBroken, unsafe segments.isEmpty && backlog.isEmpty else { return false }
-        guard unsafe tls.seal(plaintext, of: slot, into: &room, now: now) else { return false }
-        if tls.hasUnsent { watch() }
-        return true
+    /// Whether TLS may encrypt the bytes of a turn, because no earlier ones wait.
+    var maySeal: Bool {
+        unsafe isOpen && !isBroken && segments.isEmpty && backlog.isEmpty && !(tls?.hasUnsent ?? true)
+    }
+
+    /// Encrypts the bytes that it has in this turn, `plaintext`, into `room`.
+    ///
+    /// - Returns: the ciphertext in `room`, empty if it must wait; `nil` if it must be asked to send.
+    func seal(
+        _ plaintext: UnsafeRawBufferPointer, into room: inout SealedSends, now: MonotonicTime
+    ) -> UnsafeRawBufferPointer? {
+        guard let tls, maySeal, let sealed = unsafe tls.seal(plaintext, into: &room, now: now) else { return nil }
+        if tls.hasUnsent { watch() } else { sendsDirectly() }
+        return unsafe sealed
     }
 
     /// Keeps the end of the output of ``seal(_:into:)`` that the socket did not take.
@@ -66,6 +74,7 @@ extension StreamConnection {
         let plaintext = unsafe session.receive(bytes)
         // Output for the peer waits until the driver has got its plaintext, which may be the last.
         tls.keepOutput()
+        if tls.hasUnsent { reactor.setDescriptor(-1, of: slot) }
         if unsafe !plaintext.isEmpty { unsafe handOver(plaintext) }
         finishReceiving(through: tls)
     }
@@ -124,6 +133,15 @@ extension StreamConnection {
         guard tls.hasUnsent else { return true }
         watch()
         return false
+    }
+}
+
+extension StreamConnection {
+    /// Lets the reactor send the bytes of a turn without asking this connection, as long as all of them are taken.
+    func sendsDirectly() {
+        guard let tls else { return reactor.setDescriptor(rawDescriptor, of: slot) }
+        guard let place = tls.recordPlace(for: rawDescriptor, slot) else { return }
+        reactor.setDescriptor(OutboundSlot.descriptor(sealedAt: place), of: slot)
     }
 }
 

@@ -346,7 +346,7 @@ extension StreamConnection {
     /// Called when the socket has taken everything of this turn: next time it is sent to without asking this
     /// connection.
     func tookAll() {
-        if isOpen, tls == nil { reactor.setDescriptor(rawDescriptor, of: slot) }
+        if isOpen { sendsDirectly() }
         finishIfFlushed()
     }
 }

@@ -8,8 +8,6 @@ internal import Glibc
 final class TLSFilter {
     /// `nil` while a thread of the pool has it for the handshake.
     private(set) var session: TLSSession?
-    /// The session's, if it makes its own records: a delivery then touches no more of the session's memory.
-    @exclusivity(unchecked) private var writer: TLSRecordWriter?
     /// The pipe of the reactor.
     private let pipe: TLSPipe
     // Unchecked, because each record asks for it, and nothing is called while it changes.
@@ -27,7 +25,7 @@ final class TLSFilter {
     /// The maximum of responses below the application protocol that a peer may leave unread, in bytes.
     static let maximumCiphertext = 64 * 1024
     /// The size of a record's plaintext (RFC 8446 §5.1), which is encrypted at once, in bytes.
-    private static let record = 16 * 1024
+    static let record = 16 * 1024
     /// The maximum size of the ciphertext of one record's plaintext, with room for TLS's own records, in bytes.
     static let maximumSealed = record + 2048
 
@@ -70,7 +68,6 @@ final class TLSFilter {
         offload = nil
         unsafe returned.session.move(to: pipe)
         session = unsafe returned.session
-        unsafe writer = session?.writer
         let (output, plaintext) = returned.product
         unsafe ciphertext += output
         return plaintext
@@ -104,20 +101,23 @@ final class TLSFilter {
         return taken
     }
 
-    /// Encrypts all of `plaintext` into `room`, or keeps the ciphertext if there is no room; `false` if nothing was
-    /// taken.
+    /// Encrypts all of `plaintext` into `room`, or keeps the ciphertext if there is no room.
+    ///
+    /// - Returns: the ciphertext in `room`, empty if it was kept; `nil` if nothing was taken.
     func seal(
-        _ plaintext: UnsafeRawBufferPointer, of slot: UInt32, into room: inout SealedSends, now: MonotonicTime
-    ) -> Bool {
-        guard !hasUnsent, plaintext.count <= Self.record else { return false }
-        if let writer = unsafe writer, writer.isReady, let context = unsafe pipe.context(of: writer.suite) {
-            return unsafe room.seal(plaintext, of: slot, by: writer, context)
-        }
-        guard let session, session.isEstablished, unsafe session.send(plaintext) else { return false }
-        let fits = unsafe pipe.withOutput { unsafe room.add($0, of: slot) }
-        if !fits { unsafe pipe.withOutput { unsafe takeBack($0, since: now) } }
-        pipe.clearOutput()
-        return true
+        _ plaintext: UnsafeRawBufferPointer, into room: inout SealedSends, now: MonotonicTime
+    ) -> UnsafeRawBufferPointer? {
+        guard !hasUnsent, plaintext.count <= Self.record else { return nil }
+        guard let session, session.isEstablished, unsafe session.send(plaintext) else { return nil }
+        defer { pipe.clearOutput() }
+        if let sealed = unsafe pipe.withOutput({ unsafe room.add($0) }) { return unsafe sealed }
+        unsafe pipe.withOutput { unsafe takeBack($0, since: now) }
+        return unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+
+    /// The place of the state of its records, if the reactor may make them for the connection in `slot`; `nil` if not.
+    func recordPlace(for descriptor: Int32, _ slot: UInt32) -> UInt32? {
+        hasUnsent ? nil : unsafe session?.writer?.place(in: pipe.records, for: descriptor, slot)
     }
 
     /// Keeps ciphertext that the socket did not take.

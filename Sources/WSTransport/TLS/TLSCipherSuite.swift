@@ -1,5 +1,8 @@
 internal import COpenSSL
 
+/// OpenSSL's functions for a cipher, and its state.
+typealias TLSCipher = tls_cipher
+
 /// The cipher suites of TLS 1.3 that OpenSSL negotiates by default (RFC 8446 §B.4), by their numbers on the wire.
 package enum TLSCipherSuite: UInt16, CaseIterable {
     case aes128GCM = 0x1301
@@ -15,6 +18,9 @@ package enum TLSCipherSuite: UInt16, CaseIterable {
     /// The length of the hash, and so of a traffic secret, in bytes.
     package var hashLength: Int { self == .aes256GCM ? 48 : 32 }
 
+    /// Its place in a list of all suites.
+    var index: Int { Int(rawValue &- Self.aes128GCM.rawValue) }
+
     /// OpenSSL's name of the cipher.
     private var name: String {
         switch self {
@@ -24,18 +30,26 @@ package enum TLSCipherSuite: UInt16, CaseIterable {
         }
     }
 
-    /// Makes OpenSSL's state for this cipher, without a key; `nil` if memory has run out.
-    ///
-    /// The caller frees it.
-    func makeContext() -> OpaquePointer? {
-        guard let cipher = unsafe EVP_CIPHER_fetch(nil, name, nil) else { return nil }
-        defer { unsafe EVP_CIPHER_free(cipher) }
-        guard let context = unsafe EVP_CIPHER_CTX_new() else { return nil }
-        guard unsafe EVP_EncryptInit_ex(context, cipher, nil, nil, nil) == 1 else {
-            unsafe EVP_CIPHER_CTX_free(context)
-            return nil
+    /// OpenSSL's functions for the ciphers, found once; without those that it does not have.
+    private nonisolated(unsafe) static let ciphers: [TLSCipherSuite: tls_cipher] = {
+        var found: [TLSCipherSuite: tls_cipher] = unsafe [:]
+        for suite in allCases {
+            var cipher = unsafe tls_cipher()
+            if unsafe tls_cipher_find(&cipher, suite.name) == 1 { unsafe found[suite] = cipher }
         }
-        return unsafe context
+        TLSErrorQueue.clear()
+        return unsafe found
+    }()
+
+    /// Whether OpenSSL offers the functions that ``makeCipher()`` needs.
+    var isAvailable: Bool { unsafe Self.ciphers[self] != nil }
+
+    /// Makes OpenSSL's state for this cipher, without a key; `nil` if it is not available, or memory has run out.
+    ///
+    /// The caller closes it.
+    func makeCipher() -> tls_cipher? {
+        guard var cipher = unsafe Self.ciphers[self], unsafe tls_cipher_open(&cipher) == 1 else { return nil }
+        return unsafe cipher
     }
 
     /// HKDF-Expand-Label with an empty context (RFC 8446 §7.1): fills `result`, which is at most as long as the hash.

@@ -18,8 +18,10 @@ internal import COpenSSL
     /// How much output for the network has not been fetched yet, in bytes.
     package var outputCount: Int { unsafe bytesOfOutput }
     @exclusivity(unchecked) private var bytesOfOutput = 0
-    /// OpenSSL's states for the ciphers of records, made when one is needed first.
-    @exclusivity(unchecked) private var contexts: (OpaquePointer?, OpaquePointer?, OpaquePointer?) = (nil, nil, nil)
+    /// OpenSSL's states for the ciphers of records, by suite, each made when it is needed first.
+    private let ciphers: UnsafeMutablePointer<tls_cipher>
+    /// The states of the connections that make their own records.
+    let records = TLSRecordStates()
     /// Room for the plaintext of one input, and of a record that was incomplete before.
     let plaintext: UnsafeMutableRawBufferPointer
 
@@ -27,14 +29,16 @@ internal import COpenSSL
     package init(maximumInput: Int = TLSPipe.maximumInput) {
         // A record is at most 16 KiB of plaintext (RFC 8446 §5.1).
         unsafe plaintext = .allocate(byteCount: maximumInput + 2 * 16 * 1024, alignment: 16)
+        let count = TLSCipherSuite.allCases.count
+        unsafe ciphers = .allocate(capacity: count)
+        unsafe ciphers.initialize(repeating: tls_cipher(), count: count)
     }
 
     deinit {
         unsafe plaintext.deallocate()
         unsafe memory?.deallocate()
-        unsafe EVP_CIPHER_CTX_free(contexts.0)
-        unsafe EVP_CIPHER_CTX_free(contexts.1)
-        unsafe EVP_CIPHER_CTX_free(contexts.2)
+        for suite in TLSCipherSuite.allCases { unsafe tls_cipher_close(ciphers + suite.index) }
+        unsafe ciphers.deallocate()
     }
 
     /// Calls `body` while `bytes` can be read; unread bytes are dropped.
@@ -84,17 +88,14 @@ internal import COpenSSL
     }
 
     /// OpenSSL's state for the records of a suite, without a key; `nil` if memory has run out.
-    func context(of suite: TLSCipherSuite) -> OpaquePointer? {
-        switch suite {
-        case .aes128GCM: unsafe contexts.0 ?? keep(suite.makeContext(), in: &contexts.0)
-        case .aes256GCM: unsafe contexts.1 ?? keep(suite.makeContext(), in: &contexts.1)
-        case .chaCha20Poly1305: unsafe contexts.2 ?? keep(suite.makeContext(), in: &contexts.2)
+    @inline(__always)
+    func cipher(of suite: TLSCipherSuite) -> UnsafePointer<tls_cipher>? {
+        let cipher = unsafe ciphers + suite.index
+        if unsafe cipher.pointee.state == nil {
+            guard let made = unsafe suite.makeCipher() else { return nil }
+            unsafe cipher.pointee = made
         }
-    }
-
-    private func keep(_ context: OpaquePointer?, in place: inout OpaquePointer?) -> OpaquePointer? {
-        unsafe place = context
-        return unsafe context
+        return unsafe UnsafePointer(cipher)
     }
 
     /// Makes `bio` read from and write to this pipe.

@@ -102,6 +102,7 @@ internal import COpenSSL
     package func move(to pipe: TLSPipe) {
         unsafe currentPipe = pipe
         unsafe pipe.serve(SSL_get_rbio(handle))
+        unsafe writer?.move(to: pipe.records)
     }
 
     /// Begins a client's handshake.
