@@ -20,7 +20,7 @@ final class Resending: Sendable {
     }
 
     private struct State {
-        var isUnderWay = false
+        var isInProgress = false
         /// The former stores that have not been examined yet.
         var waiting: [FormerStore]
         /// The lines for the program's log since the last call.
@@ -68,17 +68,17 @@ final class Resending: Sendable {
     /// - Parameter then: called when nothing is left to be published again.
     func begin(publishingOn remote: Remote, then: @escaping @Sendable () -> Void) {
         let isFirst = state.withLock { state in
-            defer { state.isUnderWay = true }
-            return !state.isUnderWay
+            defer { state.isInProgress = true }
+            return !state.isInProgress
         }
         guard isFirst else { return }
         let isTaken = pool.run { [self] in
             let isDone = run(on: remote)
             if isDone { isDue.store(false, ordering: .releasing) }
-            state.withLock { $0.isUnderWay = false }
+            state.withLock { $0.isInProgress = false }
             if isDone { then() }
         }
-        if !isTaken { state.withLock { $0.isUnderWay = false } }
+        if !isTaken { state.withLock { $0.isInProgress = false } }
     }
 
     /// Handles the former stores; returns whether none is left.

@@ -115,7 +115,7 @@ package struct WebSocketMachine: ~Copyable {
     package var heldBytes: Int { assembled.capacity &+ control.capacity }
 
     /// Both of these.
-    var underWay: (heldBytes: Int, isMidMessage: Bool) { (heldBytes, isMidMessage) }
+    var receiveProgress: (heldBytes: Int, isMidMessage: Bool) { (heldBytes, isMidMessage) }
 
     /// The next event in `input`, from `offset` on; `nil` when all of the input is consumed.
     ///

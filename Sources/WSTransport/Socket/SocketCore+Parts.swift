@@ -23,7 +23,7 @@ struct IncomingParts {
 /// The state of a message that is sent in parts.
 struct OutgoingParts {
     /// Whether one has begun, so that other messages must wait.
-    var isUnderWay = false
+    var isInProgress = false
     /// Bytes that were passed to the reactor and that it has not sent yet.
     var posted = 0
     /// Waits until there is room for the next part.
@@ -109,7 +109,7 @@ extension SocketCore {
         let hasRoom = state.withLock { state in
             state.incoming.current == message && dropCurrent(&state)
         }
-        if hasRoom { readOn() }
+        if hasRoom { resumeReading() }
     }
 
     /// Drops the parts of the current message, and those still to come; returns whether the peer should be read again.
@@ -131,7 +131,7 @@ extension SocketCore {
             if Task.isCancelled, state.withLock({ $0.ended == nil }) { throw CancellationError() }
             switch state.withLock(find) {
             case .found(let found, let hasRoom):
-                if hasRoom { readOn() }
+                if hasRoom { resumeReading() }
                 return found
             case .failed(let error): throw error
             case .nothingYet: break
@@ -180,7 +180,7 @@ extension SocketCore {
                 guard state.readyState == .open else { throw .invalidState(state.readyState) }
                 guard hasRoomForPart(state) else { return false }
                 state.outgoing.posted += part.count
-                state.outgoing.isUnderWay = !isLast
+                state.outgoing.isInProgress = !isLast
                 state.hasAnswered = true
                 run {
                     $0?.sendPart(type, part, isFirst: isFirst, isLast: isLast)
@@ -203,7 +203,7 @@ extension SocketCore {
     ///
     /// - Parameter begun: whether a part was sent; then nothing else can follow on this connection.
     func leaveParts(begun: Bool) {
-        state.withLock { $0.outgoing.isUnderWay = false }
+        state.withLock { $0.outgoing.isInProgress = false }
         if begun { fail(.internalError) } else { sent(0, unsent: state.withLock { $0.unsent }) }
     }
 

@@ -117,7 +117,7 @@ extension SocketCore {
                         return (nil, false)
                     }
                     if isInParts {
-                        state.outgoing.isUnderWay = true
+                        state.outgoing.isInProgress = true
                         return (.success(()), false)
                     }
                     return (.success(()), admit(type, body, &state))
@@ -206,7 +206,7 @@ extension SocketCore {
             var mustWake = false
             while state.mayAdmit(limits), let sender = state.senders.popFirst() {
                 if sender.isInParts {
-                    state.outgoing.isUnderWay = true
+                    state.outgoing.isInProgress = true
                 } else if admit(sender.type, sender.body, &state) {
                     mustWake = true
                 }

@@ -251,11 +251,11 @@ final class SocketCore: Sendable {
             state.takes()
             return (message, release(message.held, &state), true)
         }
-        if hasRoom { readOn() }
+        if hasRoom { resumeReading() }
         if isAnswered { return message }
         switch state.withLock({ step(&$0, nil) }) {
         case .message(let message, let hasRoom):
-            if hasRoom { readOn() }
+            if hasRoom { resumeReading() }
             return message
         case .ended(let error?): throw error
         case .wait, .ended: return nil
@@ -304,7 +304,7 @@ final class SocketCore: Sendable {
         case .wait(let isEnding): if isEnding { noticeCatchingUp() }
         case .message(let message, let hasRoom):
             reader.resume(returning: message)
-            if hasRoom { readOn() }
+            if hasRoom { resumeReading() }
         case .ended(let error?): reader.resume(throwing: error)
         case .ended: reader.resume(returning: nil)
         }
@@ -339,7 +339,7 @@ final class SocketCore: Sendable {
         return true
     }
 
-    func readOn() { run { $0?.readOn() } }
+    func resumeReading() { run { $0?.resumeReading() } }
 
     var isFull: Bool { state.withLock { $0.isFull } }
 
@@ -421,7 +421,7 @@ final class SocketCore: Sendable {
             }
             guard let served else { return }
             served.reader.resume(returning: served.message)
-            if served.hasRoom { readOn() }
+            if served.hasRoom { resumeReading() }
         }
     }
 
@@ -442,7 +442,7 @@ final class SocketCore: Sendable {
             let hasRoom = bytes > 0 && release(bytes, &state)
             return (takeTelling(&state), hasRoom)
         }
-        if hasRoom { readOn() }
+        if hasRoom { resumeReading() }
         return telling
     }
 

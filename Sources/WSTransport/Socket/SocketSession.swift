@@ -126,7 +126,7 @@ final class SocketSession: WebSocketSession, TurnSender {
     func terminate() { connection.terminate() }
 
     /// Resumes reading after there was no room for received messages.
-    func readOn() { if !core.isFull { connection.stream.resumeReading() } }
+    func resumeReading() { if !core.isFull { connection.stream.resumeReading() } }
 
     /// Ends the connection when everything has been handled that arrived before the peer closed or violated the
     /// protocol.

@@ -264,7 +264,7 @@ extension SocketCore.State {
     }
 
     /// Whether a message is being sent in parts.
-    var isSendingParts: Bool { unsafe extras?.outgoing.isUnderWay ?? false }
+    var isSendingParts: Bool { unsafe extras?.outgoing.isInProgress ?? false }
 
     /// Whether the sender of a message's next part waits for room.
     var hasPartSender: Bool {

@@ -84,7 +84,7 @@ extension WebSocketConnection {
     /// Counts the memory of the message under way, and returns whether there is one; both are read at once.
     @discardableResult
     func countHeld(since before: Int) -> Bool {
-        let (held, isMidMessage) = unsafe machine.underWay
+        let (held, isMidMessage) = unsafe machine.receiveProgress
         if held != before { stream.reactor.counters.heldBytes.add(held - before) }
         return isMidMessage
     }

@@ -90,11 +90,11 @@ struct Load {
     func run(seconds: Double, messages: Int) -> (Int, Double) {
         var got = [Int](repeating: 0, count: count)
         for socket in sockets { send(socket, request) }
-        var (total, underWay) = (0, count)
+        var (total, inFlight) = (0, count)
         var waiting = sockets.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         let begin = Self.now
-        while underWay > 0 {
+        while inFlight > 0 {
             guard poll(&waiting, nfds_t(count), 10_000) > 0 else { EchoLoad.fail("nothing came for 10 s") }
             for index in waiting.indices where waiting[index].revents != 0 {
                 let read = recv(sockets[index], &buffer, answer.count - got[index], 0)
@@ -108,7 +108,7 @@ struct Load {
                 if total < messages, Self.now - begin < seconds {
                     send(sockets[index], request)
                 } else {
-                    underWay -= 1
+                    inFlight -= 1
                     waiting[index].fd = -1
                 }
             }
