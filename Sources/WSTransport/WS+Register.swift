@@ -3,6 +3,7 @@ internal import Synchronization
 /// The sockets that ``WS/waitForAll()`` waits for.
 extension WS {
     private struct Register {
+        /// By their cores.
         var sockets: [ObjectIdentifier: WebSocket] = [:]
         var waiters: [(number: UInt64, continuation: Waiter)] = []
         var last: UInt64 = 0
@@ -45,13 +46,13 @@ extension WS {
     }
 
     static func remember(_ socket: WebSocket) {
-        register.withLock { $0.sockets[ObjectIdentifier(socket)] = socket }
+        register.withLock { $0.sockets[ObjectIdentifier(socket.core)] = socket }
     }
 
-    static func forget(_ socket: WebSocket) {
+    static func forget(_ core: SocketCore) {
         let (waiters, forgotten) = register.withLock {
             register -> ([Waiter], WebSocket?) in
-            let forgotten = register.sockets.removeValue(forKey: ObjectIdentifier(socket))
+            let forgotten = register.sockets.removeValue(forKey: ObjectIdentifier(core))
             guard register.sockets.isEmpty else { return ([], forgotten) }
             defer { register.waiters = [] }
             return (register.waiters.map(\.continuation), forgotten)
@@ -67,14 +68,14 @@ extension WebSocket {
     @discardableResult
     public func ref() -> WebSocket {
         WS.remember(self)
-        if readyState == .closed { WS.forget(self) }
+        if readyState == .closed { WS.forget(core) }
         return self
     }
 
     /// Undoes ``ref()``.
     @discardableResult
     public func unref() -> WebSocket {
-        WS.forget(self)
+        WS.forget(core)
         return self
     }
 }

@@ -143,13 +143,15 @@ extension SocketCore {
 /// Checks what the options require, then makes the socket.
 private struct AcceptingHandler: DirectHandler, CheckedHandler {
     let options: UpgradeOptions
-    /// Shared by all sockets.
+    /// Shared by all sockets, as are the next ones.
     let connection: WebSocketConnection.Options
+    let limits: SocketCore.Limits
     let accept: Acceptance
 
     init(options: UpgradeOptions, accept: Acceptance) {
         self.options = options
         connection = options.connection
+        limits = options.limits
         self.accept = accept
     }
 
@@ -173,10 +175,10 @@ private struct AcceptingHandler: DirectHandler, CheckedHandler {
             try options.checkOrigin(of: exchange.request.head)
             let chosen = options.choose(request.subprotocols)
             let report = exchange.report
-            return Admission(subprotocol: chosen, options: connection) { [options, accept] connection in
+            return Admission(subprotocol: chosen, options: connection) { [limits, accept] connection in
                 let request = ServerRequest(exchange, link: nil)
                 let reactor = connection.stream.reactor
-                let socket = WebSocket(connection, limits: options.limits)
+                let socket = WebSocket(connection, limits: limits)
                 let session = SocketSession(connection, socket.core)
                 socket.core.observe(request, on: reactor)
                 Opening(accept, request, report: report, reactor[HandlerTasks.self]).begin(socket)

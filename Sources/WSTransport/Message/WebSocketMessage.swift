@@ -100,6 +100,18 @@ public final class WebSocketMessage: HandlerMessage {
                 maxSize: Self.defaultMaxSize, body: body, stream: stream))
     }
 
+    /// The same, with a copy of `bytes` that is made where it stays.
+    @inline(__always)
+    init(
+        _ type: Opcode, copying bytes: Span<UInt8>, masked: Bool, compress: Bool, stream: (any ByteStream)?, held: Int
+    ) {
+        self.held = held
+        state = Mutex(
+            State(
+                type: type, masked: masked, compress: compress && !type.isControl, isKnownText: type == .text,
+                maxSize: Self.defaultMaxSize, body: MessageBody(bytes), stream: stream))
+    }
+
     /// The opcode; only its low 4 bits are sent.
     public var type: Opcode {
         get { state.withLock { $0.type } }
@@ -189,6 +201,10 @@ public final class WebSocketMessage: HandlerMessage {
 }
 
 extension WebSocketMessage.State {
+    /// Whether a socket can send the message, as nearly all; otherwise ``checkSendable()`` has to look.
+    @inline(__always)
+    var isKnownSendable: Bool { type == .binary || type == .text && isKnownText }
+
     /// Throws unless a socket can send the message.
     func checkSendable() throws(WS.Error) {
         guard type == .text || type == .binary else {

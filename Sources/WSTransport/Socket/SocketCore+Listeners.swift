@@ -72,6 +72,8 @@ extension SocketCore {
     func emit(_ payload: WebSocket.Payload, for socket: WebSocket) -> Bool {
         let hasListeners = state.withLock { state in
             guard state.listeners.count(of: payload.event) > 0 else { return false }
+            // Those that were added after the end are not known to need it.
+            if state.anchor == nil { state.anchor = socket }
             state.happenings.append(Happening(payload))
             return true
         }

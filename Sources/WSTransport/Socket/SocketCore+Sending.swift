@@ -43,7 +43,7 @@ extension SocketCore {
         let isAtOnce = actsAtOnce
         let (isAdmitted, mustWake, readyState) = state.withLock { state -> (Bool, Bool, ReadyState) in
             guard state.readyState == .open, state.hasRoom(limits) else { return (false, false, state.readyState) }
-            if unlessCancelled, isCancelled(state) { return (false, false, .open) }
+            if unlessCancelled, isCancelled(state.task) { return (false, false, .open) }
             guard isAtOnce else { return (true, admit(type, body, &state), .open) }
             state.unsent += body.count
             state.hasAnswered = true
@@ -75,10 +75,10 @@ extension SocketCore {
         }
         // Sent from where it is: no caller holds this core's lock and waits for the message's.
         return try message.state.withLock { message throws(WS.Error) in
-            try message.checkSendable()
+            if !message.isKnownSendable { try message.checkSendable() }
             let count = message.body.count
             let (isAdmitted, readyState) = state.withLock { state -> (Bool, ReadyState) in
-                guard state.readyState == .open, state.hasRoom(limits), !isCancelled(state) else {
+                guard state.readyState == .open, state.hasRoom(limits), !isCancelled(state.task) else {
                     return (false, state.readyState)
                 }
                 state.unsent += count
@@ -307,9 +307,12 @@ extension SocketCore {
 
 extension SocketCore.State {
     /// Whether a message may be sent without waiting.
+    // Both inlined: otherwise the whole state would be copied.
+    @inline(__always)
     fileprivate func hasRoom(_ limits: SocketCore.Limits) -> Bool { !hasSenders && mayAdmit(limits) }
 
     /// Whether a message may be sent, apart from those that wait.
+    @inline(__always)
     fileprivate func mayAdmit(_ limits: SocketCore.Limits) -> Bool {
         posted + unsent <= limits.waitingMark && !isSendingParts
     }

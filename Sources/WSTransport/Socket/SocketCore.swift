@@ -32,22 +32,6 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// Values that do not change during the socket's life.
-    struct Limits: Sendable {
-        /// The maximum number of received bytes that have not been read; beyond it the peer is not read.
-        var held = 1024 * 1024
-        /// The maximum number of sent bytes that the system has not accepted; beyond it a message is refused.
-        var unsent = 1024 * 1024
-        /// The number of these bytes above which a sender that can wait must wait.
-        var waitingMark: Int { min(unsent, 64 * 1024) }
-        /// Whether a message beyond ``unsent`` ends the socket; otherwise only the message is refused.
-        var closesSlowReaders = false
-        /// Whether listeners and closures run on the connection's thread; otherwise on Swift's threads.
-        var runsOnReactor = false
-        /// Whether messages are delivered in parts, as they arrive.
-        var receivesParts = false
-    }
-
     /// A PING whose PONG is awaited.
     struct Ping: Sendable {
         let number: UInt64
@@ -59,6 +43,11 @@ final class SocketCore: Sendable {
     let link: ReactorLink
     let limits: Limits
     let isClient: Bool
+    // Two flags of the session, because there is room beside the one above.
+    /// Whether the session tells how much is unsent at the end of this turn; the reactor's thread.
+    @exclusivity(unchecked) nonisolated(unsafe) var isUpdateDue = false
+    /// Whether this side has closed the connection, so that received messages are dropped; the reactor's thread.
+    @exclusivity(unchecked) nonisolated(unsafe) var isClosing = false
     /// The reactor's side, as long as there is a connection.
     ///
     /// The reactor's thread.
@@ -208,9 +197,12 @@ final class SocketCore: Sendable {
     func hasRun() { state.withLock { $0.task = nil } }
 
     /// Whether the caller's task is cancelled.
-    func isCancelled(_ state: borrowing State) -> Bool {
+    ///
+    /// - Parameter task: the task of the server's closure, if it runs.
+    // Not the whole state: that would be copied.
+    func isCancelled(_ task: Task<Void, Never>?) -> Bool {
         // Asking the known task costs a third.
-        if let task = state.task, let mark = TaskMark(task), link.remote?.isRunning(mark) ?? false {
+        if let task, let mark = TaskMark(task), link.remote?.isRunning(mark) ?? false {
             return task.isCancelled
         }
         return Task.isCancelled
@@ -245,7 +237,9 @@ final class SocketCore: Sendable {
     func takeMessage() throws -> WebSocketMessage? {
         // Most calls need no more than this.
         let (message, hasRoom, isAnswered) = state.withLock { state -> (WebSocketMessage?, Bool, Bool) in
-            guard !state.hasEnded, !state.hasMessageListener, !isCancelled(state) else { return (nil, false, false) }
+            guard !state.hasEnded, !state.hasMessageListener, !isCancelled(state.task) else {
+                return (nil, false, false)
+            }
             state.hasRead = true
             guard let message = state.messages.popFirst() else { return (nil, false, true) }
             state.takes()
@@ -316,7 +310,7 @@ final class SocketCore: Sendable {
     private func step(_ state: inout State, _ reader: (number: UInt64, reader: Reader)?) -> Step {
         // Checked under the lock: a later cancellation finds the reader in the list. The end of the socket cancels its
         // closure, which still gets the messages received before; the closure's task was asked just before it waits.
-        if reader?.number != 0, isCancelled(state), !state.hasEnded { return .ended(CancellationError()) }
+        if reader?.number != 0, isCancelled(state.task), !state.hasEnded { return .ended(CancellationError()) }
         // After the end the listeners are still there for a moment.
         if state.hasMessageListener, !state.hasEnded { return .ended(WS.Error.messagesAreListenedTo) }
         state.hasRead = true
@@ -370,7 +364,15 @@ final class SocketCore: Sendable {
 
     /// Starts a task that calls the listeners, unless one is running.
     func tell() {
-        if let socket = state.withLock({ $0.beginTelling() }) { tell(socket) }
+        let (socket, isOver) = state.withLock { state -> (WebSocket?, Bool?) in
+            if let socket = state.beginTelling() { return (socket, nil) }
+            return (nil, state.tellNobody() ? state.ended != nil : nil)
+        }
+        if let socket { return tell(socket) }
+        guard let isOver else { return }
+        if isOver { WS.forget(self) }
+        serveReaders()
+        noticeCatchingUp()
     }
 
     private func tell(_ socket: WebSocket) {
@@ -400,7 +402,7 @@ final class SocketCore: Sendable {
                 held = Self.size(happening)
                 let payload = socket.payload(of: happening)
                 for listener in listeners { await listener.listener(payload) }
-                if case .close = happening { WS.forget(socket) }
+                if case .close = happening { WS.forget(self) }
             case .later:
                 held = 0
                 releaseCloseSoon()

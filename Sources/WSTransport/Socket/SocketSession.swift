@@ -6,12 +6,8 @@ internal import Synchronization
 final class SocketSession: WebSocketSession, TurnSender {
     let connection: WebSocketConnection
     let core: SocketCore
-    private var isUpdateDue = false
-    private var isClosing = false
-    /// What only messages in parts need.
-    private var parts: Parts?
-    /// Ends the connection to a peer that closed or violated the protocol.
-    private var end: (() -> Void)?
+    /// What only messages in parts, and an end that waits, need.
+    private var rare: Rare?
     /// How often it checks whether the socket's user only sends, in nanoseconds.
     private static let lookInterval: Int64 = 200_000_000
 
@@ -27,7 +23,9 @@ final class SocketSession: WebSocketSession, TurnSender {
         if core.limits.receivesParts { connection.handOverParts() }
     }
 
-    private final class Parts {
+    private final class Rare {
+        /// Ends the connection to a peer that closed or violated the protocol.
+        var end: (() -> Void)?
         /// Whether a message is being sent whose last part is still to come.
         var isSending = false
         /// Messages that wait until it is complete.
@@ -38,15 +36,15 @@ final class SocketSession: WebSocketSession, TurnSender {
         var received = 0
     }
 
-    private var madeParts: Parts {
-        if let parts { return parts }
-        let made = Parts()
-        parts = made
+    private var madeRare: Rare {
+        if let rare { return rare }
+        let made = Rare()
+        rare = made
         return made
     }
 
     /// The size of the messages that wait until another one is complete, in bytes.
-    var delayedBytes: Int { parts?.delayedBytes ?? 0 }
+    var delayedBytes: Int { rare?.delayedBytes ?? 0 }
 
     /// A message that waits until another one is complete.
     private struct Delayed {
@@ -68,25 +66,25 @@ final class SocketSession: WebSocketSession, TurnSender {
 
     /// Delays a message while another is sent in parts; `false` if it can be sent now.
     func waits(_ type: Opcode, isPosted: Bool, _ body: @autoclosure () -> MessageBody) -> Bool {
-        guard let parts, parts.isSending, !type.isControl else { return false }
+        guard let rare, rare.isSending, !type.isControl else { return false }
         let body = body()
-        parts.delayed.append(Delayed(type: type, body: body, isPosted: isPosted))
-        parts.delayedBytes += body.count
+        rare.delayed.append(Delayed(type: type, body: body, isPosted: isPosted))
+        rare.delayedBytes += body.count
         return true
     }
 
     func sendPart(_ type: Opcode, _ part: [UInt8], isFirst: Bool, isLast: Bool) {
         connection.sendPart(type, part, isFirst: isFirst, isLast: isLast)
-        let parts = madeParts
-        parts.isSending = !isLast
+        let rare = madeRare
+        rare.isSending = !isLast
         core.sentPart(part.count, unsent: connection.bufferedAmount)
-        if isLast { sendDelayed(parts) }
+        if isLast { sendDelayed(rare) }
         update()
     }
 
-    private func sendDelayed(_ parts: Parts) {
-        let messages = parts.delayed
-        (parts.delayed, parts.delayedBytes) = ([], 0)
+    private func sendDelayed(_ rare: Rare) {
+        let messages = rare.delayed
+        (rare.delayed, rare.delayedBytes) = ([], 0)
         for message in messages {
             unsafe message.body.withBytes { unsafe connection.send(message.type, $0) }
             if message.isPosted { core.sent(message.body.count, unsent: connection.bufferedAmount) }
@@ -102,18 +100,18 @@ final class SocketSession: WebSocketSession, TurnSender {
 
     /// How much the system has accepted is known only at the end of this turn.
     func update() {
-        guard !isUpdateDue else { return }
-        isUpdateDue = true
+        guard unsafe !core.isUpdateDue else { return }
+        unsafe core.isUpdateDue = true
         connection.stream.reactor.settle(self)
     }
 
     func turnWasSent() {
-        isUpdateDue = false
+        unsafe core.isUpdateDue = false
         core.settled(unsent: connection.bufferedAmount)
     }
 
     func close(_ code: CloseCode, reason: String) {
-        isClosing = true
+        unsafe core.isClosing = true
         connection.close(code, reason: reason)
         // If the peer has closed before, there is nothing left to wait for.
         caughtUp()
@@ -131,7 +129,7 @@ final class SocketSession: WebSocketSession, TurnSender {
     /// Ends the connection when everything has been handled that arrived before the peer closed or violated the
     /// protocol.
     func caughtUp() {
-        let end = end.take()
+        let end = rare?.end.take()
         end?()
     }
 
@@ -139,7 +137,7 @@ final class SocketSession: WebSocketSession, TurnSender {
 
     /// Waits, because tasks answer in a later turn than the one in which the messages arrived.
     func isEnding(_ end: @escaping () -> Void) {
-        self.end = end
+        madeRare.end = end
         // Messages that they have sent may still be in the reactor's mailbox, so the end is posted there, too, after
         // them.
         if core.awaitsCatchingUp() { look() } else { core.run { $0?.caughtUp() } }
@@ -148,18 +146,18 @@ final class SocketSession: WebSocketSession, TurnSender {
     /// Ends the connection when requests have been answered and the user of the socket only sends.
     private func look() {
         connection.stream.reactor.run(afterNanoseconds: Self.lookInterval) { [weak self] in
-            guard let self, end != nil else { return }
+            guard let self, rare?.end != nil else { return }
             if core.onlySends() { caughtUp() } else { look() }
         }
     }
 
     func receivedPart(_ opcode: Opcode, _ part: Span<UInt8>, isLast: Bool) {
-        guard !isClosing else { return }
-        let parts = madeParts
-        parts.received += part.count
-        guard parts.received <= connection.options.values.maximumMessage else { return connection.failTooBig() }
-        let isFirst = parts.received == part.count
-        if isLast { parts.received = 0 }
+        guard unsafe !core.isClosing else { return }
+        let rare = madeRare
+        rare.received += part.count
+        guard rare.received <= connection.options.values.maximumMessage else { return connection.failTooBig() }
+        let isFirst = rare.received == part.count
+        if isLast { rare.received = 0 }
         let bytes = unsafe part.withUnsafeBufferPointer { unsafe Array($0) }
         let isFull = core.received(
             opcode, bytes, isCompressed: connection.messageWasCompressed, isFirst: isFirst, isLast: isLast)
@@ -167,10 +165,10 @@ final class SocketSession: WebSocketSession, TurnSender {
     }
 
     func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
-        guard !isClosing else { return }
+        guard unsafe !core.isClosing else { return }
         guard !core.limits.receivesParts else { return receivedPart(opcode, payload, isLast: true) }
         let message = WebSocketMessage(
-            opcode, MessageBody(payload), masked: !core.isClient, compress: connection.messageWasCompressed,
+            opcode, copying: payload, masked: !core.isClient, compress: connection.messageWasCompressed,
             stream: core, held: payload.count + SocketCore.overhead)
         if core.received(message) { connection.stream.pauseReading() }
     }

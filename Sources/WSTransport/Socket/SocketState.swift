@@ -6,6 +6,8 @@ extension SocketCore {
     /// Every socket has one, and most are idle. Values that only a few sockets need are stored separately, and created
     /// when they are first set.
     struct State {
+        var peer: SocketAddress?
+        // Small ones are together, and after the address, to save padding.
         var readyState: ReadyState
         /// Whether the end waits, for a moment at most, until the preceding error is reported; `nil` after it has
         /// waited.
@@ -38,12 +40,11 @@ extension SocketCore {
         /// not accepted.
         var posted = 0
         var unsent = 0
-        var peer: SocketAddress?
         /// The task of a server's closure, while it runs.
         var task: Task<Void, Never>?
-        /// Keeps the socket alive for its listeners until it has ended.
+        /// Keeps the socket alive for its listeners until it has ended; there is one as long as there are listeners.
         var anchor: WebSocket?
-        weak var handle: WebSocket?
+        private var hearing: Hearing?
         private var extras: Extras?
 
         init(readyState: ReadyState, subprotocol: String) {
@@ -55,7 +56,7 @@ extension SocketCore {
         mutating func abandon() {
             isAbandoned = true
             messages = Fifo()
-            unsafe extras?.happenings = Fifo()
+            unsafe hearing?.happenings = Fifo()
         }
 
         /// Records that a reader takes a message.
@@ -71,11 +72,15 @@ extension SocketCore {
         }
     }
 
-    /// The values that most sockets do not need.
-    fileprivate final class Extras {
+    /// What only a socket with listeners or events needs.
+    fileprivate final class Hearing {
         // Unchecked, because these are read for each message, and the socket's lock guards them.
         @exclusivity(unchecked) var listeners = ListenerTable()
         @exclusivity(unchecked) var happenings = Fifo<Happening>()
+    }
+
+    /// The values that most sockets do not need.
+    fileprivate final class Extras {
         var unheard: [WebSocket.Event: Happening] = [:]
         @exclusivity(unchecked) var incoming = IncomingParts()
         @exclusivity(unchecked) var outgoing = OutgoingParts()
@@ -104,15 +109,25 @@ extension SocketCore.State {
         }
     }
 
+    /// Created when a listener or an event is added.
+    private var madeHearing: SocketCore.Hearing {
+        mutating get {
+            if let hearing { return hearing }
+            let made = SocketCore.Hearing()
+            hearing = made
+            return made
+        }
+    }
+
     var listeners: ListenerTable {
-        get { unsafe extras?.listeners ?? ListenerTable() }
-        _modify { yield unsafe &madeExtras.listeners }
+        get { unsafe hearing?.listeners ?? ListenerTable() }
+        _modify { yield unsafe &madeHearing.listeners }
     }
 
     /// For listeners.
     var happenings: Fifo<SocketCore.Happening> {
-        get { unsafe extras?.happenings ?? Fifo() }
-        _modify { yield unsafe &madeExtras.happenings }
+        get { unsafe hearing?.happenings ?? Fifo() }
+        _modify { yield unsafe &madeHearing.happenings }
     }
 
     /// Events that happen once and have not been reported, for listeners that are added a moment later.
@@ -227,18 +242,18 @@ extension SocketCore.State {
 
     /// Whether events wait for listeners.
     var hasHappenings: Bool {
-        guard let extras else { return false }
-        return unsafe !extras.happenings.isEmpty
+        guard let hearing else { return false }
+        return unsafe !hearing.happenings.isEmpty
     }
 
     /// Whether messages go to listeners.
     var hasMessageListener: Bool {
-        guard let extras else { return false }
-        return unsafe extras.listeners.messageCount > 0
+        guard let hearing else { return false }
+        return unsafe hearing.listeners.messageCount > 0
     }
 
     /// The listener for messages, if there is only one, which stays.
-    var soleMessageListener: ListenerTable.Entry.Body? { unsafe extras?.listeners.soleForMessages?.body }
+    var soleMessageListener: ListenerTable.Entry.Body? { unsafe hearing?.listeners.soleForMessages?.body }
 
     /// Whether there are parts of messages for readers.
     var hasParts: Bool {
@@ -248,9 +263,19 @@ extension SocketCore.State {
 
     /// The socket, if there are events and no task calls its listeners; one must be started then.
     mutating func beginTelling() -> WebSocket? {
-        guard !isTelling, hasHappenings, let socket = anchor ?? handle else { return nil }
+        guard !isTelling, hasHappenings, let socket = anchor else { return nil }
         isTelling = true
         return socket
+    }
+
+    /// Handles the events of a socket that has no listeners, and is still referred to; returns whether it has.
+    mutating func tellNobody() -> Bool {
+        guard !isTelling, hasHappenings, anchor == nil, !isAbandoned else { return false }
+        while let happening = happenings.popFirst() {
+            let event = happening.event
+            if event.happensOnce, event != .open || !isOpenKnown { unheard[event] = happening }
+        }
+        return true
     }
 
     var hasEnded: Bool {

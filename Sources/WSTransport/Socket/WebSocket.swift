@@ -58,7 +58,6 @@ public final class WebSocket: Sendable {
     private init(_ request: Request?, _ core: SocketCore) {
         self.request = request
         self.core = core
-        core.state.withLock { $0.handle = self }
     }
 
     deinit {

@@ -51,7 +51,11 @@
         let element = elements[front].take()
         front += 1
         // Not before half of the memory is free: moving the others costs no more than removing these has.
-        if front == elements.count || front >= 1024 && front >= elements.count / 2 {
+        if front == elements.count {
+            // Costs a third of removing them together, which asks for their type.
+            while !elements.isEmpty { elements.removeLast() }
+            front = 0
+        } else if front >= 1024 && front >= elements.count / 2 {
             elements.removeFirst(front)
             front = 0
         }

@@ -118,9 +118,10 @@ package final class WebSocketConnection: StreamDriver {
                 opcode, payload, isCompressed: isCompressed, maskingKey: .random(), to: &frame)
             return stream.send(frame)
         }
-        let frame = unsafe Self.encode(
-            opcode, payload, isCompressed: isCompressed, lane: 0, on: stream.reactor)
-        stream.reactor.send(frame, to: slot)
+        // Read once, because each access counts references.
+        let (stream, reactor) = (stream, stream.reactor)
+        let frame = unsafe Self.encode(opcode, payload, isCompressed: isCompressed, lane: 0, on: reactor)
+        reactor.send(frame, to: stream.slot)
     }
 
     /// Whether permessage-deflate was agreed on.

@@ -60,6 +60,18 @@ struct SocketEndTests {
         #expect(log.all == ["close 1006"])
     }
 
+    /// Nothing retains a socket for listeners that are added after its end, except while they are called.
+    @Test func callsListenersThatAreAddedAfterTheEnd() async throws {
+        let core = SocketCore(link: ReactorLink(remote: nil), limits: .init(), isClient: false, subprotocol: "")
+        let socket = WebSocket(url: "", origin: "", offered: "", core: core)
+        core.finished(CloseEvent(code: .normal, reason: "", wasClean: true), error: nil)
+        let log = EchoServer.Notes()
+        socket.on(.ping) { _ in log.add("ping") }
+        #expect(socket.emit(.ping([])))
+        await log.wait(for: 1)
+        #expect(log.all == ["ping"])
+    }
+
     /// The moment after the error, which had no listener yet, and before the report of the end.
     @Test func reportsAnUnheardErrorBeforeTheClose() {
         var state = SocketCore.State(readyState: .closed, subprotocol: "")
