@@ -50,8 +50,8 @@ package final class JWTAuthority: Sendable {
         _ token: String, _ digest: TokenDigest, _ isRevoked: @escaping @Sendable (Principal) -> Bool, mayAsk: Bool,
         _ reply: @escaping @Sendable (Result<Principal, AuthenticationFailure>) -> Void
     ) {
-        let now = clock()
         let found = issuers.map { $0.keys.current }
+        let now = clock()
         let check = JWTCheck(zip(issuers, found).map { JWTCheck.Judge($0.issuer, keys: $1.set) })
         /// Asks for new keys of an issuer and then checks the token again, or rejects it.
         ///
@@ -68,6 +68,9 @@ package final class JWTAuthority: Sendable {
             switch asking {
             case .waits: break
             case .isFull: reply(.failure(.jwtBusy))
+            // The keys have changed since they were read above: another token's fetch has just ended.
+            case .isNot where keys.current.generation != found[issuer].generation:
+                judge(token, digest, isRevoked, mayAsk: false, reply)
             // An unknown key may be one that could not be fetched, so the token is not counted as a guess.
             case .isNot: reply(.failure(refusal(isUnknown && keys.isInDoubt ? .keysMissing : reason)))
             }

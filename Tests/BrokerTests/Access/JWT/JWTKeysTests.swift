@@ -389,6 +389,23 @@ struct JWTKeysTests {
         #expect(authority.figures.outcomes == [nil: 2, .key: 2])
     }
 
+    /// A fetch may end after a token's check has read the old keys, and before it asks for new ones.
+    @Test func acceptsATokenWhoseKeyArrivesWhileItIsChecked() throws {
+        let smith = try TokenSmith()
+        let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).json")
+        defer { try? FileManager.default.removeItem(at: file) }
+        let (old, new) = (try Self.json(smith, ["p256"]), try Self.json(smith, ["ed25519"]))
+        try Data(old.utf8).write(to: file)
+        let keys = try JWTKeys("login", .file(path: file.path)) { _ in }
+        // A check reads the time after the keys.
+        let authority = JWTAuthority([(TokenSmith.issuer, keys)]) {
+            try? Data(new.utf8).write(to: file)
+            keys.takeOverChange()
+            return TokenSmith.now
+        }
+        #expect(try outcome(authority, try smith.token(by: "ed25519")).get().user == "alice")
+    }
+
     @Test func reportsMissingKeys() throws {
         let smith = try TokenSmith()
         let (server, reports) = (try CannedServer(CannedServer.ok("{}")), Reports())
