@@ -1,6 +1,8 @@
 """A real brokerd, started by a test on a free loopback port and watched until its end."""
 
+import functools
 import http.client
+import itertools
 import json
 import os
 import random
@@ -21,16 +23,49 @@ from json_session import JSONSession
 from raw_websocket import RawWebSocket
 
 
+class Ports:
+    """The loopback ports of this process of tests, from below the range of outgoing connections.
+
+    Until a broker listens there, nothing shows that a port is taken. So each process has a block of its own, and takes
+    no port again before it has taken all others.
+    """
+
+    FIRST, SIZE, BLOCKS = 20000, 500, 24
+
+    def __init__(self):
+        # The kernel frees the name when the process ends.
+        self.claim = socket.socket(socket.AF_UNIX)
+        self.block = next((block for block in random.sample(range(self.BLOCKS), self.BLOCKS) if self.is_claimed(block)), None)
+        assert self.block is not None, f"{self.BLOCKS} processes of tests are running already"
+        self.numbers = itertools.count()
+
+    def is_claimed(self, block):
+        try:
+            self.claim.bind(f"\0broker-tests-ports-{block}")
+            return True
+        except OSError:
+            return False
+
+    def take(self):
+        for _ in range(self.SIZE):
+            port = self.FIRST + self.SIZE * self.block + next(self.numbers) % self.SIZE
+            with socket.socket() as probe:
+                try:
+                    probe.bind(("127.0.0.1", port))
+                    return port
+                except OSError:
+                    continue
+        raise AssertionError("no port is free")
+
+
+@functools.cache
+def ports():
+    return Ports()
+
+
 def free_port():
-    """A free loopback port, from below the range of outgoing connections."""
-    while True:
-        port = random.randrange(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+    """A free loopback port that no other test takes."""
+    return ports().take()
 
 
 def encode_topic(topic):
