@@ -9,6 +9,7 @@ import time
 import pytest
 
 from deadlines import ANSWER_DEADLINE, wait_until
+from fragile_disk import FragileDisk
 from raw_websocket import PING, PONG, TEXT, ConnectionEnded, encode_frame
 
 INTERVAL, TIMEOUT = 1, 4
@@ -78,10 +79,53 @@ def test_any_byte_is_a_sign_of_life(broker):
     assert watcher.expect("message")["data"] == "x" * 100
 
 
-def test_a_busy_sender_is_not_pinged(start_broker):
-    websocket = start_broker("keepalive: { interval: 4s }\n").topic_socket("busy", "echo=false")
-    opcodes = live_for(websocket, 5, lambda opcode, payload: encode_frame(TEXT, b"x"))
-    assert PING not in opcodes
+class Timed:
+    """A broker whose clock is advanced by the test, so that a pause of the machine is not silence of a client."""
+
+    # With an interval of an hour; nobody is silent for so long.
+    STEP = 2000
+
+    def __init__(self, start_broker, directory):
+        self.disk = FragileDisk(directory, directory / "broker0" / "data")
+        self.broker = start_broker("keepalive: { interval: 1h, timeout: 1h }\nreactors: { count: 1 }\n",
+                                   environment=self.disk.environment)
+        self.time = 0
+
+    def advance(self):
+        self.time += self.STEP
+        self.disk.faults.set(monotonic_offset=self.time)
+
+    def turn(self):
+        """Waits until its reactor has read everything, and has looked at the clock."""
+        for _ in range(2):
+            assert self.broker.http("GET", "/health/live").status == 200
+
+    def live(self, websocket, frame):
+        """Lives for several intervals, and sends a frame in each half of them."""
+        for _ in range(8):
+            self.advance()
+            websocket.send_bytes(frame)
+            self.turn()
+
+    def is_pinged(self, websocket):
+        """Whether a PING comes after an interval of silence."""
+        for _ in range(2):
+            self.advance()
+            self.turn()
+        return websocket.receive_frame()[1] == PING
+
+
+@pytest.fixture
+def timed(start_broker, tmp_path):
+    return Timed(start_broker, tmp_path)
+
+
+def test_a_busy_sender_is_not_pinged(timed):
+    websocket = timed.broker.topic_socket("busy", "echo=false")
+    timed.live(websocket, encode_frame(TEXT, b"x"))
+    timed.broker.publish("busy", "heard")
+    assert websocket.receive_frame()[1:] == (TEXT, b"heard")
+    assert timed.is_pinged(websocket)
 
 
 def test_a_stopped_process_is_evicted_with_its_subscriptions(broker):
@@ -127,11 +171,12 @@ def test_the_round_trip_time_is_shown(broker):
     assert shown is not None and 0 <= shown < 1000 * TIMEOUT
 
 
-def test_an_unsolicited_pong_is_only_a_sign_of_life(broker):
-    websocket = broker.websocket("/ws")
-    websocket.receive_message()
-    opcodes = live_for(websocket, 2 * (INTERVAL + TIMEOUT), lambda opcode, payload: encode_frame(PONG, b"unasked"))
-    assert opcodes == []
+def test_an_unsolicited_pong_is_only_a_sign_of_life(timed):
+    websocket = timed.broker.topic_socket("quiet")
+    timed.live(websocket, encode_frame(PONG, b"unasked"))
+    timed.broker.publish("quiet", "heard")
+    assert websocket.receive_frame()[1:] == (TEXT, b"heard")
+    assert timed.is_pinged(websocket)
 
 
 def test_interval_0_turns_it_off(start_broker):
