@@ -86,6 +86,9 @@ class Broker:
         self.config_file = None
         self.configured_listen = configured_listen
         self.environment = dict(environment or {})
+        # Passwords are checked at low priority, and the tests beside this one may leave little time for that.
+        if "access:" in (config or "") and "handshake_timeout" not in config:
+            self.environment["BROKER_LIMITS_HANDSHAKE_TIMEOUT"] = "300s"
         # Resource limits of the process: {resource.RLIMIT_…: count}.
         self.limits = dict(limits or {})
         # A prefix of the command.
