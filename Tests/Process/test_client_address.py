@@ -103,7 +103,7 @@ def test_a_malformed_header_is_reset(start, start_with):
 
 
 def test_a_header_has_the_timeout_of_a_handshake(start):
-    broker = start("proxy_protocol: true", rest="limits: { handshake_timeout: 200ms }\n")
+    broker = start("proxy_protocol: true", rest="limits: { handshake_timeout: 2s }\n")
     with broker.connect() as plain:
         plain.sendall(version_2()[:20])
         assert is_reset(plain)

@@ -75,7 +75,7 @@ def test_smuggled_requests_are_not_carried_out(broker):
 
 @pytest.fixture
 def impatient(start_broker):
-    return start_broker("limits: { handshake_timeout: 500ms, message: 16KiB }\n")
+    return start_broker("limits: { handshake_timeout: 2s, message: 16KiB }\n")
 
 
 @pytest.mark.parametrize("beginning, drip", [

@@ -42,7 +42,7 @@ EARLY = {
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     from broker_process import Broker
-    broker = Broker(tmp_path_factory.mktemp("small"), "limits: { handshake_timeout: 500ms, message: 1KiB }\n").start()
+    broker = Broker(tmp_path_factory.mktemp("small"), "limits: { handshake_timeout: 5s, message: 1KiB }\n").start()
     yield broker
     broker.finish()
 

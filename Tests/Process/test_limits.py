@@ -168,7 +168,7 @@ def test_the_connection_limit_covers_all_reactors(start_broker):
 @pytest.mark.parametrize("beginning, told", [
     (b"", b""), (b"GET /t/x HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", b"HTTP/1.1 408")])
 def test_an_incomplete_handshake_times_out(start_broker, beginning, told):
-    broker = start_broker("limits: { handshake_timeout: 1s }\n")
+    broker = start_broker("limits: { handshake_timeout: 2s }\n")
     plain = broker.connect()
     start = time.monotonic()
     plain.sendall(beginning)
@@ -180,7 +180,7 @@ def test_an_incomplete_handshake_times_out(start_broker, beginning, told):
 
 
 def test_a_slow_handshake_times_out(start_broker):
-    broker = start_broker("limits: { handshake_timeout: 1s }\n")
+    broker = start_broker("limits: { handshake_timeout: 2s }\n")
     plain = broker.connect(timeout=0.1)
     start = time.monotonic()
     plain.sendall(b"GET /t/x HTTP/1.1\r\nX-Slow: ")

@@ -198,7 +198,7 @@ def test_garbage_on_the_tls_port_ends_the_connection(secure, authority, bytes_):
 
 def test_an_incomplete_handshake_times_out(start_broker, authority, identity):
     port = free_port()
-    broker = start_broker(configuration(port, identity) + "limits: { handshake_timeout: 300ms }\n", port=port,
+    broker = start_broker(configuration(port, identity) + "limits: { handshake_timeout: 2s }\n", port=port,
                           configured_listen=True)
     for beginning in [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"]:
         with broker.connect() as plain:
