@@ -19,6 +19,8 @@ package final class Inboxes {
 
     private struct Waiting {
         let owner: UInt64
+        /// Ends the time to wait.
+        let alarm: TimedTasks.ID
         let body: (Outcome) -> Void
     }
 
@@ -29,8 +31,8 @@ package final class Inboxes {
     private let reactor: Reactor
     private let counters: ShardCounters
     private var waiting: [Topic: Waiting] = [:]
-    /// How many requests of each client wait.
-    private var owners: [UInt64: Int] = [:]
+    /// The requests of each client that wait.
+    private var owners: [UInt64: Set<Topic>] = [:]
 
     init(reactor: Reactor, counters: ShardCounters) {
         self.reactor = reactor
@@ -51,20 +53,20 @@ package final class Inboxes {
     func open(
         for client: Client, atMost most: Int, timeout: Int64, _ body: @escaping (Outcome) -> Void
     ) throws(Refusal) -> Topic {
-        guard owners[client.id] ?? 0 < most else {
+        guard owners[client.id]?.count ?? 0 < most else {
             throw Refusal(.limitExceeded, "The limit limits.requests_per_client is reached.")
         }
         let random = (0..<2).map { _ in String(UInt64.random(in: 0 ... .max), radix: 36) }.joined()
         let topic = Topic(unchecked: "\(Topic.inboxes)\(client.name)/\(random)")
-        waiting[topic] = Waiting(owner: client.id, body: body)
-        owners[client.id, default: 0] += 1
-        counters.requests.add(1)
-        counters.waitingRequests.add(1)
-        reactor.run(afterNanoseconds: timeout * 1_000_000) { [weak self] in
+        let alarm = reactor.schedule(afterNanoseconds: timeout * 1_000_000) { [weak self] in
             guard let self, let late = close(topic) else { return }
             counters.lateRequests.add(1)
             late.body(.late(timeout))
         }
+        waiting[topic] = Waiting(owner: client.id, alarm: alarm, body: body)
+        owners[client.id, default: []].insert(topic)
+        counters.requests.add(1)
+        counters.waitingRequests.add(1)
         return topic
     }
 
@@ -76,9 +78,10 @@ package final class Inboxes {
 
     /// Forgets the requests of a client that has left.
     package func forget(_ client: UInt64) {
-        guard owners.removeValue(forKey: client) != nil else { return }
-        let gone = waiting.filter { $0.value.owner == client }.map(\.key)
-        for topic in gone { waiting[topic] = nil }
+        guard let gone = owners.removeValue(forKey: client) else { return }
+        for topic in gone {
+            if let request = waiting.removeValue(forKey: topic) { reactor.cancel(request.alarm) }
+        }
         counters.waitingRequests.add(-gone.count)
     }
 
@@ -89,8 +92,9 @@ package final class Inboxes {
 
     private func close(_ topic: Topic) -> Waiting? {
         guard let found = waiting.removeValue(forKey: topic) else { return nil }
-        let left = (owners[found.owner] ?? 1) - 1
-        owners[found.owner] = left > 0 ? left : nil
+        reactor.cancel(found.alarm)
+        owners[found.owner]?.remove(topic)
+        if owners[found.owner]?.isEmpty == true { owners[found.owner] = nil }
         counters.waitingRequests.add(-1)
         return found
     }

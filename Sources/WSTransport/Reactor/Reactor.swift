@@ -74,7 +74,7 @@ protocol TurnSender: AnyObject {
     @exclusivity(unchecked) private var wheel = TimerWheel(now: .now)
     @exclusivity(unchecked) private var soon: [() -> Void] = []
     @exclusivity(unchecked) private var settling: [any TurnSender] = []
-    @exclusivity(unchecked) private var later: [(time: MonotonicTime, body: () -> Void)] = []
+    @exclusivity(unchecked) private(set) var later = TimedTasks()
     @exclusivity(unchecked) var listeners: [Listener] = []
     /// How many connections have delivered their first bytes in this turn.
     private var newcomers = 0
@@ -150,7 +150,7 @@ protocol TurnSender: AnyObject {
         remote.leave()
         // Many of the objects that it holds refer to it, and no other thread may use those.
         unsafe drawer = []
-        unsafe (soon, later, endOfTurn) = ([], [], [])
+        unsafe (soon, later, endOfTurn) = ([], TimedTasks(), [])
         // Closed here, not with the last reference: closing a ring interrupts the threads that have used it.
         ring = nil
         unsafe receiveRing = nil
@@ -217,18 +217,11 @@ protocol TurnSender: AnyObject {
             return 0
         }
         var milliseconds = unsafe wheel.millisecondsToNextTick(from: now) ?? -1
-        if let next = unsafe timeOfNext(later) {
+        if let next = unsafe later.next {
             let wait = Int32(clamping: max(0, next.nanoseconds(since: now) / 1_000_000 + 1))
             milliseconds = milliseconds < 0 ? wait : min(milliseconds, wait)
         }
         return milliseconds
-    }
-
-    /// When the first of `tasks` is due; does not copy any task, because each turn calls this.
-    private func timeOfNext(_ tasks: [(time: MonotonicTime, body: () -> Void)]) -> MonotonicTime? {
-        var first: MonotonicTime?
-        for place in tasks.indices where first.map({ tasks[place].time < $0 }) ?? true { first = tasks[place].time }
-        return first
     }
 
     func dispatch(_ event: epoll_event) {
@@ -326,17 +319,29 @@ protocol TurnSender: AnyObject {
     }
 
     /// Runs `body` after `nanoseconds`.
-    ///
-    /// For the few timers of the program, not for connections.
     package func run(afterNanoseconds nanoseconds: Int64, _ body: @escaping () -> Void) {
-        unsafe later.append((MonotonicTime.now.advanced(byNanoseconds: nanoseconds), body))
+        _ = schedule(afterNanoseconds: nanoseconds, body)
+    }
+
+    /// Runs `body` after `nanoseconds`, unless it is cancelled.
+    package func schedule(afterNanoseconds nanoseconds: Int64, _ body: @escaping () -> Void) -> TimedTasks.ID {
+        unsafe later.add(at: MonotonicTime.now.advanced(byNanoseconds: nanoseconds), body)
+    }
+
+    /// Cancels a scheduled task, and releases it; does nothing if it has run.
+    package func cancel(_ task: TimedTasks.ID) {
+        // Released only after the change, because what it holds may schedule or cancel another task.
+        let body = unsafe later.remove(task)
+        withExtendedLifetime(body) {}
     }
 
     private func runDueTasks() {
-        guard let next = unsafe timeOfNext(later), next <= now else { return }
-        let due = unsafe later.filter { $0.time <= now }
-        unsafe later.removeAll { $0.time <= now }
-        for task in due { task.body() }
+        guard let next = unsafe later.next, next <= now else { return }
+        // Removed one by one, because a task may cancel another one.
+        for task in unsafe later.takeDue(at: now) {
+            let body = unsafe later.remove(task)
+            body?()
+        }
     }
 
     // MARK: Connections

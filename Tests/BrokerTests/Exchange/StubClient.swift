@@ -24,6 +24,7 @@ struct Notice: Decodable, Equatable {
     var missed: Int?
     var undone: Bool?
     var epoch: UInt64?
+    var replyTo: String?
 }
 
 extension Notice {
