@@ -161,6 +161,28 @@ def test_subscribing_again_costs_the_same_however_many_subscriptions_begin(start
     assert many < 6 * few, "not twenty times"
 
 
+def test_an_ephemeral_value_beyond_the_limit_costs_the_same_however_many_there_are(start_broker):
+    """Others may have removed some of the client's values, which is not looked up for each refusal."""
+
+    def cost(values):
+        broker = start_broker(ONE_REACTOR + f"limits: {{ ephemeral_values: {values}, ephemeral_bytes: 1MiB }}\n")
+        session = broker.session()
+        commands = [
+            {"op": "publish", "topic": f"who/{number}", "data": 1, "ephemeral": True} for number in range(values + 40_000)]
+        for command in commands[:values]:
+            session.send(**command)
+        assert session.request(op="ping")["op"] == "pong"
+        begin = processor_time(broker)
+        for start in range(values, len(commands), 10_000):
+            session.websocket.send_text("\n".join(json.dumps(command) for command in commands[start:start + 10_000]))
+            refused = [session.receive() for _ in range(10_000)]
+            assert {answer["code"] for answer in refused} == {"limit-exceeded"}
+        return processor_time(broker) - begin
+
+    few, many = cost(10), cost(1000)
+    assert many < 6 * few, "not a hundred times"
+
+
 def test_frames_whose_answers_are_larger_wait_in_the_kernel(start_broker):
     broker = start_broker(ONE_REACTOR + "limits: { pending: 8KiB }\n")
     count = 30_000

@@ -67,8 +67,19 @@ package final class Leases {
     }
 
     private struct Values {
-        var topics: [Topic: Value] = [:]
-        var bytes: Int { topics.values.reduce(0) { $0 + $1.bytes } }
+        private(set) var topics: [Topic: Value] = [:]
+        private(set) var bytes = 0
+        /// The turn in which lost values were last looked for.
+        var lookedAt: MonotonicTime?
+
+        subscript(topic: Topic) -> Value? {
+            get { topics[topic] }
+            set {
+                let old = topics[topic]
+                topics[topic] = newValue
+                bytes += (newValue?.bytes ?? 0) - (old?.bytes ?? 0)
+            }
+        }
     }
 
     private let reactor: Reactor
@@ -102,10 +113,10 @@ package final class Leases {
                 Self.overhead + topic.name.utf8.count + draft.payload.count + (draft.properties?.weight ?? 0)
                 + (lease.farewell?.payload.count ?? 0)
             try checkRoom(for: bytes, at: topic, of: client, limits)
-            var value = clients[client]?.topics[topic] ?? Value(bytes: 0, lease: lease)
+            var value = clients[client]?[topic] ?? Value(bytes: 0, lease: lease)
             value.open += 1
             value.bytes = max(value.bytes, bytes)
-            clients[client, default: Values()].topics[topic] = value
+            clients[client, default: Values()][topic] = value
         }
         let (isRemoval, answer) = (draft.payload.isEmpty, draft.completion)
         draft.completion = { [self] result in
@@ -118,7 +129,7 @@ package final class Leases {
         for bytes: Int, at topic: Topic, of client: UInt64, _ limits: ExchangeSettings.Limits
     ) throws(Refusal) {
         var limit: String?
-        let other = clients[client]?.topics[topic]?.bytes ?? 0
+        let other = clients[client]?[topic]?.bytes ?? 0
         if isFull(client, topic, bytes - other, limits) {
             // Other clients may have removed or replaced some of its values.
             forgetLost(of: client)
@@ -136,19 +147,24 @@ package final class Leases {
     }
 
     private func isFull(_ client: UInt64, _ topic: Topic, _ bytes: Int, _ limits: ExchangeSettings.Limits) -> Bool {
-        let values = clients[client] ?? Values()
-        let isNew = values.topics[topic] == nil
+        guard let values = clients[client] else { return limits.ephemeralValues < 1 || bytes > limits.ephemeralBytes }
+        let isNew = values[topic] == nil
         return isNew && values.topics.count >= limits.ephemeralValues || values.bytes + bytes > limits.ephemeralBytes
     }
 
+    /// Forgets the values of a client that others have removed or replaced; only once a turn, because it looks at all
+    /// of them, and a client may publish a thousand times beyond its limit in a turn.
     private func forgetLost(of client: UInt64) {
-        guard let values = clients[client] else { return }
+        guard let values = clients[client], values.lookedAt != reactor.now else { return }
+        clients[client]?.lookedAt = reactor.now
         let found = sequencer.ephemeralSeqs(of: Array(values.topics.keys))
-        clients[client]?.topics = values.topics.filter { $0.value.open > 0 || found[$0.key] == $0.value.seq }
+        for (topic, value) in values.topics where value.open == 0 && found[topic] != value.seq {
+            clients[client]?[topic] = nil
+        }
     }
 
     private func concluded(_ topic: Topic, by client: UInt64, _ lease: Lease, _ result: Result<Receipt, Refusal>) {
-        guard var value = clients[client]?.topics[topic] else {
+        guard var value = clients[client]?[topic] else {
             // The client has left meanwhile, or lost its right.
             if case .success(let receipt) = result { end(topic, receipt.seq, lease, by: client) }
             return
@@ -157,15 +173,15 @@ package final class Leases {
         if case .success(let receipt) = result, receipt.seq > value.seq {
             (value.seq, value.lease) = (receipt.seq, lease)
         }
-        clients[client]?.topics[topic] = value.open == 0 && value.seq == 0 ? nil : value
+        clients[client]?[topic] = value.open == 0 && value.seq == 0 ? nil : value
         if clients[client]?.topics.isEmpty == true { clients[client] = nil }
     }
 
     private func removed(_ topic: Topic, by client: UInt64, _ result: Result<Receipt, Refusal>) {
-        guard case .success(let receipt) = result, let value = clients[client]?.topics[topic], value.open == 0,
+        guard case .success(let receipt) = result, let value = clients[client]?[topic], value.open == 0,
             value.seq < receipt.seq
         else { return }
-        clients[client]?.topics[topic] = nil
+        clients[client]?[topic] = nil
         if clients[client]?.topics.isEmpty == true { clients[client] = nil }
     }
 
@@ -180,7 +196,7 @@ package final class Leases {
     /// Removes a client's values on topics where it has lost the right to them; without their farewells.
     func review(_ client: UInt64, _ mayHave: (Topic) -> Bool) {
         for (topic, value) in clients[client]?.topics ?? [:] where !mayHave(topic) {
-            clients[client]?.topics[topic] = nil
+            clients[client]?[topic] = nil
             if value.seq > 0 { remove(topic, value.seq, nil, by: client) }
         }
         if clients[client]?.topics.isEmpty == true { clients[client] = nil }
