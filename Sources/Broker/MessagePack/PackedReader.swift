@@ -18,14 +18,14 @@ package struct PackedReader: ~Escapable {
     private var writer: JSONWriter
 
     @_lifetime(copy bytes)
-    private init(_ bytes: Span<UInt8>) {
+    private init(_ bytes: Span<UInt8>, capacity: Int) {
         self.bytes = bytes
-        writer = JSONWriter(capacity: bytes.count + bytes.count / 2 + 16)
+        writer = JSONWriter(capacity: capacity)
     }
 
     /// The JSON of one command, which is all of `bytes`.
     package static func json(of bytes: Span<UInt8>) throws(PackedError) -> [UInt8] {
-        var reader = PackedReader(bytes)
+        var reader = PackedReader(bytes, capacity: bytes.count + bytes.count / 2 + 16)
         guard let first = bytes.isEmpty ? nil : bytes[0], 0x80...0x8F ~= first || first == 0xDE || first == 0xDF else {
             throw PackedError(text: "expected a map", offset: 0)
         }
@@ -34,6 +34,14 @@ package struct PackedReader: ~Escapable {
             throw PackedError(text: "expected one map and nothing else", offset: reader.offset)
         }
         return reader.writer.bytes
+    }
+
+    /// The `id` of a refused command, as JSON; `nil` if none is found.
+    ///
+    /// Items that mean nothing here, or are nested too deeply, do not hide it; nothing is found after malformed ones.
+    package static func identifier(of bytes: Span<UInt8>) -> [UInt8]? {
+        var reader = PackedReader(bytes, capacity: 32)
+        return try? reader.identifier()
     }
 
     /// Reads an item inside `depth` others.
@@ -166,5 +174,62 @@ package struct PackedReader: ~Escapable {
     private mutating func binary() throws(PackedError) -> Span<UInt8> {
         let first = try byte()
         return try taken(try count(1 << Int(first &- 0xC4)))
+    }
+
+    // MARK: Refused commands
+
+    private mutating func identifier() throws(PackedError) -> [UInt8]? {
+        let first = try byte()
+        let members: Int
+        switch first {
+        case 0x80...0x8F: members = Int(first & 0x0F)
+        case 0xDE, 0xDF: members = try count(first == 0xDE ? 2 : 4)
+        default: return nil
+        }
+        for _ in 0..<members {
+            let isIdentifier: Bool
+            if offset < bytes.count, 0xA0...0xBF ~= bytes[offset] {
+                isIdentifier = try text().hasSameBytes(as: "id".utf8Span.span)
+            } else {
+                try skip()
+                isIdentifier = false
+            }
+            guard isIdentifier, offset < bytes.count else {
+                try skip()
+                continue
+            }
+            switch bytes[offset] {
+            case 0x00...0x7F, 0xE0...0xFF, 0xCA...0xD3, 0xA0...0xBF, 0xD9...0xDB: try value(depth: 1)
+            default: return nil
+            }
+            return writer.bytes
+        }
+        return nil
+    }
+
+    /// Skips an item with everything in it.
+    private mutating func skip() throws(PackedError) {
+        var left = 1
+        while left > 0 {
+            left -= 1
+            let first = try byte()
+            switch first {
+            case 0x00...0x7F, 0xE0...0xFF, 0xC0, 0xC2, 0xC3: break
+            case 0xCA, 0xCB: _ = try taken(first == 0xCA ? 4 : 8)
+            case 0xCC...0xCF: _ = try taken(1 << Int(first - 0xCC))
+            case 0xD0...0xD3: _ = try taken(1 << Int(first - 0xD0))
+            case 0xA0...0xBF: _ = try taken(Int(first & 0x1F))
+            case 0xD9...0xDB: _ = try taken(try count(1 << Int(first - 0xD9)))
+            case 0xC4...0xC6: _ = try taken(try count(1 << Int(first - 0xC4)))
+            // An ext has a type of one byte.
+            case 0xC7...0xC9: _ = try taken(1 + (try count(1 << Int(first - 0xC7))))
+            case 0xD4...0xD8: _ = try taken(1 + 1 << Int(first - 0xD4))
+            case 0x80...0x8F: left += 2 * Int(first & 0x0F)
+            case 0x90...0x9F: left += Int(first & 0x0F)
+            case 0xDC, 0xDD: left += try count(first == 0xDC ? 2 : 4)
+            case 0xDE, 0xDF: left += 2 * (try count(first == 0xDE ? 2 : 4))
+            default: throw PackedError(text: "the byte c1 begins no item", offset: offset - 1)
+            }
+        }
     }
 }

@@ -57,6 +57,25 @@ struct PackedTests {
         #expect(Self.packed(String(repeating: "[", count: 500) + String(repeating: "]", count: 500)) == nil)
     }
 
+    /// Refused commands, and the `id` that their answers carry.
+    @Test(arguments: [
+        // Data that is not finite, an ext, bytes inside, and nesting.
+        ("82 a26964 07 a464617461 cb7ff8000000000000", "7"), ("82 a464617461 ca7f800000 a26964 a178", #""x""#),
+        ("82 a464617461 d4 01 00 a26964 cd0100", "256"), ("82 a464617461 c8 0001 05 00 a26964 07", "7"),
+        ("82 a464617461 91 c401 00 a26964 d0ff", "-1"), ("83 a161 81 01 a162 a162 92 c0 c3 a26964 07", "7"),
+        ("82 a464617461 " + String(repeating: "91", count: 5000) + "c0 a26964 07", "7"),
+        // Keys that are not strings, and more than one map.
+        ("82 01 02 a26964 07", "7"), ("81 a26964 07 c0", "7"), ("de0001 a26964 d9027879", #""xy""#),
+        // Ids that are none, and what is malformed before it.
+        ("82 a26964 c0 a464617461 c1", nil), ("81 a26964 c401 00", nil), ("82 a464617461 c1 a26964 07", nil),
+        ("82 a464617461 dd ffffffff a26964 07", nil), ("82 a464617461 c6 ffffffff", nil), ("", nil), ("07", nil),
+        ("81 a26964 cb7ff8000000000000", nil), ("81 a26964", nil),
+    ])
+    func findsTheIdOfARefusedCommand(digits: String, id: String?) {
+        let found = PackedReader.identifier(of: Self.bytes(digits).span)
+        #expect(found.map { String(decoding: $0, as: UTF8.self) } == id)
+    }
+
     /// Commands in other encodings than ours, and their meaning.
     @Test(arguments: [
         ("81 a26f70 a470696e67", #"{"op":"ping"}"#), ("de0001 d9026f70 da000470696e67", #"{"op":"ping"}"#),

@@ -50,7 +50,7 @@ final class JSONSession: ClientSocket {
             let json = try PackedReader.json(of: payload)
             received(json.span)
         } catch {
-            fail(nil, Refusal(.badRequest, "Invalid MessagePack: \(error)."))
+            fail(PackedReader.identifier(of: payload), Refusal(.badRequest, "Invalid MessagePack: \(error)."))
             if !shard.takesMore(from: stream.slot) { rest() }
         }
     }
