@@ -112,6 +112,16 @@ def take_over(broker, config):
     broker.wait_for_line("settings reloaded", since=printed)
 
 
+def test_a_client_that_loses_all_rights_must_authenticate_in_time(start_broker):
+    broker = start_broker("access: { authentication_timeout: 1s }\n")
+    session = broker.session()
+    session.subscribe("a")
+    nothing = "anonymous: { publish: [], subscribe: [] }"
+    take_over(broker, f"access: {{ authentication_timeout: 1s, {nothing} }}\n")
+    session.expect("revoked", filter="a")
+    assert session.websocket.receive_close()[0] == 4408
+
+
 def test_revoked_rights_end_at_once(start_broker):
     """From the log line on, nothing denied is accepted or delivered, over any endpoint."""
     broker = start_broker("reactors: { count: 2 }\n")

@@ -31,6 +31,11 @@ package final class Alarms {
         times[session, default: []].append(slot)
     }
 
+    /// Whether a session has an alarm for a reason.
+    func has(_ session: UInt32, for reason: Reason) -> Bool {
+        times[session]?.contains { alarms[$0]?[session]?.contains(reason) ?? false } ?? false
+    }
+
     /// Removes all alarms of a session.
     func forget(_ session: UInt32) {
         for slot in times.removeValue(forKey: session) ?? [] {
@@ -65,6 +70,11 @@ extension Shard {
         let isFirst = alarms.isEmpty
         alarms.add(session.subscriptions.owner, at: time, for: reason)
         if isFirst { lookAtAlarms() }
+    }
+
+    /// Whether a session waits to be told that a time has come.
+    package func isWaking(_ session: any Session, for reason: Alarms.Reason) -> Bool {
+        alarms.has(session.subscriptions.owner, for: reason)
     }
 
     /// Tells a session when its credentials expire, and shortly before; does nothing if they do not expire.

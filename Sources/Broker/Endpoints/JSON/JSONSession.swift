@@ -15,7 +15,11 @@ final class JSONSession: ClientSocket {
             shard: shard, socket: socket, client: client, lanes: isPacked ? forms.packed : forms.json,
             hasOperation: true, isPacked: isPacked)
         welcome()
-        guard shard.mustAuthenticate(client) else { return }
+        if shard.mustAuthenticate(client) { waitForAuthentication() }
+    }
+
+    /// Closes the connection after some time, unless the client authenticates.
+    private func waitForAuthentication() {
         let timeout = shard.access.options.authenticationTimeout / 1_000_000
         shard.wake(self, at: WallClock.unixMilliseconds + timeout, for: .late)
     }
@@ -313,6 +317,8 @@ final class JSONSession: ClientSocket {
     override func takeOverLimits() {
         guard shard.mustAuthenticate(client) else { return super.takeOverLimits() }
         socket.adopt(shard.endpoints.settings.unauthenticatedOptions)
+        // A reload may have taken away the rights of clients without credentials.
+        if !shard.isWaking(self, for: .late) { waitForAuthentication() }
     }
 
     /// Sends `restart` before the Close frame, because not every client can read the reason of a Close.
