@@ -139,6 +139,7 @@ final class AccessKeeper: Sendable {
     func next(_ settings: Settings) throws(AccessFileErrors) -> Next {
         let old = state.withLock { $0 }
         let stamp = FileStamp(settings.accessFilePath)
+        if settings.accessFilePath == old.settings.accessFilePath { try Self.checkFile(old, stamp) }
         let users = try Self.users(settings, old.shared)
         let keys = try Self.keys(settings, keeping: old.keys, report)
         // An unchanged authority is kept, with the tokens that it remembers.
@@ -192,6 +193,7 @@ final class AccessKeeper: Sendable {
         // Set also if the file has errors, so that they are reported only once.
         state.withLock { $0.stamp = new }
         do throws(AccessFileErrors) {
+            try Self.checkFile(old, new)
             let access = Access(
                 old.settings, users: try Self.users(old.settings), webTokens: old.current.webTokens)
             state.withLock { $0.current = access }
@@ -199,6 +201,14 @@ final class AccessKeeper: Sendable {
         } catch {
             return .refused(error.description)
         }
+    }
+
+    /// Refuses a missing file while it has users in use: all of them would be disconnected by a mistake, or by an
+    /// editor that is about to write the file again.
+    private static func checkFile(_ old: State, _ stamp: FileStamp) throws(AccessFileErrors) {
+        guard stamp.isMissing, old.current.users.count > 0, old.shared?.isInForce != true else { return }
+        throw AccessFileErrors(
+            old.settings.accessFilePath, "there is no such file any more; an empty one would remove all users")
     }
 
     private static func users(

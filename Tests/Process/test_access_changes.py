@@ -68,6 +68,20 @@ def test_revoked_credentials_end_connections_at_once(harness):
     assert harness.broker.http("POST", "/t/news/a", body="x", headers=bearer(harness.editor)).status == 401
 
 
+def test_a_missing_file_of_users_disconnects_nobody(harness):
+    """A mistake, or an editor that replaces the file; a reload does not change that."""
+    session = harness.broker.session(headers=bearer(harness.device))
+    harness.file.path.unlink()
+    harness.broker.wait_for_line("keeping the previous users.*there is no such file")
+    harness.broker.send_signal(signal.SIGHUP)
+    harness.broker.wait_for_line("keeping the old ones.*there is no such file")
+    assert session.request(op="ping")["op"] == "pong"
+    assert harness.broker.http("POST", "/t/news/a", body="x", headers=bearer(harness.editor)).status == 200
+    harness.file.entries.clear()
+    harness.rewrite()
+    assert session.websocket.receive_close() == (4401, "revoked")
+
+
 def test_removing_a_role_ends_its_subscriptions(harness):
     session = harness.broker.session(headers=bearer(harness.alice))
     session.subscribe("sensors/device7/#")

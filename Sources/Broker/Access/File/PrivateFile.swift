@@ -135,6 +135,9 @@ package struct FileStamp: Equatable, Sendable {
     private let seconds: Int
     private let nanoseconds: Int
 
+    /// Whether there was no file.
+    var isMissing: Bool { size < 0 }
+
     /// The stamp of a file now; a missing file has a stamp, too.
     package init(_ path: String) {
         var status = stat()
