@@ -198,10 +198,22 @@ extension HTTPRefusal {
     /// The refusal; a client without credentials gets 401 instead of 403.
     fileprivate func asked(of principal: Principal, _ exchange: HTTPExchange) -> HTTPRefusal {
         guard principal.kind == .anonymous, status == 403, code == ErrorCode.forbidden.rawValue else { return self }
-        // No credentials allow publishing to `$SYS`.
-        let isReading = exchange.request.method == "GET" || exchange.request.method == "HEAD"
-        if !isReading, PercentCoding.decode(exchange.value)?.hasPrefix("$SYS") == true { return self }
+        if exchange.isOfTheBroker { return self }
         return HTTPRefusal(status: 401, code: ErrorCode.unauthenticated.rawValue, message: message, fields: fields)
+    }
+}
+
+extension HTTPExchange {
+    /// Whether the request is for topics of the broker itself, which no credentials allow.
+    fileprivate var isOfTheBroker: Bool {
+        guard let name = PercentCoding.decode(value) else { return false }
+        switch name.prefix(while: { $0 != "/" }) {
+        case "$SYS": return request.method != "GET" && request.method != "HEAD"
+        case "$cluster": return true
+        // A client that knows an inbox may publish to it.
+        case "$inbox": return request.method == "GET" || request.method == "HEAD"
+        default: return false
+        }
     }
 }
 

@@ -66,6 +66,10 @@ struct HTTPTests {
         ("POST /t/a?retian", 400, "bad-request"), ("POST /t/a?ttl=1&ttl=2", 400, "bad-request"),
         ("GET http://evil.test/health/live", 421, "forbidden"),
         ("GET /s/", 400, "bad-filter"),
+        // No credentials would change these.
+        ("POST /t/$cluster/x", 403, "forbidden"), ("GET /t/$cluster/x", 403, "forbidden"),
+        ("GET /s/$cluster/%23", 403, "forbidden"), ("GET /t/$inbox/x", 403, "forbidden"),
+        ("GET /s/$inbox/%23", 403, "forbidden"),
     ]
 
     @Test(arguments: refused)
@@ -75,6 +79,12 @@ struct HTTPTests {
         #expect(response.body.hasPrefix(#"{"error":{"code":"\#(code)","message":"#), "\(response.body)")
         #expect(response.field("Content-Type") == "application/json")
         if status == 405 { #expect(response.field("Allow")?.contains("OPTIONS") == true) }
+    }
+
+    @Test func refusesTwoKeys() throws {
+        let stub = try connect()
+        let refused = try ask(stub, "PUT /t/a", "Idempotency-Key: k\r\nIdempotency-Key: l\r\n")
+        #expect(refused.status == 400 && refused.body.contains("Idempotency-Key: given twice."))
     }
 
     /// The same topic, however its bytes are escaped.

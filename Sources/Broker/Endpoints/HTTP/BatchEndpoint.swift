@@ -74,7 +74,7 @@ final class BatchEndpoint {
             guard try JSONCommand.timeout(object) == nil else {
                 throw Refusal(.badRequest, "reply: a line cannot wait for a reply.")
             }
-            isSystem = draft.topic.isSystem
+            isSystem = draft.topic.isSystem || draft.topic.isPrivate
             let most = shard.settings.limits.message
             guard draft.payload.count <= most else {
                 shard.witness?.limited(client, by: "limits.message")

@@ -36,6 +36,10 @@ struct TopicEndpoint {
             try ContentType.check(contentType)
             properties = try HeaderFields.read(fields)
             if let text = fields.first(HTTPWord("Idempotency-Key")) {
+                // Which of two keys counts would be a guess, and a wrong one loses the message.
+                guard fields.count(of: "Idempotency-Key") == 1 else {
+                    throw Refusal(.badRequest, "Idempotency-Key: given twice.")
+                }
                 key = try PublishKey(text, named: "Idempotency-Key")
             }
             try shard.check(publishingTo: topic, isRetained: isRetained, by: client)
