@@ -207,9 +207,11 @@ struct CheckToken: AsyncParsableCommand {
     func run() async throws {
         var reader = try LineReader(path: source)
         var areValid = true
+        var isEmpty = true
         if let keys {
             let check = try check(by: keys)
             while let text = try Self.next(&reader) {
+                isEmpty = false
                 switch check.judge(text, now: WallClock.unixMilliseconds / 1000) {
                 case .known(let principal, _): print("valid", principal.user ?? "", true)
                 case .rejected(let reason, _):
@@ -223,6 +225,7 @@ struct CheckToken: AsyncParsableCommand {
         } else if let path = file.path {
             let users = try Self.users(path)
             while let text = try Self.next(&reader) {
+                isEmpty = false
                 let request = CheckTokenRequest(token: text, address: address)
                 let answer = request.answer(by: users, now: WallClock.unixMilliseconds / 1000)
                 if !answer.isValid { areValid = false }
@@ -231,11 +234,16 @@ struct CheckToken: AsyncParsableCommand {
         } else {
             let admin = try await AdminConnection(connection)
             while let text = try Self.next(&reader) {
+                isEmpty = false
                 let result = try await admin.ask(CheckTokenRequest(token: text, address: address))
                 if !result.answer.isValid { areValid = false }
                 if connection.json { result.print() } else { Self.print(result.answer) }
             }
             await admin.close()
+        }
+        // A script must not take an empty file for a valid token.
+        guard !isEmpty else {
+            throw Failure.failed("\(source == "-" ? "standard input" : source): expected a token on each line")
         }
         if !areValid { throw ExitCode(1) }
     }

@@ -78,6 +78,8 @@ def test_a_token_is_checked_by_the_file(file):
     control(file, "token", "revoke", token)
     done = run_control("token", "check", "--file", str(file), input=token.encode())
     assert (done.returncode, done.stdout) == (1, b"refused unknown token\n")
+    done = run_control("token", "check", "--file", str(file), input=b"")
+    assert (done.returncode, done.stderr) == (1, b"brokerctl: standard input: expected a token on each line\n")
 
 
 def test_revokes_tokens_and_logins(file):

@@ -107,6 +107,13 @@ extension CodeMeaning {
             .unsupportedData, "the wrong kind of frame: binary on `/ws`, text there with MessagePack, any on `/s`",
             "no: a fault in the client"),
         close(
+            .noStatusReceived, "never sent: what a program reports when the peer's CLOSE has no code", "as you like"),
+        close(
+            .abnormal,
+            "never sent: what a program reports when the connection ended without a CLOSE, or the handshake failed",
+            "yes, after a pause",
+            "The network or a proxy cut it, or the client did not respond: `brokerctl events --client ID`."),
+        close(
             .invalidPayload, "text that is not UTF-8, or corrupt compressed data", "no: a fault in the client"),
         close(
             .policyViolation,
