@@ -36,6 +36,16 @@ extension Broker {
         if let directory = settings.admin.backupDirectory, !DataDirectory.isDirectory(directory) {
             errors.append("admin.backup_directory: \(directory) is not a directory")
         }
+        if case .file(let path) = settings.log.audit {
+            let parent = DataDirectory.parent(of: path)
+            // The data directory, however it is written, is made at the start.
+            let isMade = parent.split(separator: "/").last == settings.dataDirectory.split(separator: "/").last
+            if DataDirectory.isDirectory(path) {
+                errors.append("log.audit: \(path) is a directory")
+            } else if !isMade, !DataDirectory.isDirectory(parent) {
+                errors.append("log.audit: \(parent) is not a directory")
+            }
+        }
         return errors
     }
 

@@ -75,9 +75,9 @@ struct Brokerd: ParsableCommand {
         }
         let log = LineLogHandler.logger(settings.log.format, broker.logThreshold)
         warn(of: settings, log)
-        for (name, nearest) in ConfigurationEnvironment.ofProcess().misspelt {
+        for (name, advice) in ConfigurationEnvironment.ofProcess().ineffective {
             log.warning(
-                "an environment variable matches no setting", metadata: ["name": "\(name)", "nearest": "\(nearest)"])
+                "an environment variable matches no setting", metadata: ["name": "\(name)", "advice": "\(advice)"])
         }
         if let aside = broker.movedAside {
             log.error(
@@ -241,8 +241,8 @@ struct Brokerd: ParsableCommand {
             Self.complain("\(config ?? "settings"): \(refusal)")
             throw ExitCode(1)
         }
-        for (name, nearest) in ConfigurationEnvironment.ofProcess().misspelt {
-            Self.complain("\(name): warning: there is no such setting, did you mean \(nearest)?")
+        for (name, advice) in ConfigurationEnvironment.ofProcess().ineffective {
+            Self.complain("\(name): warning: there is no such setting: \(advice)")
         }
         for file in Broker.exposedKeys(in: settings) {
             Self.complain(

@@ -300,11 +300,19 @@ def test_administration_beyond_loopback_needs_tls(tmp_path, listener, is_fine):
 
 def test_a_missing_group_or_directory_is_an_error(tmp_path):
     config = tmp_path / "broker.yaml"
-    config.write_text("admin: { socket_group: no-such-group, backup_directory: none }\n")
+    config.write_text("admin: { socket_group: no-such-group, backup_directory: none }\nlog: { audit: no/audit.log }\n")
     done = run_brokerd("--check", "--config", str(config), "--data-dir", str(tmp_path / "data"), cwd=tmp_path)
     assert done.returncode == 1
     assert 'admin.socket_group: there is no group "no-such-group"' in done.stdout
     assert "admin.backup_directory: none is not a directory" in done.stdout
+    assert "log.audit: no is not a directory" in done.stdout
+
+
+@pytest.mark.parametrize("place, status", [("./data/audit.log", 0), ("./audit.log", 0), ("/tmp", 1), ("/tmp/no/a", 1)])
+def test_a_check_finds_where_the_audit_log_cannot_be(tmp_path, place, status):
+    config = tmp_path / "broker.yaml"
+    config.write_text(f"log: {{ audit: {place} }}\n")
+    assert run_brokerd("--check", "--config", str(config), "--data-dir", "data", cwd=tmp_path).returncode == status
 
 
 # Backups

@@ -346,7 +346,7 @@ def test_options_override_variables_and_variables_the_file(start_broker):
     assert session.request(op="subscribe", filter="two")["code"] == "limit-exceeded"
     assert session.request(op="publish", topic="0123456789", data=1)["code"] == "bad-topic"
     assert broker.wait_for_line("an environment variable matches no setting").endswith(
-        "name=BROKER_LIMITS_MESAGE nearest=BROKER_LIMITS_MESSAGE")
+        'advice="did you mean BROKER_LIMITS_MESSAGE?" name=BROKER_LIMITS_MESAGE')
 
 
 # brokerctl config

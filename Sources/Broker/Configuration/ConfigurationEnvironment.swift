@@ -7,8 +7,8 @@ internal import WSTransport
 package struct ConfigurationEnvironment: Sendable {
     /// The variables that are settings, by their names.
     private let variables: [(name: String, value: String)]
-    /// Variables that set nothing but look like a setting, each with the name that is probably meant.
-    package let misspelt: [(name: String, nearest: String)]
+    /// Variables that set nothing but look like a setting, each with what is probably meant.
+    package let ineffective: [(name: String, advice: String)]
 
     /// No variables.
     package static let none = ConfigurationEnvironment([:])
@@ -17,10 +17,30 @@ package struct ConfigurationEnvironment: Sendable {
     package init(_ environment: [String: String]) {
         let own = environment.filter { $0.key.hasPrefix(Self.prefix) && !$0.value.isEmpty }.sorted { $0.key < $1.key }
         variables = own.filter { Self.paths[$0.key] != nil }.map { ($0.key, $0.value) }
-        misspelt = own.compactMap { name, _ in
+        ineffective = own.compactMap { name, _ in
             guard Self.paths[name] == nil, !Self.others.contains(name) else { return nil }
-            let known = Self.paths.keys.map { $0.lowercased() }.sorted()
-            return ConfigurationKeys.nearest(to: name, among: known).map { (name, $0.uppercased()) }
+            return Self.advice(on: name).map { (name, $0) }
+        }
+    }
+
+    /// What is probably meant by a variable that names no setting; `nil` if it seems to be meant for another program.
+    ///
+    /// Kubernetes sets variables such as `BROKER_METRICS_PORT` for a service of that name.
+    private static func advice(on name: String) -> String? {
+        let names = paths.keys.sorted()
+        let isMember = { (member: String) in
+            prefix + (paths[member] ?? []).dropLast().joined(separator: "_").uppercased() == name
+        }
+        if let member = names.first(where: isMember) {
+            return "set the members of this section, such as \(member)"
+        }
+        let parts = name.split(separator: "_", omittingEmptySubsequences: false)
+        for (place, part) in parts.enumerated() where Int(part) != nil {
+            let list = parts[..<place].joined(separator: "_")
+            if paths[list] != nil { return "set the whole list, as in YAML: \(list)='[…]'" }
+        }
+        return ConfigurationKeys.nearest(to: name, among: names.map { $0.lowercased() }).map {
+            "did you mean \($0.uppercased())?"
         }
     }
 
