@@ -104,8 +104,10 @@ package final class PasswordChecks: Sendable {
     ) {
         guard let mark = mark(user, password, hash ?? nobody) else { return reply(.unavailable) }
         let home = Place(user, address)
-        enum Turn { case first, later, none, limited }
+        enum Turn { case first, later, none, limited, known }
         let turn = state.withLock { state -> Turn in
+            // Another check of it may have ended since the caller asked whether it is remembered.
+            if let end = state.right[mark], now < end { return .known }
             guard let others = state.waiting[mark] else {
                 guard state.mayCompute(for: user, at: home, now: now) else { return .limited }
                 state.waiting[mark] = [reply]
@@ -117,6 +119,7 @@ package final class PasswordChecks: Sendable {
         }
         switch turn {
         case .later: return
+        case .known: return reply(.right)
         case .limited:
             limited.add(1, ordering: .relaxed)
             return reply(.limited)
