@@ -93,6 +93,8 @@ extension AccessKeeper {
             if isTaken { state.copy = edit.bytes } else { state.stamp = FileStamp("") }
             return state.shared
         }
-        if isTaken, let bytes = try? shared?.file().bytes { write(bytes) }
+        guard isTaken else { return }
+        // A newer copy must not be overwritten by this one.
+        inTurn { if let bytes = try? shared?.file().bytes { write(bytes) } }
     }
 }

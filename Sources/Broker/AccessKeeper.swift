@@ -133,6 +133,8 @@ final class AccessKeeper: Sendable {
         fileprivate let stamp: FileStamp
         fileprivate let keys: [JWTKeys]
         fileprivate let access: Access
+        /// The version of the cluster's users; 0 if they were not in use.
+        fileprivate let version: Int
     }
 
     /// Reads the access rights by new settings; changes nothing.
@@ -140,6 +142,7 @@ final class AccessKeeper: Sendable {
         let old = state.withLock { $0 }
         let stamp = FileStamp(settings.accessFilePath)
         if settings.accessFilePath == old.settings.accessFilePath { try Self.checkFile(old, stamp) }
+        let version = old.shared.map { $0.isInForce ? $0.version : 0 } ?? 0
         let users = try Self.users(settings, old.shared)
         let keys = try Self.keys(settings, keeping: old.keys, report)
         // An unchanged authority is kept, with the tokens that it remembers.
@@ -149,20 +152,25 @@ final class AccessKeeper: Sendable {
         let authority = isSame ? old.current.webTokens : Self.authority(settings, keys, figures)
         return Next(
             settings: settings, stamp: stamp, keys: keys,
-            access: Access(settings, users: users, webTokens: authority))
+            access: Access(settings, users: users, webTokens: authority), version: version)
     }
 
-    /// Puts into use what ``next(_:)`` has read.
-    func adopt(_ next: Next) {
-        for old in keys where !next.keys.contains(where: { $0 === old }) { old.stop() }
+    /// Puts into use what ``next(_:)`` has read; users that have changed since then come by ``takeOverChange()``.
+    ///
+    /// - Returns: the keys that are no longer in use, to be stopped when no reactor checks tokens with them.
+    @discardableResult
+    func adopt(_ next: Next) -> [JWTKeys] {
         figures.adopt(next.keys)
-        state.withLock { state in
+        return state.withLock { state in
+            let retired = state.keys.filter { old in !next.keys.contains { $0 === old } }
             // The copy of the cluster's users is written to the new path at the next check.
             let isMoved = state.settings.accessFilePath != next.settings.accessFilePath
             (state.current, state.settings, state.keys) = (next.access, next.settings, next.keys)
             state.losses = next.keys.map(\.losses)
-            if isMoved { (state.copy, state.version) = (nil, 0) }
+            state.version = isMoved ? 0 : next.version
+            if isMoved { state.copy = nil }
             if state.shared?.isInForce != true { state.stamp = next.stamp }
+            return retired
         }
     }
 

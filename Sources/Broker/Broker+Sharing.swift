@@ -108,12 +108,13 @@ extension Broker {
     /// Puts settings and rights in force at all reactors.
     func putIntoUse(_ settings: Settings, _ next: AccessKeeper.Next) {
         access.inTurn {
-            access.adopt(next)
+            let retired = access.adopt(next)
             // An administrator may have changed the users file since it was read.
             _ = access.takeOverChange()
             // Wait: when this returns and the log says so, no request is checked against the old settings any more.
             shards.runAndWait { [access = access.current] in $0.adopt(settings, access) }
             checks.sessions.review(access.current)
+            for keys in retired { keys.stop() }
         }
         current = settings
     }

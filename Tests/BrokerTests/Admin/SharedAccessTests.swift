@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Broker
@@ -84,6 +85,26 @@ struct SharedAccessTests {
         for name in ["$clusters", "cluster/a", "$SYS/cluster", "$Cluster", "a/$cluster"] {
             #expect(!Topic(unchecked: name).isPrivate)
         }
+    }
+
+    @Test("A reload keeps a change of the users that came after it had read them")
+    func aReloadKeepsAChangeDuringIt() throws {
+        var settings = Settings()
+        let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).jsonl")
+        defer { try? FileManager.default.removeItem(at: file) }
+        settings.access.users = file.path
+        let keeper = try AccessKeeper(settings) { _ in }
+        let shared = shared()
+        shared.take([message("access/1", #"{"user":"ann"}"#, seq: 1), message("founded", "{}", seq: 2)])
+        keeper.share(shared) { _ in }
+        #expect(keeper.takeOverChange() == .takenOver(file: file.path, users: 1))
+        let next = try keeper.next(settings)
+        shared.take([message("access/2", #"{"revoked":{"jti":"x"}}"#, seq: 3)])
+        _ = keeper.takeOverChange()
+        #expect(keeper.current.users.isRevoked(identifier: "x"))
+        keeper.adopt(next)
+        _ = keeper.takeOverChange()
+        #expect(keeper.current.users.isRevoked(identifier: "x"))
     }
 
     @Test("An edit applies only its own changes to content that has changed meanwhile")

@@ -311,6 +311,22 @@ struct JWTKeysTests {
         #expect(keeper.current.webTokens !== first)
     }
 
+    /// Tokens may still be checked with the old keys until all reactors have the new ones.
+    @Test func aReloadDoesNotStopTheOldKeysItself() throws {
+        var settings = Settings()
+        settings.access.users = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).jsonl").path
+        var issuer = Settings.Access.JWT()
+        (issuer.issuer, issuer.audience) = ("login", "broker")
+        issuer.keys = "\(try CannedServer(nil).url())"
+        settings.access.jwt = [issuer]
+        let keeper = try AccessKeeper(settings) { _ in }
+        settings.access.jwt[0].keys = "\(try CannedServer(nil).url())"
+        let retired = keeper.adopt(try keeper.next(settings))
+        #expect(retired.count == 1 && retired.first?.ask {} == .waits)
+        for keys in retired { keys.stop() }
+        keeper.stop()
+    }
+
     private final class Waiter: Sendable {}
 
     /// Waiting callers are answered, and nothing holds them afterwards.
