@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// The access rules, users, tokens and options that are in force at one moment.
 ///
 /// Immutable. The main thread builds a new one from the settings and files, and sends it to each reactor.
@@ -7,6 +9,9 @@ package final class Access: Sendable {
     package let options: AccessOptions
     /// Verifies JSON Web Tokens; `nil` if no issuer is trusted.
     package let webTokens: JWTAuthority?
+    /// Rises with each instance, because the reactors do not all get a new one at the same moment.
+    let version = Access.last.wrappingAdd(1, ordering: .relaxed).newValue
+    private static let last = Atomic<UInt64>(0)
 
     package init(
         _ rules: AccessRules, users: UserTable = UserTable(), options: AccessOptions = AccessOptions(),

@@ -11,15 +11,18 @@ package final class BrowserSession: Sendable {
     /// The SHA-256 of the cookie's value; the value itself is not stored.
     fileprivate let digest: [UInt8]
     fileprivate let user: ExactText
+    /// The version of the access data that accepted the password; a reactor that has older data cannot judge it.
+    fileprivate let version: UInt64
     /// The monotonic time of the last use, in nanoseconds.
     private let lastUse: Atomic<Int64>
     private let connections = Atomic<Int>(0)
     private let hasEnded = Atomic<Bool>(false)
 
-    fileprivate init(digest: [UInt8], user: String, now: MonotonicTime) {
+    fileprivate init(digest: [UInt8], user: String, version: UInt64, now: MonotonicTime) {
         id = String(Base64.encode(digest, alphabet: .url).prefix(8))
         self.digest = digest
         self.user = ExactText(user)
+        self.version = version
         lastUse = Atomic(now.nanoseconds)
     }
 
@@ -92,15 +95,17 @@ package final class BrowserSessions: Sendable {
 
     /// Begins a session after a correct password; `nil` if the limit is reached or no random bytes are available.
     ///
-    /// - Parameter time: Unix seconds.
+    /// - Parameters:
+    ///   - access: the access data that accepted the password.
+    ///   - time: Unix seconds.
     /// - Returns: the cookie's value, and the principal of the session.
     package func begin(
-        _ person: Principal, _ limits: Limits, now: MonotonicTime, time: Int64
+        _ person: Principal, _ access: Access, _ limits: Limits, now: MonotonicTime, time: Int64
     ) -> (value: String, principal: Principal)? {
         guard let secret = try? Secret.random(Self.secretSize) else { return nil }
         let value = Base64.encode(secret, alphabet: .url)
         guard let digest = Self.digest(value) else { return nil }
-        let session = BrowserSession(digest: digest, user: person.user ?? "", now: now)
+        let session = BrowserSession(digest: digest, user: person.user ?? "", version: access.version, now: now)
         let principal = Principal(
             .session, user: person.user, roles: person.roles, token: session.id, expires: time + limits.lifetime,
             issued: time, stamp: person.stamp, session: session)
@@ -136,6 +141,7 @@ package final class BrowserSessions: Sendable {
             return nil
         }
         session.use(now)
+        if access.version < session.version { return known }
         switch access.renewal(of: known, from: { nil }, now: time) {
         case .same: return known
         case .changed(let new):

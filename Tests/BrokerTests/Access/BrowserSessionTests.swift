@@ -23,7 +23,7 @@ struct BrowserSessionTests {
         var limits = BrowserSessions.Limits()
         change(&limits)
         let now = begin.advanced(byNanoseconds: seconds * 1_000_000_000)
-        return try #require(sessions.begin(person, limits, now: now, time: seconds))
+        return try #require(sessions.begin(person, access, limits, now: now, time: seconds))
     }
 
     private func found(_ value: String, at seconds: Int64) -> Principal? {
@@ -81,9 +81,9 @@ struct BrowserSessionTests {
         limits.all = 2
         let hours: Int64 = 2 * 3600
         let later = begin.advanced(byNanoseconds: hours * 1_000_000_000)
-        #expect(sessions.begin(person, limits, now: begin, time: 0) == nil)
+        #expect(sessions.begin(person, access, limits, now: begin, time: 0) == nil)
         #expect(sessions.refused.load(ordering: .relaxed) == 1)
-        #expect(sessions.begin(person, limits, now: later, time: hours) != nil)
+        #expect(sessions.begin(person, access, limits, now: later, time: hours) != nil)
         #expect(sessions.count == 1)
     }
 
@@ -92,6 +92,20 @@ struct BrowserSessionTests {
         let value = try logIn().value
         sessions.review(Access(AccessRules([])), time: 1)
         #expect(found(value, at: 1) == nil && sessions.count == 0)
+    }
+
+    /// A change of users reaches the reactors one after the other, and the next request may come to a later one.
+    @Test func olderAccessDataDoesNotEndASession() throws {
+        let before = Access(AccessRules([]))
+        let hash = try CredentialTests.hash("new")
+        let users = CredentialTests.table([.user(CredentialTests.user("bob", password: hash))])
+        let changed = Access(AccessRules([]), users: users)
+        let bob = try #require(users.principal(forPasswordOf: "bob"))
+        let begun = try #require(sessions.begin(bob, changed, BrowserSessions.Limits(), now: begin, time: 0))
+        #expect(sessions.principal(of: begun.value, before, now: begin, time: 1) === begun.principal)
+        #expect(sessions.principal(of: begun.value, changed, now: begin, time: 1) === begun.principal)
+        let after = Access(AccessRules([]))
+        #expect(sessions.principal(of: begun.value, after, now: begin, time: 1) == nil && sessions.count == 0)
     }
 
     @Test func forgetsAnEndedSession() throws {

@@ -63,10 +63,12 @@ struct SessionEndpoint: Sendable {
         guard let desk = shard.endpoints.sessions else {
             throw HTTPRefusal(Refusal(.unavailable, "This broker keeps no sessions."))
         }
-        let limits = shard.access.options.sessions
+        let access = shard.access
+        let limits = access.options.sessions
         let endings = desk.sessions.endings.load(ordering: .relaxed)
         let time = WallClock.unixMilliseconds / 1000
-        guard let begun = desk.sessions.begin(visit.principal, limits, now: shard.reactor.now, time: time) else {
+        guard let begun = desk.sessions.begin(visit.principal, access, limits, now: shard.reactor.now, time: time)
+        else {
             shard.reactor[AuditTally.self]?.count(
                 AuditTally.Matter(.limitHit, Self.limit), AuditEvent(.limitHit, target: Self.limit))
             throw HTTPRefusal(Refusal(.unavailable, "The limit of \(limits.all) sessions is reached."))
