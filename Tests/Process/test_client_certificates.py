@@ -2,6 +2,7 @@
 
 import datetime
 import http.client
+import socket
 import ssl
 
 import pytest
@@ -194,6 +195,45 @@ def test_client_auth_may_be_optional(start, authority, devices):
 # What ends them
 
 
+class Handshake:
+    """A handshake up to the server's answer, and the rest of it on request."""
+
+    def __init__(self, broker, context):
+        self.socket = socket.create_connection(("127.0.0.1", broker.port), timeout=ANSWER_DEADLINE)
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
+        with pytest.raises(ssl.SSLWantReadError):
+            self.tls.do_handshake()
+        self.socket.sendall(self.outgoing.read())
+        self.receive()
+
+    def receive(self):
+        part = self.socket.recv(65536)
+        self.incoming.write(part) if part else self.incoming.write_eof()
+
+    def finished(self, step):
+        while True:
+            try:
+                result = step()
+            except ssl.SSLWantReadError:
+                self.socket.sendall(self.outgoing.read())
+                self.receive()
+            else:
+                self.socket.sendall(self.outgoing.read())
+                return result
+
+    def request(self, path):
+        """The status of a request; `None` if the connection ends instead."""
+        with self.socket:
+            try:
+                self.finished(self.tls.do_handshake)
+                head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx".encode()
+                self.finished(lambda: self.tls.write(head))
+                return int(self.finished(lambda: self.tls.read(65536)).split()[1])
+            except (ssl.SSLError, ConnectionError):
+                return None
+
+
 def ends(broker, change, going, staying):
     """Connections that are open during `change`: one is closed with a reason, the other stays."""
     sessions = [session(broker, context) for context in (going, staying)]
@@ -226,6 +266,19 @@ def test_revoking_a_certificate_ends_its_connections(start, authority, devices):
     broker = start(more=f", client_crl: {devices.crl}")
     going, staying = (devices.make(name, [x509.DNSName(f"{name}.example")]) for name in ("going", "staying"))
     ends(broker, lambda: devices.revoke(going), client_context(authority, going), client_context(authority, staying))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_revoking_a_certificate_ends_handshakes_that_have_begun(start, authority, devices, version):
+    """Such a handshake uses the old list, and the review of connections does not see it."""
+    broker = start(more=f", client_crl: {devices.crl}")
+    going, staying = (devices.make(name, [x509.DNSName(f"{name}.example")]) for name in ("going", "staying"))
+    begun = [Handshake(broker, client_context(authority, one, maximum_version=version)) for one in (going, staying)]
+    printed = len(broker.lines)
+    devices.revoke(going)
+    broker.wait_for_line("certificate.loaded", since=printed)
+    assert begun[0].request("/t/from/going.example") is None
+    assert begun[1].request("/t/from/staying.example") == 200
 
 
 def test_removing_an_authority_ends_its_connections(start, authority, devices, tmp_path):

@@ -94,6 +94,11 @@ extension StreamConnection {
         guard let tls, tls.isAway else { return }
         var plaintext = tls.takeBack(offload)
         if tls.isEstablished {
+            if let objection = newObjection {
+                reactor.counters.tlsFailures.add(1)
+                reactor[TLSFailureWatch.self]?.report("the client's certificate: \(objection)", peer)
+                return reset()
+            }
             reactor.counters.tlsHandshakes.add(1)
             if tls.isClient, isOpen { driver?.drained() }
             if isOpen, !plaintext.isEmpty { unsafe plaintext.withUnsafeMutableBytes { unsafe handOver($0) } }
@@ -157,6 +162,12 @@ extension StreamConnection {
 
     /// Whether it is a server's connection whose client has presented a certificate.
     var hasClientCertificate: Bool { tls.map { !$0.isClient && $0.session?.hasPeerCertificate ?? false } ?? false }
+
+    /// Why the context that has replaced its own during the handshake does not accept its client's certificate; `nil`
+    /// if it does, or there is none.
+    ///
+    /// Connections were reviewed at that moment, but this one had no certificate yet.
+    private var newObjection: String? { tls?.session?.context.isSuperseded ?? false ? certificateObjection : nil }
 
     /// Why its client's certificate, which was accepted, would no longer be; `nil` if it would, or there is none.
     package var certificateObjection: String? { hasClientCertificate ? tls?.session?.objection : nil }

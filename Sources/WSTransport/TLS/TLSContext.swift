@@ -369,6 +369,9 @@ package struct TLSClientAuthorities: Hashable, Sendable {
     /// From now on, certificates of clients that this context has accepted are checked by another one.
     package func giveWay(to other: TLSContext) { successor.withLock { $0 = other } }
 
+    /// Whether another context is in use now.
+    var isSuperseded: Bool { successor.withLock { $0 != nil } }
+
     /// The context that is in use now.
     private var latest: TLSContext {
         var found = self
