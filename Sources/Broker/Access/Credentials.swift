@@ -101,8 +101,12 @@ package protocol Authenticator: Sendable {
 package enum Authentication: Sendable {
     case known(Principal)
     case refused(AuthenticationFailure)
-    /// The check takes time: the closure starts it, and calls `reply` once with the result, on any thread.
-    case pending(@Sendable (_ reply: @escaping @Sendable (Result<Principal, AuthenticationFailure>) -> Void) -> Void)
+    /// The check takes time: the closure starts it, and `reply` gets the result, on any thread.
+    case pending(Beginning)
+
+    /// Starts a check, which calls `reply` once.
+    package typealias Beginning =
+        @Sendable (_ reply: @escaping @Sendable (Result<Principal, AuthenticationFailure>) -> Void) -> Void
 }
 
 /// Authenticates no client: one without credentials is anonymous, and all credentials are refused.

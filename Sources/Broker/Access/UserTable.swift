@@ -110,6 +110,11 @@ package struct UserTable: Sendable {
         return found.password
     }
 
+    /// Whether a user has the same hash of a password as in another table, or none in both.
+    package func hasSamePassword(of user: String, as other: UserTable) -> Bool {
+        password(of: user)?.text == other.password(of: user)?.text
+    }
+
     /// The user of a client certificate, by its SHA-256; `nil` if there is none.
     package func user(ofCertificate digest: [UInt8]) -> String? { certificates[digest] }
 

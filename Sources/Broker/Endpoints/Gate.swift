@@ -67,10 +67,7 @@ final class Gate: Sendable {
     func enter(_ exchange: HTTPExchange, by shown: Credentials? = nil, _ route: @escaping Route) {
         do throws(HTTPRefusal) {
             let shard = try exchange.shard()
-            let isOpenEarly = isForAdministrators || listener.isEmpty
-            do throws(Refusal) { isOpenEarly ? try shard.checkNotDraining() : try shard.checkOpen() } catch {
-                throw HTTPRefusal(error)
-            }
+            try checkOpen(shard)
             if !shard.bans.isEmpty, !listener.isEmpty { try exchange.checkBans(of: .anonymous, on: shard) }
             let presented = shown.map { Presented($0, by: .body) } ?? Presented(exchange, shard, self)
             if isForAdministrators { try checkPage(exchange, presented) }
@@ -87,11 +84,7 @@ final class Gate: Sendable {
             case .pending(let begin):
                 // Remembered credentials were accepted above; only those that must be computed are refused here.
                 try exchange.checkAttempts(self, on: shard)
-                // Meanwhile the connection is not read, and has the time limit of a request head.
-                let reply = exchange.suspend { [self] exchange, outcome in
-                    conclude(exchange, outcome, presented, route)
-                }
-                if let reply { begin(reply) }
+                wait(for: begin, presented, PendingCheck(shard.access), exchange, route)
             }
         } catch {
             exchange.refuseVisibly(error)
@@ -104,16 +97,37 @@ final class Gate: Sendable {
         return Visit(exchange: exchange, shard: shard, principal: principal, gate: self)
     }
 
+    private func checkOpen(_ shard: Shard) throws(HTTPRefusal) {
+        let isOpenEarly = isForAdministrators || listener.isEmpty
+        do throws(Refusal) { isOpenEarly ? try shard.checkNotDraining() : try shard.checkOpen() } catch {
+            throw HTTPRefusal(error)
+        }
+    }
+
+    /// Begins a check that takes time; meanwhile the connection is not read, and has the time limit of a request head.
+    private func wait(
+        for begin: Authentication.Beginning, _ presented: Presented, _ check: PendingCheck, _ exchange: HTTPExchange,
+        _ route: @escaping Route
+    ) {
+        let reply = exchange.suspend { [self] exchange, outcome in
+            conclude(exchange, outcome, presented, check, route)
+        }
+        if let reply { begin(reply) }
+    }
+
     private func conclude(
         _ exchange: HTTPExchange, _ outcome: Result<Principal, AuthenticationFailure>, _ presented: Presented,
-        _ route: Route
+        _ check: PendingCheck, _ route: @escaping Route
     ) {
         do throws(HTTPRefusal) {
             let shard = try exchange.shard()
-            switch shard.stillValid(outcome, from: exchange.request.peer?.host) {
-            case .success(let principal): try admit(principal, presented, exchange, shard, route)
-            case .failure(let failure):
-                throw refuse(presented, failure, exchange, shard)
+            // The broker may have begun to shut down meanwhile.
+            try checkOpen(shard)
+            let host = exchange.request.peer?.host
+            switch check.concluded(outcome, presented.credentials, authenticator, on: shard, from: { host }) {
+            case .known(let principal): try admit(principal, presented, exchange, shard, route)
+            case .refused(let failure): throw refuse(presented, failure, exchange, shard)
+            case .pending(let begin): wait(for: begin, presented, check.repeated(by: shard.access), exchange, route)
             }
         } catch {
             exchange.refuseVisibly(error)
@@ -177,20 +191,6 @@ final class Gate: Sendable {
         let failure = AuthenticationFailure(.invalid, refusal.message).because(cause)
         shard.examined(presented.credentials, .failure(failure), from: exchange.request.peer)
         throw HTTPRefusal(refusal)
-    }
-}
-
-extension Shard {
-    /// The result of a check that took time, after another look at the present users.
-    func stillValid(
-        _ outcome: Result<Principal, AuthenticationFailure>, from address: @autoclosure () -> String?
-    ) -> Result<Principal, AuthenticationFailure> {
-        guard case .success(let principal) = outcome else { return outcome }
-        switch access.renewal(of: principal, from: address, now: WallClock.unixMilliseconds / 1000) {
-        case .same: return outcome
-        case .changed(let new): return .success(new)
-        case .ended: return .failure(.wrong)
-        }
     }
 }
 

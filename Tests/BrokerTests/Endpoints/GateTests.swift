@@ -193,6 +193,147 @@ struct GateTests {
         #expect(try stub.receive().id == 7)
         #expect(try harness.run { $0.everybody.first?.client.principal.user } == "first")
     }
+
+    // MARK: Changes during a check
+
+    private static func access(_ users: [AccessEntry.Content] = []) -> Access {
+        Access(Settings(), users: CredentialTests.table(users))
+    }
+
+    /// What a check says of credentials that are right now: it was begun with other users.
+    @Test func aRejectedRequestIsCheckedAgainIfTheUsersHaveChanged() throws {
+        let harness = try ExchangeHarness()
+        let authenticator = TestAuthenticator(isSlow: true)
+        let stub = try connect(harness, authenticator)
+        try stub.write(request("POST /t/a", "first", body: "x"))
+        #expect(try authenticator.nextName() == "first")
+        let changed = Self.access()
+        try harness.run { $0.adopt(changed) }
+        try authenticator.reply(.failure(.wrong))
+        #expect(try authenticator.nextName() == "first")
+        try authenticator.reply(.success(.anonymous))
+        #expect(try status(stub) == 200)
+        // Without a change, once is enough.
+        try stub.write(request("GET /t/a", "second"))
+        #expect(try authenticator.nextName() == "second")
+        try authenticator.reply(.failure(.wrong))
+        #expect(try status(stub) == 401 && authenticator.names == [])
+    }
+
+    @Test func aRejectedAuthenticateIsCheckedAgainIfTheUsersHaveChanged() throws {
+        let harness = try ExchangeHarness()
+        let authenticator = TestAuthenticator(isSlow: true)
+        try harness.run { $0.endpoints.gates[""] = Gate(authenticator: authenticator, listener: "") }
+        let stub = try harness.connectJSON()
+        try stub.send(#"{"op":"authenticate","id":1,"token":"first"}{"op":"ping","id":2}"#)
+        #expect(try authenticator.nextName() == "first")
+        let changed = Self.access()
+        try harness.run { $0.adopt(changed) }
+        try authenticator.reply(.failure(.wrong))
+        #expect(try authenticator.nextName() == "first")
+        try authenticator.reply(.success(Principal(.token, user: "first")))
+        let first = try stub.receive()
+        #expect(first.op == "ok" && first.id == 1)
+        #expect(try stub.receive().id == 2, "commands wait for both checks")
+        #expect(try harness.run { $0.everybody.first?.client.principal.user } == "first")
+    }
+
+    /// However busy the broker is, a client that has sent its credentials in time is not late.
+    @Test(arguments: [true, false])
+    func theTimeOfACheckIsNotTheClients(isRight: Bool) throws {
+        let harness = try ExchangeHarness()
+        let authenticator = TestAuthenticator(isSlow: true)
+        let nothing = Access([])
+        try harness.run { shard in
+            shard.endpoints.gates[""] = Gate(authenticator: authenticator, listener: "")
+            shard.adopt(nothing)
+        }
+        let stub = try harness.connectJSON()
+        try stub.send(#"{"op":"authenticate","id":1,"token":"first"}{"op":"ping","id":2}"#)
+        #expect(try authenticator.nextName() == "first")
+        try harness.run { $0.everybody.first?.timeHasCome(for: .late) }
+        try authenticator.reply(isRight ? .success(Principal(.token, user: "first")) : .failure(.wrong))
+        #expect(try stub.receive().op == (isRight ? "ok" : "error"))
+        let next = try #require(try stub.frame())
+        #expect(next.opcode == (isRight ? 0x1 : 0x8))
+        if !isRight { #expect(next.payload.prefix(2) == [0x11, 0x38], "4408") }
+    }
+
+    /// A password that is set again gets another hash, and was right all the time.
+    @Test func aPasswordThatIsSetAgainDuringItsCheckIsRight() throws {
+        let harness = try ExchangeHarness()
+        let checks = CredentialChecks(try PasswordChecks(threads: 1))
+        func user(_ password: String) throws -> AccessEntry.Content {
+            .user(CredentialTests.user("ann", password: try CredentialTests.hash(password)))
+        }
+        let before = Self.access([try user("secret")])
+        let principal = try #require(before.users.principal(forPasswordOf: "ann"))
+        let credentials = Credentials.basic(user: "ann", password: "secret")
+        func concluded(
+            _ outcome: Result<Principal, AuthenticationFailure>, _ after: Access, _ check: PendingCheck
+        ) throws -> Authentication {
+            let found = Answer<Authentication>()
+            try harness.run { shard in
+                shard.adopt(after)
+                found.put(check.concluded(outcome, credentials, checks, on: shard, from: { nil }))
+            }
+            return try found.get()
+        }
+        let after = Self.access([try user("secret")])
+        let outcomes: [Result<Principal, AuthenticationFailure>] = [.success(principal), .failure(.wrong)]
+        for outcome in outcomes {
+            switch try concluded(outcome, after, PendingCheck(before)) {
+            case .pending(let begin):
+                let answer = Answer<Result<Principal, AuthenticationFailure>>()
+                begin { answer.put($0) }
+                #expect(try answer.get().value?.user == "ann")
+            case .known(let known): #expect(known.user == "ann", "the second check was remembered")
+            case .refused(let failure): Issue.record("\(failure)")
+            }
+        }
+        // Another user's change costs no computation.
+        let computed = checks.passwords.begun.load(ordering: .relaxed)
+        let same = Self.access(
+            before.users.password(of: "ann").map { hash in
+                [.user(CredentialTests.user("ann", password: hash)), .user(CredentialTests.user("bob"))]
+            } ?? [])
+        guard case .refused = try concluded(.failure(.wrong), same, PendingCheck(before)) else {
+            Issue.record("it is computed again")
+            return
+        }
+        #expect(checks.passwords.begun.load(ordering: .relaxed) == computed)
+    }
+
+    @Test func aCheckIsRepeatedOnlyAFewTimes() throws {
+        let harness = try ExchangeHarness()
+        let authenticator = TestAuthenticator(isSlow: true)
+        let stub = try connect(harness, authenticator)
+        try stub.write(request("GET /t/a", "first"))
+        for _ in 0...4 {
+            #expect(try authenticator.nextName() == "first")
+            let changed = Self.access()
+            try harness.run { $0.adopt(changed) }
+            try authenticator.reply(.failure(.wrong))
+        }
+        #expect(try status(stub) == 401)
+    }
+
+    /// A WebSocket that opens after all others were told to reconnect would never be told.
+    @Test func aHandshakeDuringAShutdownIsRefused() throws {
+        let harness = try ExchangeHarness()
+        let authenticator = TestAuthenticator(isSlow: true)
+        let stub = try connect(harness, authenticator)
+        let upgrade = """
+            Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n
+            """
+        try stub.write(request("GET /ws", "first", upgrade))
+        #expect(try authenticator.nextName() == "first")
+        try harness.run { $0.isDraining = true }
+        try authenticator.reply(.success(Principal(.token, user: "first")))
+        #expect(try status(stub) == 503)
+    }
+
     /// A balancer sends readers elsewhere.
     @Test func anUnreadableStoreIsNotReady() throws {
         let store = GateStore()

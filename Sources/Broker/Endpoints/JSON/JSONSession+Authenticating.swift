@@ -20,20 +20,44 @@ extension JSONSession {
             conclude(.failure(failure), credentials, id)
         case .pending(let begin):
             try checkAttempts()
-            let reactor = stream.reactor
-            let link = ReactorLink(remote: reactor.remote)
-            link.bind(self, on: reactor)
             stream.pauseReading(for: .authentication)
-            begin { outcome in
-                link.take(JSONSession.self) { session in
-                    guard let session, session.socket.readyState == .open else { return }
-                    session.stream.resumeReading(for: .authentication)
-                    session.conclude(session.shard.stillValid(outcome, from: session.client.host), credentials, id)
-                    session.continueFrame()
-                }
+            wait(for: begin, credentials, id, PendingCheck(shard.access), gate)
+        }
+    }
+
+    private func wait(
+        for begin: Authentication.Beginning, _ credentials: Credentials, _ id: [UInt8]?, _ check: PendingCheck,
+        _ gate: Gate
+    ) {
+        let link = ReactorLink(remote: stream.reactor.remote)
+        link.bind(self, on: stream.reactor)
+        begin { outcome in
+            link.take(JSONSession.self) { session in
+                guard let session, session.socket.readyState == .open else { return }
+                session.conclude(outcome, credentials, id, check, gate)
             }
         }
     }
+
+    /// Ends a check that took time.
+    private func conclude(
+        _ outcome: Result<Principal, AuthenticationFailure>, _ credentials: Credentials, _ id: [UInt8]?,
+        _ check: PendingCheck, _ gate: Gate
+    ) {
+        let result: Result<Principal, AuthenticationFailure>
+        switch check.concluded(outcome, credentials, gate.authenticator, on: shard, from: { client.host }) {
+        case .known(let principal): result = .success(principal)
+        case .refused(let failure): result = .failure(failure)
+        case .pending(let begin):
+            return wait(for: begin, credentials, id, check.repeated(by: shard.access), gate)
+        }
+        stream.resumeReading(for: .authentication)
+        conclude(result, credentials, id)
+        if isLate, shard.mustAuthenticate(client) { return closeBecauseLate() }
+        continueFrame()
+    }
+
+    func closeBecauseLate() { socket.close(.tooLate, reason: "not authenticated in time") }
 
     /// Refuses an address that has presented too many wrong credentials; remembered ones are accepted nevertheless.
     private func checkAttempts() throws(Refusal) {

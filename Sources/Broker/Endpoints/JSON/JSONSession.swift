@@ -8,6 +8,8 @@ final class JSONSession: ClientSocket {
     static let packedSubprotocol = "broker.v1.msgpack"
     /// How many lines of one frame may be malformed before the connection is closed.
     private static let maximumBroken = 100
+    /// Whether the time to authenticate has ended during a check of the client's credentials.
+    var isLate = false
 
     init(shard: Shard, socket: WebSocketConnection, client: Client, isPacked: Bool = false) {
         let forms = shard.endpoints.forms
@@ -332,7 +334,8 @@ final class JSONSession: ClientSocket {
         case .expired: super.timeHasCome(for: reason)
         case .late:
             guard shard.mustAuthenticate(client) else { return }
-            socket.close(.tooLate, reason: "not authenticated in time")
+            // The time of a check is the broker's.
+            if isBeingFoundOut { isLate = true } else { closeBecauseLate() }
         case .expiring:
             guard let expires = client.principal.expires else { return }
             send("expiring", nil) { writer in
