@@ -53,7 +53,9 @@ extension JSONSession {
         }
         stream.resumeReading(for: .authentication)
         conclude(result, credentials, id)
-        if isLate, shard.mustAuthenticate(client) { return closeBecauseLate() }
+        let wasLate = isLate
+        isLate = false
+        if wasLate, shard.mustAuthenticate(client) { return closeBecauseLate() }
         continueFrame()
     }
 
