@@ -11,9 +11,17 @@ from certificates import Authority
 from command_line import BROKERCTL, run_control
 from deadlines import ANSWER_DEADLINE, wait_until
 # The fixtures are found by their names.
-from secure_broker import authority, client_context, configuration, identity, request, secure  # noqa: F401
+from secure_broker import authority, client_context, configuration, identity, request  # noqa: F401
 
 DEADLINE = 60
+
+
+@pytest.fixture
+def secure(start_broker, authority, identity):  # noqa: F811
+    """A broker that waits for as long as the clients' process needs, which deciphers all of their messages."""
+    port = free_port()
+    return start_broker(configuration(port, identity) + "limits: { pending: 64MiB, pending_age: 10m }\n", port=port,
+                        configured_listen=True)
 
 
 @pytest.fixture
