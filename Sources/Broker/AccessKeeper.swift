@@ -63,6 +63,14 @@ final class AccessKeeper: Sendable {
     /// The path of the users file.
     var path: String { state.withLock { $0.settings.accessFilePath } }
 
+    /// The path of the users file; throws if the file is missing although its users are in use: a change would create
+    /// it again without them.
+    func presentPath() throws(AccessFileErrors) -> String {
+        let state = state.withLock { $0 }
+        try Self.checkFile(state, FileStamp(state.settings.accessFilePath))
+        return state.settings.accessFilePath
+    }
+
     /// Runs `body` while no other thread changes the access rights; `body` also brings its change to every reactor.
     func inTurn<Value: Sendable>(_ body: () -> Value) -> Value { turn.withLock { _ in body() } }
 

@@ -144,8 +144,9 @@ package final class Broker {
             }
             _ = access.takeOverChange()
         }
-        let accessFile = AccessFileDesk(changes, path: { [access] in access.path }, shared: cluster?.shared) {
-            [access, checks] in
+        let accessFile = AccessFileDesk(
+            changes, path: { [access] () throws(AccessFileErrors) in try access.presentPath() }, shared: cluster?.shared
+        ) { [access, checks] in
             guard case .refused(let errors) = Self.takeOver(access, shards, checks.sessions) else { return nil }
             return errors
         }

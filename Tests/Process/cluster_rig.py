@@ -13,6 +13,8 @@ from redis_rig import Engine
 
 RULES = 'access:\n  rules:\n    - { everyone: true, publish: ["#"], subscribe: ["#"] }\n'
 FIGURES = "system_topics: { interval: 1s }\n"
+# Sessions answer no PING while a test waits for brokerctl.
+PATIENCE = "keepalive: { interval: 10m }\n"
 HISTORY = 'history:\n  - { filter: "kept/#", messages: 10000 }\n'
 NAMES = "abc"
 
@@ -29,7 +31,7 @@ class Cluster:
         self.brokers = [self.make(name) for name in NAMES]
 
     def make(self, name):
-        config = f"cluster:\n  name: test\n  node: {name}\n  engine:\n{self.engine.settings}{HISTORY}{RULES}{FIGURES}"
+        config = f"cluster:\n  name: test\n  node: {name}\n  engine:\n{self.engine.settings}{HISTORY}{RULES}{FIGURES}{PATIENCE}"
         return Broker(self.directory / name, config)
 
     def start(self):

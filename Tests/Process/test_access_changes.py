@@ -77,6 +77,10 @@ def test_a_missing_file_of_users_disconnects_nobody(harness):
     harness.broker.wait_for_line("keeping the old ones.*there is no such file")
     assert session.request(op="ping")["op"] == "pong"
     assert harness.broker.http("POST", "/t/news/a", body="x", headers=bearer(harness.editor)).status == 200
+    # A change must not create the file again with nobody else in it.
+    refused = harness.broker.control("users", "add", "eve", "--no-password")
+    assert refused.returncode != 0 and b"there is no such file any more" in refused.stderr
+    assert not harness.file.path.exists()
     harness.file.entries.clear()
     harness.rewrite()
     assert session.websocket.receive_close() == (4401, "revoked")

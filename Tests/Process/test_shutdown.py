@@ -197,6 +197,13 @@ def test_an_admin_socket_left_by_kill_does_not_stop_the_next_start(broker):
     assert broker.control("status").returncode == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE])
+def test_commands_of_other_brokers_do_not_stop_it(broker, number):
+    broker.send_signal(number)
+    assert broker.http("GET", "/health/live").status == 200
+    broker.stop()
+
+
 def test_a_hangup_does_not_stop_the_broker(broker):
     session = broker.session()
     session.subscribe("a")

@@ -7,8 +7,10 @@ package final class AccessFileDesk: Sendable {
     /// Loads the changed file on all reactors, and returns when it is in force; returns the reason if that fails, else
     /// `nil`.
     package typealias TakeOver = @Sendable () -> String?
+    /// Returns the file's path, according to the present settings; throws if the file may not be used now.
+    package typealias Path = @Sendable () throws(AccessFileErrors) -> String
 
-    private let path: @Sendable () -> String
+    private let path: Path
     private let takeOver: TakeOver
     /// The data that the brokers of a cluster share; `nil` without a cluster.
     let shared: SharedAccess?
@@ -23,11 +25,10 @@ package final class AccessFileDesk: Sendable {
 
     /// - Parameters:
     ///   - pool: a pool from ``makePool()``.
-    ///   - path: returns the file's path, according to the present settings.
     ///   - shared: the data that the brokers of a cluster share, which is changed instead of the file.
     ///   - takeOver: called after each change, on the pool's thread.
     package init(
-        _ pool: WorkerPool, path: @escaping @Sendable () -> String, shared: SharedAccess? = nil,
+        _ pool: WorkerPool, path: @escaping Path, shared: SharedAccess? = nil,
         takeOver: @escaping TakeOver
     ) {
         self.pool = pool
@@ -75,7 +76,7 @@ package final class AccessFileDesk: Sendable {
     private func outcome<Request: AccessFileRequest>(of request: Request) -> Result<Request.Answer, Refusal> {
         if let shared, Request.isChange || shared.isInForce { return outcome(of: request, shared) }
         do throws(AccessFileErrors) {
-            let answer = try request.apply(toFile: path())
+            let answer = try request.apply(toFile: try path())
             if Request.isChange, let reason = takeOver() {
                 return .failure(Refusal(.unavailable, "The file was changed, but could not be loaded: \(reason)"))
             }

@@ -8,11 +8,13 @@ package struct SignalSet: ~Copyable {
 
     private var set = sigset_t()
 
-    /// Blocks SIGTERM, SIGINT and SIGHUP for ``wait()``, and ignores SIGPIPE.
+    /// Blocks SIGTERM, SIGINT and SIGHUP for ``wait()``, and ignores SIGPIPE, SIGUSR1 and SIGUSR2.
+    ///
+    /// Other brokers take SIGUSR1 and SIGUSR2 for commands, and scripts written for them must not end this one.
     ///
     /// Threads inherit this, so call it before starting the first of them.
     package init() {
-        _ = signal(SIGPIPE, SIG_IGN)
+        for ignored in [SIGPIPE, SIGUSR1, SIGUSR2] { _ = signal(ignored, SIG_IGN) }
         unsafe _ = sigemptyset(&set)
         unsafe _ = sigaddset(&set, SIGTERM)
         unsafe _ = sigaddset(&set, SIGINT)
