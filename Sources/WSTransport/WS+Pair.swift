@@ -19,8 +19,7 @@ extension WS {
             let socket = WebSocket(
                 url: "ws://localhost/", origin: client.origin, offered: client.protocols.joined(separator: ", "),
                 core: core)
-            core.attach(to: caller)
-            caller.begin(core)
+            caller.begin(SocketSession(caller, core))
             core.opened(subprotocol: subprotocol)
             return (serve(served, server, subprotocol, agreed.server), socket)
         }
@@ -61,8 +60,7 @@ extension WS {
             stream: stream, role: .server, subprotocol: subprotocol, compression: agreed, options: options.connection)
         stream.driver = connection
         let socket = WebSocket(connection, limits: options.limits)
-        socket.core.attach(to: connection)
-        connection.begin(socket.core)
+        connection.begin(SocketSession(connection, socket.core))
         return socket
     }
 

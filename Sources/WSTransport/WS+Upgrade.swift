@@ -60,27 +60,28 @@ private enum Acceptance: Sendable {
     }
 }
 
-/// What the closures of a handler's sockets are run with.
-///
-/// One object for all sockets of a server: each task holds on to what it needs as long as it runs.
-private final class Reception: Sendable {
-    private let accept: Acceptance
+/// What a socket's closure is run with, kept as long as it runs: as little as it needs.
+private struct Opening: Sendable {
+    let accept: Acceptance
+    /// The request; `nil` if the closure does not take one and nothing reports errors with it.
+    let request: ServerRequest?
     /// Is told of errors that a closure throws.
-    private let report: (@Sendable (any Error, ServerRequest) -> Void)?
+    let report: (@Sendable (any Error, ServerRequest) -> Void)?
     /// The server's tasks.
     let tasks: HandlerTasks?
 
     init(
-        _ accept: Acceptance, report: (@Sendable (any Error, ServerRequest) -> Void)?, _ tasks: HandlerTasks?
+        _ accept: Acceptance, _ request: ServerRequest, report: (@Sendable (any Error, ServerRequest) -> Void)?,
+        _ tasks: HandlerTasks?
     ) {
         self.accept = accept
+        self.request = accept.takesRequest || report != nil ? request : nil
         self.report = report
         self.tasks = tasks
     }
 
     /// Runs the closure, in a task unless it is synchronous and runs on the reactor.
-    func begin(_ socket: WebSocket, _ request: ServerRequest) {
-        let request = accept.takesRequest || report != nil ? request : nil
+    func begin(_ socket: WebSocket) {
         if socket.core.limits.runsOnReactor {
             switch accept {
             case .socket(let accept): return accept(socket)
@@ -92,7 +93,7 @@ private final class Reception: Sendable {
         // The task begins with this value: it need not be set in it, which would take memory for as long as it runs.
         HandlerTasks.$isInside.withValue(true) {
             socket.core.holdTask { executor in
-                Task(executorPreference: executor) { [self] in
+                Task(executorPreference: executor) {
                     do {
                         switch accept {
                         case .socket(let accept): accept(socket)
@@ -107,27 +108,6 @@ private final class Reception: Sendable {
                     tasks?.leave()
                 }
             }
-        }
-    }
-}
-
-/// The ``Reception`` of the last server, while a socket uses it; nearly always there is only one server.
-private final class Receptions: Sendable {
-    private struct Last {
-        // Weak, because a handler must not hold on to what a server reports errors to.
-        weak var reception: Reception?
-    }
-
-    private let last = Mutex(Last())
-
-    func reception(
-        _ accept: Acceptance, report: (@Sendable (any Error, ServerRequest) -> Void)?, _ tasks: HandlerTasks?
-    ) -> Reception {
-        last.withLock { last in
-            if let known = last.reception, tasks != nil, known.tasks === tasks { return known }
-            let made = Reception(accept, report: report, tasks)
-            last.reception = made
-            return made
         }
     }
 }
@@ -167,7 +147,6 @@ private struct AcceptingHandler: DirectHandler, CheckedHandler {
     let connection: WebSocketConnection.Options
     let limits: SocketCore.Limits
     let accept: Acceptance
-    private let receptions = Receptions()
 
     init(options: UpgradeOptions, accept: Acceptance) {
         self.options = options
@@ -196,14 +175,14 @@ private struct AcceptingHandler: DirectHandler, CheckedHandler {
             try options.checkOrigin(of: exchange.request.head)
             let chosen = options.choose(request.subprotocols)
             let report = exchange.report
-            return Admission(subprotocol: chosen, options: connection) { [limits, accept, receptions] connection in
+            return Admission(subprotocol: chosen, options: connection) { [limits, accept] connection in
                 let request = ServerRequest(exchange, link: nil)
                 let reactor = connection.stream.reactor
                 let socket = WebSocket(connection, limits: limits)
-                socket.core.attach(to: connection)
+                let session = SocketSession(connection, socket.core)
                 socket.core.observe(request, on: reactor)
-                receptions.reception(accept, report: report, reactor[HandlerTasks.self]).begin(socket, request)
-                return socket.core
+                Opening(accept, request, report: report, reactor[HandlerTasks.self]).begin(socket)
+                return session
             }
         }
     }

@@ -3,9 +3,7 @@ import Glibc
 import WSTransport
 
 /// A client's end of a connection to the ``Harness``.
-///
-/// Not an object: that would be counted with the memory of the server's end.
-struct StubClient {
+final class StubClient {
     private let descriptor: Int32
 
     init(to address: SocketAddress) throws {

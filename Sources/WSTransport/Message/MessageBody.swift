@@ -2,7 +2,7 @@
 ///
 /// Most messages are small, and for those an array would cost more than the rest of the message.
 struct MessageBody: Sendable {
-    typealias Room = (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
+    private typealias Room = (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
     private var inPlace: Room = (0, 0, 0, 0, 0, 0, 0, 0)
     private var elsewhere: [UInt8]?
     /// The number of bytes in place; negative if there are none, because the body is elsewhere or absent.
@@ -15,17 +15,17 @@ struct MessageBody: Sendable {
 
     /// Copies `bytes`.
     @inline(__always)
-    init(_ bytes: UnsafeRawBufferPointer) {
-        if bytes.count <= Self.maximumInPlace {
-            inPlaceCount = Int8(truncatingIfNeeded: bytes.count)
-            unsafe withUnsafeMutableBytes(of: &inPlace) { unsafe $0.copyMemory(from: bytes) }
+    init(_ bytes: Span<UInt8>) {
+        let count = bytes.count
+        if count <= MemoryLayout<Room>.size {
+            inPlaceCount = Int8(truncatingIfNeeded: count)
+            unsafe bytes.withUnsafeBytes { bytes in
+                unsafe withUnsafeMutableBytes(of: &inPlace) { unsafe $0.copyMemory(from: bytes) }
+            }
         } else {
-            elsewhere = unsafe Array(bytes)
+            elsewhere = unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) }
         }
     }
-
-    /// The maximum number of bytes in place.
-    static var maximumInPlace: Int { MemoryLayout<Room>.size }
 
     var isAbsent: Bool { inPlaceCount < 0 && elsewhere == nil }
 

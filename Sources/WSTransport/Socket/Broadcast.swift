@@ -73,7 +73,7 @@ public final class Broadcast: Sendable {
             room.remote.run { _ in
                 var frame: Segment?
                 for (member, socket) in room.members where member != left {
-                    socket.core.session?.broadcast(type, payload, &frame)
+                    unsafe socket.core.session?.broadcast(type, payload, &frame)
                 }
             }
         }

@@ -90,7 +90,7 @@ extension SocketCore {
                 throw .invalidState(readyState)
             }
             let type = message.type
-            unsafe message.body.withOwnBytes { unsafe sendAtOnce(type, $0) }
+            unsafe message.body.withOwnBytes { unsafe session?.sendAtOnce(type, $0) }
             return true
         }
     }
@@ -152,7 +152,7 @@ extension SocketCore {
     private static func payload(of number: UInt64) -> [UInt8] { Array("\(number)".utf8) }
 
     /// Handles a PONG: it answers the PING with that payload, and those before it (RFC 6455 §5.5.3).
-    func answerPings(_ payload: [UInt8]) {
+    func ponged(_ payload: [UInt8]) {
         let now = ContinuousClock.now
         let answered = state.withLock { state -> ArraySlice<Ping> in
             state.lastPong = now
@@ -171,25 +171,16 @@ extension SocketCore {
     private func admit(_ type: Opcode, _ body: MessageBody, _ state: inout State) -> Bool {
         state.posted += body.count
         state.hasAnswered = true
-        return link.remote?.post { [self] _ in session?.send(type, body) } ?? false
+        return link.remote?.post { [self] _ in unsafe session?.send(type, body) } ?? false
     }
 
     private func sendAtOnce(_ type: Opcode, _ body: MessageBody) {
-        unsafe body.withBytes { unsafe sendAtOnce(type, $0) }
-    }
-
-    @inline(__always)
-    private func sendAtOnce(_ type: Opcode, _ bytes: UnsafeRawBufferPointer) {
-        guard unsafe rare == nil, let connection = unsafe connection else {
-            return unsafe session?.sendAtOnce(type, bytes) ?? ()
-        }
-        unsafe connection.send(type, bytes)
-        if unsafe !isUpdateDue { session?.update() }
+        unsafe body.withBytes { unsafe session?.sendAtOnce(type, $0) }
     }
 
     /// Passes a message to the reactor at the lowest cost, because this is done for each one.
     private func pass(_ type: Opcode, _ body: MessageBody) {
-        _ = link.remote?.run { [self] _ in session?.send(type, body) }
+        _ = link.remote?.run { [self] _ in unsafe session?.send(type, body) }
     }
 
     /// Records how much the system has not accepted at the end of a turn in which only sends at once were made.
@@ -309,8 +300,7 @@ extension SocketCore {
             state.certificate = connection.stream.peerCertificate
             state.answer = opened.head.fields
         }
-        attach(to: connection)
-        connection.begin(self)
+        connection.begin(SocketSession(connection, self))
         self.opened(subprotocol: connection.subprotocol)
     }
 }

@@ -40,21 +40,19 @@ final class SocketCore: Sendable {
     }
 
     let state: Mutex<State>
+    let link: ReactorLink
+    let limits: Limits
     let isClient: Bool
     // Two flags of the session, because there is room beside the one above.
     /// Whether the session tells how much is unsent at the end of this turn; the reactor's thread.
     @exclusivity(unchecked) nonisolated(unsafe) var isUpdateDue = false
     /// Whether this side has closed the connection, so that received messages are dropped; the reactor's thread.
     @exclusivity(unchecked) nonisolated(unsafe) var isClosing = false
-    let link: ReactorLink
-    let limits: Limits
-    /// The connection, as long as there is one.
+    /// The reactor's side, as long as there is a connection.
     ///
     /// The reactor's thread.
     // Not checked for overlapping access, because the check would cost something for each message.
-    @exclusivity(unchecked) nonisolated(unsafe) var connection: WebSocketConnection?
-    /// What only a few sessions need; the reactor's thread.
-    @exclusivity(unchecked) nonisolated(unsafe) var rare: SocketSession.Rare?
+    @exclusivity(unchecked) nonisolated(unsafe) var session: SocketSession?
 
     /// The cost of an event in addition to its bytes, so that the number of empty ones is limited, too.
     static let overhead = 64
@@ -76,7 +74,7 @@ final class SocketCore: Sendable {
 
     /// Runs `body` on the reactor's thread with its side, or `nil` if there is none (any more).
     func run(_ body: @escaping @Sendable (SocketSession?) -> Void) {
-        let isPosted = link.remote?.run { [self] _ in body(session) } ?? false
+        let isPosted = link.remote?.run { [self] _ in body(unsafe session) } ?? false
         if !isPosted { body(nil) }
     }
 
@@ -124,30 +122,23 @@ final class SocketCore: Sendable {
     }
 
     /// Takes a received message; returns `true` if no more should come for now.
-    @inline(__always)
-    func received(_ arrival: ReceivedBytes) -> Bool {
-        // A large one is copied here, not under the lock.
-        let large = arrival.isSmall ? nil : arrival.message(of: self)
+    func received(_ message: WebSocketMessage) -> Bool {
         let (reader, socket, isFull) = state.withLock { state -> (Reader?, WebSocket?, Bool) in
             if let reader = state.readers.popFirst() {
                 state.takes()
                 return (reader, nil, state.isFull)
             }
             guard !state.isAbandoned else { return (nil, nil, false) }
-            let isFull = add(arrival.held, &state)
+            let isFull = add(message.held, &state)
             if state.hasMessageListener {
-                state.happenings.append(.message(large ?? arrival.message(of: self)))
+                state.happenings.append(.message(message))
                 return (nil, state.beginTelling(), isFull)
             }
             // Also if there are listeners only for other events: one for messages may be added a moment later.
-            if let large { state.madeQueue.append(large) } else { state.madeQueue.append(arrival) }
+            state.messages.append(message)
             return (nil, nil, isFull)
         }
-        if let reader {
-            reader.resume(returning: large ?? arrival.message(of: self))
-        } else if let socket {
-            tell(socket)
-        }
+        if let reader { reader.resume(returning: message) } else if let socket { tell(socket) }
         return isFull
     }
 
@@ -250,7 +241,7 @@ final class SocketCore: Sendable {
                 return (nil, false, false)
             }
             state.hasRead = true
-            guard let message = state.takeMessage(of: self) else { return (nil, false, true) }
+            guard let message = state.messages.popFirst() else { return (nil, false, true) }
             state.takes()
             return (message, release(message.held, &state), true)
         }
@@ -323,7 +314,7 @@ final class SocketCore: Sendable {
         // After the end the listeners are still there for a moment.
         if state.hasMessageListener, !state.hasEnded { return .ended(WS.Error.messagesAreListenedTo) }
         state.hasRead = true
-        if let message = state.popMessage(of: self) {
+        if let message = state.popMessage() {
             state.takes()
             return .message(message, madeRoom: release(message.held, &state))
         }
@@ -389,7 +380,7 @@ final class SocketCore: Sendable {
             Task { await self.tellAll(of: socket) }
             return
         }
-        if remote.isCurrentThread, let reactor = unsafe connection?.stream.reactor {
+        if remote.isCurrentThread, let reactor = unsafe session?.connection.stream.reactor {
             reactor.tellers.tell(socket, on: remote)
         } else {
             Task(executorPreference: remote) { await self.tellAll(of: socket) }
@@ -425,7 +416,7 @@ final class SocketCore: Sendable {
     private func serveReaders() {
         while true {
             let served = state.withLock { state -> (reader: Reader, message: WebSocketMessage, hasRoom: Bool)? in
-                guard !state.readers.isEmpty, let message = state.popMessage(of: self) else { return nil }
+                guard !state.readers.isEmpty, let message = state.popMessage() else { return nil }
                 state.takes()
                 let hasRoom = release(message.held, &state)
                 return state.readers.popFirst().map { ($0, message, hasRoom) }

@@ -2,22 +2,34 @@ internal import Synchronization
 
 /// The reactor's side of a ``WebSocket``: passes received messages to the core, and sends what the core posts.
 ///
-/// Not an object: each socket would have one. Runs on the connection's reactor.
-struct SocketSession {
+/// Runs on the connection's reactor.
+final class SocketSession: WebSocketSession, TurnSender {
     let connection: WebSocketConnection
     let core: SocketCore
     /// What only messages in parts, and an end that waits, need.
-    private var rare: Rare? { unsafe core.rare }
+    private var rare: Rare?
     /// How often it checks whether the socket's user only sends, in nanoseconds.
     private static let lookInterval: Int64 = 200_000_000
 
-    final class Rare {
+    /// Becomes the session of `connection`.
+    init(_ connection: WebSocketConnection, _ core: SocketCore) {
+        self.connection = connection
+        self.core = core
+        // A server that stops finds its sockets by their links.
+        core.link.bind(self, on: connection.stream.reactor)
+        unsafe core.session = self
+        // Senders that can wait do so; the core limits the others.
+        connection.stream.maximumUnsent = .max
+        if core.limits.receivesParts { connection.handOverParts() }
+    }
+
+    private final class Rare {
         /// Ends the connection to a peer that closed or violated the protocol.
         var end: (() -> Void)?
         /// Whether a message is being sent whose last part is still to come.
         var isSending = false
         /// Messages that wait until it is complete.
-        fileprivate var delayed: [Delayed] = []
+        var delayed: [Delayed] = []
         /// The size of these messages, in bytes.
         var delayedBytes = 0
         /// How many bytes of the message that is being received have been delivered.
@@ -27,7 +39,7 @@ struct SocketSession {
     private var madeRare: Rare {
         if let rare { return rare }
         let made = Rare()
-        unsafe core.rare = made
+        rare = made
         return made
     }
 
@@ -35,7 +47,7 @@ struct SocketSession {
     var delayedBytes: Int { rare?.delayedBytes ?? 0 }
 
     /// A message that waits until another one is complete.
-    fileprivate struct Delayed {
+    private struct Delayed {
         let type: Opcode
         let body: MessageBody
         /// Whether the core counts it as posted.
@@ -90,7 +102,7 @@ struct SocketSession {
     func update() {
         guard unsafe !core.isUpdateDue else { return }
         unsafe core.isUpdateDue = true
-        connection.stream.reactor.settle(core)
+        connection.stream.reactor.settle(self)
     }
 
     func turnWasSent() {
@@ -133,9 +145,9 @@ struct SocketSession {
 
     /// Ends the connection when requests have been answered and the user of the socket only sends.
     private func look() {
-        connection.stream.reactor.run(afterNanoseconds: Self.lookInterval) { [weak core] in
-            guard let core, let session = core.session, session.rare?.end != nil else { return }
-            if core.onlySends() { session.caughtUp() } else { session.look() }
+        connection.stream.reactor.run(afterNanoseconds: Self.lookInterval) { [weak self] in
+            guard let self, rare?.end != nil else { return }
+            if core.onlySends() { caughtUp() } else { look() }
         }
     }
 
@@ -152,14 +164,31 @@ struct SocketSession {
         if isFull { connection.stream.pauseReading() }
     }
 
+    func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
+        guard unsafe !core.isClosing else { return }
+        guard !core.limits.receivesParts else { return receivedPart(opcode, payload, isLast: true) }
+        let message = WebSocketMessage(
+            opcode, copying: payload, masked: !core.isClient, compress: connection.messageWasCompressed,
+            stream: core, held: payload.count + SocketCore.overhead)
+        if core.received(message) { connection.stream.pauseReading() }
+    }
+
     func pinged(_ payload: [UInt8]) {
         if core.happened(.payload(.ping(payload))) { connection.stream.pauseReading() }
     }
 
     func ponged(_ payload: [UInt8]) {
-        core.answerPings(payload)
+        core.ponged(payload)
         if core.happened(.payload(.pong(payload))) { connection.stream.pauseReading() }
     }
+
+    func fellBehind() { core.state.withLock { $0.observation }?.fellBehind() }
+
+    func violated(_ code: CloseCode, _ reason: String) {
+        core.state.withLock { $0.observation }?.violated(code, reason)
+    }
+
+    func evicted(_ reason: String) { core.state.withLock { $0.observation }?.evicted(reason) }
 
     func drained() {
         core.sent(0, unsent: connection.bufferedAmount)
@@ -167,7 +196,7 @@ struct SocketSession {
 
     func closed(_ event: CloseEvent) {
         core.link.release(on: connection.stream.reactor)
-        unsafe (core.connection, core.rare) = (nil, nil)
+        unsafe core.session = nil
         core.ending()
         // A slow reader is released at once; its closing handshake may take longer.
         guard !connection.stream.isOpen else { return core.finished(event) }
@@ -177,57 +206,7 @@ struct SocketSession {
     }
 }
 
-extension SocketCore: WebSocketSession, TurnSender {
-    /// The reactor's side; `nil` if there is no connection (any more).
-    var session: SocketSession? {
-        guard let connection = unsafe connection else { return nil }
-        return SocketSession(connection: connection, core: self)
-    }
-
-    /// Becomes the session of `connection`.
-    ///
-    /// The reactor's thread.
-    func attach(to connection: WebSocketConnection) {
-        // A server that stops finds its sockets by their links.
-        link.bind(self, on: connection.stream.reactor)
-        unsafe self.connection = connection
-        // Senders that can wait do so; the core limits the others.
-        connection.stream.maximumUnsent = .max
-        if limits.receivesParts { connection.handOverParts() }
-    }
-
-    func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
-        guard unsafe !isClosing, let connection = unsafe connection else { return }
-        if limits.receivesParts { return receivedPart(opcode, payload, isLast: true) }
-        let isCompressed = connection.messageWasCompressed
-        let isFull = unsafe payload.withUnsafeBytes { bytes in
-            unsafe received(ReceivedBytes(opcode, bytes, isCompressed: isCompressed))
-        }
-        if isFull { connection.stream.pauseReading() }
-    }
-
-    func receivedPart(_ opcode: Opcode, _ part: Span<UInt8>, isLast: Bool) {
-        session?.receivedPart(opcode, part, isLast: isLast)
-    }
-
-    func pinged(_ payload: [UInt8]) { session?.pinged(payload) }
-
-    func ponged(_ payload: [UInt8]) { session?.ponged(payload) }
-
-    func fellBehind() { state.withLock { $0.observation }?.fellBehind() }
-
-    func violated(_ code: CloseCode, _ reason: String) { state.withLock { $0.observation }?.violated(code, reason) }
-
-    func evicted(_ reason: String) { state.withLock { $0.observation }?.evicted(reason) }
-
-    func drained() { session?.drained() }
-
-    func isEnding(_ end: @escaping () -> Void) { session?.isEnding(end) ?? end() }
-
-    func closed(_ event: CloseEvent) { session?.closed(event) }
-
-    func turnWasSent() { session?.turnWasSent() }
-
+extension SocketCore {
     /// Reports the end of the connection.
     fileprivate func finished(_ event: CloseEvent) {
         guard !event.wasClean else { return finished(event, error: nil) }

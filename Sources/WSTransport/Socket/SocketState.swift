@@ -30,9 +30,11 @@ extension SocketCore {
         var hasRead = false
         /// Whether nothing refers to the socket any more, so that nobody can take a message.
         private(set) var isAbandoned = false
-        /// The messages for readers; `nil` if there are none, and for a while after the last one.
-        private var queue: ReceivedQueue?
+        var subprotocol: String
+        /// For readers.
+        var messages = Fifo<WebSocketMessage>()
         var heldBytes = 0
+        var readers = ReaderQueue()
         private var lastNumber: UInt64 = 0
         /// The size of messages passed to the reactor that it has not sent yet, and of sent bytes that the system has
         /// not accepted.
@@ -40,20 +42,20 @@ extension SocketCore {
         var unsent = 0
         /// The task of a server's closure, while it runs.
         var task: Task<Void, Never>?
+        /// Keeps the socket alive for its listeners until it has ended; there is one as long as there are listeners.
+        var anchor: WebSocket?
         private var hearing: Hearing?
         private var extras: Extras?
-        // Last, so that the socket's flags need no padding.
-        var readers = ReaderQueue()
 
         init(readyState: ReadyState, subprotocol: String) {
             self.readyState = readyState
-            if !subprotocol.isEmpty { self.subprotocol = subprotocol }
+            self.subprotocol = subprotocol
         }
 
         /// Drops all messages, now and from now on: they refer to the core, which would never be freed.
         mutating func abandon() {
             isAbandoned = true
-            queue = nil
+            messages = Fifo()
             unsafe hearing?.happenings = Fifo()
         }
 
@@ -75,13 +77,10 @@ extension SocketCore {
         // Unchecked, because these are read for each message, and the socket's lock guards them.
         @exclusivity(unchecked) var listeners = ListenerTable()
         @exclusivity(unchecked) var happenings = Fifo<Happening>()
-        @exclusivity(unchecked) var anchor: WebSocket?
     }
 
     /// The values that most sockets do not need.
     fileprivate final class Extras {
-        var request: WebSocket.Request?
-        var subprotocol = ""
         var unheard: [WebSocket.Event: Happening] = [:]
         @exclusivity(unchecked) var incoming = IncomingParts()
         @exclusivity(unchecked) var outgoing = OutgoingParts()
@@ -125,28 +124,10 @@ extension SocketCore.State {
         _modify { yield unsafe &madeHearing.listeners }
     }
 
-    /// Keeps the socket alive for its listeners until it has ended; there is one as long as there are listeners.
-    var anchor: WebSocket? {
-        get { unsafe hearing?.anchor }
-        set { if newValue != nil || hearing != nil { unsafe madeHearing.anchor = newValue } }
-    }
-
     /// For listeners.
     var happenings: Fifo<SocketCore.Happening> {
         get { unsafe hearing?.happenings ?? Fifo() }
         _modify { yield unsafe &madeHearing.happenings }
-    }
-
-    /// What a client asks for; `nil` for a server's socket.
-    var request: WebSocket.Request? {
-        get { extras?.request }
-        set { madeExtras.request = newValue }
-    }
-
-    /// The negotiated one; empty if there is none.
-    var subprotocol: String {
-        get { extras?.subprotocol ?? "" }
-        set { if !newValue.isEmpty || extras != nil { madeExtras.subprotocol = newValue } }
     }
 
     /// Events that happen once and have not been reported, for listeners that are added a moment later.
@@ -316,31 +297,10 @@ extension SocketCore.State {
         return unsafe extras.outgoing.sender != nil
     }
 
-    /// Whether messages wait for readers.
-    var hasMessages: Bool {
-        guard let queue else { return false }
-        return !queue.isEmpty
-    }
-
-    /// The messages for readers, created with the first one.
-    var madeQueue: ReceivedQueue {
-        @inline(__always)
-        mutating get {
-            if let queue { return queue }
-            let made = ReceivedQueue()
-            queue = made
-            return made
-        }
-    }
-
-    /// The next message for a reader.
-    @inline(__always)
-    func takeMessage(of core: SocketCore) -> WebSocketMessage? { queue?.popFirst(of: core) }
-
     /// The next message for a reader, without the queue's memory once there is none.
-    mutating func popMessage(of core: SocketCore) -> WebSocketMessage? {
-        if let message = takeMessage(of: core) { return message }
-        if queue != nil { queue = nil }
+    mutating func popMessage() -> WebSocketMessage? {
+        if let message = messages.popFirst() { return message }
+        messages = Fifo()
         return nil
     }
 }
@@ -372,30 +332,24 @@ extension SocketCore {
 
 /// The tasks that wait for messages, in order; usually at most one, which needs no additional memory.
 struct ReaderQueue {
+    private var first: (number: UInt64, reader: SocketCore.Reader)?
     private var others: [(number: UInt64, reader: SocketCore.Reader)] = []
-    /// The number of the first one.
-    private var number: UInt64 = 0
-    private var first: SocketCore.Reader?
 
     var isEmpty: Bool { first == nil }
 
     mutating func append(_ number: UInt64, _ reader: SocketCore.Reader) {
-        if first == nil { (self.number, first) = (number, reader) } else { others.append((number, reader)) }
+        if first == nil { first = (number, reader) } else { others.append((number, reader)) }
     }
 
     mutating func popFirst() -> SocketCore.Reader? {
-        guard let reader = first else { return nil }
-        first = nil
-        if !others.isEmpty {
-            let next = others.removeFirst()
-            (number, first) = (next.number, next.reader)
-        }
+        guard let reader = first?.reader else { return nil }
+        first = others.isEmpty ? nil : others.removeFirst()
         return reader
     }
 
     /// Removes and returns the reader with this number; `nil` if it does not wait (any more).
     mutating func remove(_ number: UInt64) -> SocketCore.Reader? {
-        if first != nil, self.number == number { return popFirst() }
+        if first?.number == number { return popFirst() }
         guard let index = others.firstIndex(where: { $0.number == number }) else { return nil }
         return others.remove(at: index).reader
     }
@@ -403,6 +357,6 @@ struct ReaderQueue {
     /// Removes and returns all.
     mutating func removeAll() -> [SocketCore.Reader] {
         defer { self = ReaderQueue() }
-        return (first.map { [$0] } ?? []) + others.map(\.reader)
+        return (first.map { [$0.reader] } ?? []) + others.map(\.reader)
     }
 }

@@ -10,8 +10,7 @@ struct MessageBodyTests {
     private static func bytes(_ count: Int) -> [UInt8] { (0..<count).map { UInt8(ascii: "a") + UInt8($0 % 26) } }
 
     private static func received(_ type: Opcode, _ bytes: [UInt8]) -> WebSocketMessage {
-        let body = bytes.withUnsafeBytes { MessageBody($0) }
-        return WebSocketMessage(type, body, masked: true, compress: false, stream: nil)
+        WebSocketMessage(type, MessageBody(bytes.span), masked: true, compress: false, stream: nil)
     }
 
     @Test(arguments: sizes)

@@ -96,10 +96,10 @@ struct SocketEndTests {
             let core = SocketCore(
                 link: ReactorLink(remote: reactor.remote), limits: SocketCore.Limits(), isClient: false, subprotocol: ""
             )
-            core.attach(to: connection)
-            connection.begin(core)
+            let session = SocketSession(connection, core)
+            connection.begin(session)
             try? core.post(.text, Array("answer".utf8))
-            core.isEnding { connection.close(.protocolError) }
+            session.isEnding { connection.close(.protocolError) }
         }
         let frames = WebSocketPeer(peer)
         #expect(try frames.readFrame() == WebSocketPeer.Frame(.text, Array("answer".utf8)))
