@@ -133,6 +133,9 @@ final class Backup {
         watch()
     }
 
+    // The reactor has ended before the last piece, and nobody else waits for the thread.
+    deinit { thread?.detach() }
+
     /// Whether the next piece can be requested.
     var isAwaited: Bool { !isOver && waiting == nil }
 
