@@ -36,7 +36,7 @@ struct OwedModel {
     private var seen: [UInt64: Int] = [:]
     private var gaps: [(index: Int, filter: TopicFilter, gap: Gap)] = []
     /// The answers of resumptions, and the numbers after which these begin.
-    private var resumes: [(index: Int, since: UInt64, isAfterEnd: Bool)] = []
+    private var resumes: [(index: Int, since: UInt64, mayRepeat: Bool)] = []
     private var firstForgetting = Int.max
     /// The commands that were answered and not refused.
     private var answered: Set<Int> = []
@@ -126,7 +126,8 @@ struct OwedModel {
                 "before what its connection published before", unless: world.isDelayed || seq >= own(before: id))
             complain("before what was published before", unless: seq >= sent.newest)
             if let since, since < seq {
-                resumes.append((index, since, hasUnsubscribed(before: id)))
+                let mayRepeat = hasUnsubscribed(before: id) || firstForgetting < index || hasGivenUp(by: seq, index)
+                resumes.append((index, since, mayRepeat))
                 last = min(last, since)
             }
             for name in names {
@@ -231,6 +232,15 @@ struct OwedModel {
         }
     }
 
+    /// Whether something newer than all that has come was given up before a resumption was answered with `seq`; its gap
+    /// comes later, in its place among the messages.
+    private func hasGivenUp(by seq: UInt64, _ index: Int) -> Bool {
+        let newest = seen.keys.max() ?? 0
+        return transcript.notices[index...].contains { notice in
+            notice.op == "gap" && notice.seq.map { newest < $0 && $0 <= seq } ?? false
+        }
+    }
+
     /// Whether the next thing that is answered subscribes to one of these filters again.
     private func isSubscribedAgain(_ names: [String], after index: Int) -> Bool {
         for notice in transcript.notices[(index + 1)...] where notice.op == "ok" {
@@ -301,9 +311,7 @@ struct OwedModel {
                 })
         if let first = seen[seq] {
             // A client that asks again for earlier messages, having given something up meanwhile, may get some twice.
-            let isAsked = resumes.contains {
-                $0.index > first && $0.since < seq && ($0.isAfterEnd || firstForgetting < $0.index)
-            }
+            let isAsked = resumes.contains { $0.index > first && $0.since < seq && $0.mayRepeat }
             complain("doubled", unless: isAsked)
         }
         for told in gaps where told.gap.since < seq && seq <= told.gap.seq && told.filter.matches(found.topic) {
