@@ -58,12 +58,19 @@ struct ServicesTests {
 
     private static func logger(_ lines: Lines) -> Logger { Logger(label: "test") { _ in Handler(lines: lines) } }
 
+    /// Beside many tests a task may come late by minutes, and a stream that it opened answers no PING.
+    private static let patient = UpgradeOptions(keepAlive: nil, closeTimeout: .seconds(600))
+    private static let patientClient = ConnectOptions(
+        handshakeTimeout: .seconds(300), closeTimeout: .seconds(600), keepAlive: nil)
+
     private static func server(_ observer: any ServerObserver) -> HTTPServer {
         struct Failed: Error, CustomStringConvertible { let description = "no luck" }
+        var flooding = patient
+        flooding.maximumUnsent = 1 << 20
         let routing: Routing = [
-            "/ws": ws.upgrade { socket in socket.onmessage = { message in try? await socket.send(message) } },
-            "/throws": ws.upgrade { (_: WebSocket) async throws in throw Failed() },
-            "/flood": ws.upgrade(UpgradeOptions(maximumUnsent: 1 << 20)) { (socket: WebSocket) -> Void in
+            "/ws": ws.upgrade(patient) { socket in socket.onmessage = { message in try? await socket.send(message) } },
+            "/throws": ws.upgrade(patient) { (_: WebSocket) async throws in throw Failed() },
+            "/flood": ws.upgrade(flooding) { (socket: WebSocket) -> Void in
                 while (try? socket.send([UInt8](repeating: 7, count: 1 << 20))) != nil {}
             },
         ]
@@ -76,13 +83,15 @@ struct ServicesTests {
             ServerObservers(MetricsObserver(factory: metrics), LoggingObserver(Self.logger(lines))))
         try server.start()
         let url = "ws://127.0.0.1:\(server.port)"
-        try await ws.withSocket(url + "/ws") { _ in }
+        try await ws.withSocket(url + "/ws", options: Self.patientClient) { _ in }
         await lines.wait(for: 2)
-        try await ws.open(url + "/ws").terminate()
+        try await ws.open(url + "/ws", options: Self.patientClient).terminate()
         await lines.wait(for: 4)
-        await #expect(throws: WS.HandshakeError.self) { try await ws.open(url + "/nothing") }
+        await #expect(throws: WS.HandshakeError.self) {
+            try await ws.open(url + "/nothing", options: Self.patientClient)
+        }
         await lines.wait(for: 5)
-        _ = try await ws.open(url + "/throws").closed()
+        _ = try await ws.open(url + "/throws", options: Self.patientClient).closed()
         await lines.wait(for: 8)
         await server.stop()
         #expect(
@@ -113,14 +122,14 @@ struct ServicesTests {
             ServerObservers(MetricsObserver(factory: metrics), LoggingObserver(Self.logger(lines))))
         try server.start()
         let url = "ws://127.0.0.1:\(server.port)"
-        let stream = try await ws.connect(url + "/ws")
+        let stream = try await ws.connect(url + "/ws", options: Self.patientClient)
         let message = ws.Message("not masked")
         message.masked = false
         try await message.sendTo(stream)
         while try await stream.read() != nil {}
         await stream.close()
         await lines.wait(for: 3)
-        let slow = try await ws.connect(url + "/flood")
+        let slow = try await ws.connect(url + "/flood", options: Self.patientClient)
         await lines.wait(for: 6)
         await slow.close()
         await server.stop()
@@ -154,7 +163,7 @@ struct ServicesTests {
         try await testGracefulShutdown { trigger in
             let serving = Task { try await service.run() }
             await lines.wait(for: 1)
-            let socket = try await ws.open("ws://127.0.0.1:\(server.port)/ws")
+            let socket = try await ws.open("ws://127.0.0.1:\(server.port)/ws", options: Self.patientClient)
             if isGraceful { trigger.triggerGracefulShutdown() } else { serving.cancel() }
             #expect(try await socket.closed().code == .goingAway)
             try await serving.value
