@@ -175,16 +175,18 @@ struct GateTests {
         #expect(try status(next) == 200)
     }
 
+    /// The fields of a handshake.
+    private static let upgrade = """
+        Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n
+        """
+
     /// The handshake waits like any request, and frames that come with it wait for their socket.
     @Test func aHandshakeWaitsForALateAuthenticator() throws {
         let harness = try ExchangeHarness()
         let authenticator = TestAuthenticator(isSlow: true)
         let stub = try connect(harness, authenticator)
-        let upgrade = """
-            Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n
-            """
-        try stub.write(request("GET /ws", "first", upgrade))
+        try stub.write(request("GET /ws", "first", Self.upgrade))
         try stub.send(#"{"op":"ping","id":7}"#)
         #expect(try authenticator.nextName() == "first")
         try authenticator.reply(.success(Principal(.token, user: "first")))
@@ -323,11 +325,7 @@ struct GateTests {
         let harness = try ExchangeHarness()
         let authenticator = TestAuthenticator(isSlow: true)
         let stub = try connect(harness, authenticator)
-        let upgrade = """
-            Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n
-            """
-        try stub.write(request("GET /ws", "first", upgrade))
+        try stub.write(request("GET /ws", "first", Self.upgrade))
         #expect(try authenticator.nextName() == "first")
         try harness.run { $0.isDraining = true }
         try authenticator.reply(.success(Principal(.token, user: "first")))
