@@ -43,7 +43,11 @@ final class DataDirectory: Sendable {
         self.path = path
     }
 
-    deinit { close(lock) }
+    deinit {
+        // A process that is just being started has a copy of the descriptor until it executes its program.
+        _ = flock(lock, LOCK_UN)
+        close(lock)
+    }
 
     /// Why an existing directory is not fit for data, as a sentence; `nil` if it is fit, or does not exist.
     ///
