@@ -22,6 +22,7 @@ class Faults:
         "broker_apart_from_engine", "broker_apart_from_primary", "broker_apart_from_replicas",
         "primary_apart_from_replicas", "primary_apart_from_sentinels", "network_split", "split_with_a_replica",
         "lagging_primary_killed", "slow_primary", "sleeping_engine", "clock_of_a_broker", "clock_of_the_engine",
+        "functions_deleted",
     ]
 
     def __init__(self, rig):
@@ -127,6 +128,14 @@ class Faults:
         self.rig.progress(30)
         self.mend(paths)
         return time.monotonic(), self.rig.publishers
+
+    def functions_deleted(self):
+        """As after an upgrade of the brokers."""
+        for _ in range(3):
+            self.primary.ask("FUNCTION", "DELETE", "broker1")
+            began = time.monotonic()
+            self.rig.progress(5)
+        return began, self.rig.publishers
 
     def sleeping_engine(self):
         """The engine pauses, but too briefly to be replaced."""

@@ -40,6 +40,8 @@ from redis_rig import Engine, Fitness, Promotions, View
 NAMES = "abc"
 # The maximum of unanswered publications of a publisher.
 WINDOW = 8
+# What makes a record so large that it is appended by a transaction.
+LARGE = " " + "x" * 2500
 # The maximum of seconds without an acknowledgement, once they are possible again.
 LONGEST_OUTAGE = 3
 # By how much numbers jump at least; there are fewer messages than that between two jumps.
@@ -66,7 +68,7 @@ class Publisher(threading.Thread):
         try:
             while under_way or not self.stop.is_set():
                 while len(under_way) < WINDOW and not self.stop.is_set():
-                    text = f"{self.name} {self.number}"
+                    text = f"{self.name} {self.number}{LARGE if self.number % 8 == 0 else ''}"
                     under_way[str(self.number)] = text
                     session.send(op="publish", id=str(self.number), topic=self.topics[self.number % len(self.topics)],
                                  data=text, ack="stored", retain=self.number % 2 == 0)

@@ -24,6 +24,11 @@ struct Fold: Equatable, Sendable {
         case hole(first: UInt64)
         /// It was folded before, or belongs to a term that ended before it: it is ignored.
         case stale
+        /// The engine gave it numbers that others have: it does not count, and its sender repeats it.
+        ///
+        /// This happens to a large record if the engine's functions are deleted just then
+        /// (``EngineFunctions/Keys/append(_:numbers:term:time:)``).
+        case misplaced
         /// A term has begun, and nothing is lost.
         case begun
         /// A term has begun, and the previous one ended below the position here: messages after `closed` are in no log.
@@ -93,8 +98,10 @@ struct Fold: Equatable, Sendable {
     private mutating func take(_ head: LogRecord.Head, _ numbers: Int, _ time: Int64, at place: LogPosition) -> Outcome
     {
         let first = place.seq &- UInt64(numbers) &+ 1
-        guard place.term == position.term, first == position.seq &+ 1, first <= place.seq else { return .missing }
+        guard place.term == position.term, first <= position.seq &+ 1, first <= place.seq else { return .missing }
+        let isMisplaced = first <= position.seq
         position = place
+        guard !isMisplaced else { return .misplaced }
         self.time = max(self.time, time)
         let last = senders[head.node]
         if let last, head.incarnation < last.incarnation { return .duplicate }

@@ -305,7 +305,7 @@ package final class LogOrder: Order {
 
     private func check(_ outcome: Fold.Outcome) throws(LogTrouble) {
         switch outcome {
-        case .taken, .duplicate, .hole, .stale, .begun: break
+        case .taken, .duplicate, .hole, .stale, .misplaced, .begun: break
         case .missing: throw .missing(after: position)
         case .undone(let closed): throw .undone(after: closed)
         case .foreign(let epoch): throw .foreign(epoch: epoch)

@@ -3,7 +3,7 @@ internal import WSTransport
 /// The work of a log in Redis on its thread: greets the engine, agrees with the other brokers on how far they have
 /// read, and appends.
 final class RedisSession {
-    private enum Phase: Equatable {
+    enum Phase: Equatable {
         /// There is no link to a primary, or the engine cannot be used.
         case away
         /// The primary is asked whether it can be used, and for which term it accepts records.
@@ -26,14 +26,17 @@ final class RedisSession {
     private var reads: EngineRoute?
 
     var primary: EngineLink?
-    private var phase = Phase.away
+    private(set) var phase = Phase.away
     /// Rises with each change of the phase, so that answers to earlier requests are recognised.
-    private var visit = 0
+    private(set) var visit = 0
     /// The epoch that this broker proposes while its log has none.
     private var proposal = UInt64.random(in: 1..<1 << 53)
     /// How many brokers must answer before a term begins, or the end of the grace.
     private var peers: UInt64
-    private var top = LogPosition.start
+    var top = LogPosition.start
+    /// Whether the engine can append a record that its functions do not see.
+    private(set) var maySplit = false
+    var clock = EngineClock()
     /// Since when there is no proof that publications come back; `nil` if there is one.
     private var doubtful: MonotonicTime?
     /// When the outstanding canary was appended.
@@ -187,6 +190,7 @@ final class RedisSession {
         visit += 1
         guard case .engaged = phase else { return }
         order.disengage()
+        clock = EngineClock()
         status.counts.failures += 1
         doubtful = doubtful ?? reactor.now
         peers = options.brokers.map(UInt64.init) ?? Self.everyone
@@ -228,7 +232,7 @@ final class RedisSession {
         }
     }
 
-    private func ask(
+    func ask(
         _ function: EngineFunctions.Function, _ arguments: [RESPCommand.Word],
         _ then: @escaping ([RESPValue]) -> Void
     ) {
@@ -241,7 +245,7 @@ final class RedisSession {
     }
 
     /// Handles a refused command.
-    private func refused(_ failure: EngineFailure) {
+    func refused(_ failure: EngineFailure) {
         guard case .refused(let error) = failure else {
             // Either the link has ended, which its route reports, or too much waits for it.
             if failure == .busy { writes?.abandon(failure) }
@@ -285,10 +289,12 @@ final class RedisSession {
     private func hello() {
         phase = .greeting
         ask(.hello, [.text(name), .text(options.facts())]) { [unowned self] words in
-            guard words.count == 4, let term = words[0].integer, let top = words[1].text.flatMap({ LogPosition($0) }),
+            guard words.count >= 4, let term = words[0].integer, let top = words[1].text.flatMap({ LogPosition($0) }),
                 let closed = words[2].text.flatMap({ LogPosition($0) })
             else { return hinder(.malformed(RESPMistake("an answer to hello"))) }
             let epoch = words[3].integer.flatMap { UInt64(exactly: $0) }
+            // Functions of an earlier version do not say it.
+            maySplit = words.count > 4 && words[4].integer == 1
             let known = order.epoch == 0 ? options.epoch() : order.epoch
             if let epoch, known != 0, epoch != known {
                 return hinder(foreign("their epoch is \(epoch), this broker's is \(known)"))
@@ -386,21 +392,6 @@ final class RedisSession {
             [unowned self] answer in
             guard case .success = answer else { return failed(answer) }
             tailReports(.lost(order.lose(to: term)))
-        }
-    }
-
-    // MARK: Appending
-
-    func send(_ records: [RedisLog.Unsent]) {
-        guard case .engaged(let term) = phase else { return }
-        for record in records where record.term == term {
-            status.counts.appends += 1
-            status.counts.appendedBytes += UInt64(record.record.count)
-            ask(.append, [.number(term), .number(UInt64(record.numbers)), .bytes(record.record)]) {
-                [unowned self] words in
-                guard let seq = words.first?.integer else { return }
-                top = max(top, LogPosition(term: term, seq: UInt64(seq)))
-            }
         }
     }
 

@@ -77,13 +77,45 @@ package enum EngineFunctions {
           return { number, time }
         end
 
+        -- keys log head, args term count: the last number. As `append`, for a record that an XADD of `TERM-*` adds next in the
+        -- same transaction. Lua computes a hash of each argument, byte by byte, which a large record is spared this way.
+        local function number(keys, args)
+          head(keys[2])
+          local a, log = armed[keys[2]], keys[1]
+          redis.set_repl(redis.REPL_NONE)
+          if a and args[1] == a.term then
+            local number = a.number + args[2]
+            local r = redis.pcall('XSETID', log, a.term .. '-' .. int(number - 1))
+            if not r.err then
+              a.number, a.seq = number, int(number)
+              redis.call('HSET', keys[2], 'seq', a.seq)
+              return number
+            end
+            -- Entries, or the log, have been changed by another program.
+            armed[keys[2]], a = nil, nil
+          end
+          -- An error does not keep the XADD from being executed, but it fails if the term has no number left.
+          redis.pcall('XSETID', log, args[1] .. '-18446744073709551615')
+          if not a then return redis.error_reply('UNARMED no term has begun here') end
+          return redis.error_reply('TERM ' .. a.term)
+        end
+
+        -- Whether the brokers' user may do what a transaction with `number` needs.
+        local function maySplit(log)
+          for _, command in ipairs({ { 'MULTI' }, { 'EXEC' }, { 'XSETID', log, '0-1' }, { 'XADD', log, '*', 'b', '' } }) do
+            local done, may = pcall(redis.acl_check_cmd, unpack(command))
+            if not done or not may then return 0 end
+          end
+          return 1
+        end
+
         -- keys log head nodes, args node facts: the armed term or 0, the log's last position, where the term before ended,
-        -- the epoch
+        -- the epoch, whether `number` can be used
         local function hello(keys, args)
           head(keys[2])
           redis.call('HSET', keys[3], args[1], args[2])
           local h = redis.call('HMGET', keys[2], 'closed', 'epoch')
-          return { term(keys[2]), (top(keys[1])), h[1] or '0-0', h[2] or '' }
+          return { term(keys[2]), (top(keys[1])), h[1] or '0-0', h[2] or '', maySplit(keys[1]) }
         end
 
         local function arm(keys, jump, known, epoch)
@@ -149,8 +181,12 @@ package enum EngineFunctions {
             return redis.error_reply('UNASKED another broker puts back, or the term has begun')
           end
           redis.call('HSET', keys[4], 'won', int(now()))
-          local r = redis.pcall('XADD', keys[1], unpack(args, 2))
-          return type(r) == 'table' and r.err and 0 or 1
+          local last = top(keys[1])
+          if not before(last, args[2]) then return 0 end
+          -- `number` may have left no number to the term.
+          redis.pcall('XSETID', keys[1], last)
+          redis.call('XADD', keys[1], unpack(args, 2))
+          return 1
         end
 
         -- keys log head nodes ready, args node last epoch jump: as ready
@@ -164,6 +200,7 @@ package enum EngineFunctions {
         end
 
         redis.register_function('broker1_append', append)
+        redis.register_function('broker1_number', number)
         redis.register_function('broker1_hello', hello)
         redis.register_function('broker1_ready', ready)
         redis.register_function('broker1_offer', offer)
@@ -173,6 +210,7 @@ package enum EngineFunctions {
     /// The functions of the library, by their names.
     package enum Function: String, Sendable {
         case append = "broker1_append"
+        case number = "broker1_number"
         case hello = "broker1_hello"
         case ready = "broker1_ready"
         case offer = "broker1_offer"
@@ -181,7 +219,7 @@ package enum EngineFunctions {
         /// How many of the keys the function uses, in their order.
         fileprivate var keyCount: Int {
             switch self {
-            case .append: 2
+            case .append, .number: 2
             case .hello: 3
             case .ready, .offer, .arm: 4
             }
@@ -208,6 +246,16 @@ package enum EngineFunctions {
 
         /// The stream of letters to a broker.
         package func post(of node: UInt64) -> String { posts + String(node, radix: 16) }
+
+        /// The commands of a transaction that appends a record, which the functions need not see.
+        ///
+        /// - Parameter time: the engine's time, as far as it is known, in Unix milliseconds.
+        package func append(_ record: [UInt8], numbers: Int, term: UInt64, time: UInt64) -> [RESPCommand] {
+            [
+                call(.number, [.number(term), .number(UInt64(numbers))]),
+                ["XADD", .text(log), "NOMKSTREAM", .text("\(term)-*"), "b", .bytes(record), "m", .number(time)],
+            ]
+        }
 
         /// The command that calls a function.
         package func call(_ function: Function, _ arguments: [RESPCommand.Word]) -> RESPCommand {

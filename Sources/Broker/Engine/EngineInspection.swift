@@ -48,10 +48,10 @@ enum EngineInspection {
 }
 
 extension EngineFunctions {
-    /// The digest of the library of the version before, which has the same functions.
+    /// The digest of the library of the version before, which has the same functions except for `number`.
     ///
     /// Brokers of that version use no other, so it is used while the engine has it.
-    private static let former: UInt64 = 0xAD81_98CA_6E94_0ECF
+    private static let former: UInt64 = 0x3D08_12E4_C47B_B531
 
     /// The digest FNV-1a of a text's lines.
     private static func digest(of lines: [Substring]) -> UInt64 {

@@ -44,6 +44,8 @@ package final class EngineLink {
 
     private struct Pending {
         let deadline: MonotonicTime
+        /// How many answers it gets before its last one, which are of no interest unless they are refusals.
+        let skipped: Int
         let then: (Answer) -> Void
     }
 
@@ -68,6 +70,8 @@ package final class EngineLink {
     private var pending = Fifo<Pending>()
     /// The deadline of the oldest waiting command; `nil` if none waits.
     private var front: MonotonicTime?
+    /// How many answers of the oldest waiting command have arrived, and the first refusal among them.
+    private var arrived = (count: 0, refusal: RESPError?.none)
 
     private init(_ endpoint: Endpoint, _ access: Access, _ limits: Limits, _ reactor: Reactor) {
         (self.endpoint, self.access, self.limits, self.reactor) = (endpoint, access, limits, reactor)
@@ -146,16 +150,38 @@ package final class EngineLink {
     ///
     /// - Parameter patience: how long the answer may take, in nanoseconds; `nil` for the limit of the link.
     package func ask(_ command: RESPCommand, patience: Int64? = nil, _ then: @escaping (Answer) -> Void) {
+        ask(command, answers: 1, patience: patience, then)
+    }
+
+    private func ask(
+        _ command: RESPCommand, answers: Int, patience: Int64? = nil, _ then: @escaping (Answer) -> Void
+    ) {
         guard case .open(let stream) = phase else { return reactor.runSoon { then(.failure(.closed)) } }
         guard pending.count < limits.maximumCommands else { return reactor.runSoon { then(.failure(.busy)) } }
-        send(command, on: stream, patience: patience ?? limits.timeout, then)
+        send(command, on: stream, answers: answers, patience: patience ?? limits.timeout, then)
+    }
+
+    /// Sends commands as one transaction, like one command.
+    ///
+    /// `then` gets their results, or the first refusal: the server may have executed the other commands nevertheless.
+    package func ask(transaction: [RESPCommand], _ then: @escaping (Result<[RESPValue], EngineFailure>) -> Void) {
+        let whole = RESPCommand(joining: [["MULTI"]] + transaction + [["EXEC"]])
+        ask(whole, answers: transaction.count + 2) { answer in
+            then(
+                answer.flatMap { value in
+                    let results = value.elements ?? []
+                    for case .error(let error) in results { return .failure(.refused(error)) }
+                    return .success(results)
+                })
+        }
     }
 
     private func send(
-        _ command: RESPCommand, on stream: StreamConnection, patience: Int64, _ then: @escaping (Answer) -> Void
+        _ command: RESPCommand, on stream: StreamConnection, answers: Int = 1, patience: Int64,
+        _ then: @escaping (Answer) -> Void
     ) {
         let deadline = reactor.now.advanced(byNanoseconds: patience)
-        pending.append(Pending(deadline: deadline, then: then))
+        pending.append(Pending(deadline: deadline, skipped: answers - 1, then: then))
         if pending.count == 1 { watch(deadline, on: stream) }
         stream.send(command.bytes)
     }
@@ -168,15 +194,16 @@ package final class EngineLink {
     private func answered(_ value: RESPValue, on stream: StreamConnection) {
         // Nothing has been requested that the server would push.
         if case .push = value { return }
-        guard let oldest = pending.popFirst() else {
+        guard let oldest = pending.first else {
             return end(.malformed(RESPMistake("an answer without a command")))
         }
+        if case .error(let error) = value { arrived.refusal = arrived.refusal ?? error }
+        guard arrived.count == oldest.skipped else { return arrived.count += 1 }
+        let refusal = arrived.refusal
+        arrived = (0, nil)
+        _ = pending.popFirst()
         watch(pending.first?.deadline, on: stream)
-        if case .error(let error) = value {
-            oldest.then(.failure(.refused(error)))
-        } else {
-            oldest.then(.success(value))
-        }
+        if let refusal { oldest.then(.failure(.refused(refusal))) } else { oldest.then(.success(value)) }
     }
 
     // MARK: Ends

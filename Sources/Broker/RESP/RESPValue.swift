@@ -102,6 +102,12 @@ package struct RESPCommand: Equatable, Sendable {
         }
     }
 
+    /// Several commands, one after another.
+    package init(joining commands: [RESPCommand]) {
+        bytes.reserveCapacity(commands.reduce(0) { $0 + $1.bytes.count })
+        for command in commands { bytes.append(contentsOf: command.bytes) }
+    }
+
     private mutating func begin(_ kind: Unicode.Scalar, _ count: Int) {
         bytes.append(UInt8(ascii: kind))
         append(UInt64(count))

@@ -33,6 +33,13 @@ private struct LogMaker {
         items.append(Item(place: top, entry: .record(head, numbers: numbers, time: time)))
     }
 
+    /// Adds a record to which the engine has given only one number, although it has several.
+    mutating func misplace(_ node: UInt64, _ number: UInt64) {
+        top = LogPosition(term: top.term, seq: top.seq + 1)
+        let head = LogRecord.Head(node: node, incarnation: 1, number: number)
+        items.append(Item(place: top, entry: .record(head, numbers: Int.random(in: 2...5, using: &random), time: time)))
+    }
+
     /// Adds records of three senders, sometimes a new term, and records that are repeated, or skipped at first.
     mutating func fill(_ count: Int) {
         begin()
@@ -46,6 +53,10 @@ private struct LogMaker {
                 // A record is lost, so those after it arrive before it.
                 for number in [next + 1, next + 2, next, next + 1, next + 2] { append(node, number) }
                 sent[node] = next + 2
+            case 3:
+                misplace(node, next)
+                append(node, next)
+                sent[node] = next
             default:
                 append(node, next)
                 sent[node] = next
@@ -145,6 +156,8 @@ struct FoldTests {
         #expect(record(1, 2, 202, of: 2) == .taken(numbers: 202..<203, time: 7))
         #expect(record(4, 2, 203) == .duplicate)
         #expect(record(3, 2, 204, of: 2) == .hole(first: 2))
+        #expect(record(2, 2, 205, count: 3, of: 2) == .misplaced, "others have 203 and 204")
+        #expect(record(2, 2, 208, count: 2, of: 2) == .missing, "206 is not here")
         #expect(fold.last(of: 1, incarnation: 2) == 1 && fold.last(of: 1, incarnation: 1) == 0)
         #expect(record(.max, 2, .max, count: 5) == .missing, "numbers do not wrap")
     }

@@ -26,6 +26,15 @@ extension Link {
         try call("append", keys, count: 2, .number(term), .number(count), .text(record))[0]
     }
 
+    /// Appends a record by a transaction; returns the last of its numbers and its position, or the refusal.
+    func appendLarge(_ keys: EngineFunctions.Keys, term: UInt64, _ count: Int = 1) throws -> [String] {
+        switch try transaction(keys.append([7], numbers: count, term: term, time: 5)) {
+        case .success(let results): [results[0].text ?? "-", results[1].text ?? "-"]
+        case .failure(.refused(let error)): [String(error.code)]
+        case .failure(let failure): throw failure
+        }
+    }
+
     /// Reports how far a broker has read, and waits for others for at most a second.
     func ready(
         _ keys: EngineFunctions.Keys, _ node: String, _ last: String, peers: UInt64 = 1, epoch: UInt64 = 77,
@@ -58,7 +67,7 @@ struct EngineFunctionTests {
 
     @Test func acceptsRecordsOfItsTermOnly() throws {
         #expect(try link.append(keys, term: 1) == "UNARMED")
-        #expect(try link.call("hello", keys, count: 3, "a", "{}") == ["0", "0-0", "0-0", ""])
+        #expect(try link.call("hello", keys, count: 3, "a", "{}") == ["0", "0-0", "0-0", "", "1"])
         #expect(try link.ready(keys, "a", "0-0", peers: 2) == ["0", "wait"], "another is to come")
         #expect(try link.ready(keys, "a", "0-0", peers: 2) == ["0", "wait"], "it counts once")
         #expect(try link.ready(keys, "b", "0-0", peers: 2) == ["1", "0-0"])
@@ -67,7 +76,7 @@ struct EngineFunctionTests {
         #expect(try link.append(keys, term: 1) == "1028")
         #expect(try link.append(keys, term: 0) == "TERM" && link.append(keys, term: 2) == "TERM")
         #expect(try link.append(keys, term: 1) == "1029", "a wrong term does not disarm the engine")
-        #expect(try link.call("hello", keys, count: 3, "a", "{}") == ["1", "1-1029", "0-0", "77"])
+        #expect(try link.call("hello", keys, count: 3, "a", "{}") == ["1", "1-1029", "0-0", "77", "1"])
         #expect(try link.positions(keys) == ["1-1024", "1-1027", "1-1028", "1-1029"])
         #expect(
             try link.append(EngineFunctions.Keys(cluster: "other"), term: 1) == "UNARMED", "each cluster has its own")
@@ -85,6 +94,69 @@ struct EngineFunctionTests {
                 .bytes(Array("b".utf8)), .bytes([0, 255, 13, 10]), .bytes(Array("m".utf8)),
                 .bytes(Array("99999999999999".utf8)),
             ])
+    }
+
+    /// A record that does not pass through the functions gets the same numbers, or none.
+    @Test func numbersARecordThatFollows() throws {
+        _ = try link.ready(keys, "a", "0-0")
+        #expect(try link.append(keys, term: 1, 3) == "1027")
+        #expect(try link.appendLarge(keys, term: 1, 100) == ["1127", "1-1127"])
+        #expect(try link.append(keys, term: 1, 2) == "1129")
+        #expect(try link.appendLarge(keys, term: 1) == ["1130", "1-1130"])
+        #expect(try link.appendLarge(keys, term: 0) == ["TERM"] && link.appendLarge(keys, term: 2) == ["TERM"])
+        #expect(try link.appendLarge(keys, term: 1, 5) == ["1135", "1-1135"], "a wrong term changes nothing")
+        #expect(try link.append(keys, term: 1) == "1136")
+        let positions = ["1-1024", "1-1027", "1-1127", "1-1129", "1-1130", "1-1135", "1-1136"]
+        #expect(try link.positions(keys) == positions)
+        let entry = try #require(try link.ask("XRANGE", .text(keys.log), "1-1127", "1-1127").elements?.first)
+        #expect(entry.elements?.last?.elements?.map(\.text) == ["b", "\u{7}", "m", "5"])
+        // The process is armed no longer, although the connections to it last.
+        try link.load(again: true)
+        #expect(try link.appendLarge(keys, term: 1, 9) == ["UNARMED"])
+        #expect(try link.positions(keys) == positions)
+        // A log that refused such a record accepts what brokers put back, and the next term.
+        #expect(try link.ready(keys, "a", "1-1140", peers: 1) == ["0", "1-1136"])
+        #expect(try link.appendLarge(keys, term: 1, 9) == ["UNARMED"])
+        #expect(try link.call("offer", keys, "a", "1-1138", "b", "y", "m", "1") == ["1"])
+        #expect(try link.appendLarge(keys, term: 1, 9) == ["UNARMED"])
+        #expect(try link.call("offer", keys, "a", "1-1140", "b", "y", "m", "1") == ["1"])
+        #expect(try link.call("offer", keys, "a", "1-1140", "b", "y", "m", "1") == ["0"], "it is there")
+        #expect(try link.call("arm", keys, "a", "1-1140", "77", "1024") == ["2", "1-1140"])
+        #expect(try link.positions(keys) == positions + ["1-1138", "1-1140", "2-2164"])
+        #expect(try link.appendLarge(keys, term: 2, 4) == ["2168", "2-2168"])
+        #expect(try link.append(keys, term: 2) == "2169")
+    }
+
+    /// A log that was removed or changed by another program gets no record of the current term.
+    @Test func doesNotNumberInAChangedLog() throws {
+        _ = try link.ready(keys, "a", "0-0")
+        #expect(try link.append(keys, term: 1, 3) == "1027")
+        _ = try link.ask("DEL", .text(keys.log))
+        #expect(try link.appendLarge(keys, term: 1, 9) == ["UNARMED"])
+        #expect(try link.ask("EXISTS", .text(keys.log)) == .integer(0))
+        #expect(try link.ready(keys, "a", "1-1027") == ["0", "1-1027"])
+        #expect(try link.call("arm", keys, "a", "1-1027", "77", "1024") == ["2", "1-1027"])
+        _ = try link.ask("XADD", .text(keys.log), "2-999999", "x", "y")
+        #expect(try link.appendLarge(keys, term: 2, 9) == ["UNARMED"])
+        #expect(try link.positions(keys) == ["2-2051", "2-999999"])
+    }
+
+    /// A user that lacks a right for it is told so before a record is lost.
+    @Test func saysWhetherARecordMayFollow() throws {
+        let rights: [RESPCommand.Word] = [
+            "+@connection", "+fcall", "+xadd", "+xrevrange", "+hset", "+hmget", "+multi", "+exec", "+xsetid",
+        ]
+        for missing in 6...rights.count {
+            _ = try link.all([
+                RESPCommand(
+                    ["ACL", "SETUSER", "b", "reset", "on", ">secret", "~*"] + rights.prefix(missing)
+                        + rights.dropFirst(missing + 1))
+            ])
+            var access = EngineLink.Access()
+            (access.user, access.password) = ("b", "secret")
+            let answer = try harness.open(redis, access).call("hello", keys, count: 3, "a", "{}")
+            #expect(answer.last == (missing == rights.count ? "1" : "0"))
+        }
     }
 
     /// Another process knows from the log how far the time has come, even if its clock is behind.
@@ -109,9 +181,15 @@ struct EngineFunctionTests {
         #expect(try old.ask("HGET", .text(keys.head), "seq").text == "1029")
         #expect(try new.ask("HGET", .text(keys.head), "seq").text == "1024")
         #expect(try new.positions(keys) == ["1-1024", "1-1029"])
+        #expect(try old.appendLarge(keys, term: 1, 7) == ["1036", "1-1036"])
+        #expect(try old.appendLarge(keys, term: 0, 7) == ["TERM"])
+        #expect(try old.ask("WAIT", "1", "0") == .integer(1))
+        #expect(try new.ask("HGET", .text(keys.head), "seq").text == "1024")
+        #expect(try new.positions(keys) == ["1-1024", "1-1029", "1-1036"])
         _ = try new.ask("REPLICAOF", "NO", "ONE")
-        #expect(try new.ready(keys, "a", "1-1029") == ["2", "1-1029"])
-        #expect(try new.append(keys, term: 2) == "2054")
+        #expect(try new.appendLarge(keys, term: 1, 7) == ["UNARMED"])
+        #expect(try new.ready(keys, "a", "1-1036") == ["2", "1-1036"])
+        #expect(try new.append(keys, term: 2) == "2061")
     }
 
     /// Reports to the process that was the primary before, which has died or been replaced, count for nothing.

@@ -34,6 +34,32 @@ struct EngineLinkTests {
         #expect(try link.ask("CLIENT", "GETNAME").text == "broker")
     }
 
+    /// A transaction has one answer: what its commands returned, or the first refusal.
+    @Test func answersATransactionOnce() throws {
+        let redis = try RedisServer()
+        let link = try harness.open(redis)
+        #expect(try link.transaction([["INCR", "n"], ["INCR", "n"]]).get() == [.integer(1), .integer(2)])
+        func refusal(_ commands: RESPCommand...) throws -> String {
+            guard case .failure(.refused(let error)) = try link.transaction(commands) else { throw NothingCame() }
+            return String(error.code)
+        }
+        #expect(try refusal(["INCR", "n"], ["LPUSH", "n", "x"], ["INCR", "n"]) == "WRONGTYPE")
+        #expect(try link.ask("GET", "n").integer == 4, "a refused command does not undo the others")
+        _ = try link.ask("CONFIG", "SET", "maxmemory", "1")
+        #expect(try refusal(["GET", "n"], ["INCR", "n"]) == "OOM", "that of EXEC is its consequence")
+        _ = try link.ask("CONFIG", "SET", "maxmemory", "0")
+        // Each answer belongs to its command.
+        let values = try harness.run { [held = link.held] _, answer in
+            nonisolated(unsafe) var values: [RESPValue] = []
+            for _ in 0..<3 {
+                held.link.ask(["INCR", "n"]) { values.append((try? $0.get()) ?? .null) }
+                held.link.ask(transaction: [["INCR", "n"], ["INCR", "n"]]) { values += (try? $0.get()) ?? [.null] }
+            }
+            held.link.ask(["INCR", "n"]) { _ in answer.put(values) }
+        }
+        #expect(values == (5...13).map { .integer($0) })
+    }
+
     @Test func logsIn() throws {
         let redis = try RedisServer()
         let first = try harness.open(redis)

@@ -232,6 +232,10 @@ final class Link {
         }
     }
 
+    func transaction(_ commands: [RESPCommand]) throws -> Result<[RESPValue], EngineFailure> {
+        try harness.run { [held] _, answer in held.link.ask(transaction: commands) { answer.put($0) } }
+    }
+
     func ask(_ words: RESPCommand.Word...) throws -> RESPValue { try all([RESPCommand(words)])[0].get() }
 
     /// The refusal of a command.
