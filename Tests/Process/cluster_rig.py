@@ -25,13 +25,15 @@ def said(done, code=0):
 
 
 class Cluster:
-    def __init__(self, directory, engine):
+    def __init__(self, directory, engine, lease="3s"):
         self.engine = engine
         self.directory = directory
+        self.lease = lease
         self.brokers = [self.make(name) for name in NAMES]
 
     def make(self, name):
-        config = f"cluster:\n  name: test\n  node: {name}\n  engine:\n{self.engine.settings}{HISTORY}{RULES}{FIGURES}{PATIENCE}"
+        config = f"cluster:\n  name: test\n  node: {name}\n  lease: {self.lease}\n  engine:\n{self.engine.settings}"
+        config += f"{HISTORY}{RULES}{FIGURES}{PATIENCE}"
         return Broker(self.directory / name, config)
 
     def start(self):
@@ -73,8 +75,10 @@ def engine(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory, engine):
-    cluster = Cluster(tmp_path_factory.mktemp("brokers"), engine)
+def shared(request, tmp_path_factory, engine):
+    """The brokers of a file, which may say in LEASE how long a silent one is still a member."""
+    lease = getattr(request.module, "LEASE", "3s")
+    cluster = Cluster(tmp_path_factory.mktemp("brokers"), engine, lease)
     for broker in cluster.brokers[:2]:
         give_user(broker, f"from-{broker.directory.name}")
     yield cluster.start()

@@ -13,6 +13,9 @@ from cluster_rig import NAMES, cluster, engine, is_ready, said, shared  # noqa: 
 from command_line import BROKERCTL, BROKERD, REPOSITORY
 from deadlines import ANSWER_DEADLINE, wait_until
 
+# A broker that is stopped is still asked, however long it takes until it is.
+LEASE = "1m"
+
 
 def test_brokerctl_and_metrics_show_the_cluster(cluster):
     status = cluster.brokers[0].control_json("cluster", "status")
