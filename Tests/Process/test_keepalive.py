@@ -86,10 +86,9 @@ class Timed:
     # With an interval of an hour; nobody is silent for so long.
     STEP = 2000
 
-    def __init__(self, start_broker, directory):
+    def __init__(self, start_broker, directory, config="keepalive: { interval: 1h, timeout: 1h }\n"):
         self.disk = FragileDisk(directory, directory / "broker0" / "data")
-        self.broker = start_broker("keepalive: { interval: 1h, timeout: 1h }\nreactors: { count: 1 }\n",
-                                   environment=self.disk.environment)
+        self.broker = start_broker(config + "reactors: { count: 1 }\n", environment=self.disk.environment)
         self.time = 0
 
     def advance(self):
@@ -130,6 +129,39 @@ def test_a_busy_sender_is_not_pinged(timed):
     timed.broker.publish("busy", "heard")
     assert websocket.receive_frame()[1:] == (TEXT, b"heard")
     assert timed.is_pinged(websocket)
+
+
+def test_a_message_is_not_late_because_it_was_not_read(start_broker, tmp_path):
+    """Its time limit is more than an hour; for a part of that the broker did not read, as its own bytes were unsent."""
+    config = "keepalive: { interval: 0 }\nlimits: { handshake_timeout: 1h, pending_age: unlimited }\n"
+    timed = Timed(start_broker, tmp_path, config)
+    websocket = timed.broker.topic_socket("slow", receive_buffer=4096)
+    frame, published = encode_frame(TEXT, b"x" * 100), []
+
+    def pending():
+        return timed.broker.control_json("clients")[0]["pendingBytes"]
+
+    def is_behind():
+        published.append(b"%d " % len(published) * 30_000)
+        timed.broker.publish("slow", published[-1])
+        return pending() > 600_000
+
+    websocket.send_bytes(frame[:50])
+    timed.turn()
+    wait_until(is_behind, "more than half of limits.pending")
+    websocket.send_bytes(frame[50:60])
+    timed.turn()
+    timed.advance()
+    assert [websocket.receive_message()[1] for _ in published] == published
+    wait_until(lambda: pending() == 0, "the end of the pause")
+    timed.advance()
+    websocket.send_bytes(frame[60:])
+    assert websocket.receive_message() == (TEXT, b"x" * 100)
+    websocket.send_bytes(frame[:50])
+    timed.turn()
+    timed.advance()
+    timed.advance()
+    assert websocket.receive_close() == (1008, "the message did not arrive in time")
 
 
 def test_a_stopped_process_is_evicted_with_its_subscriptions(broker):

@@ -27,7 +27,10 @@ extension StreamConnection {
     /// Stops reading; the peer notices by its own unsent bytes.
     ///
     /// Bytes that have arrived wait. The kernel is told only when more arrive, because most pauses end before.
-    package func pauseReading(for reason: ReadingPause = .user) { pauses.insert(reason) }
+    package func pauseReading(for reason: ReadingPause = .user) {
+        if pauses.isEmpty { driver?.readingPaused() }
+        pauses.insert(reason)
+    }
 
     package var isReadingPaused: Bool { !pauses.isEmpty }
 
@@ -40,6 +43,7 @@ extension StreamConnection {
         guard isReadingPaused(for: reason), ending == .none else { return }
         pauses.subtract(reason)
         guard pauses.isEmpty else { return }
+        driver?.readingResumed()
         if carry != nil || isEndDue, !isHandling { handOverSoon() }
         watch()
     }

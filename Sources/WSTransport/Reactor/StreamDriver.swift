@@ -25,6 +25,10 @@ package protocol StreamDriver: AnyObject {
     /// More is unsent than ``StreamConnection/maximumUnsent`` allows.
     func overflowed()
 
+    /// It is not read any more, for whatever reasons, or is read again.
+    func readingPaused()
+    func readingResumed()
+
     /// The connection has ended; nothing more is called.
     func closed()
 
@@ -36,6 +40,8 @@ package protocol StreamDriver: AnyObject {
 }
 
 extension StreamDriver {
+    package func readingPaused() {}
+    package func readingResumed() {}
     package var isIdle: Bool { false }
     package var heldBytes: Int { 0 }
 }

@@ -75,10 +75,29 @@ extension WebSocketConnection {
         let event: CloseEvent
         init(_ frame: [UInt8], _ event: CloseEvent) { (self.frame, self.event) = (frame, event) }
     }
-    /// When an incomplete message began.
+    /// How long an incomplete message has been under way; while the peer is not read, it cannot continue its message,
+    /// and that time does not count.
     final class UnfinishedMessage {
-        var since: MonotonicTime
-        init(since: MonotonicTime) { self.since = since }
+        /// When it began, and later by the time for which it was not read.
+        private var since: MonotonicTime
+        /// Since when it is not read; `nil` if it is.
+        private var pausedAt: MonotonicTime?
+
+        init(since: MonotonicTime, isPaused: Bool) {
+            self.since = since
+            pausedAt = isPaused ? since : nil
+        }
+
+        func pause(at now: MonotonicTime) { pausedAt = pausedAt ?? now }
+
+        func resume(at now: MonotonicTime) {
+            guard let pausedAt else { return }
+            since = since.advanced(byNanoseconds: now.nanoseconds(since: pausedAt))
+            self.pausedAt = nil
+        }
+
+        /// In nanoseconds.
+        func age(at now: MonotonicTime) -> Int64 { (pausedAt ?? now).nanoseconds(since: since) }
     }
 
     /// Counts the memory of the message under way, and returns whether there is one; both are read at once.
@@ -97,7 +116,7 @@ extension WebSocketConnection {
             return unfinished = nil
         }
         guard isNew || unfinished == nil else { return }
-        unfinished = UnfinishedMessage(since: now)
+        unfinished = UnfinishedMessage(since: now, isPaused: stream.isReadingPaused)
         // Otherwise checking at the time of the next PING is early enough, and large messages need no deadline of their
         // own.
         if options.values.pingInterval ?? .max > limit { scheduleKeepalive() }
@@ -108,8 +127,10 @@ extension WebSocketConnection {
     /// Whether the message under way has taken too long.
     var isMessageTooLate: Bool {
         guard let limit = options.values.messageTimeout, let unfinished else { return false }
-        // A peer that is not being read cannot continue its message.
-        if stream.isReadingPaused { unfinished.since = now }
-        return now.nanoseconds(since: unfinished.since) >= limit
+        return unfinished.age(at: now) >= limit
     }
+
+    package func readingPaused() { unfinished?.pause(at: now) }
+
+    package func readingResumed() { unfinished?.resume(at: now) }
 }

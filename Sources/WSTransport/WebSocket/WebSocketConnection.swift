@@ -31,7 +31,7 @@ package final class WebSocketConnection: StreamDriver {
     private var ended: PendingEnd?
     /// The answer to a peer that closed or violated the protocol, sent after earlier messages have been answered.
     private(set) var pending: PendingEnd?
-    /// When the message under way began; `nil` if there is none.
+    /// The age of the message under way; `nil` if there is none.
     var unfinished: UnfinishedMessage?
 
     init(
@@ -436,7 +436,7 @@ package final class WebSocketConnection: StreamDriver {
             }
         }
         if let limit = options.values.messageTimeout, let unfinished {
-            let tooLate = unfinished.since.advanced(byNanoseconds: limit)
+            let tooLate = now.advanced(byNanoseconds: limit - unfinished.age(at: now))
             deadline = deadline.map { min($0, tooLate) } ?? tooLate
         }
         if let limit = options.values.maximumUnsentAge, stream.unsentBytes > 0 {
