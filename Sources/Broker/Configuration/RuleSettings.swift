@@ -70,7 +70,6 @@ extension Settings.Access.Rule {
             AddressRange($0) != nil
         }
         return [
-            // Always shown, because a list item must begin with its first key.
             Setting(
                 "everyone", \.everyone, .boolean, "true: applies to every client that is not anonymous.",
                 traits: .init(example: "true")),

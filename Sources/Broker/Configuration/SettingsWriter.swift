@@ -2,8 +2,15 @@
 package enum SettingsWriter {
     /// The configuration in YAML; ``ConfigurationReader`` reads the same settings from it.
     package static func yaml(_ settings: Settings) -> String {
-        var page = YAMLPage(isExplained: false)
-        page.write(Settings.record.written(settings), at: 0)
+        yaml(Settings.record.written(settings))
+    }
+
+    /// Keys and their values in YAML; the item of a list begins with a key that has a value.
+    ///
+    /// - Parameter isExplained: whether keys have explanations, and keys without a value are shown as comments.
+    static func yaml(_ members: [WrittenSetting], isExplained: Bool = false) -> String {
+        var page = YAMLPage(isExplained: isExplained)
+        page.write(members, at: 0)
         return page.text
     }
 
@@ -89,8 +96,16 @@ private struct YAMLPage {
     ///
     /// - Parameter hash: the column from which all lines are commented out; `nil` if they are not.
     mutating func write(_ members: [WrittenSetting], at column: Int, isItem: Bool = false, hash: Int? = nil) {
+        var members = members.filter { $0.value != nil || isExplained }
+        if isItem {
+            // A comment cannot follow the dash.
+            guard let first = members.firstIndex(where: { $0.value != nil }) else {
+                return line("- {}", "", at: column - 2, hash)
+            }
+            members.insert(members.remove(at: first), at: 0)
+        }
         var isFirst = isItem
-        for member in members where member.value != nil || isExplained {
+        for member in members {
             let hash = member.value == nil ? hash ?? column : hash
             write(member.outline, member.value ?? .example(of: member.outline), at: column, isFirst, hash)
             isFirst = false

@@ -92,6 +92,35 @@ struct SettingTests {
         #expect(Root.record.changes(root, changed, "").map(\.path) == ["jwt[1].limits.rate"])
     }
 
+    private struct Menu: Equatable {
+        struct Dish: Equatable {
+            var sauce: String?
+            var side: String?
+        }
+        var dishes: [Dish] = []
+
+        static var record: ConfigurationRecord<Menu> {
+            let dish = ConfigurationRecord(
+                initial: Dish(),
+                members: [
+                    Setting(optional: "sauce", \.sauce, .path, "On it.", traits: .init(example: "mint")),
+                    Setting(optional: "side", \.side, .path, "Beside it.", traits: .init(example: "rice")),
+                ])
+            return ConfigurationRecord(
+                initial: Menu(),
+                members: [Setting(list: "dishes", \.dishes, of: dish, expected: "a list of dishes", "Today.")])
+        }
+    }
+
+    @Test("The first key of a list's item may have no value", arguments: [false, true])
+    func itemsBeginWithAnyKey(isExplained: Bool) throws {
+        let menu = Menu(dishes: [.init(sauce: nil, side: "peas"), .init(), .init(sauce: "curry", side: nil)])
+        let yaml = SettingsWriter.yaml(Menu.record.written(menu), isExplained: isExplained)
+        var (again, decoder) = (Menu(), ConfigurationDecoder())
+        decoder.decode(Menu.record, try ConfigurationFileTests.tree(yaml), "", into: &again)
+        #expect(again == menu && decoder.errors.isEmpty, "\(yaml)")
+    }
+
     @Test func reportsThePlacesOfErrorsInLists() throws {
         let (_, errors) = try decode("jwt:\n  - { secret: s, algorithms: [\"a b\"], limits: { rte: 3 } }\n  - 5")
         #expect(
