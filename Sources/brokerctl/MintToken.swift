@@ -60,12 +60,10 @@ struct MintToken: AsyncParsableCommand {
         if let mistake = request.mistake { throw Failure.usage(Output.printable(mistake)) }
         let token = try await file.ask(request, connection)
         guard connection.json else { return Output.print(token.token) }
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.member("id", token.id)
-        writer.member("token", token.token)
-        writer.endObject()
-        Output.printJSON(writer.bytes)
+        Output.printJSON { writer in
+            writer.member("id", token.id)
+            writer.member("token", token.token)
+        }
     }
 }
 
@@ -153,6 +151,13 @@ struct RevokeToken: AsyncParsableCommand {
     func run() async throws {
         let token = id.map { OpaqueToken($0)?.id ?? $0 }
         _ = try await file.ask(RevokeTokenRequest(token: token, user: user, before: before, jti: jti), connection)
-        Output.print("revoked: \(Output.printable(token ?? user ?? jti ?? ""))")
+        guard connection.json else {
+            return Output.print("revoked: \(Output.printable(token ?? user ?? jti ?? ""))")
+        }
+        Output.printJSON { writer in
+            if let token { writer.member("token", token) }
+            if let user { writer.member("user", user) }
+            if let jti { writer.member("jti", jti) }
+        }
     }
 }

@@ -1,3 +1,4 @@
+internal import Broker
 internal import CLinux
 internal import Glibc
 internal import Load
@@ -71,6 +72,15 @@ enum Output {
                 let digits = String(scalar.value, radix: 16)
                 return "\\u" + String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
             })
+    }
+
+    /// Prints a JSON object.
+    static func printJSON(_ writeMembers: (inout JSONWriter) -> Void) {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writeMembers(&writer)
+        writer.endObject()
+        printJSON(writer.bytes)
     }
 
     /// `text` without characters that would control a terminal or change the direction of text.

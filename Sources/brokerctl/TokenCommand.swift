@@ -65,11 +65,7 @@ struct SignToken: AsyncParsableCommand {
 
     private func show(_ token: String) {
         guard connection.json else { return Output.print(token) }
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.member("token", token)
-        writer.endObject()
-        Output.printJSON(writer.bytes)
+        Output.printJSON { $0.member("token", token) }
     }
 
     func run() async throws {

@@ -66,7 +66,11 @@ struct AddUser: AsyncParsableCommand {
             secret = try password.read()
         }
         _ = try await file.ask(AddUserRequest(user: name, roles: role, password: secret), connection)
-        Output.print("added: \(Output.printable(name))")
+        guard connection.json else { return Output.print("added: \(Output.printable(name))") }
+        Output.printJSON { writer in
+            writer.member("user", name)
+            writer.member("roles", role)
+        }
     }
 }
 
@@ -91,7 +95,8 @@ struct SetPassword: AsyncParsableCommand {
         let known: [UserSummary] = try await file.list(connection) { ListUsersRequest(user: name, after: $0) }
         guard !known.isEmpty else { throw Failure.failed("there is no user \(name)") }
         _ = try await file.ask(SetPasswordRequest(user: name, password: try password.read()), connection)
-        Output.print("changed: \(Output.printable(name))")
+        guard connection.json else { return Output.print("changed: \(Output.printable(name))") }
+        Output.printJSON { $0.member("user", name) }
     }
 }
 
@@ -115,7 +120,14 @@ struct RemoveUser: AsyncParsableCommand {
     func run() async throws {
         try consent.ask("Remove \(name) and all tokens?")
         let tokens = try await file.ask(RemoveUserRequest(user: name), connection).tokens
-        Output.print("removed: \(Output.printable(name)), \(tokens) \(tokens == 1 ? "token" : "tokens")")
+        guard connection.json else {
+            let count = "\(tokens) \(tokens == 1 ? "token" : "tokens")"
+            return Output.print("removed: \(Output.printable(name)), \(count)")
+        }
+        Output.printJSON { writer in
+            writer.member("user", name)
+            writer.member("tokens", tokens)
+        }
     }
 }
 
@@ -137,7 +149,11 @@ struct DisableUser: AsyncParsableCommand {
 
     func run() async throws {
         _ = try await file.ask(DisableUserRequest(user: name), connection)
-        Output.print("disabled: \(Output.printable(name))")
+        guard connection.json else { return Output.print("disabled: \(Output.printable(name))") }
+        Output.printJSON { writer in
+            writer.member("user", name)
+            writer.member("disabled", true)
+        }
     }
 }
 
@@ -159,7 +175,11 @@ struct EnableUser: AsyncParsableCommand {
 
     func run() async throws {
         _ = try await file.ask(DisableUserRequest(user: name, isEnabling: true), connection)
-        Output.print("enabled: \(Output.printable(name))")
+        guard connection.json else { return Output.print("enabled: \(Output.printable(name))") }
+        Output.printJSON { writer in
+            writer.member("user", name)
+            writer.member("disabled", false)
+        }
     }
 }
 
@@ -187,8 +207,14 @@ struct UserRoles: AsyncParsableCommand {
             throw Failure.usage("expected +ROLE or -ROLE, found \(Output.printable(change))")
         }
         let roles = try await file.ask(SetRolesRequest(user: name, changes: changes), connection).roles
-        Output.print(
-            "\(Output.printable(name)): \(roles.isEmpty ? "no roles" : Output.printable(roles.joined(separator: " ")))")
+        guard connection.json else {
+            let list = roles.isEmpty ? "no roles" : Output.printable(roles.joined(separator: " "))
+            return Output.print("\(Output.printable(name)): \(list)")
+        }
+        Output.printJSON { writer in
+            writer.member("user", name)
+            writer.member("roles", roles)
+        }
     }
 }
 

@@ -76,6 +76,22 @@ def test_the_running_broker_edits_the_file(broker):
     assert broker.control_json("users", "list") == []
 
 
+def test_changes_are_printed_as_json(broker):
+    """So that a script need not take the text for people apart."""
+    show = broker.control_json
+    assert show("users", "add", "s2", "--no-password", "--role", "a", "--role", "b") == {"user": "s2", "roles": ["a", "b"]}
+    assert show("users", "role", "s2", "-a", "+c") == {"user": "s2", "roles": ["b", "c"]}
+    done = broker.control("users", "password", "s2", "--password-stdin", "--json", input=b"another\n")
+    assert json.loads(said(done)) == {"user": "s2"}
+    assert show("users", "disable", "s2") == {"user": "s2", "disabled": True}
+    assert show("users", "enable", "s2") == {"user": "s2", "disabled": False}
+    minted = show("token", "mint", "--user", "s2")
+    assert show("token", "revoke", minted["id"]) == {"token": minted["id"]}
+    assert show("token", "revoke", "--user", "s2") == {"user": "s2"}
+    assert show("token", "revoke", "--jti", "j1") == {"jti": "j1"}
+    assert show("users", "remove", "s2") == {"user": "s2", "tokens": 0}
+
+
 def test_refused_changes_are_explained(broker):
     assert said(broker.control("users", "add", "s1", "--no-password"), 1) == "brokerctl: there is a user s1 already (bad-request)\n"
     assert said(broker.control("users", "remove", "nobody"), 1) == "brokerctl: there is no user nobody (not-found)\n"

@@ -139,7 +139,7 @@ package struct AdminDone: AdminObject {
 
 extension JSONWriter {
     /// Writes a member that is an array of strings.
-    mutating func member(_ name: StaticString, _ strings: [String]) {
+    package mutating func member(_ name: StaticString, _ strings: [String]) {
         self.name(name)
         beginArray()
         for text in strings { string(text) }
