@@ -21,7 +21,7 @@ extension Broker {
         var sockets = [("admin.socket", settings.adminSocketPath, "admin.socket_group", settings.admin.socketGroup)]
         for (number, listener) in settings.listen.enumerated() {
             guard case .unix(let path) = listener.address else { continue }
-            sockets.append(("listen[\(number)]", path, "listen[\(number)].group", listener.group))
+            sockets.append(("listen[\(number)].address", path, "listen[\(number)].group", listener.group))
         }
         for (key, path, groupKey, group) in sockets {
             if SocketAddress(path: path) == nil {
@@ -36,15 +36,12 @@ extension Broker {
         if let directory = settings.admin.backupDirectory, !DataDirectory.isDirectory(directory) {
             errors.append("admin.backup_directory: \(directory) is not a directory")
         }
-        if case .file(let path) = settings.log.audit {
-            let parent = DataDirectory.parent(of: path)
-            // The data directory, however it is written, is made at the start.
-            let isMade = parent.split(separator: "/").last == settings.dataDirectory.split(separator: "/").last
-            if DataDirectory.isDirectory(path) {
-                errors.append("log.audit: \(path) is a directory")
-            } else if !isMade, !DataDirectory.isDirectory(parent) {
-                errors.append("log.audit: \(parent) is not a directory")
-            }
+        if case .file(let path) = settings.log.audit, let obstacle = settings.obstacle(toFile: path) {
+            errors.append("log.audit: \(obstacle)")
+        }
+        // If there is no such file, it is made when the first user is added.
+        if let obstacle = settings.obstacle(toFile: settings.accessFilePath) {
+            errors.append("access.users: \(obstacle)")
         }
         return errors
     }
@@ -74,5 +71,16 @@ extension Broker {
         } catch {
             return error.errors.map(\.description) + AccessKeeper.keyErrors(in: settings)
         }
+    }
+}
+
+extension Settings {
+    /// Why there cannot be a file at `path`, which need not exist yet; `nil` if there can.
+    fileprivate func obstacle(toFile path: String) -> String? {
+        let parent = DataDirectory.parent(of: path)
+        // The data directory, however it is written, is made at the start.
+        let isMade = parent.split(separator: "/").last == dataDirectory.split(separator: "/").last
+        if DataDirectory.isDirectory(path) { return "\(path) is a directory" }
+        return isMade || DataDirectory.isDirectory(parent) ? nil : "\(parent) is not a directory"
     }
 }

@@ -5,7 +5,10 @@ internal import WSTransport
 /// Why the broker cannot start, as one sentence.
 package struct BrokerError: Error, CustomStringConvertible, Sendable {
     package let description: String
-    init(_ description: String) { self.description = description }
+    /// The path of the setting that it is about, if ``description`` does not begin with it; `nil` if it is not known.
+    package let key: String?
+
+    init(_ description: String, at key: String? = nil) { (self.description, self.key) = (description, key) }
 }
 
 /// The source of a program's settings, so that they can be read again.

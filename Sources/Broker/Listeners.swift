@@ -23,7 +23,9 @@ struct Listeners: Sendable {
         for (number, listener) in listeners {
             switch listener.address {
             case .unix(let path):
-                try Self.bind(path, sockets, as: number, mode: listener.mode, group: listener.group)
+                try Self.bind(
+                    path, sockets, as: number, mode: listener.mode, group: listener.group, "listen[\(number)].address",
+                    groupKey: "listen[\(number)].group")
                 descriptions.append("unix:\(path)")
             case .internet(let host, let port):
                 let chosen = try Self.bind(host, port, sockets, as: number, settings.isIPv6Only(listener))
@@ -31,7 +33,9 @@ struct Listeners: Sendable {
             case .systemd(let name):
                 let mine = left.filter { name == nil || $0.name == name }
                 left.removeAll { one in mine.contains(one) }
-                guard !mine.isEmpty else { throw BrokerError(Self.absence(of: name, among: given)) }
+                guard !mine.isEmpty else {
+                    throw BrokerError(Self.absence(of: name, among: given), at: "listen[\(number)].address")
+                }
                 for one in mine {
                     let address = try Self.adopt(one, sockets, as: number)
                     guard listener.mayBeAdministered(at: ListenAddress(address)) else {
@@ -48,7 +52,7 @@ struct Listeners: Sendable {
         let group = settings.admin.socketGroup
         try Self.bind(
             settings.adminSocketPath, sockets, as: Self.admin, mode: group == nil ? 0o600 : 0o660, group: group,
-            isOnFirstOnly: true)
+            "admin.socket", groupKey: "admin.socket_group", isOnFirstOnly: true)
         self.sockets = sockets
         self.descriptions = descriptions
         self.adopted = adopted
@@ -72,37 +76,41 @@ struct Listeners: Sendable {
     private static func bind(
         _ host: String, _ port: UInt16, _ sockets: ListeningSockets, as number: Int, _ isIPv6Only: Bool
     ) throws(BrokerError) -> SocketAddress {
+        let key = "listen[\(number)].address"
         // The configuration has checked that it is a numeric address.
         guard let address = SocketAddress(host: host, port: port) else {
-            throw BrokerError("cannot listen on \(host):\(port): expected a numeric address")
+            throw BrokerError("cannot listen on \(host):\(port): expected a numeric address", at: key)
         }
         do throws(Errno) {
             return try sockets.bind(address, as: number, isIPv6Only: isIPv6Only)
         } catch {
-            throw BrokerError("cannot listen on \(address): \(error)")
+            throw BrokerError("cannot listen on \(address): \(error)", at: key)
         }
     }
 
+    /// - Parameters:
+    ///   - key: the setting of the path.
+    ///   - groupKey: the setting of the group.
     private static func bind(
-        _ path: String, _ sockets: ListeningSockets, as number: Int, mode: UInt32, group: String?,
-        isOnFirstOnly: Bool = false
+        _ path: String, _ sockets: ListeningSockets, as number: Int, mode: UInt32, group: String?, _ key: String,
+        groupKey: String, isOnFirstOnly: Bool = false
     ) throws(BrokerError) {
         guard let address = SocketAddress(path: path) else {
-            throw BrokerError("cannot listen on unix:\(path): the path must have 1 to 107 bytes")
+            throw BrokerError("cannot listen on unix:\(path): the path must have 1 to 107 bytes", at: key)
         }
         var owner: UInt32?
         if let group {
             owner = SocketFile.groupNumber(of: group)
             guard owner != nil else {
-                throw BrokerError("cannot listen on unix:\(path): there is no group \"\(group)\"")
+                throw BrokerError("cannot listen on unix:\(path): there is no group \"\(group)\"", at: groupKey)
             }
         }
         do throws(Errno) {
             try sockets.bind(address, as: number, isOnFirstOnly: isOnFirstOnly, mode: mode, group: owner)
         } catch .notASocket {
-            throw BrokerError("cannot listen on unix:\(path): \(takenPath)")
+            throw BrokerError("cannot listen on unix:\(path): \(takenPath)", at: key)
         } catch {
-            throw BrokerError("cannot listen on unix:\(path): \(error)")
+            throw BrokerError("cannot listen on unix:\(path): \(error)", at: key)
         }
     }
 

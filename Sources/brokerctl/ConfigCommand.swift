@@ -35,8 +35,8 @@ struct CheckConfig: ParsableCommand {
 
     func run() throws {
         guard connection.json else {
-            let broken = Self.troubles(of: try ShowConfig.read(file))
-            for error in broken { Output.printError(Output.printable("\(file): \(error)")) }
+            let broken = troubles(of: try ShowConfig.read(file))
+            for error in broken { Output.printError(Output.printable("\(error)")) }
             if !broken.isEmpty { throw ExitCode(1) }
             return Output.print("\(file): ok")
         }
@@ -49,7 +49,7 @@ struct CheckConfig: ParsableCommand {
         writer.beginArray()
         for error in errors {
             writer.beginObject()
-            // An error about an unreadable file, or about a file that it names, has no position.
+            // An error about an unreadable file, or about a setting that has its default, has no position.
             if error.line > 0 {
                 writer.member("line", error.line)
                 writer.member("column", error.column)
@@ -65,15 +65,14 @@ struct CheckConfig: ParsableCommand {
     }
 
     /// What is wrong with the files that the settings name.
-    private static func troubles(of settings: Settings) -> [String] {
-        Broker.certificateErrors(in: settings) + Broker.accessErrors(in: settings)
+    private func troubles(of settings: Settings) -> [ConfigurationError] {
+        let places = ConfigurationPlaces(file: file)
+        return (Broker.certificateErrors(in: settings) + Broker.accessErrors(in: settings)).map(places.error)
     }
 
     private func errors() -> [ConfigurationError] {
         do throws(ConfigurationErrors) {
-            return Self.troubles(of: try ConfigurationReader.read(path: file)).map {
-                ConfigurationError(file: file, line: 0, column: 0, key: "", message: $0)
-            }
+            return troubles(of: try ConfigurationReader.read(path: file))
         } catch {
             return error.errors
         }

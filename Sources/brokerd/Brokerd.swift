@@ -70,7 +70,7 @@ struct Brokerd: ParsableCommand {
         do throws(BrokerError) {
             broker = try Broker(settings, from: options.source)
         } catch {
-            Self.complain("brokerd: \(error)")
+            Self.complain("brokerd: \(Self.placed(error, options.places))")
             throw ExitCode(1)
         }
         let log = LineLogHandler.logger(settings.log.format, broker.logThreshold)
@@ -254,9 +254,18 @@ struct Brokerd: ParsableCommand {
         let broken =
             Broker.certificateErrors(in: settings) + Broker.placeErrors(in: settings)
             + Broker.accessErrors(in: settings)
-        for error in broken { Self.complain("\(config ?? "settings"): \(error)") }
+        let places = options.places
+        for error in broken { Self.complain("\(places.error(error))") }
         if !broken.isEmpty { throw ExitCode(1) }
         print("\(config ?? "settings"): ok")
+    }
+
+    /// The error with the position of its setting, if the setting is written somewhere.
+    private static func placed(_ error: BrokerError, _ places: ConfigurationPlaces) -> String {
+        let placed: ConfigurationError? =
+            if let key = error.key { places.error("\(error)", at: key) } else { places.error("\(error)") }
+        guard let placed, !placed.key.isEmpty else { return "\(error)" }
+        return "\(placed)"
     }
 
     private static func complain(_ text: String) { StandardStreams.writeError(text + "\n") }

@@ -42,6 +42,13 @@ struct SettingOptions: Sendable {
         return settings
     }
 
+    /// Where the settings are written.
+    var places: ConfigurationPlaces {
+        let given = [listen.isEmpty ? nil : "listen", dataDir.map { _ in "data_dir" }]
+        return ConfigurationPlaces(
+            file: config, environment: .ofProcess(), overridden: given.compactMap(\.self))
+    }
+
     /// The source of these settings, also for administrators that ask what another file would change.
     var source: SettingsSource {
         SettingsSource(file: config) { [self] (given) throws(ConfigurationErrors) in

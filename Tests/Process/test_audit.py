@@ -129,4 +129,4 @@ def test_an_unusable_log_file_stops_the_start(tmp_path):
     (tmp_path / "broker.yaml").write_text("log: { audit: /nowhere/audit.log }\n")
     done = run_brokerd("--config", "broker.yaml", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stdout == "brokerd: log.audit: cannot open /nowhere/audit.log: No such file or directory\n"
+    assert done.stdout == "brokerd: broker.yaml:1:15: log.audit: cannot open /nowhere/audit.log: No such file or directory\n"

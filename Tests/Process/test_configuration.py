@@ -103,6 +103,35 @@ def test_every_kind_of_mistake_has_a_place(tmp_path, text, line):
         assert int(found[1]) == line
 
 
+@pytest.mark.parametrize("text, place, message", [
+    ("listen: [{ address: 127.0.0.1:0, tls: { certificate: none.pem, key: none.key } }]\n", "1:54",
+     "listen[0].tls.certificate: none.pem: No such file or directory"),
+    ("admin:\n  socket_group: no-such-group\n", "2:17", 'admin.socket_group: there is no group "no-such-group"'),
+    ("access:\n  users: none/users.jsonl\n", "2:10", "access.users: none is not a directory"),
+    ("access:\n  users: /tmp\n", "2:10", "access.users: /tmp is a directory"),
+    ("log:\n  audit: none/audit.log\n", "2:10", "log.audit: none is not a directory"),
+])
+def test_what_the_settings_name_and_is_not_there_has_a_place(tmp_path, text, place, message):
+    done, file = check(tmp_path, text)
+    assert done.returncode == 1 and f"{file}:{place}: {message}\n" in done.stdout, done
+
+
+def test_a_setting_from_the_environment_is_named_by_its_variable(tmp_path):
+    done = run_brokerd("--check", cwd=tmp_path, wrapper=["env", "BROKER_LOG_AUDIT=none/audit.log"])
+    assert (done.returncode, done.stdout) == (1, "BROKER_LOG_AUDIT: log.audit: none is not a directory\n")
+
+
+def test_an_address_in_use_has_a_place(start_broker, tmp_path):
+    """Unless it comes from the command line."""
+    address = f"127.0.0.1:{start_broker().port}"
+    (tmp_path / "b.yaml").write_text(f"listen:\n  - address: {address}\n")
+    sentence = f"cannot listen on {address}: Address already in use\n"
+    done = run_brokerd("--config", "b.yaml", "--data-dir", "other", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, f"brokerd: b.yaml:2:14: listen[0].address: {sentence}")
+    done = run_brokerd("--config", "b.yaml", "--data-dir", "other", "--listen", address, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, f"brokerd: {sentence}")
+
+
 DENYING = "access: { rules: [{ role: a, publish: [\"x/#\"], deny: [\"x/#\"] }, { role: b, publish: [\"x/#\"] }] }\n"
 
 
@@ -364,6 +393,10 @@ def test_config_show_and_check_print_json(tmp_path):
     done = run_control("config", "check", str(file), "--json")
     assert done.returncode == 1 and json.loads(done.stdout)["errors"] == [
         {"line": 1, "column": 11, "key": "limits.mesage", "message": 'unknown key, did you mean "message"?'}]
+    file.write_text("listen: [{ address: 127.0.0.1:0, tls: { certificate: none.pem, key: none.key } }]\n")
+    done = run_control("config", "check", str(file), "--json")
+    assert done.returncode == 1 and json.loads(done.stdout)["errors"] == [
+        {"line": 1, "column": 54, "key": "listen[0].tls.certificate", "message": "none.pem: No such file or directory"}]
 
 
 def test_the_commented_defaults_are_the_shipped_file():

@@ -64,6 +64,15 @@ package enum ConfigurationReader {
         return settings
     }
 
+    /// The tree of the file at `path`; `nil` if it is empty or has errors.
+    static func tree(path: String) -> ConfigurationNode? {
+        guard var bytes = try? contents(of: path), refusal(of: bytes) == nil else { return nil }
+        if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { bytes.removeFirst(3) }
+        guard var parser = YAMLEventParser(bytes) else { return nil }
+        var tree = ConfigurationTree()
+        do throws(YAMLSyntaxError) { return try tree.read(&parser) } catch { return nil }
+    }
+
     /// The reason and the position, if `bytes` are not text; libyaml gets text only.
     private static func refusal(of bytes: [UInt8]) -> (YAMLMark, String)? {
         guard bytes.count <= maximumFileSize else {
