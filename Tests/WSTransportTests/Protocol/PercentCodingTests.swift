@@ -19,6 +19,8 @@ struct PercentCodingTests {
             ("", []), ("a=1", ["a:1"]), ("a", ["a:"]), ("a=", ["a:"]), ("=1", [":1"]), ("a=b=c", ["a:b=c"]),
             ("a=1&b=2&a=3", ["a:1", "b:2", "a:3"]), ("&&a=1&", ["a:1"]), ("a+b=c+d%2B", ["a b:c d+"]),
             ("%26=%3D", ["&:="]), ("a=%", nil), ("%ff=a", nil),
+            // An accent that would be a part of the character before it.
+            ("a&\u{301}=\u{301}", ["a:", "\u{301}:\u{301}"]),
         ] as [(String, [String]?)])
     func decodesQueries(query: String, expected: [String]?) {
         #expect(PercentCoding.decodeQuery(query)?.map { "\($0.name):\($0.value)" } == expected)

@@ -23,8 +23,11 @@ enum Accept {
 
     /// The elements of a list in lower case, with their weights; 1 if none is stated.
     private static func elements(_ field: String) -> [(name: String, quality: Double)] {
-        field.split(separator: ",").compactMap { part in
-            let pieces = part.split(separator: ";").map { $0.filter { $0 != " " && $0 != "\t" }.lowercased() }
+        // Bytes, because searching for characters would cost twenty times as much.
+        field.utf8.split(separator: UInt8(ascii: ",")).compactMap { part in
+            let pieces = part.split(separator: UInt8(ascii: ";")).map { piece in
+                String(decoding: piece.filter { $0 != 0x20 && $0 != 0x09 }, as: UTF8.self).lowercased()
+            }
             guard let name = pieces.first else { return nil }
             let quality = pieces.dropFirst().first { $0.hasPrefix("q=") }.flatMap { Double($0.dropFirst(2)) }
             return (name, quality ?? 1)
