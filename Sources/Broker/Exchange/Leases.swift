@@ -88,6 +88,14 @@ package final class Leases {
     private let counters: ShardCounters
     /// By client number.
     private var clients: [UInt64: Values] = [:]
+    /// The end of a grace that is under way.
+    private struct Grace {
+        /// The number of the value.
+        let seq: UInt64
+        let task: TimedTasks.ID
+    }
+    /// The graces that end early if another client takes the value over.
+    private var graces: [Topic: Grace] = [:]
     /// The time after which a refused removal is tried again, in nanoseconds.
     private static let pause: Int64 = 500_000_000
     /// The overhead of a value besides its topic and payloads, in bytes.
@@ -213,8 +221,32 @@ package final class Leases {
 
     private func end(_ topic: Topic, _ seq: UInt64, _ lease: Lease, by client: UInt64) {
         guard lease.grace > 0 else { return remove(topic, seq, lease.farewell, by: client) }
-        reactor.run(afterNanoseconds: lease.grace * 1_000_000) { [weak self] in
-            self?.remove(topic, seq, lease.farewell, by: client)
+        let patience = lease.grace * 1_000_000
+        switch sequencer.ownership(ofEphemeral: topic, seq) {
+        case .lost: return
+        case .uncertain:
+            reactor.run(afterNanoseconds: patience) { [weak self] in
+                self?.remove(topic, seq, lease.farewell, by: client)
+            }
+        case .held:
+            let task = reactor.schedule(afterNanoseconds: patience) { [weak self] in
+                self?.graces[topic] = nil
+                self?.remove(topic, seq, lease.farewell, by: client)
+            }
+            if let earlier = graces.updateValue(Grace(seq: seq, task: task), forKey: topic) {
+                reactor.cancel(earlier.task)
+            }
+        }
+    }
+
+    /// Ends the graces of values that other clients have replaced or removed.
+    func delivered(_ batch: Batch) {
+        if graces.isEmpty { return }
+        for item in batch.items where item.message.isRetained {
+            let message = item.message
+            guard let grace = graces[message.topic], grace.seq < message.number else { continue }
+            graces[message.topic] = nil
+            reactor.cancel(grace.task)
         }
     }
 

@@ -239,6 +239,19 @@ extension Sequencer {
         }
     }
 
+    /// Whether a client still has an ephemeral value that it has set.
+    enum Ownership { case held, lost, uncertain }
+
+    /// Whether a topic still has the ephemeral value with this number.
+    ///
+    /// Uncertain in a cluster, where a message that has replaced it may be taken back.
+    func ownership(ofEphemeral topic: Topic, _ number: UInt64) -> Ownership {
+        state.withLock { state in
+            guard state.applying.logTime == nil else { return .uncertain }
+            return state.applying.ephemerals[topic]?.number == number ? .held : .lost
+        }
+    }
+
     /// The changes of ephemeral values after one number and up to another on topics that a rule keeps, in order, and
     /// the number up to which changes are no longer remembered.
     func recentEphemerals(after seq: UInt64, upTo end: UInt64) -> (messages: [Message], forgottenUpTo: UInt64) {

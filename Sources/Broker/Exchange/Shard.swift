@@ -393,6 +393,7 @@ package final class Shard {
             record(batch)
         }
         if !inboxes.isEmpty { for item in batch.items where item.message.topic.isInbox { inboxes.take(item.message) } }
+        leases.delivered(batch)
         inbox.delivered(batch)
     }
 

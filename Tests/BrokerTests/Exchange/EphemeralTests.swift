@@ -70,6 +70,26 @@ struct EphemeralTests {
         #expect(try harness.sequencer.value(of: topic("who/ann"))?.payload.array == Array("2".utf8))
     }
 
+    @Test func aGraceTakesNoMemoryAfterATakeover() throws {
+        let harness = try ExchangeHarness(order: [0, 1])
+        func waiting() throws -> Int { try harness.run(on: 1) { $0.reactor.later.count } }
+        let before = try waiting()
+        for round in 0..<3 {
+            let (member, next) = (try harness.connectJSON(on: 1), try harness.connectJSON())
+            for number in 0..<50 { _ = try set(member, "who/\(number)", "1", #","grace":300"#) }
+            // Half of the values are taken over before their client leaves, and half afterwards.
+            for number in 0..<25 { _ = try set(next, "who/\(number)", "2") }
+            member.leave()
+            try harness.wait(on: 1) { $0.everybody.isEmpty }
+            #expect(try waiting() >= before + 25, "round \(round)")
+            for number in 25..<50 { _ = try set(next, "who/\(number)", "2") }
+            try harness.wait(on: 1) { $0.reactor.later.count < before + 10 }
+            next.leave()
+            try harness.wait { $0.everybody.isEmpty }
+        }
+        #expect(harness.sequencer.ephemerals.count == 0)
+    }
+
     @Test func endsWhenTheGraceIsOver() throws {
         let harness = try ExchangeHarness()
         let (follower, member) = (try watcher(harness, "#"), try harness.connectJSON())
