@@ -133,6 +133,13 @@ def test_ephemeral_values_are_limited(start_broker):
     assert answer.status == 207 and answer.json["error"]["code"] == "bad-request"
 
 
+def test_a_farewell_is_no_longer_than_a_message(start_broker):
+    member = start_broker("limits: { message: 1000, ephemeral_bytes: 1MiB }\n").session()
+    present(member, "who/ann", 1, farewell={"data": "x" * 1000})
+    refused = member.request(op="publish", topic="who/ann", data=1, ephemeral=True, farewell={"data": "x" * 1001})
+    assert (refused["code"], refused["message"]) == ("too-large", "farewell: the payload is longer than the limit of 1000 bytes.")
+
+
 def test_retained_delete_removes_ephemeral_values(broker):
     session = broker.session()
     for name in ("who/ann", "who/bob"):

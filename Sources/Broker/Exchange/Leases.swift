@@ -116,6 +116,9 @@ package final class Leases {
         _ draft: inout Draft, _ lease: Lease, by client: UInt64, _ limits: ExchangeSettings.Limits
     ) throws(Refusal) {
         let topic = draft.topic
+        guard lease.farewell?.payload.count ?? 0 <= limits.message else {
+            throw Refusal(.tooLarge, "farewell: the payload is longer than the limit of \(limits.message) bytes.")
+        }
         if !draft.payload.isEmpty {
             let bytes =
                 Self.overhead + topic.name.utf8.count + draft.payload.count + (draft.properties?.weight ?? 0)
