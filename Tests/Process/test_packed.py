@@ -105,6 +105,7 @@ def test_malformed_commands_are_refused(broker):
     session = connect(broker)
     for frame, text in ((b"\xc1", "expected a map"), (pack({"op": "ping"})[:-1], "ends too early"),
                         (pack({"op": "ping"}) * 2, "one map and nothing else"), (pack({"op": b"ping"}), "bytes"),
+                        (b"\x82" + pack({"op": "ping"})[1:] * 2, 'Invalid command, as JSON: a second member "op"'),
                         (b"\x81\xa1\x61" + b"\x91" * 100 + b"\xc0", "64 levels")):
         session.websocket.send_binary(frame)
         error = session.expect("error", code="bad-request")

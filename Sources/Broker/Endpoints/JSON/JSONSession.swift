@@ -89,7 +89,9 @@ final class JSONSession: ClientSocket {
                 frame.hasBegun = true
                 isTurnOver = !shard.takesMore(from: stream.slot)
                 let refused = RefusedObject(payload, from: frame.offset, error)
-                fail(refused.identifier, Refusal(.badRequest, "Invalid JSON: \(error)."))
+                // MessagePack was converted, so the place is one in the JSON.
+                let what = isPacked ? "command, as JSON" : "JSON"
+                fail(refused.identifier, Refusal(.badRequest, "Invalid \(what): \(error)."))
                 frame.broken += 1
                 guard frame.broken < Self.maximumBroken else {
                     socket.close(.badRequest, reason: "\(frame.broken) invalid lines in one frame")
