@@ -57,9 +57,14 @@ package struct Refusal: Error, Sendable, Equatable {
     package let code: ErrorCode
     package let message: String
 
+    /// The longest sentence, in scalars: a client's text, which some sentences repeat, may be as long as a frame.
+    private static let maximumMessage = 4096
+
     package init(_ code: ErrorCode, _ message: String) {
         self.code = code
-        self.message = message
+        self.message =
+            message.utf8.count <= Self.maximumMessage
+            ? message : String(String.UnicodeScalarView(message.unicodeScalars.prefix(Self.maximumMessage))) + "…"
     }
 
     /// The refusal for a message that the store did not take.

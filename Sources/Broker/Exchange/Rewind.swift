@@ -27,8 +27,11 @@ package enum Rewind: Equatable, Sendable {
 
     /// Parses a duration as clients write it, such as `10m`, to milliseconds; `nil` if the text is none.
     package static func milliseconds(_ text: String) -> Int64? {
-        let digits = text.prefix { $0.isASCII && $0.isNumber }
-        guard let count = number(digits), let unit = units[String(text[digits.endIndex...])] else { return nil }
+        let digits = text.utf8.prefix { 0x30...0x39 ~= $0 }
+        // No unit is longer.
+        guard text.utf8.count - digits.count <= 2, let count = UInt64(Substring(digits)),
+            let unit = units[String(text[digits.endIndex...])]
+        else { return nil }
         let (time, isLonger) = count.multipliedReportingOverflow(by: unit)
         return isLonger ? .max : Int64(clamping: time)
     }

@@ -26,9 +26,14 @@ package struct ResumePoint: Equatable, Sendable {
         self.seq = seq
     }
 
+    /// The length of the longest position, with a number for each of the most logs, in bytes.
+    private static let maximumLength = 32 << 10
+
     /// `nil` if `text` has neither form.
     package init?(_ text: String) {
-        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        // A client may send a text as long as a frame.
+        guard text.utf8.count <= Self.maximumLength else { return nil }
+        let parts = Self.pieces(text[...], UInt8(ascii: "-"), atMost: 3)
         guard parts.count <= 2, let last = parts.last else { return nil }
         if let seq = Self.number(last) {
             self.seq = seq
@@ -41,13 +46,18 @@ package struct ResumePoint: Equatable, Sendable {
         self.epoch = epoch
     }
 
+    /// Cuts a text at a separator, also into empty pieces.
+    private static func pieces(_ text: Substring, _ separator: UInt8, atMost most: Int) -> [Substring] {
+        text.utf8.split(separator: separator, maxSplits: most - 1, omittingEmptySubsequences: false).map(Substring.init)
+    }
+
     /// Parses `0:SEQ,1:SEQ` and so on.
     private static func parts(_ text: Substring) -> [UInt64]? {
-        let texts = text.split(separator: ",", maxSplits: Partitions.maximum, omittingEmptySubsequences: false)
+        let texts = pieces(text, UInt8(ascii: ","), atMost: Partitions.maximum + 1)
         guard 2...Partitions.maximum ~= texts.count else { return nil }
         var numbers: [UInt64] = []
         for (partition, text) in texts.enumerated() {
-            let pair = text.split(separator: ":", omittingEmptySubsequences: false)
+            let pair = pieces(text, UInt8(ascii: ":"), atMost: 3)
             guard pair.count == 2, number(pair[0]) == UInt64(partition), let seq = number(pair[1]) else {
                 return nil
             }

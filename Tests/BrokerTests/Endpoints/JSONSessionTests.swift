@@ -57,6 +57,26 @@ struct JSONSessionTests {
         #expect(answer.hasPrefix(#"{"op":"error","code":"bad-request","message":"id: "#))
     }
 
+    /// The broker holds an `id` until the command is answered, which may take minutes.
+    @Test(arguments: ["publish", "subscribe", "ping"])
+    func limitsTheLengthOfIDs(operation: String) throws {
+        func frame(_ length: Int) -> String {
+            let id = String(repeating: "x", count: length - 2)
+            return #"{"op":"\#(operation)","id":"\#(id)","topic":"a","filter":"a","data":1}"#
+        }
+        let answers = try answers(to: [frame(1024), frame(1025)], operation == "subscribe" ? 3 : 2)
+        #expect(answers.contains { $0.contains(#","id":"xxxx"#) })
+        #expect(answers.contains(#"{"op":"error","code":"bad-request","message":"id: expected at most 1024 bytes."}"#))
+    }
+
+    /// What a client has sent comes back in part only.
+    @Test(arguments: [#""op":"TEXT""#, #""op":"subscribe","filter":"a","since":"TEXT""#])
+    func repeatsOnlyAPartOfALongText(members: String) throws {
+        let text = String(repeating: "-", count: 1_000_000)
+        let answer = try answers(to: ["{\(members.replacing("TEXT", with: text))}"], 1)[0]
+        #expect(answer.contains("found") && answer.utf8.count < 5000)
+    }
+
     /// A frame, and the answer to each of its lines.
     static let frames: [(String, [String])] = [
         ("{\"op\":\"ping\",\"id\":1}\n{\"op\":\"ping\",\"id\":2}\n", ["pong 1", "pong 2"]),

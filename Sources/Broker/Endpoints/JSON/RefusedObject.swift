@@ -1,10 +1,17 @@
 extension JSONObject {
+    /// The longest `id`, as written, in bytes: the broker holds it until the command is answered.
+    static let maximumIdentifier = 1024
+
     /// The client's `id` as it was written; `nil` if there is none.
     func identifier() throws(Refusal) -> [UInt8]? {
         guard let value = value("id") else { return nil }
         switch value.kind {
         case .null: return nil
-        case .number, .string: return value.copyRawBytes()
+        case .number, .string:
+            guard value.extent.range.count <= Self.maximumIdentifier else {
+                throw Refusal(.badRequest, "id: expected at most \(Self.maximumIdentifier) bytes.")
+            }
+            return value.copyRawBytes()
         default: throw Refusal(.badRequest, "id: expected a number or a string, found \(value.kind.rawValue).")
         }
     }
