@@ -20,6 +20,27 @@ struct DataDirectoryTests {
         #expect(throws: StorageError.self) { try DataDirectory.make("") }
     }
 
+    /// A process that is being started has copies of all descriptors until it executes its program.
+    @Test func unlocksCopiesOfTheLock() throws {
+        let before = Set(try Self.descriptors(of: directory.path + "/lock"))
+        var data: DataDirectory? = try DataDirectory(directory.path)
+        #expect(data?.path == directory.path)
+        let lock = try #require(try Self.descriptors(of: directory.path + "/lock").first { !before.contains($0) })
+        let copy = dup(lock)
+        defer { close(copy) }
+        #expect(throws: StorageError.self) { try DataDirectory(directory.path) }
+        data = nil
+        #expect(try DataDirectory(directory.path).path == directory.path)
+    }
+
+    /// This process's descriptors of a file.
+    private static func descriptors(of file: String) throws -> [Int32] {
+        let all = "/proc/self/fd"
+        return try FileManager.default.contentsOfDirectory(atPath: all).filter {
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(all)/\($0)")) == file
+        }.compactMap { Int32($0) }
+    }
+
     /// Whenever the power is cut while a store is replaced, there is a store of that name.
     @Test func replacingAFileNeverRemovesItsName() throws {
         let data = try DataDirectory(directory.path)
