@@ -9,7 +9,7 @@ import threading
 import time
 
 from broker_process import free_port
-from deadlines import wait_until
+from deadlines import ANSWER_DEADLINE, wait_until
 
 REDIS = shutil.which("redis-server")
 NAME = "mymaster"
@@ -155,7 +155,7 @@ class Engine:
     def server_at(self, port):
         return next((server for server in self.servers if str(server.announced) == port), None)
 
-    def current_primary(self, apart_from=None, of=None):
+    def current_primary(self, apart_from=None, of=None, deadline=ANSWER_DEADLINE):
         """The server that all sentinels, or the given ones, consider the primary."""
 
         def agreed():
@@ -163,7 +163,7 @@ class Engine:
             found = self.server_at(*ports) if len(ports) == 1 else None
             return found if found is not apart_from else None
 
-        return wait_until(agreed, "a primary on which the sentinels agree")
+        return wait_until(agreed, "a primary on which the sentinels agree", deadline)
 
     def is_whole(self):
         """Whether all processes run, and two replicas follow the primary."""
@@ -176,8 +176,17 @@ class Engine:
     def fail_over(self):
         """Makes another server the primary, as before maintenance of the current one."""
         primary = self.current_primary()
-        wait_until(lambda: self.sentinels[0].ask("SENTINEL", "FAILOVER", NAME) == "+OK\r\n", "a failover that begins")
-        self.current_primary(apart_from=primary)
+
+        def is_replaced():
+            # Another sentinel may make the promoted replica a replica again, which ends the failover. While one is in progress, a
+            # sentinel refuses to begin another.
+            self.sentinels[0].ask("SENTINEL", "FAILOVER", NAME)
+            try:
+                return self.current_primary(apart_from=primary, deadline=10)
+            except AssertionError:
+                return None
+
+        wait_until(is_replaced, "another primary")
 
     def end(self):
         for server in [*self.sentinels, *self.servers]:
