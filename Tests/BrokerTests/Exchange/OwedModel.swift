@@ -323,12 +323,16 @@ struct OwedModel {
         seen[seq] = seen[seq] ?? index
     }
 
+    /// Whether the next subscriptions to be answered include one that such a message may be for; other commands may be
+    /// answered before, as what they asked for comes while the subscriptions are made.
     private func isBeingSubscribed(_ topic: Topic, _ index: Int) -> Bool {
-        let next = transcript.notices[index...].first { $0.op == "ok" }
-        guard case .subscribe(let names, _, _, _, _) = next?.id.flatMap({ transcript.commands[$0] }) else {
-            return false
+        for notice in transcript.notices[index...] where notice.op == "ok" {
+            guard case .subscribe(let names, _, _, _, _) = notice.id.flatMap({ transcript.commands[$0] }) else {
+                continue
+            }
+            return names.count > 1 && names.contains { (try? TopicFilter($0))?.matches(topic) ?? false }
         }
-        return names.count > 1 && names.contains { (try? TopicFilter($0))?.matches(topic) ?? false }
+        return false
     }
 
     private func isOwn(_ message: Message, _ life: Life) -> Bool {

@@ -53,6 +53,28 @@ struct OwedTests {
         #expect(last.last?.op == "ok")
     }
 
+    /// Its own publications may be answered while a list of filters is subscribed to: they are numbered then, and come
+    /// for the first filters.
+    @Test func theModelKnowsOfAnswersWithinASubscription() throws {
+        let message = Message(topic: try topic("k/1"), payload: Array("own".utf8), kind: .text, seq: 1, time: 1)
+        let subscribe = OwedSchedule.Command.subscribe(
+            ["k/1", "t/1"], slow: .close, hearsItself: true, since: nil, wantsSnapshot: false)
+        var transcript = OwedSchedule.Transcript(client: 7, shard: 0)
+        transcript.commands = [1: .publish(topic: "k/1", data: "own"), 2: subscribe]
+        transcript.sent = [1: .init(newest: 0, changes: 0), 2: .init(newest: 0, changes: 0)]
+        transcript.notices = try [
+            #"{"op":"message","topic":"k/1","seq":1,"time":1,"data":"own"}"#, #"{"op":"ok","id":1,"seq":1}"#,
+            #"{"op":"ok","id":2,"seq":1}"#, #"{"op":"live","filter":"k/1","seq":1}"#,
+            #"{"op":"live","filter":"t/1","seq":1}"#,
+        ].map { try Notice(json: Array($0.utf8)) }
+        let world = OwedSchedule.World(
+            log: [message], hasFailed: false, isTight: false, isDelayed: true,
+            rights: [.init(filters: [try filter("#")])], transcripts: [transcript])
+        var model = OwedModel(world, transcript)
+        model.check()
+        #expect(model.complaints == [])
+    }
+
     /// Ten thousand schedules in one run would have no descriptors otherwise.
     @Test func freesEverythingAtItsEnd() throws {
         weak var sequencer: Sequencer?
