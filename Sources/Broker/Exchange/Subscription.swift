@@ -65,6 +65,18 @@ package struct Subscription {
         arrears = other.arrears
     }
 
+    /// Takes the position of an earlier subscription that a client has replaced, if the messages of both are all that
+    /// there were since then: what it has delivered must not be delivered again.
+    mutating func follow(_ earlier: Subscription) {
+        guard earlier.over == 0, earlier.filter == filter, earlier.skipsOwn == skipsOwn, earlier.end >= position else {
+            return
+        }
+        position = min(position, earlier.position)
+    }
+
+    /// Whether it has ended, and nothing is owed to it any more when everything up to `seq` has been sent.
+    func isFinished(at seq: UInt64) -> Bool { end <= seq && gaps.isEmpty }
+
     /// The gaps that have not been announced yet, in order and without overlaps.
     var gaps: [Gap] { arrears?.gaps ?? [] }
 

@@ -114,13 +114,8 @@ package final class SubscriptionSet {
         guard let old = ledger else { return }
         ledger = nil
         for place in current.indices {
-            // Messages that the ended subscription has delivered are not delivered again.
-            for ended in old.ended
-            where ended.over == 0 && ended.filter == current[place].filter && ended.skipsOwn == current[place].skipsOwn
-                && ended.end >= current[place].position
-            {
-                current[place].position = min(current[place].position, ended.position)
-            }
+            // The newest first: each continues the one before it.
+            for ended in old.ended.reversed() { current[place].follow(ended) }
             current[place].settle()
         }
     }
@@ -415,13 +410,26 @@ package final class SubscriptionSet {
     func retire(_ old: Subscription, at seq: UInt64, isOver: Bool, maximum: Int) -> Bool {
         guard let ledger else { return true }
         ledger.index = nil
-        if starts.isEmpty { ledger.ended.removeAll { $0.end <= ledger.cursor && $0.gaps.isEmpty } }
-        guard ledger.ended.count < maximum else { return false }
         var ended = old
+        if starts.isEmpty { removeFinished(ledger, before: &ended) }
+        guard ledger.ended.count < maximum else { return false }
         ended.finish(with: min(seq, old.end), over: isOver ? ledger.step() : 0)
         ended.brought = max(ended.brought, ledger.cursor)
         ledger.ended.append(ended)
         return true
+    }
+
+    /// Removes subscriptions that have ended and been sent everything; what has replaced them knows of their messages.
+    ///
+    /// - Parameter next: the one that is about to be kept.
+    private func removeFinished(_ ledger: Ledger, before next: inout Subscription) {
+        let finished = ledger.ended.filter { $0.isFinished(at: ledger.cursor) }
+        ledger.ended.removeAll { $0.isFinished(at: ledger.cursor) }
+        for subscription in finished.reversed() {
+            next.follow(subscription)
+            for place in ledger.ended.indices { ledger.ended[place].follow(subscription) }
+            for place in current.indices { current[place].follow(subscription) }
+        }
     }
 
     /// Gives up the messages up to `seq` that removed subscriptions are owed; returns the resulting gap.

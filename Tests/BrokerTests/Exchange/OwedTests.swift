@@ -53,6 +53,41 @@ struct OwedTests {
         #expect(last.last?.op == "ok")
     }
 
+    /// A client changes its subscription several times while it is behind, and then asks for messages that it has.
+    @Test(arguments: [
+        [#""slow":"latest","since":0"#, #""slow":"latest""#, #""slow":"close""#],
+        [#""slow":"latest","since":NEWEST"#, #""slow":"close","since":0"#],
+    ])
+    func repeatsNothingAfterChangesOfAPolicy(changes: [String]) throws {
+        var settings = Settings()
+        settings.history = [Settings.History(filter: "k/#", messages: 1000)]
+        let harness = try ExchangeHarness(settings: settings)
+        let stub = try harness.connectJSON()
+        try stub.ask(#"{"op":"subscribe","id":1,"filter":"k/1","snapshot":false}"#, id: 1)
+        let results = try harness.publish((0..<3).map { try draft("k/1", "\($0)") })
+        let newest = try #require(results.last?.value?.seq)
+        var seqs: [UInt64] = []
+        func read(until isLast: (Notice) -> Bool) throws {
+            while true {
+                let notice = try stub.receive()
+                if notice.op == "message" { seqs.append(notice.seq ?? 0) }
+                if isLast(notice) { return }
+            }
+        }
+        try read { $0.seq == newest && $0.op == "message" }
+        // In one frame, so that the session is behind until the last of them.
+        let commands = changes.map {
+            #"{"op":"subscribe","filter":"k/1","snapshot":false,\#($0.replacing("NEWEST", with: "\(newest)"))}"#
+        }
+        try stub.send(commands.joined(separator: "\n"))
+        try read { $0.op == "live" }
+        try stub.send(#"{"op":"subscribe","filter":"k/1","snapshot":false,"since":0}"#)
+        // Answered after everything that is due.
+        try stub.send(#"{"op":"unsubscribe","id":2,"filter":"k/1"}"#)
+        try read { $0.id == 2 }
+        #expect(seqs == results.compactMap { $0.value?.seq })
+    }
+
     /// Its own publications may be answered while a list of filters is subscribed to: they are numbered then, and come
     /// for the first filters.
     @Test func theModelKnowsOfAnswersWithinASubscription() throws {
