@@ -20,6 +20,7 @@ package struct Subscription {
         var lostUpTo: UInt64 = 0
         var lostAt: UInt64 = 0
         var brought: UInt64 = 0
+        var dropped: [Gap] = []
         var resumedAt: UInt64 = 0
         var asked: UInt64 = 0
         var end: UInt64 = .max { didSet { bound = parts == nil ? end : 0 } }
@@ -162,6 +163,20 @@ package struct Subscription {
     var brought: UInt64 {
         get { arrears?.brought ?? 0 }
         set { change { $0.brought = newValue } }
+    }
+
+    /// Records that everything owed up to `seq` has been delivered, except what lies in gaps that are to be announced.
+    mutating func bring(upTo seq: UInt64) {
+        change { arrears in
+            arrears.brought = max(arrears.brought, seq)
+            // Gaps may be cut and merged before they are announced.
+            arrears.dropped = (arrears.dropped + arrears.gaps.filter { $0.since < seq }).suffix(Self.maximumGaps)
+        }
+    }
+
+    /// Whether a message up to ``brought`` may have been dropped instead of delivered.
+    func hasDropped(_ message: Message) -> Bool {
+        arrears?.dropped.contains { $0.since < message.seq && message.seq <= $0.seq } ?? false
     }
 
     /// The position at which it resumed; 0: it did not resume.

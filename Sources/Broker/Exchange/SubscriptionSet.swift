@@ -123,10 +123,8 @@ package final class SubscriptionSet {
     /// Moves the cursor back to `seq`, because a subscription that is about to be added asks for older messages.
     func goBack(to seq: UInt64) {
         guard let ledger, seq < ledger.cursor else { return }
-        for place in current.indices { current[place].brought = max(current[place].brought, ledger.cursor) }
-        for place in ledger.ended.indices {
-            ledger.ended[place].brought = max(ledger.ended[place].brought, ledger.cursor)
-        }
+        for place in current.indices { current[place].bring(upTo: ledger.cursor) }
+        for place in ledger.ended.indices { ledger.ended[place].bring(upTo: ledger.cursor) }
         ledger.cursor = seq
     }
 
@@ -237,6 +235,7 @@ package final class SubscriptionSet {
             let subscription = subscription(at: place, ledger)
             guard subscription.hears(message, client: client) else { return }
             if message.seq <= subscription.brought {
+                if subscription.hasDropped(message) { return }
                 // A subscription that began after another one ended still gets the messages that one delivered.
                 broughtUntil = max(broughtUntil, subscription.over > 0 ? subscription.over : .max)
             } else if subscription.slow != .latest {

@@ -88,6 +88,29 @@ struct OwedTests {
         #expect(seqs == results.compactMap { $0.value?.seq })
     }
 
+    /// What one subscription has dropped is not there for another one, whose gap it is not.
+    @Test func bringsWhatAnotherSubscriptionHasDropped() throws {
+        func message(_ seq: UInt64) throws -> Message {
+            Message(topic: try topic("k/1"), payload: [UInt8(seq)], kind: .binary, seq: seq, time: 1)
+        }
+        func subscription(_ number: UInt32, _ name: String, _ slow: SlowPolicy) throws -> Subscription {
+            Subscription(
+                number: number, filter: try filter(name), position: 0, skipsOwn: false, slow: slow, usesHistory: true)
+        }
+        let set = SubscriptionSet()
+        set.add(try subscription(1, "#", .latest))
+        let ledger = set.setBehind(at: 0)
+        #expect(set.drop(try message(1), floor: 0, client: 9))
+        // The second message is sent, and the gap before it is still to be announced.
+        ledger.cursor = 2
+        set.goBack(to: 0)
+        var asking = try subscription(2, "k/1", .close)
+        asking.asked = ledger.step()
+        set.add(asking)
+        #expect(set.takes(try message(1), client: 9, ledger))
+        #expect(!set.takes(try message(2), client: 9, ledger))
+    }
+
     /// Its own publications may be answered while a list of filters is subscribed to: they are numbered then, and come
     /// for the first filters.
     @Test func theModelKnowsOfAnswersWithinASubscription() throws {
