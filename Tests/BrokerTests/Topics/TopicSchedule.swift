@@ -5,7 +5,7 @@ struct TopicSchedule: RandomNumberGenerator {
     private var state: UInt64
 
     init(seed: Int) {
-        state = UInt64(bitPattern: Int64(seed)) &* 0x9E37_79B9_7F4A_7C15 &+ 1
+        state = UInt64(bitPattern: Int64(seed))
     }
 
     /// SplitMix64.
