@@ -107,6 +107,7 @@ bench: bench-dependencies build bench-counted ## Count, then measure side by sid
 	$(PYTHON) Benchmarks/stored.py
 	$(PYTHON) Benchmarks/cluster.py
 	$(PYTHON) Benchmarks/crowds.py
+	$(SWIFT) build -c release -j $(JOBS) $(BENCHMARKS) --product machineecho
 	$(SWIFT) build -c release -j $(JOBS) $(COMPARISON)
 	$(PYTHON) Benchmarks/libraries.py
 

@@ -49,5 +49,7 @@ let package = Package(
         .target(name: "Load", dependencies: ["WSTransport"], swiftSettings: strict),
         .executableTarget(
             name: "peerload", dependencies: ["Load", "WSTransport"], path: "Sources/PeerLoad", swiftSettings: relaxed),
+        .executableTarget(
+            name: "machineecho", dependencies: ["WSTransport"], path: "Sources/MachineEcho", swiftSettings: relaxed),
     ]
 )

@@ -9,9 +9,11 @@ message, as /proc says; of the rounds the median is shown. `bytes idle` is what 
 message each, adds to the resident set of a process that has served some before.
 
 `closure` and `listener` are a closure that reads and one that listens, on Swift's threads, as by default; `…-reactor` the same on
-the connection's thread. `nio-handler` is SwiftNIO by channel handlers, `nio-async` by its asynchronous channels. Build them with
+the connection's thread. `machine` is a session without the public API on that thread. `nio-handler` is SwiftNIO by channel
+handlers, `nio-async` by its asynchronous channels. Build them with
 
     swift build -c release --package-path Benchmarks/Libraries --scratch-path .build/libraries
+    swift build -c release --package-path Benchmarks --scratch-path .build/benchmarks --product machineecho
 
 HUMMINGBIRD_WEBSOCKET may name a program of yours that is called with a port and echoes at /echo by Hummingbird, with one thread for
 sockets. Servers that are missing are left out, and said so.
@@ -33,6 +35,8 @@ SERVERS = {
     "listener": ["wstransport-echo", "PORT", "listener", "global"],
     "closure-reactor": ["wstransport-echo", "PORT", "closure", "reactor"],
     "listener-reactor": ["wstransport-echo", "PORT", "listener", "reactor"],
+    # In another package, because it uses what only the product's own code can.
+    "machine": [str(BUILD.parent.parent / "benchmarks/release/machineecho"), "PORT"],
     "nio-handler": ["nio-echo", "PORT", "handler"],
     "nio-async": ["nio-echo", "PORT", "async"],
     "hummingbird": [os.environ.get("HUMMINGBIRD_WEBSOCKET", "hummingbird-echo"), "PORT"],

@@ -47,7 +47,7 @@ struct DeadDeclarationTests {
             Repository.swiftFiles(in: folder).map { ($0, (try? Repository.text(of: $0)) ?? "") }
         }
         // The benchmarks' own; the product's sources are linked beside them.
-        let benchmarks = ["Counted", "Counting", "PeerLoad", "TopicFigures"].flatMap {
+        let benchmarks = ["Counted", "Counting", "MachineEcho", "PeerLoad", "TopicFigures"].flatMap {
             texts("Benchmarks/Sources/\($0)")
         }
         return DeadDeclarations.find(in: texts("Sources"), users: (benchmarks + texts("Examples")).map(\.text))
