@@ -51,13 +51,19 @@ package struct WebSocketMachine: ~Copyable {
     package private(set) var state = State.open
 
     private let role: Role
-    // There is padding for it between the role and properties of 8 bytes.
+    // Small properties are together here and below to save padding in every connection.
+    private var isFinal = false
+    /// Whether a message that is not complete in one input is handed over in parts as it arrives, and not kept.
+    ///
+    /// The limit of a message's size then applies to each frame, and to the inflated size of one input.
+    var handsOverParts = false
     private let maximumFragments: Int32
     /// In bytes, over all fragments; a change also applies to the rest of a message under way.
     var maximumMessageSize: Int
     /// permessage-deflate, if it was agreed on.
-    private let compression: MessageCompression?
-    private let makeMaskingKey: @Sendable () -> MaskingKey
+    let compression: MessageCompression?
+    /// Makes the masking keys; `nil`: random ones.
+    private let maskingKeys: MaskingKeys?
 
     /// The header under way, if an input ended within it.
     private var partialHeader = InlineArray<14, UInt8>(repeating: 0)
@@ -65,22 +71,17 @@ package struct WebSocketMachine: ~Copyable {
 
     /// Whether the header of a frame has been read and its payload is not complete.
     private var isInFrame = false
-    private var isFinal = false
-    /// Whether a message that is not complete in one input is handed over in parts as it arrives, and not kept.
-    ///
-    /// The limit of a message's size then applies to each frame, and to the inflated size of one input.
-    var handsOverParts = false
     private var frameOpcode = Opcode.continuation
+    private var validator = UTF8Validator()
     /// The key for the next byte of the payload.
     private var frameKey = MaskingKey(word: 0)
     private var frameRemaining = 0
 
     /// The kind of the message under way; `.continuation` if there is none.
     private var messageOpcode = Opcode.continuation
-    private var fragmentCount: Int32 = 0
     /// Whether that message is compressed.
     private var isCompressed = false
-    private var validator = UTF8Validator()
+    private var fragmentCount: Int32 = 0
     private var assembled: [UInt8] = []
     private var control: [UInt8] = []
 
@@ -88,16 +89,23 @@ package struct WebSocketMachine: ~Copyable {
     ///
     /// `maximumMessageSize` is in bytes, over all fragments; exactly as many are allowed. `maximumFragments` limits the
     /// frames of one message. A compressed message is inflated as it arrives, and its limit applies to the inflated
-    /// size. `makeMaskingKey` is called once for every frame that a client's machine makes, and never for a server's.
+    /// size. `makeMaskingKey` is called once for every frame that a client's machine makes, and never for a server's;
+    /// `nil`: the keys are random.
     package init(
         role: Role, maximumMessageSize: Int, maximumFragments: Int = 1 << 20, compression: MessageCompression? = nil,
-        makeMaskingKey: @escaping @Sendable () -> MaskingKey = MaskingKey.random
+        makeMaskingKey: (@Sendable () -> MaskingKey)? = nil
     ) {
         self.role = role
         self.maximumMessageSize = max(0, maximumMessageSize)
         self.maximumFragments = Int32(clamping: maximumFragments)
         self.compression = compression
-        self.makeMaskingKey = makeMaskingKey
+        maskingKeys = makeMaskingKey.map { MaskingKeys(make: $0) }
+    }
+
+    // An object, because a closure would take twice as much in every connection.
+    private final class MaskingKeys: Sendable {
+        let make: @Sendable () -> MaskingKey
+        init(make: @escaping @Sendable () -> MaskingKey) { self.make = make }
     }
 
     /// Whether a frame or a fragmented message has begun and is not complete.
@@ -155,7 +163,7 @@ package struct WebSocketMachine: ~Copyable {
     }
 
     private func ownMaskingKey() -> MaskingKey? {
-        role == .client ? makeMaskingKey() : nil
+        role == .client ? maskingKeys?.make() ?? .random() : nil
     }
 
     private mutating func fail(_ violation: ProtocolViolation) -> Event {

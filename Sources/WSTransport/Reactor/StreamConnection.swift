@@ -8,18 +8,10 @@ package final class StreamConnection {
     /// Its index in the reactor's tables, as long as it exists.
     package let slot: UInt32
     // Small properties are together here and below to save padding in every connection.
-    /// Whether it was refused when it was accepted, so that it does not count as a client.
-    var isRefused = false {
-        didSet { if isRefused != oldValue { reactor.counters.refusedOpen.add(isRefused ? 1 : -1) } }
-    }
-    /// Whether it stays open when memory is short.
-    package var isSpared = false
-    /// Whether it is not watched at all, because the peer hung up while reading was paused.
-    var isDetached = false
-    /// Whether no other connection gets the ``slot`` after this one has ended, until ``giveUpSlot()``.
-    package var keepsSlot = false
+    /// How often the slot was used before.
+    private let generation: UInt32
     /// A number that no other open connection of its reactor has: the slot, and how often that was used before.
-    package let token: UInt64
+    package var token: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
     // Unchecked, because no call on it knows the connection, and each read would be checked.
     @exclusivity(unchecked) private var descriptor: FileDescriptor?
     // What a delivery over TLS reads comes next, for two lines of the processor's cache.
@@ -28,6 +20,7 @@ package final class StreamConnection {
     /// Whether the socket accepts nothing more; bytes that the peer sent before are still handed over.
     package var isBroken: Bool { hasBroken }
     var hasBroken = false
+    private var isPatient = false
     /// TLS between the socket and the driver; `nil` if there is none.
     var tls: TLSFilter?
     /// The segments of this turn before the newest one.
@@ -39,6 +32,16 @@ package final class StreamConnection {
     /// The client's address, also if the connection comes from a proxy that has named it.
     package var peer: SocketAddress? { client }
     private var client: SocketAddress?
+    /// Whether it was refused when it was accepted, so that it does not count as a client.
+    var isRefused = false {
+        didSet { if isRefused != oldValue { reactor.counters.refusedOpen.add(isRefused ? 1 : -1) } }
+    }
+    /// Whether it stays open when memory is short.
+    package var isSpared = false
+    /// Whether it is not watched at all, because the peer hung up while reading was paused.
+    var isDetached = false
+    /// Whether no other connection gets the ``slot`` after this one has ended, until ``giveUpSlot()``.
+    package var keepsSlot = false
     private var speaker: (any StreamDriver)?
     package var driver: (any StreamDriver)? {
         get { speaker }
@@ -83,7 +86,7 @@ package final class StreamConnection {
     ) {
         self.reactor = reactor
         self.slot = slot
-        token = UInt64(generation) << 32 | UInt64(slot)
+        self.generation = generation
         unsafe self.descriptor = consume descriptor
         client = peer
         received = reactor.now
@@ -104,7 +107,6 @@ package final class StreamConnection {
         get { isPatient }
         set { isPatient = newValue }
     }
-    private var isPatient = false
     private(set) var lastProgress = MonotonicTime(nanoseconds: 0)
     /// How long the oldest unsent byte has waited, in nanoseconds; 0 if there is none.
     package var unsentAge: Int64 {

@@ -11,7 +11,15 @@ package final class WebSocketConnection: StreamDriver {
         set { user = newValue }
     }
     /// The round-trip time of the last PING, in nanoseconds; `nil` before the first answer.
-    package private(set) var roundTrip: Int64?
+    package var roundTrip: Int64? { lastRoundTrip < 0 ? nil : lastRoundTrip }
+    // Not optional, nor is the next one: that would take 8 bytes more in every connection.
+    private var lastRoundTrip: Int64 = -1
+    /// When the PING was sent that has not been answered; 0 if there is none.
+    private var pingTime = MonotonicTime(nanoseconds: 0)
+    private var pingSent: MonotonicTime? {
+        get { pingTime.nanoseconds == 0 ? nil : pingTime }
+        set { pingTime = newValue ?? MonotonicTime(nanoseconds: 0) }
+    }
     package var readyState: ReadyState { state }
     private(set) var state = ReadyState.open
     // One-byte properties are together to save padding in every connection.
@@ -23,9 +31,8 @@ package final class WebSocketConnection: StreamDriver {
 
     // Unchecked, because each message uses it, and the machine calls nothing that knows the connection.
     @exclusivity(unchecked) var machine: WebSocketMachine
-    let compression: MessageCompression?
+    var compression: MessageCompression? { unsafe machine.compression }
     var options: Options
-    private var pingSent: MonotonicTime?
     /// What was reported; `nil` until the socket has ended.
     // An object, because most sockets have not.
     private var ended: PendingEnd?
@@ -42,7 +49,7 @@ package final class WebSocketConnection: StreamDriver {
         self.subprotocol = subprotocol
         self.options = options
         isClient = role == .client
-        compression = agreed.map { agreed in
+        let compression = agreed.map { agreed in
             MessageCompression(
                 agreed, role: role, options: options.values.compression ?? CompressionOptions(),
                 pool: stream.reactor.deflatePool)
@@ -273,7 +280,7 @@ package final class WebSocketConnection: StreamDriver {
             unsafe whole.withUnsafeBytes { unsafe pong($0) }
             session?.pinged(whole)
         case .pong(let payload):
-            if let sent = pingSent { roundTrip = now.nanoseconds(since: sent) }
+            if let sent = pingSent { lastRoundTrip = max(0, now.nanoseconds(since: sent)) }
             hasLife()
             session?.ponged(unsafe Self.copy(payload, of: bytes))
         case .close(let code, let reason, let reply):
