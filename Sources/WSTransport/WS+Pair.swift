@@ -19,7 +19,8 @@ extension WS {
             let socket = WebSocket(
                 url: "ws://localhost/", origin: client.origin, offered: client.protocols.joined(separator: ", "),
                 core: core)
-            caller.begin(SocketSession(caller, core))
+            core.attach(to: caller)
+            caller.begin(core)
             core.opened(subprotocol: subprotocol)
             return (serve(served, server, subprotocol, agreed.server), socket)
         }
@@ -60,7 +61,8 @@ extension WS {
             stream: stream, role: .server, subprotocol: subprotocol, compression: agreed, options: options.connection)
         stream.driver = connection
         let socket = WebSocket(connection, limits: options.limits)
-        connection.begin(SocketSession(connection, socket.core))
+        socket.core.attach(to: connection)
+        connection.begin(socket.core)
         return socket
     }
 

@@ -60,54 +60,100 @@ private enum Acceptance: Sendable {
     }
 }
 
-/// What a socket's closure is run with, kept as long as it runs: as little as it needs.
-private struct Opening: Sendable {
-    let accept: Acceptance
-    /// The request; `nil` if the closure does not take one and nothing reports errors with it.
-    let request: ServerRequest?
+/// What the closures of a handler's sockets are run with.
+///
+/// One object for all sockets of a server, which have it with their limits.
+private final class Reception: Sendable {
+    private let accept: Acceptance
     /// Is told of errors that a closure throws.
-    let report: (@Sendable (any Error, ServerRequest) -> Void)?
+    private let report: (@Sendable (any Error, ServerRequest) -> Void)?
     /// The server's tasks.
-    let tasks: HandlerTasks?
+    fileprivate let tasks: HandlerTasks?
 
-    init(
-        _ accept: Acceptance, _ request: ServerRequest, report: (@Sendable (any Error, ServerRequest) -> Void)?,
-        _ tasks: HandlerTasks?
+    fileprivate init(
+        _ accept: Acceptance, report: (@Sendable (any Error, ServerRequest) -> Void)?, _ tasks: HandlerTasks?
     ) {
         self.accept = accept
-        self.request = accept.takesRequest || report != nil ? request : nil
         self.report = report
         self.tasks = tasks
     }
 
     /// Runs the closure, in a task unless it is synchronous and runs on the reactor.
-    func begin(_ socket: WebSocket) {
+    fileprivate func begin(_ socket: WebSocket, _ request: ServerRequest) {
         if socket.core.limits.runsOnReactor {
             switch accept {
             case .socket(let accept): return accept(socket)
-            case .request(let accept): return request.map { accept(socket, $0) } ?? ()
+            case .request(let accept): return accept(socket, request)
             default: break
             }
         }
         tasks?.enter()
+        let needsRequest = accept.takesRequest || report != nil
         // The task begins with this value: it need not be set in it, which would take memory for as long as it runs.
         HandlerTasks.$isInside.withValue(true) {
             socket.core.holdTask { executor in
-                Task(executorPreference: executor) {
-                    do {
-                        switch accept {
-                        case .socket(let accept): accept(socket)
-                        case .request(let accept): if let request { accept(socket, request) }
-                        case .socketTask(let accept): try await accept(socket)
-                        case .requestTask(let accept): if let request { try await accept(socket, request) }
-                        }
-                    } catch {
-                        socket.core.failed(error) { if let request { report?($0, request) } }
+                // Each task holds on to as little as it needs as long as it runs.
+                if needsRequest {
+                    Task(executorPreference: executor) { () async throws -> Void in
+                        await Self.of(socket)?.run(socket, request)
                     }
-                    socket.core.hasRun()
-                    tasks?.leave()
+                } else {
+                    Task(executorPreference: executor) { () async throws -> Void in
+                        await Self.of(socket)?.run(socket, nil)
+                    }
                 }
             }
+        }
+    }
+
+    private static func of(_ socket: WebSocket) -> Reception? { socket.core.limits.reception as? Reception }
+
+    private func run(_ socket: WebSocket, _ request: ServerRequest?) async {
+        do {
+            switch accept {
+            case .socket(let accept): accept(socket)
+            case .request(let accept): if let request { accept(socket, request) }
+            case .socketTask(let accept): try await accept(socket)
+            case .requestTask(let accept): if let request { try await accept(socket, request) }
+            }
+        } catch {
+            socket.core.failed(error) { if let request { report?($0, request) } }
+        }
+        socket.core.hasRun()
+        tasks?.leave()
+    }
+}
+
+/// The limits of the last server's sockets, while one uses them; nearly always there is only one server.
+private final class Receptions: Sendable {
+    private struct Last {
+        // Weak, because a handler must not hold on to what a server reports errors to.
+        weak var limits: SocketCore.Limits?
+    }
+
+    private let accept: Acceptance
+    private let limits: SocketCore.Limits
+    private let last = Mutex(Last())
+
+    init(_ accept: Acceptance, _ limits: SocketCore.Limits) {
+        self.accept = accept
+        self.limits = limits
+    }
+
+    /// The limits of a server's sockets, with what its closures are run with.
+    func limits(
+        report: (@Sendable (any Error, ServerRequest) -> Void)?, _ tasks: HandlerTasks?
+    ) -> (SocketCore.Limits, Reception) {
+        last.withLock { last in
+            if let known = last.limits, let reception = known.reception as? Reception, tasks != nil,
+                reception.tasks === tasks
+            {
+                return (known, reception)
+            }
+            let reception = Reception(accept, report: report, tasks)
+            let made = SocketCore.Limits(limits, reception: reception)
+            last.limits = made
+            return (made, reception)
         }
     }
 }
@@ -143,16 +189,14 @@ extension SocketCore {
 /// Checks what the options require, then makes the socket.
 private struct AcceptingHandler: DirectHandler, CheckedHandler {
     let options: UpgradeOptions
-    /// Shared by all sockets, as are the next ones.
+    /// Shared by all sockets.
     let connection: WebSocketConnection.Options
-    let limits: SocketCore.Limits
-    let accept: Acceptance
+    private let receptions: Receptions
 
     init(options: UpgradeOptions, accept: Acceptance) {
         self.options = options
         connection = options.connection
-        limits = options.limits
-        self.accept = accept
+        receptions = Receptions(accept, options.limits)
     }
 
     var problem: String? { options.problem.map { "ws.upgrade: \($0)" } }
@@ -175,14 +219,15 @@ private struct AcceptingHandler: DirectHandler, CheckedHandler {
             try options.checkOrigin(of: exchange.request.head)
             let chosen = options.choose(request.subprotocols)
             let report = exchange.report
-            return Admission(subprotocol: chosen, options: connection) { [limits, accept] connection in
+            return Admission(subprotocol: chosen, options: connection) { [receptions] connection in
                 let request = ServerRequest(exchange, link: nil)
                 let reactor = connection.stream.reactor
+                let (limits, reception) = receptions.limits(report: report, reactor[HandlerTasks.self])
                 let socket = WebSocket(connection, limits: limits)
-                let session = SocketSession(connection, socket.core)
+                socket.core.attach(to: connection)
                 socket.core.observe(request, on: reactor)
-                Opening(accept, request, report: report, reactor[HandlerTasks.self]).begin(socket)
-                return session
+                reception.begin(socket, request)
+                return socket.core
             }
         }
     }

@@ -3,7 +3,9 @@ import Glibc
 import WSTransport
 
 /// A client's end of a connection to the ``Harness``.
-final class StubClient {
+///
+/// Not an object: that would be counted with the memory of the server's end.
+struct StubClient {
     private let descriptor: Int32
 
     init(to address: SocketAddress) throws {

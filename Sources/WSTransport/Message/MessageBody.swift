@@ -2,7 +2,7 @@
 ///
 /// Most messages are small, and for those an array would cost more than the rest of the message.
 struct MessageBody: Sendable {
-    private typealias Room = (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
+    typealias Room = (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
     private var inPlace: Room = (0, 0, 0, 0, 0, 0, 0, 0)
     private var elsewhere: [UInt8]?
     /// The number of bytes in place; negative if there are none, because the body is elsewhere or absent.
@@ -13,19 +13,19 @@ struct MessageBody: Sendable {
 
     init(_ bytes: [UInt8]) { elsewhere = bytes }
 
-    /// Copies `bytes`.
+    /// Copies `bytes` into an absent body.
     @inline(__always)
-    init(_ bytes: Span<UInt8>) {
-        let count = bytes.count
-        if count <= MemoryLayout<Room>.size {
-            inPlaceCount = Int8(truncatingIfNeeded: count)
-            unsafe bytes.withUnsafeBytes { bytes in
-                unsafe withUnsafeMutableBytes(of: &inPlace) { unsafe $0.copyMemory(from: bytes) }
-            }
+    mutating func fill(_ bytes: UnsafeRawBufferPointer) {
+        if bytes.count <= Self.maximumInPlace {
+            inPlaceCount = Int8(truncatingIfNeeded: bytes.count)
+            unsafe withUnsafeMutableBytes(of: &inPlace) { unsafe $0.copyMemory(from: bytes) }
         } else {
-            elsewhere = unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) }
+            elsewhere = unsafe Array(bytes)
         }
     }
+
+    /// The maximum number of bytes in place.
+    static var maximumInPlace: Int { MemoryLayout<Room>.size }
 
     var isAbsent: Bool { inPlaceCount < 0 && elsewhere == nil }
 
@@ -44,10 +44,12 @@ struct MessageBody: Sendable {
 
     /// The same without a copy of bytes in place.
     @inline(__always)
-    mutating func withOwnBytes(_ body: (UnsafeRawBufferPointer) -> Void) {
-        guard inPlaceCount >= 0 else { return unsafe withBytes(body) }
+    mutating func withOwnBytes<Outcome>(_ body: (UnsafeRawBufferPointer) -> Outcome) -> Outcome {
         let count = Int(inPlaceCount)
-        unsafe withUnsafeMutableBytes(of: &inPlace) { unsafe body(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+        guard count >= 0 else { return unsafe withBytes(body) }
+        return unsafe withUnsafeMutableBytes(of: &inPlace) {
+            unsafe body(UnsafeRawBufferPointer(start: $0.baseAddress, count: count))
+        }
     }
 
     /// The bytes as an array, which is kept for the next call; `nil` if the body is absent.

@@ -103,13 +103,16 @@ public final class WebSocketMessage: HandlerMessage {
     /// The same, with a copy of `bytes` that is made where it stays.
     @inline(__always)
     init(
-        _ type: Opcode, copying bytes: Span<UInt8>, masked: Bool, compress: Bool, stream: (any ByteStream)?, held: Int
+        _ type: Opcode, copying bytes: UnsafeRawBufferPointer, masked: Bool, compress: Bool,
+        stream: (any ByteStream)?, held: Int
     ) {
         self.held = held
         state = Mutex(
             State(
-                type: type, masked: masked, compress: compress && !type.isControl, isKnownText: type == .text,
-                maxSize: Self.defaultMaxSize, body: MessageBody(bytes), stream: stream))
+                type: type, masked: masked, compress: compress, isKnownText: type == .text,
+                maxSize: Self.defaultMaxSize, stream: stream))
+        // Afterwards: as a value, the body would be copied once more.
+        state.withLock { unsafe $0.body.fill(bytes) }
     }
 
     /// The opcode; only its low 4 bits are sent.

@@ -188,7 +188,9 @@ protocol TurnSender: AnyObject {
         if !tasks.isEmpty { for task in tasks { task() } }
         if remote.tasks.hasElements { for task in remote.tasks.drain() { task(self) } }
         // What tasks that run here send or post is part of this turn.
-        for _ in 0..<Self.drainRounds where remote.hasJobs || remote.takeOwnTasks() {
+        var rounds = 0
+        while rounds < Self.drainRounds, remote.hasJobs || remote.takeOwnTasks() {
+            rounds &+= 1
             if remote.hasJobs { remote.runJobs() }
             if remote.tasks.hasElements { for task in remote.tasks.drain() { task(self) } }
         }
@@ -206,6 +208,7 @@ protocol TurnSender: AnyObject {
             disposeReleased()
         } while unsafe outbound.hasDirty
         if unsafe !settling.isEmpty { settle() }
+        remote.endTurn()
         if again { runSoon {} }
         unsafe arena.endTurn()
     }

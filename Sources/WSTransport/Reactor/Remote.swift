@@ -9,6 +9,8 @@ package final class Remote: Sendable, TaskExecutor {
     let tasks: Mailbox<@Sendable (Reactor) -> Void>
     private let wakeup: Wakeup
     private let hasOwnTasks = Atomic<Bool>(false)
+    /// The number of the reactor's turn, never 0.
+    private let turnNumber = Atomic<UInt32>(1)
     /// The thread that runs the reactor; 0 if none does.
     private let thread = Atomic<UInt>(0)
     /// The parts of Swift tasks that the reactor runs next.
@@ -58,7 +60,22 @@ package final class Remote: Sendable, TaskExecutor {
     /// Whether the reactor's own thread has posted tasks since the last call.
     ///
     /// Called on the reactor's thread.
-    func takeOwnTasks() -> Bool { hasOwnTasks.exchange(false, ordering: .relaxed) }
+    func takeOwnTasks() -> Bool {
+        // Only that thread sets it.
+        guard hasOwnTasks.load(ordering: .relaxed) else { return false }
+        hasOwnTasks.store(false, ordering: .relaxed)
+        return true
+    }
+
+    /// The number of the reactor's turn, never 0; its bytes have been sent, or are in backlogs, when it changes.
+    ///
+    /// Any thread.
+    var turn: UInt32 { turnNumber.load(ordering: .relaxed) }
+
+    /// Records that a turn's bytes have been sent, or are in backlogs.
+    ///
+    /// Called on the reactor's thread.
+    func endTurn() { turnNumber.store(max(1, turn &+ 1), ordering: .relaxed) }
 
     /// Ends the reactor's wait.
     ///

@@ -12,7 +12,7 @@ struct TaskMark: Equatable {
         address = unsafe unsafeBitCast(value, to: UInt.self)
     }
 
-    init?(_ task: Task<Void, Never>) { self.init(bits: task) }
+    init?<Value, Thrown>(_ task: Task<Value, Thrown>) { self.init(bits: task) }
 
     init?(_ job: UnownedJob) { self.init(bits: job) }
 

@@ -296,7 +296,7 @@ public final class HTTPServer: Sendable {
             reactor[ListeningPost.self]?.close()
             reactor.finishIdleConnections()
             for object in reactor.linkedObjects.byNumber.values {
-                (object as? SocketSession)?.close(.goingAway, reason: "")
+                (object as? SocketCore)?.session?.close(.goingAway, reason: "")
             }
         }
         serving.sockets.removeFiles()

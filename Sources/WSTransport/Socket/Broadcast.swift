@@ -73,7 +73,7 @@ public final class Broadcast: Sendable {
             room.remote.run { _ in
                 var frame: Segment?
                 for (member, socket) in room.members where member != left {
-                    unsafe socket.core.session?.broadcast(type, payload, &frame)
+                    socket.core.session?.broadcast(type, payload, &frame)
                 }
             }
         }
@@ -115,7 +115,8 @@ extension SocketSession {
             return
         }
         if waits(type, isPosted: false, MessageBody(payload)) { return }
-        defer { update() }
+        // Otherwise it is told only if a backlog begins.
+        defer { if connection.stream.unsentBytes > 0 { update() } }
         guard !connection.isClient, !connection.compresses else { return connection.send(type, payload) }
         let reactor = connection.stream.reactor
         if frame == nil {

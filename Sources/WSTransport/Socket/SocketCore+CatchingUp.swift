@@ -43,7 +43,7 @@ extension SocketCore.State {
     var isCaughtUp: Bool { !hasHappenings && !isTelling && !hasUntaken && !isReading }
 
     /// Whether there is something for readers.
-    var hasUntaken: Bool { !messages.isEmpty || hasParts }
+    var hasUntaken: Bool { hasMessages || hasParts }
 
     /// Whether `isSo` is true and was true last time.
     fileprivate mutating func isAskedAgain(_ isSo: Bool) -> Bool {

@@ -17,7 +17,7 @@ extension SocketCore {
             if event == .message {
                 // Messages that arrived before there was a listener are for the first one.
                 var earlier = Fifo<Happening>()
-                while let message = state.messages.popFirst() { earlier.append(.message(message)) }
+                while let message = state.popMessage(of: self) { earlier.append(.message(message)) }
                 state.happenings.prepend(earlier)
                 readers = state.readers.removeAll()
             }
@@ -106,7 +106,7 @@ extension SocketCore.State {
 
     private mutating func keepMessages() {
         guard hasHappenings else { return }
-        var (kept, others) = (Fifo<WebSocketMessage>(), Fifo<SocketCore.Happening>())
+        var (kept, others) = ([WebSocketMessage](), Fifo<SocketCore.Happening>())
         while let happening = happenings.popFirst() {
             if case .message(let message) = happening {
                 kept.append(message)
@@ -115,7 +115,7 @@ extension SocketCore.State {
             }
         }
         happenings = others
-        if !kept.isEmpty { messages.prepend(kept) }
+        for message in kept.reversed() { madeQueue.prepend(message) }
     }
 
     /// Whether the end must not be reported yet.

@@ -75,7 +75,7 @@ extension SocketCore {
             }
             if self.release(IncomingParts.Item.end.cost, &state) { hasRoom = true }
             state.takes()
-            state.incoming.current = state.makeNumber()
+            state.incoming.current = State.makeNumber()
             return .found((state.incoming.current, type, isCompressed), hasRoom: hasRoom)
         }
     }
@@ -204,18 +204,18 @@ extension SocketCore {
     /// - Parameter begun: whether a part was sent; then nothing else can follow on this connection.
     func leaveParts(begun: Bool) {
         state.withLock { $0.outgoing.isInProgress = false }
-        if begun { fail(.internalError) } else { sent(0, unsent: state.withLock { $0.unsent }) }
+        if begun { fail(.internalError) } else { _ = sent(0, unsent: nil) }
     }
 
     private func hasRoomForPart(_ state: State) -> Bool {
-        state.outgoing.posted + state.unsent <= limits.waitingMark
+        state.outgoing.posted + state.unsent(in: turn) <= limits.waitingMark
     }
 
     /// Records that the reactor has taken `count` bytes of a part; `unsent` are now in its own queue.
-    func sentPart(_ count: Int, unsent: Int) {
+    func sentPart(_ count: Int, unsent: Unsent) {
         state.withLock { state in
             state.outgoing.posted = max(0, state.outgoing.posted - count)
-            state.unsent = state.ended == nil ? unsent : 0
+            state.setUnsent(unsent)
         }
         wakePartSender()
     }

@@ -4,21 +4,27 @@ internal import Synchronization
 extension SocketCore {
     /// Passes a message to the reactor.
     func post(_ type: Opcode, _ payload: [UInt8]) throws(WS.Error) {
-        let isAtOnce = !type.isControl && actsAtOnce
-        let refusal = state.withLock { state -> WS.Error? in
-            guard state.readyState == .open else { return .invalidState(state.readyState) }
-            guard state.posted + state.unsent <= limits.unsent else { return .tooMuchUnsent(limits.unsent) }
-            if isAtOnce { state.unsent += payload.count } else { state.posted += payload.count }
+        let (isAtOnce, turn) = (!type.isControl && actsAtOnce, turn)
+        let (refusal, update) = state.withLock { state -> (WS.Error?, Update) in
+            guard state.readyState == .open else { return (.invalidState(state.readyState), .none) }
+            guard state.posted + state.unsent(in: turn) <= limits.unsent else {
+                return (.tooMuchUnsent(limits.unsent), .none)
+            }
             state.hasAnswered = true
-            return nil
+            if isAtOnce { return (nil, state.addUnsent(payload.count, in: turn, limits)) }
+            state.posted += payload.count
+            return (nil, .none)
         }
         if case .tooMuchUnsent = refusal, limits.closesSlowReaders {
             run { $0?.closeSlow() }
         }
         if let refusal { throw refusal }
         let body = MessageBody(payload)
-        if isAtOnce { sendAtOnce(type, body) } else { pass(type, body) }
+        if isAtOnce { sendAtOnce(type, body, update) } else { pass(type, body) }
     }
+
+    /// The number of the reactor's turn.
+    var turn: UInt32 { link.remote?.turn ?? 0 }
 
     /// Whether the caller may send by its own call instead of the reactor's next look at its mailbox.
     private var actsAtOnce: Bool { link.remote?.actsAtOnce ?? false }
@@ -40,21 +46,24 @@ extension SocketCore {
 
     /// - Parameter unlessCancelled: whether the message is not taken if the caller's task is cancelled.
     private func trySend(_ type: Opcode, _ body: MessageBody, unlessCancelled: Bool) throws(WS.Error) -> Bool {
-        let isAtOnce = actsAtOnce
-        let (isAdmitted, mustWake, readyState) = state.withLock { state -> (Bool, Bool, ReadyState) in
-            guard state.readyState == .open, state.hasRoom(limits) else { return (false, false, state.readyState) }
-            if unlessCancelled, isCancelled(state.task) { return (false, false, .open) }
-            guard isAtOnce else { return (true, admit(type, body, &state), .open) }
-            state.unsent += body.count
-            state.hasAnswered = true
-            return (true, false, .open)
+        let (isAtOnce, turn) = (actsAtOnce, turn)
+        var mustWake = false
+        let (update, readyState) = state.withLock { state -> (Update?, ReadyState) in
+            guard state.readyState == .open, state.hasRoom(limits, turn) else { return (nil, state.readyState) }
+            if unlessCancelled, isCancelled(state.task) { return (nil, .open) }
+            if isAtOnce {
+                state.hasAnswered = true
+                return (state.addUnsent(body.count, in: turn, limits), .open)
+            }
+            mustWake = admit(type, body, &state)
+            return (Update.none, .open)
         }
-        guard isAdmitted else {
+        guard let update else {
             if readyState == .open { return false }
             throw .invalidState(readyState)
         }
         if mustWake { link.remote?.wake() }
-        if isAtOnce { sendAtOnce(type, body) }
+        if isAtOnce { sendAtOnce(type, body, update) }
         return true
     }
 
@@ -74,25 +83,26 @@ extension SocketCore {
             return try trySend(type, body, unlessCancelled: true)
         }
         // Sent from where it is: no caller holds this core's lock and waits for the message's.
-        return try message.state.withLock { message throws(WS.Error) in
+        let refusal = try message.state.withLock { message throws(WS.Error) -> ReadyState? in
             if !message.isKnownSendable { try message.checkSendable() }
-            let count = message.body.count
-            let (isAdmitted, readyState) = state.withLock { state -> (Bool, ReadyState) in
-                guard state.readyState == .open, state.hasRoom(limits), !isCancelled(state.task) else {
-                    return (false, state.readyState)
+            let (type, turn) = (message.type, turn)
+            return unsafe message.body.withOwnBytes { bytes -> ReadyState? in
+                let count = bytes.count
+                let (update, readyState) = state.withLock { state -> (Update?, ReadyState) in
+                    guard state.readyState == .open, state.hasRoom(limits, turn), !isCancelled(state.task) else {
+                        return (nil, state.readyState)
+                    }
+                    state.hasAnswered = true
+                    return (state.addUnsent(count, in: turn, limits), .open)
                 }
-                state.unsent += count
-                state.hasAnswered = true
-                return (true, .open)
+                guard let update else { return readyState }
+                unsafe sendAtOnce(type, bytes, update)
+                return nil
             }
-            guard isAdmitted else {
-                if readyState == .open { return false }
-                throw .invalidState(readyState)
-            }
-            let type = message.type
-            unsafe message.body.withOwnBytes { unsafe session?.sendAtOnce(type, $0) }
-            return true
         }
+        guard let refusal else { return true }
+        if refusal == .open { return false }
+        throw .invalidState(refusal)
     }
 
     /// The same as ``trySend(_:_:)``, but not for a task that is cancelled.
@@ -102,16 +112,17 @@ extension SocketCore {
 
     /// Waits for room, after earlier senders, for a message or for the first part of one.
     nonisolated(nonsending) func enqueue(_ type: Opcode, _ body: MessageBody, isInParts: Bool) async throws {
-        let number = state.withLock { $0.makeNumber() }
+        let number = State.makeNumber()
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (taken: CheckedContinuation<Void, any Swift.Error>) in
+                let turn = turn
                 let (outcome, mustWake) = state.withLock { state -> (Result<Void, any Swift.Error>?, Bool) in
                     guard state.readyState == .open else {
                         return (.failure(WS.Error.invalidState(state.readyState)), false)
                     }
                     // Checked under the lock: a later cancellation finds the sender in the queue.
                     if Task.isCancelled { return (.failure(CancellationError()), false) }
-                    guard state.hasRoom(limits) else {
+                    guard state.hasRoom(limits, turn) else {
                         state.senders.append(
                             Sender(number: number, type: type, body: body, isInParts: isInParts, taken: taken))
                         return (nil, false)
@@ -133,7 +144,7 @@ extension SocketCore {
 
     /// Sends a PING before waiting messages, and waits for its PONG.
     func roundTrip() async throws -> Duration {
-        let number = state.withLock { $0.makeNumber() }
+        let number = state.withLock { $0.makePingNumber() }
         do {
             return try await FirstAnswer<Duration>.wait { answer in
                 let readyState = state.withLock { state in
@@ -152,7 +163,7 @@ extension SocketCore {
     private static func payload(of number: UInt64) -> [UInt8] { Array("\(number)".utf8) }
 
     /// Handles a PONG: it answers the PING with that payload, and those before it (RFC 6455 §5.5.3).
-    func ponged(_ payload: [UInt8]) {
+    func answerPings(_ payload: [UInt8]) {
         let now = ContinuousClock.now
         let answered = state.withLock { state -> ArraySlice<Ping> in
             state.lastPong = now
@@ -171,40 +182,60 @@ extension SocketCore {
     private func admit(_ type: Opcode, _ body: MessageBody, _ state: inout State) -> Bool {
         state.posted += body.count
         state.hasAnswered = true
-        return link.remote?.post { [self] _ in unsafe session?.send(type, body) } ?? false
+        return link.remote?.post { [self] _ in session?.send(type, body) } ?? false
     }
 
-    private func sendAtOnce(_ type: Opcode, _ body: MessageBody) {
-        unsafe body.withBytes { unsafe session?.sendAtOnce(type, $0) }
+    private func sendAtOnce(_ type: Opcode, _ body: MessageBody, _ update: Update) {
+        unsafe body.withBytes { unsafe sendAtOnce(type, $0, update) }
+    }
+
+    @inline(__always)
+    private func sendAtOnce(_ type: Opcode, _ bytes: UnsafeRawBufferPointer, _ update: Update) {
+        guard unsafe rare == nil, let connection = unsafe connection else {
+            return unsafe session?.sendAtOnce(type, bytes) ?? ()
+        }
+        unsafe connection.send(type, bytes)
+        switch update {
+        case .none: break
+        case .dueIfBehind: if connection.stream.unsentBytes > 0 { session?.update() }
+        case .due: session?.update()
+        }
     }
 
     /// Passes a message to the reactor at the lowest cost, because this is done for each one.
     private func pass(_ type: Opcode, _ body: MessageBody) {
-        _ = link.remote?.run { [self] _ in unsafe session?.send(type, body) }
+        _ = link.remote?.run { [self] _ in session?.send(type, body) }
     }
 
-    /// Records how much the system has not accepted at the end of a turn in which only sends at once were made.
+    /// Records how much is unsent at the end of a turn, or when a backlog begins.
     ///
     /// Lets waiting senders continue if there is room.
-    func settled(unsent: Int) {
+    func settled(_ unsent: Unsent) {
         let hasWaiting = state.withLock { state in
-            state.unsent = state.hasEnded ? 0 : unsent
+            state.setUnsent(unsent)
             return state.hasSenders || state.hasPartSender
         }
-        if hasWaiting { sent(0, unsent: unsent) }
+        if hasWaiting { _ = sent(0, unsent: nil) }
     }
 
-    /// Records that the reactor has taken `count` posted bytes; `unsent` are now in its own queue.
+    /// Records that the reactor has taken `count` posted bytes; `unsent` are now in its own queue, `nil`: as many as
+    /// before.
     ///
     /// Lets waiting senders continue if there is room.
-    func sent(_ count: Int, unsent: Int) {
-        let (admitted, mustWake, hasPartSender) = state.withLock { state -> ([Sender], Bool, Bool) in
+    ///
+    /// - Returns: whether the reactor must tell at the end of the turn how much is unsent.
+    func sent(_ count: Int, unsent: Unsent?) -> Bool {
+        let turn = turn
+        let (admitted, mustWake, hasPartSender, needsUpdate) = state.withLock {
+            state -> ([Sender], Bool, Bool, Bool) in
             state.posted = max(0, state.posted - count)
-            state.unsent = state.ended == nil ? unsent : 0
-            guard state.readyState == .open, state.hasSenders else { return ([], false, state.hasPartSender) }
+            if let unsent { state.setUnsent(unsent) }
+            guard state.readyState == .open, state.hasSenders else {
+                return ([], false, state.hasPartSender, state.needsUpdate(limits))
+            }
             var admitted: [Sender] = []
             var mustWake = false
-            while state.mayAdmit(limits), let sender = state.senders.popFirst() {
+            while state.mayAdmit(limits, turn), let sender = state.senders.popFirst() {
                 if sender.isInParts {
                     state.outgoing.isInProgress = true
                 } else if admit(sender.type, sender.body, &state) {
@@ -212,11 +243,12 @@ extension SocketCore {
                 }
                 admitted.append(sender)
             }
-            return (admitted, mustWake, state.hasPartSender)
+            return (admitted, mustWake, state.hasPartSender, state.needsUpdate(limits))
         }
         if mustWake { link.remote?.wake() }
         for sender in admitted { sender.taken.resume() }
         if hasPartSender { wakePartSender() }
+        return needsUpdate
     }
 
     /// Refuses the waiting senders, because there will be no more room.
@@ -300,7 +332,8 @@ extension SocketCore {
             state.certificate = connection.stream.peerCertificate
             state.answer = opened.head.fields
         }
-        connection.begin(SocketSession(connection, self))
+        attach(to: connection)
+        connection.begin(self)
         self.opened(subprotocol: connection.subprotocol)
     }
 }
@@ -309,12 +342,14 @@ extension SocketCore.State {
     /// Whether a message may be sent without waiting.
     // Both inlined: otherwise the whole state would be copied.
     @inline(__always)
-    fileprivate func hasRoom(_ limits: SocketCore.Limits) -> Bool { !hasSenders && mayAdmit(limits) }
+    fileprivate func hasRoom(_ limits: SocketCore.Limits, _ turn: UInt32) -> Bool {
+        !hasSenders && mayAdmit(limits, turn)
+    }
 
     /// Whether a message may be sent, apart from those that wait.
     @inline(__always)
-    fileprivate func mayAdmit(_ limits: SocketCore.Limits) -> Bool {
-        posted + unsent <= limits.waitingMark && !isSendingParts
+    fileprivate func mayAdmit(_ limits: SocketCore.Limits, _ turn: UInt32) -> Bool {
+        posted + unsent(in: turn) <= limits.waitingMark && !isSendingParts
     }
 }
 

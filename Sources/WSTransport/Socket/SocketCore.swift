@@ -40,19 +40,23 @@ final class SocketCore: Sendable {
     }
 
     let state: Mutex<State>
-    let link: ReactorLink
-    let limits: Limits
     let isClient: Bool
     // Two flags of the session, because there is room beside the one above.
     /// Whether the session tells how much is unsent at the end of this turn; the reactor's thread.
     @exclusivity(unchecked) nonisolated(unsafe) var isUpdateDue = false
     /// Whether this side has closed the connection, so that received messages are dropped; the reactor's thread.
     @exclusivity(unchecked) nonisolated(unsafe) var isClosing = false
-    /// The reactor's side, as long as there is a connection.
+    /// Whether there may be messages for readers, so that most of those that would find none need not look.
+    let mayHoldMessages = Atomic<Bool>(false)
+    let link: ReactorLink
+    let limits: Limits
+    /// The connection, as long as there is one.
     ///
     /// The reactor's thread.
     // Not checked for overlapping access, because the check would cost something for each message.
-    @exclusivity(unchecked) nonisolated(unsafe) var session: SocketSession?
+    @exclusivity(unchecked) nonisolated(unsafe) var connection: WebSocketConnection?
+    /// What only a few sessions need; the reactor's thread.
+    @exclusivity(unchecked) nonisolated(unsafe) var rare: SocketSession.Rare?
 
     /// The cost of an event in addition to its bytes, so that the number of empty ones is limited, too.
     static let overhead = 64
@@ -64,7 +68,7 @@ final class SocketCore: Sendable {
         state = Mutex(State(readyState: isClient ? .connecting : .open, subprotocol: subprotocol))
     }
 
-    private static func size(_ happening: Happening) -> Int {
+    static func size(_ happening: Happening) -> Int {
         switch happening {
         case .message(let message): message.held
         case .payload(.ping(let bytes)), .payload(.pong(let bytes)): bytes.count + overhead
@@ -74,7 +78,7 @@ final class SocketCore: Sendable {
 
     /// Runs `body` on the reactor's thread with its side, or `nil` if there is none (any more).
     func run(_ body: @escaping @Sendable (SocketSession?) -> Void) {
-        let isPosted = link.remote?.run { [self] _ in body(unsafe session) } ?? false
+        let isPosted = link.remote?.run { [self] _ in body(session) } ?? false
         if !isPosted { body(nil) }
     }
 
@@ -122,23 +126,31 @@ final class SocketCore: Sendable {
     }
 
     /// Takes a received message; returns `true` if no more should come for now.
-    func received(_ message: WebSocketMessage) -> Bool {
+    @inline(__always)
+    func received(_ arrival: ReceivedBytes) -> Bool {
+        // A large one is copied here, not under the lock.
+        let large = arrival.isSmall ? nil : arrival.message(of: self)
         let (reader, socket, isFull) = state.withLock { state -> (Reader?, WebSocket?, Bool) in
             if let reader = state.readers.popFirst() {
                 state.takes()
                 return (reader, nil, state.isFull)
             }
             guard !state.isAbandoned else { return (nil, nil, false) }
-            let isFull = add(message.held, &state)
+            let isFull = add(arrival.held, &state)
             if state.hasMessageListener {
-                state.happenings.append(.message(message))
+                state.happenings.append(.message(large ?? arrival.message(of: self)))
                 return (nil, state.beginTelling(), isFull)
             }
             // Also if there are listeners only for other events: one for messages may be added a moment later.
-            state.messages.append(message)
+            if let large { state.madeQueue.append(large) } else { state.madeQueue.append(arrival) }
+            mayHoldMessages.store(true, ordering: .relaxed)
             return (nil, nil, isFull)
         }
-        if let reader { reader.resume(returning: message) } else if let socket { tell(socket) }
+        if let reader {
+            reader.resume(returning: large ?? arrival.message(of: self))
+        } else if let socket {
+            tell(socket)
+        }
         return isFull
     }
 
@@ -163,7 +175,7 @@ final class SocketCore: Sendable {
             state.ended = event
             state.readyState = .closed
             state.posted = 0
-            state.unsent = 0
+            state.setUnsent(Unsent(count: 0, turn: 0))
             if let error { state.happenings.append(.error(error.code, error.reason)) }
             // Reported even without listeners, because that releases them.
             state.happenings.append(.close(event))
@@ -188,7 +200,7 @@ final class SocketCore: Sendable {
     /// Called on the reactor's thread, before anything else knows the socket.
     ///
     /// - Parameter start: starts the task, which calls ``hasRun()`` last, with this executor.
-    func holdTask(_ start: ((any TaskExecutor)?) -> Task<Void, Never>) {
+    func holdTask(_ start: ((any TaskExecutor)?) -> ClosureTask) {
         // Under the lock, so that the task cannot end before it is stored.
         state.withLock { $0.task = start(limits.runsOnReactor ? link.remote : nil) }
     }
@@ -200,7 +212,8 @@ final class SocketCore: Sendable {
     ///
     /// - Parameter task: the task of the server's closure, if it runs.
     // Not the whole state: that would be copied.
-    func isCancelled(_ task: Task<Void, Never>?) -> Bool {
+    @inline(__always)
+    func isCancelled(_ task: ClosureTask?) -> Bool {
         // Asking the known task costs a third.
         if let task, let mark = TaskMark(task), link.remote?.isRunning(mark) ?? false {
             return task.isCancelled
@@ -233,15 +246,22 @@ final class SocketCore: Sendable {
         case ended((any Swift.Error)?)
     }
 
-    /// The next message that no listener got, if there is one; throws as ``next()`` does.
+    /// The next message that no listener got; `nil` if there is none or this call does not find it, so that the caller
+    /// has to wait.
+    ///
+    /// Throws as ``next()`` does.
     func takeMessage() throws -> WebSocketMessage? {
+        guard mayHoldMessages.load(ordering: .relaxed) else { return nil }
         // Most calls need no more than this.
         let (message, hasRoom, isAnswered) = state.withLock { state -> (WebSocketMessage?, Bool, Bool) in
             guard !state.hasEnded, !state.hasMessageListener, !isCancelled(state.task) else {
                 return (nil, false, false)
             }
             state.hasRead = true
-            guard let message = state.messages.popFirst() else { return (nil, false, true) }
+            guard let message = state.takeMessage(of: self) else {
+                mayHoldMessages.store(false, ordering: .relaxed)
+                return (nil, false, true)
+            }
             state.takes()
             return (message, release(message.held, &state), true)
         }
@@ -261,12 +281,27 @@ final class SocketCore: Sendable {
     /// Only the end of the socket cancels that task, and tasks that wait for a message learn of the end anyway, so its
     /// waits cost less than others.
     func waitByItself(_ reader: Reader) {
-        let step = state.withLock { state -> Step? in
-            guard !limits.receivesParts, let task = state.task, let mark = TaskMark(task), reader.task == mark
-            else { return nil }
+        let (waits, isClosure) = state.withLock { state -> (Bool, Bool) in
+            guard !limits.receivesParts, state.isTask(reader.task) else { return (false, false) }
+            // Nearly always.
+            let isCancelled = state.task?.isCancelled ?? false
+            guard !isCancelled, !state.hasUntakenOrEnded, !state.isEnding, state.readers.isEmpty else {
+                return (false, true)
+            }
+            state.hasRead = true
+            state.isReading = false
+            state.forgetQueue()
+            state.readers.append(0, reader)
+            return (true, true)
+        }
+        if waits { return }
+        guard isClosure else { return reader.refuse() }
+        let step = state.withLock { state -> Step in
+            // It may have cancelled itself.
+            if state.task?.isCancelled == true, !state.hasEnded { return .ended(CancellationError()) }
             return self.step(&state, (0, reader))
         }
-        if let step { conclude(step, reader) } else { reader.refuse() }
+        conclude(step, reader)
     }
 
     /// Waits for the next message that no listener got; `nil` after a normal end.
@@ -277,7 +312,7 @@ final class SocketCore: Sendable {
 
     /// The same, after ``takeMessage()`` has found none.
     nonisolated(nonsending) func waitForMessage() async throws -> WebSocketMessage? {
-        let number = state.withLock { $0.makeNumber() }
+        let number = State.makeNumber()
         return try await withTaskCancellationHandler {
             try await Reader.wait { wait(number, $0) }
         } onCancel: {
@@ -309,12 +344,12 @@ final class SocketCore: Sendable {
     /// - Parameter reader: the reader that waits if there is neither; its number is 0 if it cannot be cancelled.
     private func step(_ state: inout State, _ reader: (number: UInt64, reader: Reader)?) -> Step {
         // Checked under the lock: a later cancellation finds the reader in the list. The end of the socket cancels its
-        // closure, which still gets the messages received before; the closure's task was asked just before it waits.
+        // closure, which still gets the messages received before; the closure's own waits have been checked.
         if reader?.number != 0, isCancelled(state.task), !state.hasEnded { return .ended(CancellationError()) }
         // After the end the listeners are still there for a moment.
         if state.hasMessageListener, !state.hasEnded { return .ended(WS.Error.messagesAreListenedTo) }
         state.hasRead = true
-        if let message = state.popMessage() {
+        if let message = state.popMessage(of: self) {
             state.takes()
             return .message(message, madeRoom: release(message.held, &state))
         }
@@ -339,7 +374,7 @@ final class SocketCore: Sendable {
 
     /// Waits for the end; `nil` if `isCancellable` and the task is cancelled first.
     func end(isCancellable: Bool) async -> CloseEvent? {
-        let number = state.withLock { $0.makeNumber() }
+        let number = State.makeNumber()
         return await withTaskCancellationHandler {
             await withCheckedContinuation { (waiter: EndWaiter) in
                 let (isDone, event) = state.withLock { state -> (Bool, CloseEvent?) in
@@ -358,119 +393,5 @@ final class SocketCore: Sendable {
             }
             waiter?.resume(returning: nil)
         }
-    }
-
-    // MARK: Calling listeners
-
-    /// Starts a task that calls the listeners, unless one is running.
-    func tell() {
-        let (socket, isOver) = state.withLock { state -> (WebSocket?, Bool?) in
-            if let socket = state.beginTelling() { return (socket, nil) }
-            return (nil, state.tellNobody() ? state.ended != nil : nil)
-        }
-        if let socket { return tell(socket) }
-        guard let isOver else { return }
-        if isOver { WS.forget(self) }
-        serveReaders()
-        noticeCatchingUp()
-    }
-
-    private func tell(_ socket: WebSocket) {
-        guard limits.runsOnReactor, let remote = link.remote else {
-            Task { await self.tellAll(of: socket) }
-            return
-        }
-        if remote.isCurrentThread, let reactor = unsafe session?.connection.stream.reactor {
-            reactor.tellers.tell(socket, on: remote)
-        } else {
-            Task(executorPreference: remote) { await self.tellAll(of: socket) }
-        }
-    }
-
-    /// Calls the listeners until there are no more events.
-    nonisolated(nonsending) func tellAll(of socket: WebSocket) async {
-        var held = 0
-        while let telling = nextTelling(releasing: held) {
-            switch telling {
-            case .message(let message, .message(let listener)):
-                held = message.held
-                await listener(message)
-            case .message(let message, .event(let listener)):
-                held = message.held
-                await listener(.message(message))
-            case .happening(let happening, let listeners):
-                held = Self.size(happening)
-                let payload = socket.payload(of: happening)
-                for listener in listeners { await listener.listener(payload) }
-                if case .close = happening { WS.forget(self) }
-            case .later:
-                held = 0
-                releaseCloseSoon()
-            }
-        }
-        serveReaders()
-        noticeCatchingUp()
-    }
-
-    /// Gives readers the messages that listeners have left.
-    private func serveReaders() {
-        while true {
-            let served = state.withLock { state -> (reader: Reader, message: WebSocketMessage, hasRoom: Bool)? in
-                guard !state.readers.isEmpty, let message = state.popMessage() else { return nil }
-                state.takes()
-                let hasRoom = release(message.held, &state)
-                return state.readers.popFirst().map { ($0, message, hasRoom) }
-            }
-            guard let served else { return }
-            served.reader.resume(returning: served.message)
-            if served.hasRoom { resumeReading() }
-        }
-    }
-
-    /// The next event and the listeners to call.
-    private enum Telling: Sendable {
-        /// A message for the only listener, as nearly all events are.
-        case message(WebSocketMessage, ListenerTable.Entry.Body)
-        case happening(Happening, [ListenerTable.Entry])
-        /// The event waits for listeners.
-        case later
-    }
-
-    /// The next event and its listeners.
-    ///
-    /// - Parameter bytes: the size of the previous event, which has been handled.
-    private func nextTelling(releasing bytes: Int) -> Telling? {
-        let (telling, hasRoom) = state.withLock { state -> (Telling?, Bool) in
-            let hasRoom = bytes > 0 && release(bytes, &state)
-            return (takeTelling(&state), hasRoom)
-        }
-        if hasRoom { resumeReading() }
-        return telling
-    }
-
-    private func takeTelling(_ state: inout State) -> Telling? {
-        guard let happening = state.happenings.popFirst() else {
-            state.isTelling = false
-            // After the end no socket is retained for an event that can no longer happen.
-            if state.ended != nil, state.isCloseHeld != true {
-                state.listeners.removeAll()
-                state.anchor = nil
-            }
-            return nil
-        }
-        if case .message(let message) = happening {
-            state.hasAnswered = false
-            if let listener = state.soleMessageListener { return .message(message, listener) }
-        }
-        if happening.event == .open, state.isOpenKnown { return .happening(happening, []) }
-        // There never was a connection: the socket's creator may still be adding listeners.
-        if happening.event == .close, state.failure != nil, state.listeners.count(of: .close) > 0, state.holdsClose() {
-            state.unheard[.close] = happening
-            return .later
-        }
-        let listeners = state.listeners.take(happening.event)
-        state.keepMessagesUnlessHeard()
-        if listeners.isEmpty, happening.event.happensOnce { state.unheard[happening.event] = happening }
-        return .happening(happening, listeners)
     }
 }

@@ -15,6 +15,8 @@ extension SocketCore {
         let runsOnReactor: Bool
         /// Whether messages are delivered in parts, as they arrive.
         let receivesParts: Bool
+        /// What a server's closures are run with; `nil` for other sockets.
+        let reception: (any AnyObject & Sendable)?
 
         init(
             held: Int = 1024 * 1024, unsent: Int = 1024 * 1024, closesSlowReaders: Bool = false,
@@ -26,6 +28,18 @@ extension SocketCore {
             self.runsOnReactor = runsOnReactor
             self.receivesParts = receivesParts
             waitingMark = min(unsent, 64 * 1024)
+            reception = nil
+        }
+
+        /// The same values, for the closures of a server.
+        init(_ other: Limits, reception: any AnyObject & Sendable) {
+            held = other.held
+            unsent = other.unsent
+            closesSlowReaders = other.closesSlowReaders
+            runsOnReactor = other.runsOnReactor
+            receivesParts = other.receivesParts
+            waitingMark = other.waitingMark
+            self.reception = reception
         }
     }
 }

@@ -2,34 +2,22 @@ internal import Synchronization
 
 /// The reactor's side of a ``WebSocket``: passes received messages to the core, and sends what the core posts.
 ///
-/// Runs on the connection's reactor.
-final class SocketSession: WebSocketSession, TurnSender {
+/// Not an object: each socket would have one. Runs on the connection's reactor.
+struct SocketSession {
     let connection: WebSocketConnection
     let core: SocketCore
     /// What only messages in parts, and an end that waits, need.
-    private var rare: Rare?
+    private var rare: Rare? { unsafe core.rare }
     /// How often it checks whether the socket's user only sends, in nanoseconds.
     private static let lookInterval: Int64 = 200_000_000
 
-    /// Becomes the session of `connection`.
-    init(_ connection: WebSocketConnection, _ core: SocketCore) {
-        self.connection = connection
-        self.core = core
-        // A server that stops finds its sockets by their links.
-        core.link.bind(self, on: connection.stream.reactor)
-        unsafe core.session = self
-        // Senders that can wait do so; the core limits the others.
-        connection.stream.maximumUnsent = .max
-        if core.limits.receivesParts { connection.handOverParts() }
-    }
-
-    private final class Rare {
+    final class Rare {
         /// Ends the connection to a peer that closed or violated the protocol.
         var end: (() -> Void)?
         /// Whether a message is being sent whose last part is still to come.
         var isSending = false
         /// Messages that wait until it is complete.
-        var delayed: [Delayed] = []
+        fileprivate var delayed: [Delayed] = []
         /// The size of these messages, in bytes.
         var delayedBytes = 0
         /// How many bytes of the message that is being received have been delivered.
@@ -39,7 +27,7 @@ final class SocketSession: WebSocketSession, TurnSender {
     private var madeRare: Rare {
         if let rare { return rare }
         let made = Rare()
-        rare = made
+        unsafe core.rare = made
         return made
     }
 
@@ -47,7 +35,7 @@ final class SocketSession: WebSocketSession, TurnSender {
     var delayedBytes: Int { rare?.delayedBytes ?? 0 }
 
     /// A message that waits until another one is complete.
-    private struct Delayed {
+    fileprivate struct Delayed {
         let type: Opcode
         let body: MessageBody
         /// Whether the core counts it as posted.
@@ -57,11 +45,20 @@ final class SocketSession: WebSocketSession, TurnSender {
     // MARK: From the socket
 
     func send(_ type: Opcode, _ body: MessageBody) {
-        guard connection.readyState == .open else { return core.sent(body.count, unsent: 0) }
+        guard connection.readyState == .open else {
+            _ = core.sent(body.count, unsent: unsent)
+            return
+        }
         if waits(type, isPosted: true, body) { return }
         unsafe body.withBytes { unsafe connection.send(type, $0) }
-        core.sent(body.count, unsent: connection.bufferedAmount)
-        update()
+        if core.sent(body.count, unsent: unsent) { update() }
+    }
+
+    /// How much is unsent now.
+    private var unsent: SocketCore.Unsent {
+        let (stream, reactor) = (connection.stream, connection.stream.reactor)
+        return SocketCore.Unsent(
+            count: stream.bufferedBytes(on: reactor), turn: stream.unsentBytes == 0 ? reactor.remote.turn : 0)
     }
 
     /// Delays a message while another is sent in parts; `false` if it can be sent now.
@@ -77,7 +74,7 @@ final class SocketSession: WebSocketSession, TurnSender {
         connection.sendPart(type, part, isFirst: isFirst, isLast: isLast)
         let rare = madeRare
         rare.isSending = !isLast
-        core.sentPart(part.count, unsent: connection.bufferedAmount)
+        core.sentPart(part.count, unsent: unsent)
         if isLast { sendDelayed(rare) }
         update()
     }
@@ -87,7 +84,7 @@ final class SocketSession: WebSocketSession, TurnSender {
         (rare.delayed, rare.delayedBytes) = ([], 0)
         for message in messages {
             unsafe message.body.withBytes { unsafe connection.send(message.type, $0) }
-            if message.isPosted { core.sent(message.body.count, unsent: connection.bufferedAmount) }
+            if message.isPosted { _ = core.sent(message.body.count, unsent: unsent) }
         }
     }
 
@@ -98,16 +95,16 @@ final class SocketSession: WebSocketSession, TurnSender {
         update()
     }
 
-    /// How much the system has accepted is known only at the end of this turn.
+    /// Tells at the end of this turn how much is unsent then: only then is it known how much the system has accepted.
     func update() {
         guard unsafe !core.isUpdateDue else { return }
         unsafe core.isUpdateDue = true
-        connection.stream.reactor.settle(self)
+        connection.stream.reactor.settle(core)
     }
 
     func turnWasSent() {
         unsafe core.isUpdateDue = false
-        core.settled(unsent: connection.bufferedAmount)
+        core.settled(unsent)
     }
 
     func close(_ code: CloseCode, reason: String) {
@@ -145,9 +142,9 @@ final class SocketSession: WebSocketSession, TurnSender {
 
     /// Ends the connection when requests have been answered and the user of the socket only sends.
     private func look() {
-        connection.stream.reactor.run(afterNanoseconds: Self.lookInterval) { [weak self] in
-            guard let self, rare?.end != nil else { return }
-            if core.onlySends() { caughtUp() } else { look() }
+        connection.stream.reactor.run(afterNanoseconds: Self.lookInterval) { [weak core] in
+            guard let core, let session = core.session, session.rare?.end != nil else { return }
+            if core.onlySends() { session.caughtUp() } else { session.look() }
         }
     }
 
@@ -164,39 +161,25 @@ final class SocketSession: WebSocketSession, TurnSender {
         if isFull { connection.stream.pauseReading() }
     }
 
-    func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
-        guard unsafe !core.isClosing else { return }
-        guard !core.limits.receivesParts else { return receivedPart(opcode, payload, isLast: true) }
-        let message = WebSocketMessage(
-            opcode, copying: payload, masked: !core.isClient, compress: connection.messageWasCompressed,
-            stream: core, held: payload.count + SocketCore.overhead)
-        if core.received(message) { connection.stream.pauseReading() }
-    }
-
     func pinged(_ payload: [UInt8]) {
         if core.happened(.payload(.ping(payload))) { connection.stream.pauseReading() }
     }
 
     func ponged(_ payload: [UInt8]) {
-        core.ponged(payload)
+        core.answerPings(payload)
         if core.happened(.payload(.pong(payload))) { connection.stream.pauseReading() }
     }
 
-    func fellBehind() { core.state.withLock { $0.observation }?.fellBehind() }
-
-    func violated(_ code: CloseCode, _ reason: String) {
-        core.state.withLock { $0.observation }?.violated(code, reason)
+    func fellBehind() {
+        core.settled(unsent)
+        core.state.withLock { $0.observation }?.fellBehind()
     }
 
-    func evicted(_ reason: String) { core.state.withLock { $0.observation }?.evicted(reason) }
-
-    func drained() {
-        core.sent(0, unsent: connection.bufferedAmount)
-    }
+    func drained() { _ = core.sent(0, unsent: unsent) }
 
     func closed(_ event: CloseEvent) {
         core.link.release(on: connection.stream.reactor)
-        unsafe core.session = nil
+        unsafe (core.connection, core.rare) = (nil, nil)
         core.ending()
         // A slow reader is released at once; its closing handshake may take longer.
         guard !connection.stream.isOpen else { return core.finished(event) }
@@ -206,7 +189,57 @@ final class SocketSession: WebSocketSession, TurnSender {
     }
 }
 
-extension SocketCore {
+extension SocketCore: WebSocketSession, TurnSender {
+    /// The reactor's side; `nil` if there is no connection (any more).
+    var session: SocketSession? {
+        guard let connection = unsafe connection else { return nil }
+        return SocketSession(connection: connection, core: self)
+    }
+
+    /// Becomes the session of `connection`.
+    ///
+    /// The reactor's thread.
+    func attach(to connection: WebSocketConnection) {
+        // A server that stops finds its sockets by their links.
+        link.bind(self, on: connection.stream.reactor)
+        unsafe self.connection = connection
+        // Senders that can wait do so; the core limits the others.
+        connection.stream.maximumUnsent = .max
+        if limits.receivesParts { connection.handOverParts() }
+    }
+
+    func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
+        guard unsafe !isClosing, let connection = unsafe connection else { return }
+        if limits.receivesParts { return receivedPart(opcode, payload, isLast: true) }
+        let isCompressed = connection.messageWasCompressed
+        let isFull = unsafe payload.withUnsafeBytes { bytes in
+            unsafe received(ReceivedBytes(opcode, bytes, isCompressed: isCompressed))
+        }
+        if isFull { connection.stream.pauseReading() }
+    }
+
+    func receivedPart(_ opcode: Opcode, _ part: Span<UInt8>, isLast: Bool) {
+        session?.receivedPart(opcode, part, isLast: isLast)
+    }
+
+    func pinged(_ payload: [UInt8]) { session?.pinged(payload) }
+
+    func ponged(_ payload: [UInt8]) { session?.ponged(payload) }
+
+    func fellBehind() { session?.fellBehind() }
+
+    func violated(_ code: CloseCode, _ reason: String) { state.withLock { $0.observation }?.violated(code, reason) }
+
+    func evicted(_ reason: String) { state.withLock { $0.observation }?.evicted(reason) }
+
+    func drained() { session?.drained() }
+
+    func isEnding(_ end: @escaping () -> Void) { session?.isEnding(end) ?? end() }
+
+    func closed(_ event: CloseEvent) { session?.closed(event) }
+
+    func turnWasSent() { session?.turnWasSent() }
+
     /// Reports the end of the connection.
     fileprivate func finished(_ event: CloseEvent) {
         guard !event.wasClean else { return finished(event, error: nil) }

@@ -30,32 +30,32 @@ extension SocketCore {
         var hasRead = false
         /// Whether nothing refers to the socket any more, so that nobody can take a message.
         private(set) var isAbandoned = false
-        var subprotocol: String
-        /// For readers.
-        var messages = Fifo<WebSocketMessage>()
+        /// The messages for readers; `nil` if there are none, and for a while after the last one.
+        private var queue: ReceivedQueue?
         var heldBytes = 0
-        var readers = ReaderQueue()
-        private var lastNumber: UInt64 = 0
         /// The size of messages passed to the reactor that it has not sent yet, and of sent bytes that the system has
         /// not accepted.
         var posted = 0
-        var unsent = 0
+        fileprivate var unsent = 0
         /// The task of a server's closure, while it runs.
-        var task: Task<Void, Never>?
-        /// Keeps the socket alive for its listeners until it has ended; there is one as long as there are listeners.
-        var anchor: WebSocket?
+        var task: ClosureTask?
         private var hearing: Hearing?
         private var extras: Extras?
+        var readers = ReaderQueue()
+        /// The reactor's turn in which ``unsent`` are all unsent bytes, because none are left after it; 0: there is a
+        /// backlog, and the reactor tells how much is left.
+        // Last, so that the socket's flags need no padding.
+        fileprivate var unsentTurn: UInt32 = 0
 
         init(readyState: ReadyState, subprotocol: String) {
             self.readyState = readyState
-            self.subprotocol = subprotocol
+            if !subprotocol.isEmpty { self.subprotocol = subprotocol }
         }
 
         /// Drops all messages, now and from now on: they refer to the core, which would never be freed.
         mutating func abandon() {
             isAbandoned = true
-            messages = Fifo()
+            queue = nil
             unsafe hearing?.happenings = Fifo()
         }
 
@@ -66,10 +66,10 @@ extension SocketCore {
         }
 
         /// A number that identifies a waiting operation, so that cancelling its task finds it.
-        mutating func makeNumber() -> UInt64 {
-            lastNumber += 1
-            return lastNumber
-        }
+        // Of all sockets: a counter in each would take memory.
+        static func makeNumber() -> UInt64 { lastNumber.wrappingAdd(1, ordering: .relaxed).newValue }
+
+        private static let lastNumber = Atomic<UInt64>(0)
     }
 
     /// What only a socket with listeners or events needs.
@@ -77,10 +77,13 @@ extension SocketCore {
         // Unchecked, because these are read for each message, and the socket's lock guards them.
         @exclusivity(unchecked) var listeners = ListenerTable()
         @exclusivity(unchecked) var happenings = Fifo<Happening>()
+        @exclusivity(unchecked) var anchor: WebSocket?
     }
 
     /// The values that most sockets do not need.
     fileprivate final class Extras {
+        var request: WebSocket.Request?
+        var subprotocol = ""
         var unheard: [WebSocket.Event: Happening] = [:]
         @exclusivity(unchecked) var incoming = IncomingParts()
         @exclusivity(unchecked) var outgoing = OutgoingParts()
@@ -90,6 +93,7 @@ extension SocketCore {
         var ended: CloseEvent?
         var endWaiters: [(number: UInt64, continuation: EndWaiter)] = []
         var pings: [Ping] = []
+        var lastPing: UInt64 = 0
         var lastPong: ContinuousClock.Instant?
         var certificate: TLSPeerCertificate?
         var answer: HeaderFields?
@@ -124,10 +128,28 @@ extension SocketCore.State {
         _modify { yield unsafe &madeHearing.listeners }
     }
 
+    /// Keeps the socket alive for its listeners until it has ended; there is one as long as there are listeners.
+    var anchor: WebSocket? {
+        get { unsafe hearing?.anchor }
+        set { if newValue != nil || hearing != nil { unsafe madeHearing.anchor = newValue } }
+    }
+
     /// For listeners.
     var happenings: Fifo<SocketCore.Happening> {
         get { unsafe hearing?.happenings ?? Fifo() }
         _modify { yield unsafe &madeHearing.happenings }
+    }
+
+    /// What a client asks for; `nil` for a server's socket.
+    var request: WebSocket.Request? {
+        get { extras?.request }
+        set { madeExtras.request = newValue }
+    }
+
+    /// The negotiated one; empty if there is none.
+    var subprotocol: String {
+        get { extras?.subprotocol ?? "" }
+        set { if !newValue.isEmpty || extras != nil { madeExtras.subprotocol = newValue } }
     }
 
     /// Events that happen once and have not been reported, for listeners that are added a moment later.
@@ -180,6 +202,12 @@ extension SocketCore.State {
         _modify { yield &madeExtras.pings }
     }
 
+    /// A number for the payload of a PING.
+    mutating func makePingNumber() -> UInt64 {
+        madeExtras.lastPing += 1
+        return madeExtras.lastPing
+    }
+
     var lastPong: ContinuousClock.Instant? {
         get { extras?.lastPong }
         set { madeExtras.lastPong = newValue }
@@ -216,7 +244,7 @@ extension SocketCore.State {
         let pings: [FirstAnswer<Duration>]
         let endings: [@Sendable () -> Void]
         let observation: Observation?
-        let task: Task<Void, Never>?
+        let task: SocketCore.ClosureTask?
         let part: FirstAnswer<Void>?
     }
 
@@ -236,6 +264,41 @@ extension SocketCore.State {
             readers: readers.removeAll(), enders: endWaiters.map(\.continuation), openers: openWaiters,
             pings: pings.map(\.answer), endings: endings.map(\.body), observation: observation, task: task,
             part: incoming.reader)
+    }
+
+    // MARK: Unsent bytes
+
+    /// The unsent bytes.
+    ///
+    /// - Parameter turn: the reactor's turn.
+    @inline(__always)
+    func unsent(in turn: UInt32) -> Int { unsentTurn == 0 || unsentTurn == turn ? unsent : 0 }
+
+    /// Sets the unsent bytes, as the reactor tells.
+    @inline(__always)
+    mutating func setUnsent(_ told: SocketCore.Unsent) {
+        unsent = hasEnded ? 0 : told.count
+        unsentTurn = told.turn
+    }
+
+    /// Counts bytes that are sent in this turn.
+    ///
+    /// - Returns: whether the reactor must tell at the end of the turn how much is unsent.
+    @inline(__always)
+    mutating func addUnsent(_ count: Int, in turn: UInt32, _ limits: SocketCore.Limits) -> SocketCore.Update {
+        if unsentTurn != turn, unsentTurn != 0 || unsent == 0 {
+            (unsent, unsentTurn) = (count, turn)
+            return needsUpdate(limits) ? .due : .dueIfBehind
+        }
+        unsent += count
+        return needsUpdate(limits) ? .due : .none
+    }
+
+    /// Whether the reactor must tell at the end of this turn how much is unsent then: somebody waits for room, or has to,
+    /// or there is a backlog.
+    @inline(__always)
+    func needsUpdate(_ limits: SocketCore.Limits) -> Bool {
+        unsentTurn == 0 || posted + unsent > limits.waitingMark || hasSenders || hasPartSender
     }
 
     // MARK: Read for each message
@@ -283,6 +346,15 @@ extension SocketCore.State {
         return extras.ended != nil
     }
 
+    /// Whether a wait for a message ends at once.
+    var hasUntakenOrEnded: Bool { hasMessages || hasMessageListener || hasEnded }
+
+    /// Whether `mark` is that of the closure's task.
+    func isTask(_ mark: TaskMark?) -> Bool {
+        guard let task, let mark else { return false }
+        return TaskMark(task) == mark
+    }
+
     var hasSenders: Bool {
         guard let extras else { return false }
         return unsafe !extras.senders.isEmpty
@@ -297,66 +369,34 @@ extension SocketCore.State {
         return unsafe extras.outgoing.sender != nil
     }
 
+    /// Whether messages wait for readers.
+    var hasMessages: Bool {
+        guard let queue else { return false }
+        return !queue.isEmpty
+    }
+
+    /// The messages for readers, created with the first one.
+    var madeQueue: ReceivedQueue {
+        @inline(__always)
+        mutating get {
+            if let queue { return queue }
+            let made = ReceivedQueue()
+            queue = made
+            return made
+        }
+    }
+
+    /// The next message for a reader.
+    @inline(__always)
+    func takeMessage(of core: SocketCore) -> WebSocketMessage? { queue?.popFirst(of: core) }
+
     /// The next message for a reader, without the queue's memory once there is none.
-    mutating func popMessage() -> WebSocketMessage? {
-        if let message = messages.popFirst() { return message }
-        messages = Fifo()
+    mutating func popMessage(of core: SocketCore) -> WebSocketMessage? {
+        if let message = takeMessage(of: core) { return message }
+        forgetQueue()
         return nil
     }
-}
 
-extension SocketCore {
-    /// A task that waits for a message, and is resumed once.
-    ///
-    /// Not a checked continuation, which would need an object for each wait.
-    @safe struct Reader: Sendable {
-        private let continuation: WebSocket.Waiter
-
-        init(_ continuation: WebSocket.Waiter) { unsafe self.continuation = continuation }
-
-        nonisolated(nonsending) static func wait(_ body: (Reader) -> Void) async throws -> WebSocketMessage? {
-            try await unsafe withUnsafeThrowingContinuation { unsafe body(Reader($0)) } ?? nil
-        }
-
-        /// The task that waits.
-        var task: TaskMark? { unsafe TaskMark(continuation) }
-
-        func resume(returning message: WebSocketMessage?) { unsafe continuation.resume(returning: .some(message)) }
-
-        /// Resumes the task because it must wait in another way.
-        func refuse() { unsafe continuation.resume(returning: .none) }
-
-        func resume(throwing error: any Swift.Error) { unsafe continuation.resume(throwing: error) }
-    }
-}
-
-/// The tasks that wait for messages, in order; usually at most one, which needs no additional memory.
-struct ReaderQueue {
-    private var first: (number: UInt64, reader: SocketCore.Reader)?
-    private var others: [(number: UInt64, reader: SocketCore.Reader)] = []
-
-    var isEmpty: Bool { first == nil }
-
-    mutating func append(_ number: UInt64, _ reader: SocketCore.Reader) {
-        if first == nil { first = (number, reader) } else { others.append((number, reader)) }
-    }
-
-    mutating func popFirst() -> SocketCore.Reader? {
-        guard let reader = first?.reader else { return nil }
-        first = others.isEmpty ? nil : others.removeFirst()
-        return reader
-    }
-
-    /// Removes and returns the reader with this number; `nil` if it does not wait (any more).
-    mutating func remove(_ number: UInt64) -> SocketCore.Reader? {
-        if first?.number == number { return popFirst() }
-        guard let index = others.firstIndex(where: { $0.number == number }) else { return nil }
-        return others.remove(at: index).reader
-    }
-
-    /// Removes and returns all.
-    mutating func removeAll() -> [SocketCore.Reader] {
-        defer { self = ReaderQueue() }
-        return (first.map { [$0.reader] } ?? []) + others.map(\.reader)
-    }
+    /// Frees the memory of the queue, which is empty.
+    mutating func forgetQueue() { if queue != nil { queue = nil } }
 }

@@ -8,14 +8,13 @@ internal import Synchronization
 /// nothing refers to it any more. Any thread.
 public final class WebSocket: Sendable {
     /// The URL as given; empty for a server's socket.
-    public var url: String { request?.url ?? "" }
+    public var url: String { core.state.withLock { $0.request }?.url ?? "" }
     /// The `Origin` as given; empty for a server's socket.
-    public var origin: String { request?.origin ?? "" }
-    /// What a client asks for; `nil` for a server's socket.
-    private let request: Request?
+    public var origin: String { core.state.withLock { $0.request }?.origin ?? "" }
     let core: SocketCore
 
-    private final class Request: Sendable {
+    /// What a client asks for.
+    final class Request: Sendable {
         let url: String
         let origin: String
         /// The offered subprotocols, joined by `, `.
@@ -44,7 +43,7 @@ public final class WebSocket: Sendable {
     convenience init(_ connection: WebSocketConnection, limits: SocketCore.Limits) {
         let link = ReactorLink(remote: connection.stream.reactor.remote)
         self.init(
-            nil, SocketCore(link: link, limits: limits, isClient: false, subprotocol: connection.subprotocol))
+            SocketCore(link: link, limits: limits, isClient: false, subprotocol: connection.subprotocol))
         core.state.withLock { state in
             state.peer = connection.stream.peer
             if connection.stream.isSecured { state.certificate = connection.stream.peerCertificate }
@@ -52,13 +51,11 @@ public final class WebSocket: Sendable {
     }
 
     convenience init(url: String, origin: String, offered: String, core: SocketCore) {
-        self.init(Request(url: url, origin: origin, offered: offered), core)
+        self.init(core)
+        core.state.withLock { $0.request = Request(url: url, origin: origin, offered: offered) }
     }
 
-    private init(_ request: Request?, _ core: SocketCore) {
-        self.request = request
-        self.core = core
-    }
+    private init(_ core: SocketCore) { self.core = core }
 
     deinit {
         let isOver = core.state.withLock { state in
@@ -77,12 +74,13 @@ public final class WebSocket: Sendable {
     ///
     /// Until a client's socket is open, these are the subprotocols that it offers.
     public var `protocol`: String {
-        core.state.withLock { $0.readyState == .connecting ? request?.offered ?? "" : $0.subprotocol }
+        core.state.withLock { $0.readyState == .connecting ? $0.request?.offered ?? "" : $0.subprotocol }
     }
 
     /// The number of bytes in messages that were passed to `send` and that the system has not accepted yet.
     public var bufferedAmount: Int {
-        core.state.withLock { $0.posted + $0.outgoing.posted + $0.unsent }
+        let turn = core.turn
+        return core.state.withLock { $0.posted + $0.outgoing.posted + $0.unsent(in: turn) }
     }
 
     /// When the last PONG arrived; `nil` if none has.

@@ -10,7 +10,9 @@ struct MessageBodyTests {
     private static func bytes(_ count: Int) -> [UInt8] { (0..<count).map { UInt8(ascii: "a") + UInt8($0 % 26) } }
 
     private static func received(_ type: Opcode, _ bytes: [UInt8]) -> WebSocketMessage {
-        WebSocketMessage(type, MessageBody(bytes.span), masked: true, compress: false, stream: nil)
+        var body = MessageBody()
+        bytes.withUnsafeBytes { body.fill($0) }
+        return WebSocketMessage(type, body, masked: true, compress: false, stream: nil)
     }
 
     @Test(arguments: sizes)

@@ -37,6 +37,31 @@ struct ReactorExecutorTests {
         #expect(texts == expected)
     }
 
+    /// What a closure sends counts as unsent until the bytes of the turn have been sent.
+    @Test func countsWhatIsSentInATurn() async throws {
+        var options = UpgradeOptions.patient
+        options.executor = .reactor
+        let harness = try EchoServer { [options] routing, log in
+            routing.append(
+                "/amounts",
+                ws.upgrade(options) { (socket: WebSocket) async throws in
+                    for try await message in socket.messages {
+                        log.add("\(socket.bufferedAmount)")
+                        try await socket.send(message)
+                        try await socket.send([UInt8](repeating: 7, count: 1000))
+                        log.add("\(socket.bufferedAmount)")
+                    }
+                })
+        }
+        let socket = try await ws.open(harness.url + "/amounts", options: .patient)
+        for _ in 0..<3 {
+            try await socket.send("four")
+            #expect(try await socket.receive()?.length == 4)
+            #expect(try await socket.receive()?.length == 1000)
+        }
+        #expect(harness.log.all == ["0", "1004", "0", "1004", "0", "1004"])
+    }
+
     /// A listener that waits does not delay the listeners of other sockets, however many wait.
     @Test func aWaitingListenerDelaysNoOtherSocket() async throws {
         let harness = try EchoServer { routing, log in

@@ -96,10 +96,10 @@ struct SocketEndTests {
             let core = SocketCore(
                 link: ReactorLink(remote: reactor.remote), limits: SocketCore.Limits(), isClient: false, subprotocol: ""
             )
-            let session = SocketSession(connection, core)
-            connection.begin(session)
+            core.attach(to: connection)
+            connection.begin(core)
             try? core.post(.text, Array("answer".utf8))
-            session.isEnding { connection.close(.protocolError) }
+            core.isEnding { connection.close(.protocolError) }
         }
         let frames = WebSocketPeer(peer)
         #expect(try frames.readFrame() == WebSocketPeer.Frame(.text, Array("answer".utf8)))

@@ -168,23 +168,27 @@ struct TakingTests {
     }
 
     /// Messages refer to what received them; those that nobody can take do not keep it.
-    @Test func dropsMessagesThatNobodyCanTake() {
-        let core = SocketCore(link: ReactorLink(remote: nil), limits: .init(), isClient: false, subprotocol: "")
-        weak var dropped: WebSocketMessage?
-        func receive() {
-            let message = WebSocketMessage(
-                .text, MessageBody(Array("left".utf8)), masked: true, compress: false, stream: core, held: 4)
-            dropped = message
-            _ = core.received(message)
+    @Test(arguments: [4, 400])
+    func dropsMessagesThatNobodyCanTake(count: Int) {
+        weak var dropped: SocketCore?
+        func receive(_ core: SocketCore) {
+            [UInt8](repeating: 0x61, count: count).withUnsafeBytes { bytes in
+                _ = core.received(ReceivedBytes(.text, bytes, isCompressed: false))
+            }
         }
         do {
-            let socket = WebSocket(url: "", origin: "", offered: "", core: core)
-            receive()
-            #expect(dropped != nil)
-            withExtendedLifetime(socket) {}
+            let core = SocketCore(link: ReactorLink(remote: nil), limits: .init(), isClient: false, subprotocol: "")
+            dropped = core
+            do {
+                let socket = WebSocket(url: "", origin: "", offered: "", core: core)
+                receive(core)
+                #expect(core.state.withLock { $0.hasMessages })
+                withExtendedLifetime(socket) {}
+            }
+            #expect(core.state.withLock { !$0.hasMessages })
+            receive(core)
+            #expect(core.state.withLock { !$0.hasMessages })
         }
-        #expect(dropped == nil)
-        receive()
         #expect(dropped == nil)
     }
 
@@ -297,14 +301,16 @@ struct TakingTests {
     private static func send(_ socket: WebSocket, seed: Int) async throws {
         var random = Random(state: UInt64(seed) &+ 1)
         for number in 0..<count {
+            // Small and large ones wait in different ways.
+            let text = (Bool.random(using: &random) ? "" : String(repeating: "0", count: 70)) + "\(number)"
             switch Int.random(in: 0..<4, using: &random) {
-            case 0: try await socket.send("\(number)")
-            case 1: if try !socket.trySend("\(number)") { try await socket.send("\(number)") }
+            case 0: try await socket.send(text)
+            case 1: if try !socket.trySend(text) { try await socket.send(text) }
             case 2:
                 await Task {}.value
-                try await socket.send([UInt8]("\(number)".utf8))
+                try await socket.send([UInt8](text.utf8))
             default:
-                try await socket.send("\(number)")
+                try await socket.send(text)
                 try socket.core.post(.ping, [])
             }
         }
