@@ -252,7 +252,8 @@ struct RedisLogTests {
             return peers.allSatisfy { $0.messages.count == 1200 }
         }
         #expect(peers[0].shown == peers[1].shown && Set(peers[0].shown).count == 1200)
-        #expect(peers[0].status.term == 3)
+        // The brokers may notice both deletions at once.
+        #expect(peers[0].status.term >= 2)
     }
 
     /// A record that the engine did not number, because its functions had just been deleted, does not count.
