@@ -178,9 +178,8 @@ class Engine:
         primary = self.current_primary()
 
         def is_replaced():
-            # Another sentinel may make the promoted replica a replica again, which ends the failover. While one is in progress, a
-            # sentinel refuses to begin another.
-            self.sentinels[0].ask("SENTINEL", "FAILOVER", NAME)
+            wait_until(lambda: self.sentinels[0].ask("SENTINEL", "FAILOVER", NAME) == "+OK\r\n", "a failover that begins")
+            # Another sentinel may make the promoted replica a replica again, which ends the failover.
             try:
                 return self.current_primary(apart_from=primary, deadline=10)
             except AssertionError:
