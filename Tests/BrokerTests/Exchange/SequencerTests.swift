@@ -119,14 +119,15 @@ struct SequencerTests {
     @Test func reservesNumbersAhead() throws {
         let harness = try ExchangeHarness()
         let first = harness.store.reservedSeq
-        // 2²³ and a little; submitted without payloads and without subscribers.
-        let many = Array(repeating: try draft("a"), count: 1 << 18)
-        let order = try LocalOrder(store: harness.store)
+        // Half a block and a little; submitted without payloads and without subscribers.
+        let block: UInt64 = 1 << 13
+        let many = Array(repeating: try draft("a"), count: 1 << 7)
+        let order = try LocalOrder(store: harness.store, block: block)
         let thread = StoreThread(store: harness.store, maximumQueuedBytes: 1 << 20, onSettled: { _ in })
         try thread.start()
         order.attach(thread)
         for _ in 0..<33 { #expect(seqs(order.sequence(many, from: 0)).count == many.count) }
         thread.stop()
-        #expect(harness.store.reservedSeq >= first + 2 * LocalOrder.block)
+        #expect(harness.store.reservedSeq >= first + 2 * block)
     }
 }

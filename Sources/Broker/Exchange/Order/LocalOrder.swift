@@ -6,12 +6,9 @@ package import WSTransport
 /// A batch gets its numbers and is applied in the same call, so that its results are in the mailboxes when ``submit(_:from:at:)``
 /// returns. Nothing is read from the disk under the lock. A refused draft takes no number.
 package final class LocalOrder: Order {
-    /// Numbers are reserved on disk in blocks, so that after a crash none is used twice.
-    ///
-    /// 2²⁴ of 2⁵³ (what JSON can hold).
-    static let block: UInt64 = 1 << 24
-
     private struct Numbers {
+        /// How many numbers are reserved at once.
+        let block: UInt64
         /// The number of the next message.
         var next: UInt64
         /// The last number that may be used.
@@ -33,9 +30,9 @@ package final class LocalOrder: Order {
         /// The number up to which to reserve now, half a block ahead; `nil` if there are enough, or a reservation is
         /// under way.
         mutating func takeTarget() -> (thread: StoreThread, target: UInt64)? {
-            guard !isReserving, !isClosed, next + LocalOrder.block / 2 > reserved, let storeThread else { return nil }
+            guard !isReserving, !isClosed, next + block / 2 > reserved, let storeThread else { return nil }
             isReserving = true
-            return (storeThread, reserved + LocalOrder.block)
+            return (storeThread, reserved + block)
         }
     }
 
@@ -46,13 +43,18 @@ package final class LocalOrder: Order {
     /// Continues after all numbers that were ever reserved in `store`, and reserves the first block.
     ///
     /// If the store has no room for that, publications are refused until it has; stored values can be read.
-    package init(store: any MessageStore, rules: HistoryRules = HistoryRules()) throws(StorageError) {
+    ///
+    /// - Parameter block: how many numbers are reserved on disk at once, so that after a crash none is used twice; 2²⁴
+    ///   of 2⁵³ (what JSON can hold).
+    package init(
+        store: any MessageStore, rules: HistoryRules = HistoryRules(), block: UInt64 = 1 << 24
+    ) throws(StorageError) {
         sequencer = try Sequencer(store: store, rules: rules)
         let first = sequencer.newest + 1
-        var numbers = Numbers(next: first, reserved: first - 1)
+        var numbers = Numbers(block: block, next: first, reserved: first - 1)
         do throws(StorageError) {
-            try store.reserve(seqsUpTo: first + Self.block)
-            numbers.reserved = first + Self.block
+            try store.reserve(seqsUpTo: first + block)
+            numbers.reserved = first + block
         } catch .full {
             // The store's thread tries again.
         } catch {
