@@ -63,12 +63,14 @@ package final class PasswordChecks: Sendable {
     /// Checks that were refused because too many passwords of their user were computed.
     package let limited = Atomic(0)
 
-    /// - Parameter threads: the maximum number of computations at a time.
-    package init(threads: Int) throws(CryptographyError) {
+    /// - Parameters:
+    ///   - threads: the maximum number of computations at a time.
+    ///   - cost: that of the password of an unknown user.
+    package init(threads: Int, cost: Scrypt = .standard) throws(CryptographyError) {
         pool = WorkerPool(
             name: "password", maximumThreads: threads, maximumWaiting: Self.maximumWaiting, isModest: true)
         key = try Secret.random(32)
-        nobody = try PasswordHash.ofNobody()
+        nobody = try PasswordHash.ofNobody(cost: cost)
     }
 
     /// Changes the maximum number of computations at a time.

@@ -11,8 +11,10 @@ import Testing
 struct CredentialTests {
     /// Cheap, because the tests are not about the cost.
     static func hash(_ password: String) throws -> PasswordHash {
-        try PasswordHash.make(for: password, cost: try #require(Scrypt(logarithm: 4, blockSize: 1, parallelism: 1)))
+        try PasswordHash.make(for: password, cost: try #require(cheap))
     }
+
+    static let cheap = Scrypt(logarithm: 4, blockSize: 1, parallelism: 1)
 
     static func table(_ entries: [AccessEntry.Content]) -> UserTable {
         var file = AccessFile()
@@ -283,7 +285,7 @@ struct CredentialTests {
     /// Strangers at any number of addresses get ten guesses a minute, also at a user that does not exist; and a user
     /// that has come from an address before has ten of its own there.
     @Test func guessingCannotLockOutAUser() async throws {
-        let checks = try PasswordChecks(threads: 1)
+        let checks = try PasswordChecks(threads: 1, cost: try #require(Self.cheap))
         let (hash, now) = (try Self.hash("right"), MonotonicTime.now)
         func logIn(from address: String) async -> PasswordChecks.Outcome {
             await withCheckedContinuation { continuation in
