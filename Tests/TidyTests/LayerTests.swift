@@ -13,6 +13,17 @@ struct LayerTests {
         return owners
     }()
 
+    /// The words of each source.
+    static let words: [String: Set<Substring>] = Dictionary(
+        uniqueKeysWithValues: Layers.sources.map { ($0, Set(SwiftWords((try? Repository.text(of: $0)) ?? "").words)) })
+
+    /// The words of the sources for which `isWanted` holds, given their folders.
+    private static func words(where isWanted: (String) -> Bool) -> Set<Substring> {
+        words.reduce(into: []) { all, source in
+            if isWanted(Layers.folder(of: source.key)) { all.formUnion(source.value) }
+        }
+    }
+
     private static func declaredName(_ line: Substring) -> Substring? {
         let declaration =
             /(?:@\w+ )*(?:public |package |internal )?(?:final |indirect )*(?:struct|class|enum|protocol|actor|typealias) (\w+).*/
@@ -48,10 +59,9 @@ struct LayerTests {
     func usesOnlyTypesOfAllowedFolders(source: String) throws {
         let home = Layers.folder(of: source)
         let allowed = Layers.reachable(from: home)
-        let text = try Repository.text(of: source)
-        let words = Set(SwiftWords(text).words)
+        let words = try #require(Self.words[source])
         let borrows = Layers.table[home]?.borrows ?? []
-        let hidden = SwiftWords.declaredNames(in: text)
+        let hidden = SwiftWords.declaredNames(in: try Repository.text(of: source))
         for name in words.subtracting(hidden).sorted() {
             guard let owners = Self.owners[name], !borrows.contains(String(name)) else { continue }
             let mayUse = !owners.isDisjoint(with: allowed)
@@ -64,8 +74,7 @@ struct LayerTests {
     func usesNoAvoidedNames(source: String) throws {
         let home = Layers.folder(of: source)
         guard let avoided = Layers.table[home]?.avoids, !avoided.isEmpty else { return }
-        let words = Set(SwiftWords(try Repository.text(of: source)).words.map(String.init))
-        let named = words.intersection(avoided)
+        let named = Set(try #require(Self.words[source]).map(String.init)).intersection(avoided)
         #expect(named == [], "\(home) goes through the public face: see Tests/TidyTests/Layers.swift")
     }
 
@@ -74,16 +83,14 @@ struct LayerTests {
     func everyAvoidedNameExists(folder: String) throws {
         let avoided = Layers.table[folder]?.avoids ?? []
         if avoided.isEmpty { return }
-        let others = try Layers.sources.filter { Layers.folder(of: $0) != folder }.map(Repository.text)
-        let words = Set(others.flatMap { SwiftWords($0).words }.map(String.init))
+        let words = Set(Self.words { $0 != folder }.map(String.init))
         #expect(avoided.subtracting(words) == [])
     }
 
     /// A debt that is paid leaves the table.
     @Test(arguments: Layers.table.keys.sorted())
     func everyBorrowedNameIsUsed(folder: String) throws {
-        let texts = try Layers.sources.filter { Layers.folder(of: $0) == folder }.map(Repository.text)
-        let words = Set(texts.flatMap { SwiftWords($0).words }.map(String.init))
+        let words = Set(Self.words { $0 == folder }.map(String.init))
         #expect(Layers.table[folder]?.borrows.subtracting(words) == [])
     }
 

@@ -1,3 +1,5 @@
+import Foundation
+
 /// The words of a Swift file that can be names of its module: no comments, no texts, nothing that follows a dot.
 ///
 /// A rough reading, line by line: what an interpolation holds is skipped with its text, block comments are not known.
@@ -55,18 +57,16 @@ struct SwiftWords {
     ///
     /// A parameter is any name in angle brackets after the name of a declaration.
     static func declaredNames(in text: String) -> Set<Substring> {
-        let keywords = [
-            "struct ", "class ", "enum ", "actor ", "protocol ", "typealias ", "associatedtype ", "func ", "init<",
-        ]
+        // Foundation's regular expressions take a tenth of the time.
+        let declaration =
+            #"(?:struct|class|enum|actor|protocol|typealias|associatedtype|func|init)\b *(\w*)(?:<([^>(\n]*)>)?"#
         var names: Set<Substring> = []
-        for line in text.split(separator: "\n") where keywords.contains(where: line.contains) {
-            let declaration =
-                /(?:struct|class|enum|actor|protocol|typealias|associatedtype|func|init)\b *(\w*)(?:<([^>(]*)>)?/
-            for match in line.matches(of: declaration) {
-                names.insert(match.output.1)
-                for parameter in match.output.2?.split(separator: ",") ?? [] {
-                    names.insert(parameter.drop { $0 == " " }.prefix { $0.isLetter || $0.isNumber })
-                }
+        guard let expression = try? NSRegularExpression(pattern: declaration) else { return names }
+        for match in expression.matches(in: text, range: NSRange(text.startIndex..., in: text)) {
+            if let name = Range(match.range(at: 1), in: text) { names.insert(text[name]) }
+            guard let parameters = Range(match.range(at: 2), in: text) else { continue }
+            for parameter in text[parameters].split(separator: ",") {
+                names.insert(parameter.drop { $0 == " " }.prefix { $0.isLetter || $0.isNumber })
             }
         }
         return names

@@ -44,6 +44,9 @@ struct TidyTests {
     @Test(arguments: sources)
     func sourcesContainNothingBanned(path: String) throws {
         let text = try Repository.text(of: path)
+        let any = Self.banned.map { "(?:\($0.pattern))" }.joined(separator: "|")
+        // Most texts contain nothing banned, which one search shows.
+        if text.range(of: any, options: .regularExpression) == nil { return }
         for (pattern, reason) in Self.banned {
             let found = text.range(of: pattern, options: .regularExpression)
             #expect(found == nil, "\(found.map { text[text.lineRange(for: $0)] } ?? "") \(reason)")
@@ -73,10 +76,9 @@ struct TidyTests {
     @Test(arguments: everything)
     func namesNoMachinesFolders(path: String) throws {
         let text = try Repository.text(of: path)
-        for folder in ["work/", "root/", "tmp/h-", "tmp/brief"] {
-            // Not in the middle of a path: no character of a name comes before it.
-            let found = text.range(of: "(?<![\\w.~)}*-])/\(folder)", options: .regularExpression)
-            #expect(found == nil, "\(found.map { text[text.lineRange(for: $0)] } ?? "") names a folder of one machine")
-        }
+        // Not in the middle of a path: no character of a name comes before it.
+        let folders = #"(?<![\w.~)}*-])/(?:work/|root/|tmp/h-|tmp/brief)"#
+        let found = text.range(of: folders, options: .regularExpression)
+        #expect(found == nil, "\(found.map { text[text.lineRange(for: $0)] } ?? "") names a folder of one machine")
     }
 }
