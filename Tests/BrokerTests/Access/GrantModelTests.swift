@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 
 @testable import Broker
@@ -16,23 +17,24 @@ private struct RightsModel {
         return all.compactMap { try? Topic($0.joined(separator: "/")) }
     }()
 
-    private var known: [String: [UInt64]] = [:]
+    /// What was found out by any test, because each filter takes a while.
+    private static let known = Mutex<[String: [UInt64]]>([:])
 
     /// The topics that a filter matches, a bit each.
-    mutating func matched(by name: String) -> [UInt64] {
-        if let bits = known[name] { return bits }
+    func matched(by name: String) -> [UInt64] {
         let filter = try? TopicFilter(name)
-        let bits = Self.bits { filter?.matches($0) ?? false }
-        known[name] = bits
-        return bits
+        return Self.bits(for: name) { filter?.matches($0) ?? false }
     }
 
     /// The same for a filter of a rule.
-    mutating func ruled(by name: String) -> [UInt64] {
-        guard name == "#" else { return matched(by: name) }
-        if let bits = known["rule #"] { return bits }
-        let bits = Self.bits { !$0.isSystem }
-        known["rule #"] = bits
+    func ruled(by name: String) -> [UInt64] {
+        name == "#" ? Self.bits(for: "rule #") { !$0.isSystem } : matched(by: name)
+    }
+
+    private static func bits(for name: String, _ isIn: (Topic) -> Bool) -> [UInt64] {
+        if let bits = known.withLock({ $0[name] }) { return bits }
+        let bits = bits(isIn)
+        known.withLock { $0[name] = bits }
         return bits
     }
 
@@ -108,7 +110,7 @@ struct GrantModelTests {
     @Test(arguments: 0..<10)
     func agreesWithTheModel(seed: Int) throws {
         var random = SeededGenerator(seed: seed)
-        var model = RightsModel()
+        let model = RightsModel()
         let subject = Subject(Principal(.jwt, user: "a", roles: ["r"], claims: ["x": ["a"]]))
         var found: [Bool: Int] = [:]
         for number in 0..<1000 {
