@@ -189,13 +189,18 @@ class RawWebSocket:
                 return self.close_frame
 
     def wait_for_end(self, timeout=60):
-        """Reads until the peer closes the connection; returns the close frame it sent, or None."""
+        """Reads until the peer closes the connection, and answers its CLOSE; returns that, or None."""
         end = time.monotonic() + timeout
         while True:
             try:
-                self.receive_frame(max(end - time.monotonic(), 0))
+                _, opcode, payload = self.receive_frame(max(end - time.monotonic(), 0))
             except ConnectionEnded as ended:
                 return ended.close_frame
+            if opcode == CLOSE:
+                try:
+                    self.send_frame(CLOSE, payload[:2])
+                except OSError:
+                    pass  # It does not wait for an answer.
 
     def synchronise(self):
         """Returns once the broker has read everything sent before: PING and its PONG."""
