@@ -99,7 +99,7 @@ enum CheckedFigure: String, CaseIterable {
         }
 
         private static func number(_ text: Substring) -> Double? {
-            Double(text).flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
+            Double(decimal: text).flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
         }
 
         /// The unit of performance data.

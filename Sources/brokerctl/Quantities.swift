@@ -51,7 +51,9 @@ enum Quantity {
     static func milliseconds(_ text: String) -> Double? {
         let unit = text.hasSuffix("ms") ? 1.0 : text.hasSuffix("s") ? 1000 : nil
         guard let unit else { return seconds(text).map { Double($0) * 1000 } }
-        guard let number = Double(text.dropLast(unit == 1 ? 2 : 1)), number.isFinite, number >= 0 else { return nil }
+        guard let number = Double(decimal: text.dropLast(unit == 1 ? 2 : 1)), number.isFinite, number >= 0 else {
+            return nil
+        }
         return number * unit
     }
 
@@ -59,7 +61,7 @@ enum Quantity {
     static func bytes(_ text: String) -> Int? {
         let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("B", 1)]
         let (name, factor) = units.first { text.hasSuffix($0.0) } ?? ("", 1)
-        guard let number = Double(text.dropLast(name.count)), (0...1e15).contains(number) else { return nil }
+        guard let number = Double(decimal: text.dropLast(name.count)), (0...1e15).contains(number) else { return nil }
         return Int(exactly: (number * Double(factor)).rounded())
     }
 }
@@ -69,7 +71,9 @@ struct TimeSpan: ExpressibleByArgument {
     let seconds: Double
 
     init?(argument: String) {
-        guard let seconds = Double(argument) ?? Quantity.milliseconds(argument).map({ $0 / 1000 }) else { return nil }
+        guard let seconds = Double(decimal: argument) ?? Quantity.milliseconds(argument).map({ $0 / 1000 }) else {
+            return nil
+        }
         self.seconds = seconds
     }
 }

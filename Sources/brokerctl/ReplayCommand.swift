@@ -33,7 +33,7 @@ struct ReplayCommand: AsyncParsableCommand {
     var prefix = ""
 
     /// `nil` for no pauses.
-    private var factor: Double? { speed == "max" ? nil : Double(speed) }
+    private var factor: Double? { speed == "max" ? nil : Double(decimal: speed) }
 
     func validate() throws {
         guard speed != "max" else { return }

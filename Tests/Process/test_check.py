@@ -72,7 +72,8 @@ def test_missing_rights_are_unknown(start_broker, tmp_path):
 
 @pytest.mark.parametrize("option, advice", [
     ("dsk=5%", 'did you mean "disk"?'), ("disk", "expected disk=80%"), ("disk=5", "expected 80% or off"),
-    ("certificate=soon", "expected 14d or off"), ("commit=-1ms", "expected 100ms or off"), ("", "there is no figure")])
+    ("certificate=soon", "expected 14d or off"), ("pending=0x10KiB", "expected"), ("map=0x10%", "expected 80% or off"),
+    ("commit=-1ms", "expected 100ms or off"), ("", "there is no figure")])
 def test_invalid_thresholds_are_usage_errors(broker, option, advice):
     done = broker.control("check", "--warning", option)
     assert done.returncode == 64 and advice in done.stderr.decode() and not done.stdout

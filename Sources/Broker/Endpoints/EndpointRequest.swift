@@ -93,7 +93,7 @@ extension HTTPExchange {
     /// The time to live that the query gives, in milliseconds.
     func timeToLive() throws(HTTPRefusal) -> Int64? {
         guard let text = request.parameter("ttl") else { return nil }
-        guard let seconds = Double(text) else {
+        guard let seconds = Double(decimal: text) else {
             throw HTTPRefusal(Refusal(.badRequest, "ttl: expected seconds, found \"\(text)\"."))
         }
         do throws(Refusal) { return try Lifetime.milliseconds(seconds: seconds) } catch { throw HTTPRefusal(error) }
@@ -104,7 +104,7 @@ extension HTTPExchange {
         let isEphemeral = try flag("ephemeral") ?? false
         guard let text = request.parameter("grace") else { return isEphemeral ? Lease() : nil }
         guard isEphemeral else { throw HTTPRefusal(Refusal(.badRequest, "grace needs ephemeral.")) }
-        guard let seconds = Double(text) else {
+        guard let seconds = Double(decimal: text) else {
             throw HTTPRefusal(Refusal(.badRequest, "grace: expected seconds, found \"\(text)\"."))
         }
         do throws(Refusal) { return Lease(grace: try Lease.grace(seconds: seconds)) } catch { throw HTTPRefusal(error) }
@@ -135,6 +135,16 @@ extension HTTPExchange {
             throw HTTPRefusal(Refusal(.badRequest, "\(name): \(ResumePoint.expectation), found \"\(text)\"."))
         }
         return point
+    }
+}
+
+extension Double {
+    /// Parses a decimal number such as `90`, `0.5` or `1e3`; `nil` for anything else, such as the hexadecimal numbers
+    /// and the words for infinity that Swift reads.
+    package init?(decimal text: some StringProtocol) {
+        let isDecimal = text.utf8.allSatisfy { 0x30...0x39 ~= $0 || "+-.eE".utf8.contains($0) }
+        guard isDecimal, let number = Double(text) else { return nil }
+        self = number
     }
 }
 

@@ -77,6 +77,7 @@ struct ContentTypeTests {
         ("text/event-stream ; q=0.5,application/json;q=0.4", true),
         ("text/event-stream;q=0", false), ("text/event-stream;q=0.0, */*", false),
         ("text/event-stream; charset=utf-8; q=0.3, application/ndjson;q=0.2", true), ("text/event-stream;q=x", true),
+        ("text/event-stream;q=0x0", true),
         (",,;,", false), ("text/event-streams", false),
     ]
 
