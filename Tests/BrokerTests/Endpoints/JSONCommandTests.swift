@@ -194,6 +194,16 @@ struct JSONCommandTests {
         #expect(try read(command) == code)
     }
 
+    @Test func saysThatAFilterIsAString() throws {
+        let bytes = Array(#"{"op":"subscribe","filter":null}"#.utf8)
+        let object = try JSONObject.parse(bytes.span)
+        do throws(Refusal) {
+            Issue.record("accepted: \(Self.describe(try JSONCommand(object, limits: TopicLimits())))")
+        } catch {
+            #expect(error == Refusal(.badFilter, "filter: expected a string or a list of strings, found null."))
+        }
+    }
+
     /// What the object at the beginning of `text` publishes, read in one pass, and what follows it; `nil`: it is not
     /// read so.
     private func readPlainly(_ text: String, limits: TopicLimits = TopicLimits()) -> (draft: String, rest: String)? {

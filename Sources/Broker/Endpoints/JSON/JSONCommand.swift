@@ -91,6 +91,9 @@ package enum JSONCommand {
         _ object: borrowing JSONObject, _ limits: TopicLimits, _ maximum: Int
     ) throws(Refusal) -> [TopicFilter] {
         guard let value = object.value("filter") else { throw Refusal(.badFilter, "filter is missing.") }
+        guard value.kind != .null else {
+            throw Refusal(.badFilter, "filter: expected a string or a list of strings, found null.")
+        }
         var names: [String] = []
         if value.kind == .array {
             names = try read { () throws(JSONError) in try object.strings("filter", atMost: maximum + 1) } ?? []
