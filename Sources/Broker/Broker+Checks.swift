@@ -3,14 +3,14 @@ internal import WSTransport
 /// Checks of settings before a broker starts with them.
 extension Broker {
     /// The errors in the certificate files that `settings` names, a sentence each.
-    package static func certificateErrors(in settings: Settings) -> [String] {
+    static func certificateErrors(in settings: Settings) -> [String] {
         Certificates.errors(in: settings.listen)
     }
 
     /// The errors in the paths that `settings` names, a sentence each.
     ///
     /// Creates and changes nothing, so it cannot foresee what another process does before the start.
-    package static func placeErrors(in settings: Settings) -> [String] {
+    private static func placeErrors(in settings: Settings) -> [String] {
         var errors: [String] = []
         // Root may check the settings of another user's broker.
         let obstacle = DataDirectory.obstacle(at: settings.dataDirectory, ownedByAnyone: true)
@@ -39,10 +39,7 @@ extension Broker {
         if case .file(let path) = settings.log.audit, let obstacle = settings.obstacle(toFile: path) {
             errors.append("log.audit: \(obstacle)")
         }
-        // If there is no such file, it is made when the first user is added.
-        if let obstacle = settings.obstacle(toFile: settings.accessFilePath) {
-            errors.append("access.users: \(obstacle)")
-        }
+        if let error = settings.accessFileError { errors.append(error) }
         return errors
     }
 
@@ -63,8 +60,13 @@ extension Broker {
         Certificates.exposedKeys(in: settings.listen)
     }
 
+    /// The errors in all files and paths that `settings` names, a sentence each.
+    package static func errors(in settings: Settings) -> [String] {
+        certificateErrors(in: settings) + placeErrors(in: settings) + accessErrors(in: settings)
+    }
+
     /// The errors in the users file and in the keys that `settings` names, a sentence each.
-    package static func accessErrors(in settings: Settings) -> [String] {
+    static func accessErrors(in settings: Settings) -> [String] {
         do throws(AccessFileErrors) {
             _ = try AccessFile.read(settings.accessFilePath, isKept: false)
             return AccessKeeper.keyErrors(in: settings)
@@ -75,6 +77,11 @@ extension Broker {
 }
 
 extension Settings {
+    /// What is wrong with the path of the users file, as a sentence; `nil` if nothing is.
+    ///
+    /// If there is no such file, it is made when the first user is added.
+    var accessFileError: String? { obstacle(toFile: accessFilePath).map { "access.users: \($0)" } }
+
     /// Why there cannot be a file at `path`, which need not exist yet; `nil` if there can.
     fileprivate func obstacle(toFile path: String) -> String? {
         let parent = DataDirectory.parent(of: path)

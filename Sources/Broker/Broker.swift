@@ -84,6 +84,7 @@ package final class Broker {
         let begin = MonotonicTime.now
         // Before the first change on the disk. Where a cluster's rules decide who may connect, they are in the store.
         if own.cluster == nil, let refusal = own.refusalToListen() { throw BrokerError(refusal) }
+        if let error = own.accessFileError { throw BrokerError(error) }
         if let obstacle = ReactorBackend(own.reactors.backend).obstacle {
             throw BrokerError("reactors.backend: io_uring is not available here: \(obstacle)")
         }

@@ -67,7 +67,7 @@ struct CheckConfig: ParsableCommand {
     /// What is wrong with the files that the settings name.
     private func troubles(of settings: Settings) -> [ConfigurationError] {
         let places = ConfigurationPlaces(file: file)
-        return (Broker.certificateErrors(in: settings) + Broker.accessErrors(in: settings)).map(places.error)
+        return Broker.errors(in: settings).map(places.error)
     }
 
     private func errors() -> [ConfigurationError] {

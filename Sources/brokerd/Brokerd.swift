@@ -251,9 +251,7 @@ struct Brokerd: ParsableCommand {
         for warning in settings.ruleWarnings + Broker.placeWarnings(in: settings) {
             Self.complain("\(config ?? "settings"): warning: \(warning)")
         }
-        let broken =
-            Broker.certificateErrors(in: settings) + Broker.placeErrors(in: settings)
-            + Broker.accessErrors(in: settings)
+        let broken = Broker.errors(in: settings)
         let places = options.places
         for error in broken { Self.complain("\(places.error(error))") }
         if !broken.isEmpty { throw ExitCode(1) }

@@ -114,6 +114,17 @@ def test_every_kind_of_mistake_has_a_place(tmp_path, text, line):
 def test_what_the_settings_name_and_is_not_there_has_a_place(tmp_path, text, place, message):
     done, file = check(tmp_path, text)
     assert done.returncode == 1 and f"{file}:{place}: {message}\n" in done.stdout, done
+    checked = run_control("config", "check", str(file), cwd=tmp_path)
+    assert checked.returncode == 1 and f"{file}:{place}: {message}\n" in checked.stderr.decode(), checked
+
+
+@pytest.mark.parametrize("users, message", [("none/users.jsonl", "none is not a directory"), ("/tmp", "/tmp is a directory")])
+def test_a_start_names_the_missing_directory_of_the_users_file(tmp_path, users, message):
+    file = tmp_path / "broker.yaml"
+    file.write_text(f"access:\n  users: {users}\n")
+    done = run_brokerd("--listen", "127.0.0.1:0", "--config", str(file), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, f"brokerd: {file}:2:10: access.users: {message}\n")
+    assert list(tmp_path.iterdir()) == [file], "nothing is made before"
 
 
 def test_a_setting_from_the_environment_is_named_by_its_variable(tmp_path):
