@@ -225,13 +225,14 @@ struct SocketWaitingTests {
             routing.append(
                 "/rests",
                 ws.upgrade(held) { (socket: WebSocket) async throws in
-                    await pings.wait(for: 20)
+                    await pings.wait(for: 40)
                     for try await message in socket.messages where message.length == 1 { log.add("last") }
                 })
             routing.append("/clock", ws.upgrade(.patient) { socket in socket.on(.ping) { _ in pings.add("ping") } })
         }
         var options = ConnectOptions.patient
-        options.keepAlive = KeepAlive(interval: .milliseconds(200), timeout: .seconds(1))
+        // More than a busy machine lets a thread wait.
+        options.keepAlive = KeepAlive(interval: .milliseconds(200), timeout: .seconds(2))
         let socket = try await ws.open(harness.url + "/rests", options: options)
         let sender = Task {
             do {
@@ -241,7 +242,7 @@ struct SocketWaitingTests {
                 harness.log.add("\(error), \(socket.endReason as Any)")
             }
         }
-        // Twenty PINGs of another connection, each after 200 ms.
+        // Forty PINGs of another connection, each after 200 ms.
         options.keepAlive = KeepAlive(interval: .milliseconds(200), timeout: .seconds(60))
         let clock = try await ws.open(harness.url + "/clock", options: options)
         await harness.log.wait(for: 1)
