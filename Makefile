@@ -40,13 +40,21 @@ CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benc
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test build install libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs api settings metrics web deb fuzz crash chaos floods clean \
+.PHONY: run test test-builds build build-tests install libraries examples conformance test-swift test-transport test-process test-conformance bench bench-counted sanitize lint format docs api settings metrics web deb fuzz crash chaos floods clean \
     help dependencies test-dependencies bench-dependencies
 
 run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
 	exec $(RELEASE)/brokerd $(ARGS)
 
-test: test-dependencies lint docs test-swift build libraries examples test-process test-conformance bench-counted ## Install what is missing, then run every check and test
+test: test-dependencies lint test-builds test-swift test-process test-conformance ## Install what is missing, then run every check and test
+
+# What the tests need, in two lines side by side: much of an optimised build has only one thread. Those that count
+# instructions and that wait for nothing are run there, too, because they do not notice what runs beside them.
+test-builds:
+	+@tools/beside.sh test-builds $(MAKE) --no-print-directory build-tests docs build -- $(MAKE) --no-print-directory bench-counted libraries examples
+
+build-tests: ## Build the Swift tests
+	$(SWIFT) build --product brokerPackageTests -j $(JOBS)
 
 build: ## Build brokerd and brokerctl, optimised, with the Swift runtime in them
 	$(SWIFT) build -c release --static-swift-stdlib -j $(JOBS) --product brokerd
@@ -74,22 +82,20 @@ libraries: ## Build and test the libraries as their users do: optimised, from an
 	$(SWIFT) build -c release --build-tests -j $(JOBS) $(EXAMPLES)
 	$(SWIFT) test -c release --skip-build $(EXAMPLES)
 
-test-swift: ## Run the Swift tests, and those of the transport also where the kernel refuses io_uring, and with closures on Swift's threads
-	$(SWIFT) build --build-tests -j $(JOBS)
-	@$(PYTHON) Tests/Process/io_uring.py EPERM $(SWIFT_TESTS) --filter WSTransportTests > .build/test-swift-epoll.log 2>&1 & other=$$!; \
-	{ $(SWIFT_TESTS) 2>&1; echo $$? > .build/test-swift.status; } | tee .build/test-swift.log; status=$$(cat .build/test-swift.status); \
-	wait $$other || status=$$?; cat .build/test-swift-epoll.log; \
-	test $$status = 0 || grep -aE -A 8 '^✘|crashed( at|:)' .build/test-swift.log .build/test-swift-epoll.log | cut -c 1-300 | tail -n 40; exit $$status
+test-swift: build-tests ## Run the Swift tests, and those of the transport also where the kernel refuses io_uring, and with closures on Swift's threads
+	+@tools/beside.sh test-swift $(SWIFT_TESTS) --skip 'WSTransportTests\.' -- $(MAKE) --no-print-directory test-transport
+
+test-transport:
+	$(SWIFT_TESTS) --filter 'WSTransportTests\.'
+	$(PYTHON) Tests/Process/io_uring.py EPERM $(SWIFT_TESTS) --filter 'WSTransportTests\.'
 	WSTRANSPORT_EXECUTOR=global $(SWIFT_TESTS) --no-parallel --filter 'WSTransportTests\.($(CLOSURES))/'
 
 examples: ## Build the example programs, which the tests of the real processes use
 	$(SWIFT) build -c release -j $(JOBS) $(EXAMPLES)
 
-test-process: ## Run the tests of the real processes, in two parts side by side (after `make build examples`)
-	@$(PYTHON) -m pytest Tests/Process --part second $(PYTEST) > .build/test-process.log 2>&1 & other=$$!; \
-	{ $(PYTHON) -m pytest Tests/Process --part first $(PYTEST) 2>&1; echo $$? > .build/test-process.status; } | tee .build/test-process-first.log; \
-	status=$$(cat .build/test-process.status); wait $$other || status=$$?; cat .build/test-process.log; \
-	test $$status = 0 || grep -aE '^(FAILED|ERROR|E  )' .build/test-process-first.log .build/test-process.log | cut -c 1-300 | tail -n 40; exit $$status
+test-process: ## Run the tests of the real processes, in three parts side by side (after `make build examples`)
+	@tools/beside.sh test-process $(PYTHON) -m pytest Tests/Process --part 1/3 $(PYTEST) -- \
+	    $(PYTHON) -m pytest Tests/Process --part 2/3 $(PYTEST) -- $(PYTHON) -m pytest Tests/Process --part 3/3 $(PYTEST)
 
 test-conformance: ## Run the cases of RFC 6455 and RFC 7692 in both roles (after `make build examples`)
 	$(PYTHON) -m pytest Tests/Conformance $(PYTEST)
@@ -112,7 +118,7 @@ bench: bench-dependencies build bench-counted ## Count, then measure side by sid
 	$(PYTHON) Benchmarks/libraries.py
 
 lint: ## Check the format of all Swift files
-	$(SWIFT) format lint --strict --recursive $(CODE)
+	$(SWIFT) format lint --strict --parallel --recursive $(CODE)
 
 format: ## Rewrite all Swift files in the house format
 	$(SWIFT) format format --in-place --recursive $(CODE)
