@@ -205,6 +205,7 @@ final class ClusterNode: Sendable {
                 writer.beginObject()
                 writer.member("name", name)
                 writer.member("version", BrokerVersion.current)
+                writer.member("recordFormat", RecordFormat.newest.rawValue)
                 writer.member("listen", listen.joined(separator: " "))
                 writer.member("rules", rules.digest)
                 let figures = figures()
@@ -255,6 +256,7 @@ final class ClusterNode: Sendable {
         reading.lag = status.lag.map { Double($0) / 1e9 }
         reading.silence = status.heard.map { Double(MonotonicTime.now.nanoseconds(since: $0)) / 1e9 }
         reading.waiting = order.waiting
+        reading.format = Int(status.format.rawValue)
         let living = living(status)
         (reading.nodes, reading.living) = (status.members.count, living.count)
         let inForce = rules.inForce
@@ -332,6 +334,7 @@ final class ClusterNode: Sendable {
         answer.primary = status.primary.map { "\($0)" }
         answer.version = status.version
         answer.replica = status.replica.map { "\($0)" }
+        answer.format = Int(status.format.rawValue)
         answer.lag = status.lag.map { Double($0 / 1000) / 1000 }
         answer.waiting = order.waiting
         (answer.failures, answer.terms) = (status.counts.failures, status.counts.terms)
@@ -463,6 +466,7 @@ extension ClusterRequest.Node {
             name = try object.string("name") ?? ""
             version = try object.string("version") ?? ""
             listen = try object.string("listen") ?? ""
+            format = try object.integer("recordFormat") ?? 1
             rules = try object.string("rules") ?? ""
             clients = try object.integer("clients") ?? 0
             figures.clients = clients

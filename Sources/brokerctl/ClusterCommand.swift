@@ -54,6 +54,13 @@ struct ClusterStatus: AsyncParsableCommand {
             + (differing.isEmpty ? "" : "; this broker's file differs in \(differing.joined(separator: ", "))")
     }
 
+    private static func format(_ answer: ClusterRequest.Answer) -> String {
+        let newest = answer.nodes.map(\.format).max() ?? answer.format
+        let older = answer.nodes.filter { $0.format < newest }.map { $0.name.isEmpty ? $0.node : $0.name }
+        let reason = older.isEmpty ? "" : ": \(older.joined(separator: ", ")) cannot read \(newest)"
+        return "\(answer.format)\(reason)"
+    }
+
     private static func lines(_ answer: ClusterRequest.Answer) -> [(String, String)] {
         let alive = answer.nodes.count(where: \.isAlive)
         var lines = [
@@ -67,6 +74,7 @@ struct ClusterStatus: AsyncParsableCommand {
             ("position", "\(answer.position) of \(answer.top), term \(answer.term)"),
             ("appends at", answer.primary.map { "\($0), version \(answer.version ?? "-")" } ?? "-"),
             ("reads at", answer.replica ?? "-"),
+            ("record format", format(answer)),
             ("lag", answer.lag.map { "\(Quantity.fixed($0)) ms" } ?? "-"),
             ("waiting", "\(answer.waiting) records"),
             ("rules", rules(answer)),

@@ -16,6 +16,8 @@ package struct ClusterRequest: AdminRequest {
         package var version = ""
         /// The addresses that it listens on.
         package var listen = ""
+        /// The newest format of records that it reads; 1 if it does not say so.
+        package var format = 1
         package var clients = 0
         /// Whether it is the broker that answers.
         package var isHere = false
@@ -39,6 +41,7 @@ package struct ClusterRequest: AdminRequest {
             name = try object.string("name") ?? ""
             version = try object.string("version") ?? ""
             listen = try object.string("listen") ?? ""
+            format = try object.integer("recordFormat") ?? 1
             clients = try object.integer("clients") ?? 0
             isHere = try object.bool("here") ?? false
             isAlive = try object.bool("alive") ?? false
@@ -53,6 +56,7 @@ package struct ClusterRequest: AdminRequest {
             writer.member("name", name)
             writer.member("version", version)
             writer.member("listen", listen)
+            writer.member("recordFormat", format)
             writer.member("clients", clients)
             writer.member("here", isHere)
             writer.member("alive", isAlive)
@@ -128,6 +132,8 @@ package struct ClusterRequest: AdminRequest {
         package var primary: String?
         package var version: String?
         package var replica: String?
+        /// The format of the records that it appends.
+        package var format = 1
         /// How long the last canary took, in milliseconds; `nil` if none has come back.
         package var lag: Double?
         /// How many records have not come back.
@@ -162,6 +168,7 @@ package struct ClusterRequest: AdminRequest {
             primary = try object.string("primary")
             version = try object.string("engineVersion")
             replica = try object.string("replica")
+            format = try object.integer("recordFormat") ?? 1
             lag = try object.double("lagMilliseconds")
             waiting = try object.integer("waiting") ?? 0
             failures = try object.integer("failures") ?? 0
@@ -197,6 +204,7 @@ package struct ClusterRequest: AdminRequest {
             if let primary { writer.member("primary", primary) }
             if let version { writer.member("engineVersion", version) }
             if let replica { writer.member("replica", replica) }
+            writer.member("recordFormat", format)
             if let lag { writer.member("lagMilliseconds", lag) }
             writer.member("waiting", waiting)
             writer.member("failures", failures)

@@ -52,6 +52,8 @@ package final class LogOrder: Order {
     private let state: Mutex<State>
     private let group: LogGroup
     private let partition: Int
+    /// The raw value of the format of new records.
+    private let written = Atomic<UInt8>(RecordFormat.plain.rawValue)
 
     /// - Parameters:
     ///   - node: which of the brokers this is.
@@ -114,6 +116,12 @@ package final class LogOrder: Order {
     /// How many records have not come back.
     package var waiting: Int { state.withLock { $0.own.count } }
 
+    /// The format in which it writes new records; at first the one that all brokers read.
+    package var format: RecordFormat {
+        get { RecordFormat(rawValue: written.load(ordering: .relaxed)) ?? .plain }
+        set { written.store(newValue.rawValue, ordering: .relaxed) }
+    }
+
     // MARK: Submitting
 
     package func submit(_ drafts: [Draft], from shard: Int, at time: MonotonicTime) {
@@ -141,7 +149,7 @@ package final class LogOrder: Order {
     ///
     /// Does nothing while publications are refused.
     package func beat() {
-        let record = UnsentRecord([Draft]().span)
+        let record = UnsentRecord([Draft]().span, in: format)
         state.withLock { state in
             guard state.refusal == nil else { return }
             state.own.add(record, from: -1, at: .now)
@@ -150,17 +158,18 @@ package final class LogOrder: Order {
     }
 
     private func cut(_ drafts: Span<Draft>) -> [UnsentRecord] {
+        let format = format
         var records: [UnsentRecord] = []
         var (first, size) = (0, 0)
         for place in drafts.indices {
             let weight = drafts[place].payload.count + drafts[place].topic.name.utf8.count
             if place > first, size + weight > limits.recordSize || place - first == limits.recordCount {
-                records.append(UnsentRecord(drafts.extracting(first..<place)))
+                records.append(UnsentRecord(drafts.extracting(first..<place), in: format))
                 (first, size) = (place, 0)
             }
             size += weight
         }
-        records.append(UnsentRecord(drafts.extracting(first..<drafts.count)))
+        records.append(UnsentRecord(drafts.extracting(first..<drafts.count), in: format))
         return records
     }
 

@@ -27,9 +27,8 @@ private enum LeaseFlag {
     static let hasContentType: UInt8 = 1 << 2
 }
 
-extension Array<UInt8> {
-    /// Appends the parts of a draft that every broker needs: all except its connection and its completion.
-    mutating func append(_ draft: borrowing Draft) {
+extension DraftShape {
+    init(_ draft: borrowing Draft) {
         var flags = draft.kind.rawValue
         if draft.isRetained { flags |= Flag.isRetained }
         if draft.contentType != nil { flags |= Flag.hasContentType }
@@ -37,10 +36,43 @@ extension Array<UInt8> {
         if draft.timeToLive != nil { flags |= Flag.hasTimeToLive }
         if draft.isConditional { flags |= Flag.hasCondition }
         if draft.key != nil { flags |= Flag.hasKey }
-        append(flags)
-        appendBigEndian(draft.origin)
-        appendCounted(draft.topic.name)
-        if let contentType = draft.contentType { appendCounted(contentType) }
+        self.init(flags: flags, origin: draft.origin, topic: draft.topic, contentType: draft.contentType)
+    }
+}
+
+extension Array<UInt8> {
+    /// Appends the parts of a draft that every broker needs: all except its connection and its completion.
+    mutating func append(_ draft: borrowing Draft) {
+        append(DraftShape(draft))
+        append(rest: draft)
+    }
+
+    /// Appends drafts as a part of a record; none if there are none.
+    mutating func append(part drafts: Span<Draft>) {
+        guard !drafts.isEmpty else { return }
+        appendVarint(UInt64(drafts.count))
+        var shapes = DraftShapes()
+        for place in drafts.indices {
+            let shape = DraftShape(drafts[place])
+            if let distance = shapes.distance(of: shape) {
+                append(UInt8(distance))
+            } else {
+                append(0 as UInt8)
+                append(shape)
+                shapes.add(shape)
+            }
+            append(rest: drafts[place])
+        }
+    }
+
+    private mutating func append(_ shape: DraftShape) {
+        append(shape.flags)
+        appendBigEndian(shape.origin)
+        appendCounted(shape.topic.name)
+        if let contentType = shape.contentType { appendCounted(contentType) }
+    }
+
+    private mutating func append(rest draft: borrowing Draft) {
         if let properties = draft.properties { append(properties) }
         if let timeToLive = draft.timeToLive { appendVarint(UInt64(bitPattern: timeToLive)) }
         if draft.isConditional { append(draft.condition) }
@@ -175,19 +207,49 @@ struct LogReader: ~Escapable {
 
     // MARK: Messages
 
-    mutating func draft() throws(LogRecord.Mistake) -> Draft {
+    /// Reads messages of which each has its shape.
+    mutating func drafts(_ count: Int) throws(LogRecord.Mistake) -> [Draft] {
+        var drafts: [Draft] = []
+        for _ in 0..<count { drafts.append(try draft(try shape())) }
+        return drafts
+    }
+
+    /// Reads parts with this many messages.
+    mutating func parts(of count: Int) throws(LogRecord.Mistake) -> [Draft] {
+        var drafts: [Draft] = []
+        while drafts.count < count {
+            let size = try self.count()
+            guard size > 0, size <= count - drafts.count else {
+                throw mistake("a part with the wrong number of messages")
+            }
+            var shapes = DraftShapes()
+            for _ in 0..<size {
+                let distance = try byte()
+                if distance == 0 { shapes.add(try shape()) }
+                guard let shape = shapes.shape(at: max(1, Int(distance))) else { throw mistake("an unknown shape") }
+                drafts.append(try draft(shape))
+            }
+        }
+        return drafts
+    }
+
+    private mutating func shape() throws(LogRecord.Mistake) -> DraftShape {
         let flags = try byte()
-        let kind = try kind(flags & Flag.kinds)
-        let origin = try fixed()
-        let topic = try topic()
+        _ = try kind(flags & Flag.kinds)
+        let (origin, topic) = (try fixed(), try topic())
         let contentType = flags & Flag.hasContentType == 0 ? nil : try text()
+        return DraftShape(flags: flags, origin: origin, topic: topic, contentType: contentType)
+    }
+
+    private mutating func draft(_ shape: DraftShape) throws(LogRecord.Mistake) -> Draft {
+        let flags = shape.flags
         let properties = flags & Flag.hasProperties == 0 ? nil : try properties()
         let timeToLive = flags & Flag.hasTimeToLive == 0 ? nil : try duration()
         let condition = flags & Flag.hasCondition == 0 ? .none : try condition()
         let key = flags & Flag.hasKey == 0 ? nil : PublishKey(stored: try counted(), owner: try text())
-        var draft = Draft(topic: topic, payload: try counted(), kind: kind)
-        (draft.isRetained, draft.origin) = (flags & Flag.isRetained != 0, origin)
-        (draft.contentType, draft.properties, draft.timeToLive) = (contentType, properties, timeToLive)
+        var draft = Draft(topic: shape.topic, payload: try counted(), kind: try kind(flags & Flag.kinds))
+        (draft.isRetained, draft.origin) = (flags & Flag.isRetained != 0, shape.origin)
+        (draft.contentType, draft.properties, draft.timeToLive) = (shape.contentType, properties, timeToLive)
         (draft.condition, draft.key) = (condition, key)
         guard draft.isConditional == (flags & Flag.hasCondition != 0) else { throw mistake("an invalid condition") }
         return draft

@@ -1,10 +1,12 @@
 // A record is what one broker appends to the log in one step. Numbers are big-endian, lengths and small numbers varints
 // of seven bits a byte, the lowest first:
 //
-//     0   version, 1          10  incarnation     34  the position that the sender has folded, and its digest there
+//     0   format, 1 or 2      10  incarnation     34  the position that the sender has folded, and its digest there
 //     1   kind                18  attempt             (term 8, seq 8, digest 8)
 //     2   node                26  number
-//     58  how many messages (varint), each:
+//     58  how many messages (varint)
+//
+// In format 1 the messages follow, each:
 //
 //         flags               bits 0 and 1: the kind, as `Message.Kind`; 2: retained; then, one bit each, whether there
 //         is a
@@ -17,14 +19,17 @@
 //         key                 length and name, length and owner
 //         payload             length, bytes
 //
+// In format 2 they are in parts, each with its number of messages (varint, not 0) and the messages. The flags, the
+// origin, the topic and the content type of a message are its shape. Before the rest of a message is a byte: 0, and
+// its shape follows, as in format 1; or it is the last shape of the part that followed so (1), the one before (2), and
+// so on to 8.
+//
 //     the digest of all that, 8 bytes: of the messages first, so that a changed head does not cost their length
 //
-// A reader that does not know the version stops and reports it; it never skips a record.
+// A reader that does not know the format stops and reports it; it never skips a record.
 
 /// A record that a broker appends to the log: the publications of its shards, in order.
 struct LogRecord {
-    /// The format that is written, and the only one that is read.
-    static let version: UInt8 = 1
     fileprivate static let headLength = 58
 
     /// The purpose of a record.
@@ -52,14 +57,15 @@ struct LogRecord {
 
     /// Why bytes are not a record.
     enum Mistake: Error, Equatable, Sendable {
-        /// The version of a newer broker.
-        case version(UInt8)
+        /// The format of a newer broker.
+        case format(UInt8)
         /// The digest does not match.
         case damaged
         /// What is wrong, as a phrase, and where.
         case malformed(String, offset: Int)
     }
 
+    let format: RecordFormat
     let kind: Kind
     let head: Head
     /// The messages, without numbers.
@@ -69,8 +75,8 @@ struct LogRecord {
     static func numbers(of messages: Int) -> Int { max(1, messages) }
 
     /// The record of `drafts`; without any, a canary.
-    static func bytes(_ head: Head, _ drafts: Span<Draft>) -> [UInt8] {
-        UnsentRecord(drafts).bytes(head)
+    static func bytes(_ head: Head, _ drafts: Span<Draft>, in format: RecordFormat = .plain) -> [UInt8] {
+        UnsentRecord(drafts, in: format).bytes(head)
     }
 
     /// The digest of a record without its digest.
@@ -86,7 +92,7 @@ struct LogRecord {
     /// Reads all of `bytes`.
     init(_ bytes: Span<UInt8>) throws(Mistake) {
         guard let first = bytes.isEmpty ? nil : bytes[0] else { throw .malformed("it is empty", offset: 0) }
-        guard first == Self.version else { throw .version(first) }
+        guard let format = RecordFormat(rawValue: first) else { throw .format(first) }
         guard bytes.count >= Self.headLength + 8 else { throw .malformed("it ends too early", offset: bytes.count) }
         let content = bytes.extracting(0..<bytes.count - 8)
         var end = LogReader(bytes.extracting(bytes.count - 8..<bytes.count))
@@ -96,18 +102,21 @@ struct LogRecord {
         head = try reader.head()
         let count = try reader.count()
         guard (count == 0) == (kind == .canary) else { throw reader.mistake("the wrong number of messages") }
-        var drafts: [Draft] = []
-        for _ in 0..<count { drafts.append(try reader.draft()) }
+        switch format {
+        case .plain: drafts = try reader.drafts(count)
+        case .brief: drafts = try reader.parts(of: count)
+        }
         guard reader.isAtEnd else { throw reader.mistake("more than its messages") }
-        self.kind = kind
-        self.drafts = drafts
+        (self.format, self.kind) = (format, kind)
     }
 }
 
 extension LogRecord {
     /// The kind and head of a record, without checking the rest; `nil` if it has none.
     static func peek(_ bytes: Span<UInt8>) -> (kind: Kind, head: Head)? {
-        guard bytes.count >= headLength, bytes[0] == version, let kind = Kind(rawValue: bytes[1]) else { return nil }
+        guard bytes.count >= headLength, RecordFormat(rawValue: bytes[0]) != nil,
+            let kind = Kind(rawValue: bytes[1])
+        else { return nil }
         var reader = LogReader(bytes, from: 2)
         guard let head = try? reader.head() else { return nil }
         return (kind, head)
@@ -126,6 +135,7 @@ extension LogReader {
 
 /// A record without its head, which is added each time it is sent.
 struct UnsentRecord: Sendable {
+    let format: RecordFormat
     /// The bytes after the head.
     private let content: [UInt8]
     private let digest: LogDigest
@@ -133,7 +143,7 @@ struct UnsentRecord: Sendable {
     let count: Int
 
     /// A record of `drafts`; without any, a canary.
-    init(_ drafts: Span<Draft>) {
+    init(_ drafts: Span<Draft>, in format: RecordFormat) {
         var content: [UInt8] = []
         var capacity = 16
         for place in drafts.indices {
@@ -141,22 +151,27 @@ struct UnsentRecord: Sendable {
         }
         content.reserveCapacity(capacity)
         content.appendVarint(UInt64(drafts.count))
-        for place in drafts.indices { content.append(drafts[place]) }
-        var digest = LogDigest()
-        digest.add(content.span)
-        (self.content, self.digest, count) = (content, digest, drafts.count)
+        switch format {
+        case .plain: for place in drafts.indices { content.append(drafts[place]) }
+        case .brief: content.append(part: drafts)
+        }
+        self.init(format, content, count: drafts.count)
     }
 
-    /// A record of the messages of several, in their order.
-    init(joining records: [UnsentRecord]) {
+    /// A record of the messages of several of one format, in their order.
+    init(joining records: [UnsentRecord], in format: RecordFormat) {
         var content: [UInt8] = []
         content.reserveCapacity(records.reduce(16) { $0 + $1.content.count })
-        count = records.reduce(0) { $0 + $1.count }
+        let count = records.reduce(0) { $0 + $1.count }
         content.appendVarint(UInt64(count))
         for record in records { content.append(contentsOf: record.content[record.countLength...]) }
+        self.init(format, content, count: count)
+    }
+
+    private init(_ format: RecordFormat, _ content: [UInt8], count: Int) {
         var digest = LogDigest()
         digest.add(content.span)
-        (self.content, self.digest) = (content, digest)
+        (self.format, self.content, self.digest, self.count) = (format, content, digest, count)
     }
 
     /// How many bytes the number of messages takes.
@@ -176,7 +191,7 @@ struct UnsentRecord: Sendable {
     func bytes(_ head: LogRecord.Head) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(size)
-        bytes.append(contentsOf: [LogRecord.version, (count == 0 ? LogRecord.Kind.canary : .batch).rawValue])
+        bytes.append(contentsOf: [format.rawValue, (count == 0 ? LogRecord.Kind.canary : .batch).rawValue])
         for number in [
             head.node, head.incarnation, head.attempt, head.number, head.folded.term, head.folded.seq, head.digest,
         ] { bytes.appendBigEndian(number) }

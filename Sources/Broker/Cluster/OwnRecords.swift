@@ -77,7 +77,7 @@ struct OwnRecords: Sendable {
         guard var entry = new.popFirst() else { return nil }
         var (records, count, size) = ([entry.record], entry.record.count, entry.record.size)
         // A canary has its own record.
-        while count > 0, let other = new.first, other.record.count > 0,
+        while count > 0, let other = new.first, other.record.count > 0, other.record.format == entry.record.format,
             count + other.record.count <= limits.recordCount, size + other.record.size <= limits.recordSize
         {
             _ = new.popFirst()
@@ -86,7 +86,7 @@ struct OwnRecords: Sendable {
             entry.turns += other.turns
         }
         guard records.count > 1 else { return entry }
-        entry.record = UnsentRecord(joining: records)
+        entry.record = UnsentRecord(joining: records, in: entry.record.format)
         self.size += entry.record.size - size
         return entry
     }

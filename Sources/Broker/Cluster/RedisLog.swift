@@ -36,7 +36,8 @@ package final class RedisLog: LogEngine {
         package var keptBytes = 1 << 30
         /// The maximum age of an entry, in milliseconds.
         package var keptAge: Int64 = 3_600_000
-        /// The facts about this broker for the others, each second, as a short text.
+        /// The facts about this broker for the others, each second: a short JSON object, with the newest format of
+        /// records that it reads (``RecordFormat``).
         package var facts: @Sendable () -> String = { "{}" }
         /// Receives letters of other brokers; on the log's thread.
         var onLetter: @Sendable (NodeLetter) -> Void = { _ in }
@@ -186,6 +187,8 @@ extension RedisLog {
         package var position = LogPosition.start
         /// The last position of the engine, as far as it is known here.
         package var top = LogPosition.start
+        /// The format of the records that it appends.
+        package var format = RecordFormat.plain
         /// The server that it appends to, and that server's version; `nil` without a link.
         package var primary: Endpoint?
         package var version: String?

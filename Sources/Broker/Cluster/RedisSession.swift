@@ -436,9 +436,18 @@ final class RedisSession {
             }
             // They have left, or were forgotten; living brokers report each second.
             for node in known.keys where facts[node] == nil { tail.forget(node) }
+            chooseFormat()
         }
         trim(term)
         giveCopies()
+    }
+
+    /// Writes the newest format that all known brokers read: those that have gone, too, because they may come back.
+    private func chooseFormat() {
+        let isComplete = present.allSatisfy { facts[$0] != nil }
+        let format = isComplete ? facts.values.map { RecordFormat(ofFacts: $0) }.min() ?? .plain : .plain
+        order.format = min(format, .newest)
+        status.format = order.format
     }
 
     func failed(_ answer: EngineLink.Answer) {

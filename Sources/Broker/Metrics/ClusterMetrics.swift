@@ -41,6 +41,8 @@ package struct ClusterReading: Sendable {
     /// How long ago it came back, in seconds.
     package var silence: Double?
     package var waiting = 0
+    /// The format of the records that it appends.
+    package var format = 1
     package var nodes = 0
     package var living = 0
     package var appends: UInt64 = 0
@@ -113,6 +115,10 @@ extension MetricTable {
         add("broker_cluster_term", .gauge, "The term for which the engine accepts publications.") { $0.term }
         add("broker_cluster_position", .gauge, "The number up to which the log is applied here.") { $0.position }
         add("broker_cluster_top", .gauge, "The newest number of the log, as far as it is known here.") { $0.top }
+        add(
+            "broker_cluster_record_format", .gauge,
+            "The format of the records that this broker appends: the newest one that all brokers read."
+        ) { UInt64($0.format) }
         table.add(
             "broker_cluster_lag_seconds", .gauge,
             "How long the last message of this broker to itself took through the log, in seconds; one is sent each second.",

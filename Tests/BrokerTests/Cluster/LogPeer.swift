@@ -32,6 +32,8 @@ final class LogPeer<Engine: LogEngine> {
         var limits = LogOrder.Limits()
         limits.outstanding = 5
         order = try LogOrder(sequencer, engine: engine, node: node, incarnation: 1, limits: limits)
+        // As while brokers are upgraded, each reads both.
+        order.format = node.isMultiple(of: 2) ? .brief : .plain
         for (shard, mailbox) in own.enumerated() { sequencer.join(mailbox, shard: shard) }
         sequencer.join(all, shard: -1)
     }

@@ -89,15 +89,43 @@ struct LogRecordTests {
         bytes + Array(bigEndian: LogRecord.digest(of: bytes.span))
     }
 
-    @Test func roundTrips() throws {
+    /// Drafts of which some have the shape of an earlier one.
+    private static func drafts(_ count: Int, _ random: inout SeededGenerator) throws -> [Draft] {
+        let some = try (0..<max(1, count / 2)).map { _ in try random.draft() }
+        return try (0..<count).map { _ in
+            guard Bool.random(using: &random), let model = some.randomElement(using: &random) else {
+                return try random.draft()
+            }
+            var draft = Draft(topic: model.topic, payload: random.bytes(upTo: 40), kind: model.kind)
+            (draft.origin, draft.contentType, draft.isRetained) = (model.origin, model.contentType, model.isRetained)
+            (draft.timeToLive, draft.key, draft.properties) = (model.timeToLive, model.key, model.properties)
+            draft.condition = model.condition
+            return draft
+        }
+    }
+
+    @Test(arguments: [RecordFormat.plain, .brief]) func roundTrips(format: RecordFormat) throws {
         var random = SeededGenerator(seed: 16)
         for round in 0..<500 {
-            let drafts = try (0..<round % 7).map { _ in try random.draft() }
-            let bytes = LogRecord.bytes(Self.head, drafts.span)
+            let drafts = try Self.drafts(round % 41, &random)
+            let bytes = LogRecord.bytes(Self.head, drafts.span, in: format)
             let record = try LogRecord(bytes.span)
-            #expect(record.head == Self.head && record.kind == (drafts.isEmpty ? .canary : .batch))
+            #expect(record.format == format && record.head == Self.head)
+            #expect(record.kind == (drafts.isEmpty ? .canary : .batch))
             #expect(record.drafts.map { content($0) } == drafts.map { content($0) }, "round \(round)")
-            #expect(LogRecord.bytes(record.head, record.drafts.span) == bytes, "one record for one content")
+            #expect(LogRecord.bytes(record.head, record.drafts.span, in: format) == bytes, "one record for one content")
+        }
+    }
+
+    @Test(arguments: [RecordFormat.plain, .brief]) func joinsRecords(format: RecordFormat) throws {
+        var random = SeededGenerator(seed: 18)
+        for round in 0..<100 {
+            let turns = try (0..<1 + round % 5).map { _ in try Self.drafts(1 + round % 11, &random) }
+            let joined = UnsentRecord(joining: turns.map { UnsentRecord($0.span, in: format) }, in: format)
+            let bytes = joined.bytes(Self.head)
+            let record = try LogRecord(bytes.span)
+            #expect(record.drafts.map { content($0) } == turns.joined().map { content($0) }, "round \(round)")
+            #expect(bytes.count == joined.size && joined.count == record.drafts.count)
         }
     }
 
@@ -116,10 +144,36 @@ struct LogRecordTests {
                 + "01" + "6f" + "0000000000000002" + "03612f62" + "0174" + "ac02" + "010105" + "0109" + text.suffix(16))
     }
 
-    @Test func aResentRecordDiffersOnlyInItsAttempt() throws {
+    /// A shape is a byte if one of the last eight new ones was the same, of which one has the place of another.
+    @Test func keepsItsBriefFormat() throws {
+        var drafts = try "abaacdefgahba".map { try draft(String($0), "x") }
+        drafts[2].origin = 7
+        let bytes = LogRecord.bytes(LogRecord.Head(node: 1, incarnation: 2, number: 3), drafts.span, in: .brief)
+        #expect(bytes[0] == 2)
+        func shape(_ topic: Character, origin: UInt8 = 0) -> [UInt8] {
+            [0, 1, 0, 0, 0, 0, 0, 0, 0, origin, 1, topic.asciiValue ?? 0]
+        }
+        let payload: [UInt8] = [1, UInt8(ascii: "x")]
+        var text: [UInt8] = [13, 13] + shape("a") + payload + shape("b") + payload + shape("a", origin: 7) + payload
+        text += [3] + payload
+        for topic in "cdefg" { text += shape(topic) + payload }
+        // Now there are eight, of which the first one is the oldest; then the second one is.
+        text += [8] + payload + shape("h") + payload + [8] + payload + shape("a") + payload
+        #expect(Array(bytes[58..<bytes.count - 8]) == text)
+    }
+
+    /// Names that look the same are different topics.
+    @Test func tellsShapesApartByTheirBytes() throws {
+        let drafts = try ["\u{E9}", "e\u{301}"].map { try draft($0) }
+        let bytes = LogRecord.bytes(Self.head, drafts.span, in: .brief)
+        #expect(try LogRecord(bytes.span).drafts.map { Array($0.topic.name.utf8).count } == [2, 3])
+    }
+
+    @Test(arguments: [RecordFormat.plain, .brief])
+    func aResentRecordDiffersOnlyInItsAttempt(format: RecordFormat) throws {
         let drafts = [try draft("a")]
-        let unsent = UnsentRecord(drafts.span)
-        #expect(unsent.bytes(Self.head) == LogRecord.bytes(Self.head, drafts.span) && unsent.numbers == 1)
+        let unsent = UnsentRecord(drafts.span, in: format)
+        #expect(unsent.bytes(Self.head) == LogRecord.bytes(Self.head, drafts.span, in: format) && unsent.numbers == 1)
         var head = Self.head
         head.attempt += 1
         let bytes = unsent.bytes(head)
@@ -128,16 +182,16 @@ struct LogRecordTests {
         #expect(record.drafts.map { content($0) } == drafts.map { content($0) })
     }
 
-    /// Every cut and every changed bit is found, and so is a later version.
-    @Test func rejectsTruncatedAndDamagedRecords() throws {
+    /// Every cut and every changed bit is found, and so is a later format.
+    @Test(arguments: [RecordFormat.plain, .brief]) func rejectsTruncatedAndDamagedRecords(format: RecordFormat) throws {
         var random = SeededGenerator(seed: 3)
-        let drafts = try (0..<3).map { _ in try random.draft() }
-        let bytes = LogRecord.bytes(Self.head, drafts.span)
+        let drafts = try Self.drafts(5, &random)
+        let bytes = LogRecord.bytes(Self.head, drafts.span, in: format)
         for end in bytes.indices { #expect(Self.mistake(of: Array(bytes[..<end])) != nil, "cut at \(end)") }
         for place in bytes.indices {
             var changed = bytes
-            changed[place] ^= 1 << UInt8(place % 8)
-            #expect(Self.mistake(of: changed) == (place == 0 ? .version(changed[0]) : .damaged), "byte \(place)")
+            changed[place] ^= 1 << UInt8(place % 8 + (place == 0 ? 4 : 0))
+            #expect(Self.mistake(of: changed) == (place == 0 ? .format(changed[0]) : .damaged), "byte \(place)")
         }
         #expect(Self.mistake(of: []) == .malformed("it is empty", offset: 0))
     }
@@ -158,8 +212,29 @@ struct LogRecordTests {
             ([0x01, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x61, 0x00, 0x00], "more than its messages"),
         ] as [([UInt8], String)])
     func reportsTheErrorAndItsOffset(messages: [UInt8], text: String) {
+        expect(text, of: messages, in: .plain)
+    }
+
+    @Test(
+        arguments: [
+            ([0x01, 0x00], "a part with the wrong number of messages"),
+            ([0x01, 0x02, 0x00, 0x01], "a part with the wrong number of messages"),
+            ([0x01, 0x01, 0x01, 0x00], "an unknown shape"), ([0x01, 0x01, 0x09, 0x00], "an unknown shape"),
+            ([0x01, 0x01, 0x00, 0x00], "an unknown kind of message"),
+            ([0x02, 0x02, 0x00, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x61, 0x00, 0x02, 0x00], "an unknown shape"),
+            (
+                [0x02, 0x01, 0x00, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x61, 0x00, 0x01, 0x01, 0x00],
+                "an unknown shape"
+            ),
+            ([0x01, 0x01, 0x00, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x61, 0x00, 0x00], "more than its messages"),
+        ] as [([UInt8], String)])
+    func reportsTheErrorInABriefRecord(messages: [UInt8], text: String) {
+        expect(text, of: messages, in: .brief)
+    }
+
+    private func expect(_ text: String, of messages: [UInt8], in format: RecordFormat) {
         let none: [Draft] = []
-        let head = LogRecord.bytes(Self.head, none.span).prefix(58)
+        let head = LogRecord.bytes(Self.head, none.span, in: format).prefix(58)
         var bytes = Array(head) + messages
         bytes[1] = LogRecord.Kind.batch.rawValue
         var found: (text: String, offset: Int)?

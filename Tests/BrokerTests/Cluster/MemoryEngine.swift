@@ -18,6 +18,7 @@ final class MemoryEngine: LogEngine {
     /// Begins the first term, with 1 as the number of the first message.
     func begin(for order: LogOrder) throws {
         state.withLock { $0.order = order }
+        order.format = .newest
         let first = LogPosition(term: 1, seq: 0)
         try order.receive([.term(at: first, closed: .start, epoch: 7)])
         order.engage(term: 1, closed: .start, top: first)

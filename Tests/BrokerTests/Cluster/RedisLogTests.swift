@@ -32,7 +32,7 @@ struct RedisLogTests {
         try eventually("canaries and members") {
             peers.allSatisfy { peer in
                 peer.status.lag != nil && peer.status.heard != nil
-                    && peer.status.members.map(\.facts) == ["broker 1", "broker 2"]
+                    && peer.status.members.map(\.facts) == (1...2).map { #"{"name":"\#($0)","recordFormat":2}"# }
                     && peer.status.members.allSatisfy { $0.heard != nil && $0.position > .start }
             }
         }
@@ -41,6 +41,45 @@ struct RedisLogTests {
         #expect(status.primary == engine.primary.endpoint && status.replica == engine.replica.endpoint)
         // Turns share records.
         #expect(status.counts.appends > 0 && status.counts.entries > status.counts.appends && status.counts.terms == 1)
+    }
+
+    /// The newest format is written as soon as all brokers read it; one that has gone counts until it is forgotten.
+    @Test func writesTheFormatThatAllRead() throws {
+        let engine = try EnginePair()
+        func peer(_ node: UInt64, _ facts: String) throws -> RedisPeer {
+            try RedisPeer(node, at: engine.place, with: { $0.facts = { facts } })
+        }
+        let first = try peer(1, #"{"recordFormat":2}"#)
+        defer { first.engine.stop() }
+        let older = try peer(2, "{}")
+        defer { older.engine.stop() }
+        for one in [first, older] { try one.active() }
+        // It is known that the other one reads no newer format, since its facts are.
+        try eventually("both know both") {
+            [first, older].allSatisfy { $0.status.members.map(\.facts) == [#"{"recordFormat":2}"#, "{}"] }
+        }
+        #expect(first.status.format == .plain)
+        first.submit([try draft("a", "1")])
+        try first.result("1")
+        // As if it had been killed: without its farewell.
+        older.engine.stop()
+        _ = try harness.open(engine.primary).ask("HSET", "broker:{test}:nodes", "2", "{}")
+        let later = try peer(3, #"{"recordFormat":200}"#)
+        defer { later.engine.stop() }
+        try later.active()
+        try eventually("three brokers") { first.status.members.count == 3 }
+        #expect(first.status.format == .plain && later.status.format == .plain)
+        first.engine.forget(2)
+        try eventually("the newest format") { [first, later].allSatisfy { $0.status.format == .brief } }
+        first.submit([try draft("a", "2"), try draft("a", "3")])
+        later.submit([try draft("a", "4")])
+        try first.result("3")
+        try later.result("4")
+        try eventually("all is delivered") {
+            for one in [first, later] { one.look() }
+            return first.messages.count == 4 && later.messages.count == 4
+        }
+        #expect(first.shown == later.shown)
     }
 
     /// A broker that begins later reads the log from its beginning.

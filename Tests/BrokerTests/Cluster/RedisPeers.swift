@@ -29,7 +29,7 @@ extension LogPeer<RedisLog> {
         options.needsPersistence = false
         // On a busy machine, waiting publications must not be refused.
         options.patience = 60_000_000_000
-        options.facts = { "broker \(node)" }
+        options.facts = { #"{"name":"\#(node)","recordFormat":2}"# }
         change(&options)
         try self.init(node: node, engine: RedisLog(options), wakeup: wakeup)
         try engine.start(order)

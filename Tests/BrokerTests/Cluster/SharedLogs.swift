@@ -48,6 +48,7 @@ final class SharedLogs: Sendable {
             let order = try LogOrder(
                 sequencer, engine: Engine(self, partition), node: node ?? number, incarnation: number << 32, from: mark,
                 partition: partition, of: group)
+            order.format = number.isMultiple(of: 2) ? .brief : .plain
             let (top, closed) = all[partition].content.withLock { ($0.top, $0.closed) }
             order.engage(term: top.term, closed: closed, top: top)
             return order
