@@ -70,6 +70,11 @@ final class Ledger {
         return steps
     }
 
+    /// Whether a subscription has ended since a step.
+    ///
+    /// One that resumes now gets its messages again, one that has resumed before the step does not.
+    func hasEnd(after step: UInt64) -> Bool { ended.contains { $0.over > step } }
+
     /// Takes the actions that are due when everything up to `seq` has been sent.
     func takeEndings(upTo seq: UInt64) -> ArraySlice<Ending> {
         guard let first = endings.first, first.seq <= seq else { return [] }

@@ -125,10 +125,9 @@ extension Shard {
         let set = session.subscriptions
         let isLike = old.slow == new.slow && old.skipsOwn == new.skipsOwn
         let since = options.since?.seq
+        let includes = old.slow != .latest && old.position <= since ?? 0 && set.ledger?.hasEnd(after: old.asked) != true
         // The new subscription is owed exactly what the old one was.
-        if since == nil ? isLike || !set.isBehind : isLike && old.slow != .latest && old.position <= since ?? 0 {
-            return new.takeOver(old)
-        }
+        if since == nil ? isLike || !set.isBehind : isLike && includes { return new.takeOver(old) }
         _ = catchUp.setBehind(session, at: seq)
         let client = session.client.id
         let most = settings.limits.subscriptionsPerClient

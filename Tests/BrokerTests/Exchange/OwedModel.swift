@@ -330,9 +330,18 @@ struct OwedModel {
             guard case .subscribe(let names, _, _, _, _) = notice.id.flatMap({ transcript.commands[$0] }) else {
                 continue
             }
-            return names.count > 1 && names.contains { (try? TopicFilter($0))?.matches(topic) ?? false }
+            return isOfSeveral(names, topic)
         }
-        return false
+        // The connection may have been closed before the answer.
+        return transcript.isClosed
+            && transcript.commands.contains { id, command in
+                guard !answered.contains(id), case .subscribe(let names, _, _, _, _) = command else { return false }
+                return isOfSeveral(names, topic)
+            }
+    }
+
+    private func isOfSeveral(_ names: [String], _ topic: Topic) -> Bool {
+        names.count > 1 && names.contains { (try? TopicFilter($0))?.matches(topic) ?? false }
     }
 
     private func isOwn(_ message: Message, _ life: Life) -> Bool {

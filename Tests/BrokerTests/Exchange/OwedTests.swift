@@ -88,6 +88,31 @@ struct OwedTests {
         #expect(seqs == results.compactMap { $0.value?.seq })
     }
 
+    /// A client resumes twice, and loses the right to another subscription in between: that one's messages come again
+    /// only as far as it has asked for them afterwards.
+    @Test func repeatsOnlyWhatIsAskedForAfterARevocation() throws {
+        var settings = Settings()
+        settings.history = [Settings.History(filter: "k/#", messages: 1000)]
+        let gate = GateStore()
+        let harness = try ExchangeHarness(gate, settings: settings)
+        defer { gate.setBusy(false) }
+        let stub = try harness.connectJSON()
+        try stub.ask(#"{"op":"subscribe","id":1,"filter":"k/#","snapshot":false}"#, id: 1)
+        let results = try harness.publish((0..<3).map { try draft("k/1", "\($0)") })
+        let newest = try #require(results.last?.value?.seq)
+        while try stub.receive().seq != newest {}
+        gate.setBusy(true)
+        try stub.ask(#"{"op":"subscribe","id":2,"filter":"k/1","snapshot":false,"since":0}"#, id: 2)
+        settings.access.anonymous.subscribe = ["k/1"]
+        try harness.run { [settings] in $0.adopt(settings.patient) }
+        while try stub.receive().op != "revoked" {}
+        try stub.ask(#"{"op":"subscribe","id":3,"filter":"k/1","snapshot":false,"since":\#(newest - 1)}"#, id: 3)
+        gate.setBusy(false)
+        // Answered after everything that is due.
+        let last = try stub.ask(#"{"op":"unsubscribe","id":4,"filter":"k/1"}"#, id: 4)
+        #expect(last.filter { $0.op == "message" }.compactMap(\.seq) == [newest])
+    }
+
     /// What one subscription has dropped is not there for another one, whose gap it is not.
     @Test func bringsWhatAnotherSubscriptionHasDropped() throws {
         func message(_ seq: UInt64) throws -> Message {
