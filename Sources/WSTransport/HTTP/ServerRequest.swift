@@ -60,14 +60,16 @@ public final class ServerRequest: HandlerMessage {
     public var host: String? { incoming.head.host }
 
     /// The request's cookies by name (RFC 6265 §5.4); if two have the same name, the first one.
-    public var cookies: [String: String] {
+    public var cookies: [String: String] { Self.cookies(in: fields.all("Cookie")) }
+
+    static func cookies(in lines: [String]) -> [String: String] {
         var found: [String: String] = [:]
-        for line in fields.all("Cookie") {
-            for pair in line.split(separator: ";") {
-                let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-                guard parts.count == 2 else { continue }
-                let name = String(parts[0].drop { $0 == " " })
-                found[name] = found[name] ?? String(parts[1])
+        for line in lines {
+            // By bytes: as characters, `;` and `=` would not be found before an accent.
+            for pair in line.utf8.split(separator: UInt8(ascii: ";")) {
+                guard let equals = pair.firstIndex(of: UInt8(ascii: "=")) else { continue }
+                let name = String(Substring(pair[..<equals].drop { $0 == .space }))
+                if found[name] == nil { found[name] = String(Substring(pair[equals...].dropFirst())) }
             }
         }
         return found

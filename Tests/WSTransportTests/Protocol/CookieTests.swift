@@ -33,6 +33,16 @@ struct CookieTests {
         #expect(Self.cookie(text) == nil)
     }
 
+    @Test(arguments: [
+        (["a=b; c=d"], ["a": "b", "c": "d"]), (["a=b;c=d;"], ["a": "b", "c": "d"]),
+        (["a=b", "c=d"], ["a": "b", "c": "d"]),
+        (["a=1; a=2", "a=3"], ["a": "1"]), (["a=b=c; =x; y; z="], ["a": "b=c", "": "x", "z": ""]),
+        (["a=b;\u{301}=\u{301}; c=d"], ["a": "b", "\u{301}": "\u{301}", "c": "d"]), ([], [:]),
+    ])
+    func readsThoseOfARequest(lines: [String], cookies: [String: String]) {
+        #expect(ServerRequest.cookies(in: lines) == cookies)
+    }
+
     @Test func limitsItsSize() {
         #expect(Self.cookie("a=" + String(repeating: "x", count: 4095)) != nil)
         #expect(Self.cookie("a=" + String(repeating: "x", count: 4096)) == nil)
