@@ -40,7 +40,7 @@ extension StreamConnection {
         _ plaintext: UnsafeRawBufferPointer, into room: inout SealedSends, now: MonotonicTime
     ) -> UnsafeRawBufferPointer? {
         guard let tls, maySeal, let sealed = unsafe tls.seal(plaintext, into: &room, now: now) else { return nil }
-        if tls.hasUnsent { watch() } else { sendsDirectly() }
+        if tls.hasUnsent { waits() } else { sendsDirectly() }
         return unsafe sealed
     }
 
@@ -48,6 +48,11 @@ extension StreamConnection {
     func takeBackSealed(_ bytes: UnsafeRawBufferPointer) {
         guard isOpen, !isBroken, let tls else { return }
         unsafe tls.takeBack(bytes, since: reactor.now)
+        waits()
+    }
+
+    /// Waits for the socket with ciphertext of this turn.
+    private func waits() {
         watch()
         driver?.fellBehind()
     }

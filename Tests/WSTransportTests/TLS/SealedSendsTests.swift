@@ -135,6 +135,25 @@ struct SealedSendsTests {
         #expect(try !isSealed())
     }
 
+    /// Its bytes wait for the socket, as if that had not taken them.
+    @Test func tellsAConnectionWhoseRecordHasNoRoom() throws {
+        let reactor = try ReactorThread()
+        let client = try Client(0, reactor, sendBytes: nil)
+        let log = try reactor.run { $1.drivers[0].log }
+        let (sealed, events) = try reactor.run { reactor, stage in
+            var room = SealedSends()
+            _ = [UInt8](repeating: 0, count: SealedSends.capacity).withUnsafeBytes { room.add($0) }
+            let sealed = [UInt8]([1, 2, 3]).withUnsafeBytes { bytes in
+                stage.drivers[0].stream.seal(bytes, into: &room, now: reactor.now)?.count
+            }
+            return (sealed, stage.drivers[0].log.all)
+        }
+        #expect(sealed == 0 && events == ["behind"])
+        try client.receive(upTo: 3)
+        #expect(client.received == [1, 2, 3])
+        try log.wait(for: "drained")
+    }
+
     @Test func makesNoRecordForAnotherConnection() throws {
         let states = TLSRecordStates()
         let writer = try #require(TLSRecordWriter(.aes128GCM, secret: Self.secret, sequence: 0, maximumRecords: 2))
