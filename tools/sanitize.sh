@@ -1,10 +1,12 @@
 #!/bin/bash
-# Runs the Swift tests with a sanitizer: any report fails them.
+# Runs the Swift tests with a sanitizer, also those of the libraries from another package: any report fails them.
 #
 #   tools/sanitize.sh thread|address [FILTER]
 #
-# Builds are kept in .build/thread and .build/address. The thread sanitizer suppresses nothing, the address sanitizer
-# one function of Foundation: tools/sanitizer/address.supp.
+# A filter that begins with LibraryTests selects tests of the other package, any other one those of this package. Builds
+# are kept in .build/thread and .build/address, those of the other package in .build/thread-examples and
+# .build/address-examples. The thread sanitizer suppresses nothing, the address sanitizer one function of Foundation:
+# tools/sanitizer/address.supp.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -48,13 +50,22 @@ if [[ "$kind" == thread ]]; then
     fi
 fi
 
-"$swift" build --build-tests -j "${JOBS:-2}" --sanitize="$kind" --scratch-path "$work"
-tests=$("$swift" build --show-bin-path --sanitize="$kind" --scratch-path "$work")/brokerPackageTests.xctest
-# One test after another: they take several times as long here, and their time limits assume that they run alone.
-LD_PRELOAD="$preloaded" "$tests" --testing-library swift-testing --no-parallel ${filter[@]+"${filter[@]}"} >"$work/log" 2>&1 ||
-    { grep -E -A40 'WARNING: ThreadSanitizer|ERROR: AddressSanitizer|✘' "$work/log" | head -200 >&2; exit 1; }
-if grep -qE 'WARNING: ThreadSanitizer|ERROR: AddressSanitizer' "$work/log"; then
-    grep -E -A40 'WARNING: ThreadSanitizer|ERROR: AddressSanitizer' "$work/log" | head -200 >&2
-    exit 1
-fi
-tail -n 1 "$work/log"
+# Builds the tests of a package and runs them: the package, where its build is kept, the name of its tests.
+run_tests() {
+    local options=(--package-path "$1" --scratch-path "$2" --sanitize="$kind")
+    "$swift" build --build-tests -j "${JOBS:-2}" "${options[@]}"
+    local tests log="$2/log"
+    tests=$("$swift" build --show-bin-path "${options[@]}")/$3.xctest
+    # One test after another: they take several times as long here, and their time limits assume that they run alone.
+    LD_PRELOAD="$preloaded" "$tests" --testing-library swift-testing --no-parallel ${filter[@]+"${filter[@]}"} >"$log" 2>&1 ||
+        { grep -E -A40 'WARNING: ThreadSanitizer|ERROR: AddressSanitizer|✘' "$log" | head -200 >&2; exit 1; }
+    if grep -qE 'WARNING: ThreadSanitizer|ERROR: AddressSanitizer' "$log"; then
+        grep -E -A40 'WARNING: ThreadSanitizer|ERROR: AddressSanitizer' "$log" | head -200 >&2
+        exit 1
+    fi
+    tail -n 1 "$log"
+}
+
+[[ "${2:-}" == LibraryTests* ]] || run_tests . "$work" brokerPackageTests
+# The libraries as their users see them.
+[[ -n "${2:-}" && "${2:-}" != LibraryTests* ]] || run_tests Examples "$work-examples" examplesPackageTests

@@ -152,6 +152,50 @@ struct LibraryTests {
         #expect(server.port == 0)
     }
 
+    /// A small message that nobody refers to any more may become the next one; other tasks still refer to some.
+    @Test(arguments: [false, true])
+    func givesEachMessageItsOwnContent(isOnReactor: Bool) async throws {
+        let options = UpgradeOptions(executor: isOnReactor ? .reactor : .global)
+        let routing: Routing = [
+            "/": ws.upgrade(options) { socket in
+                try await withThrowingTaskGroup(of: Bool.self) { group in
+                    var number = 0
+                    for try await message in socket.messages {
+                        guard message.data != .text("end") else { break }
+                        let expected = WebSocketMessage.Data.text("number \(number)")
+                        if number % 3 == 0 {
+                            group.addTask { message.data == expected }
+                        } else if message.data != expected {
+                            group.addTask { false }
+                        }
+                        number += 1
+                        try await socket.send(message)
+                    }
+                    let isRight = try await group.reduce(true) { $0 && $1 }
+                    try await socket.send("\(number) \(isRight)")
+                }
+            }
+        ]
+        let server = HTTPServer(port: 0, routing: routing)
+        try server.start()
+        try await ws.withSocket(Self.url(server, "/")) { socket in
+            for number in 0..<100 {
+                try await socket.send("number \(number)")
+                let echo = try await socket.receive()
+                #expect(echo?.data == .text("number \(number)"))
+            }
+            for number in 100..<1000 { try await socket.send("number \(number)") }
+            try await socket.send("end")
+            for number in 100..<1000 {
+                let echo = try await socket.receive()
+                #expect(echo?.data == .text("number \(number)"))
+            }
+            let last = try await socket.receive()
+            #expect(last?.data == .text("1000 true"))
+        }
+        await server.stop()
+    }
+
     /// The closure of a server, without the server.
     private static func shout(_ socket: WebSocket) async throws {
         for try await message in socket.messages { try await socket.send((message.data?.text ?? "").uppercased()) }
