@@ -29,7 +29,7 @@ DESTDIR ?=
 SHARE = $(DESTDIR)$(PREFIX)/share
 
 # The suites of servers with closures, which by default run on Swift's threads; most tests let them run on the connection's.
-CLOSURES := BroadcastTests|KeepOpenTests|OptionTests|PartTests|ServerTests|SocketEndTests|SocketTests|SocketWaitingTests|StructureTests|TakingTests
+CLOSURES := BroadcastTests|KeepOpenTests|OptionTests|PartTests|ReuseTests|ServerTests|SocketEndTests|SocketTests|SocketWaitingTests|StructureTests|TakingTests
 
 RELEASE := .build/release
 EXAMPLES := --package-path Examples --scratch-path .build/examples
@@ -146,7 +146,7 @@ api: dependencies ## Rewrite docs/api from the public declarations of the librar
 fuzz: dependencies ## Run each fuzz target for SECONDS (30)
 	SWIFT="$(SWIFT)" tools/fuzz.sh $(SECONDS)
 
-sanitize: dependencies ## Run the Swift tests with the thread sanitizer, and again with the address sanitizer
+sanitize: dependencies ## Run the Swift tests, also those of the other package, with the thread sanitizer, and again with the address sanitizer
 	SWIFT="$(SWIFT)" JOBS=$(JOBS) tools/sanitize.sh thread
 	SWIFT="$(SWIFT)" JOBS=$(JOBS) tools/sanitize.sh address
 

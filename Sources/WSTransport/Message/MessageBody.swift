@@ -24,6 +24,20 @@ struct MessageBody: Sendable {
         }
     }
 
+    /// Replaces the body by a copy of `bytes`, at most as many as there is room for in place.
+    @inline(__always)
+    mutating func refill(_ bytes: UnsafeRawBufferPointer) {
+        if elsewhere != nil { elsewhere = nil }
+        inPlaceCount = Int8(truncatingIfNeeded: bytes.count)
+        unsafe withUnsafeMutableBytes(of: &inPlace) { unsafe $0.copyMemory(from: bytes) }
+    }
+
+    /// Makes it absent, without what it refers to.
+    mutating func empty() {
+        if elsewhere != nil { elsewhere = nil }
+        inPlaceCount = -1
+    }
+
     /// The maximum number of bytes in place.
     static var maximumInPlace: Int { MemoryLayout<Room>.size }
 

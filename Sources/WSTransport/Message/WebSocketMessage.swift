@@ -51,7 +51,9 @@ public final class WebSocketMessage: HandlerMessage {
 
     let state: Mutex<State>
     /// What counts as held while it waits in the socket that received it, in bytes; 0 if it does not.
-    let held: Int
+    var held: Int { unsafe heldBytes }
+    // Written only while nobody else refers to the message.
+    @exclusivity(unchecked) nonisolated(unsafe) private var heldBytes: Int
 
     /// The opcode of text messages, `ws.TEXT`.
     public static let TEXT = WS.TEXT
@@ -72,7 +74,7 @@ public final class WebSocketMessage: HandlerMessage {
         type: Opcode = WS.BINARY, masked: Bool = true, compress: Bool = false, maxSize: Int = defaultMaxSize
     ) {
         let mayCompress = type == .text || type == .binary
-        held = 0
+        unsafe heldBytes = 0
         state = Mutex(
             State(type: type, masked: masked, compress: compress && mayCompress, maxSize: max(0, maxSize)))
     }
@@ -93,7 +95,7 @@ public final class WebSocketMessage: HandlerMessage {
     init(
         _ type: Opcode, _ body: MessageBody, masked: Bool, compress: Bool, stream: (any ByteStream)?, held: Int = 0
     ) {
-        self.held = held
+        unsafe heldBytes = held
         state = Mutex(
             State(
                 type: type, masked: masked, compress: compress && !type.isControl, isKnownText: type == .text,
@@ -106,7 +108,7 @@ public final class WebSocketMessage: HandlerMessage {
         _ type: Opcode, copying bytes: UnsafeRawBufferPointer, masked: Bool, compress: Bool,
         stream: (any ByteStream)?, held: Int
     ) {
-        self.held = held
+        unsafe heldBytes = held
         state = Mutex(
             State(
                 type: type, masked: masked, compress: compress, isKnownText: type == .text,
@@ -199,6 +201,48 @@ public final class WebSocketMessage: HandlerMessage {
             state = State(
                 type: .binary, masked: state.masked, compress: state.compress, isReply: state.isReply,
                 maxSize: state.maxSize)
+        }
+    }
+}
+
+/// A message that nobody refers to any more becomes the next one: that costs half as much as making and freeing an object.
+extension WebSocketMessage {
+    /// Takes `message`; returns it if that was the only reference to it.
+    @inline(__always)
+    static func takeSole(_ message: inout WebSocketMessage?) -> WebSocketMessage? {
+        guard isKnownUniquelyReferenced(&message), let sole = message.take() else {
+            message = nil
+            return nil
+        }
+        // A weak reference to it would later find another message.
+        return _getWeakRetainCount(sole) == 1 && _getUnownedRetainCount(sole) == 1 ? sole : nil
+    }
+
+    /// Becomes another message that `stream` has received; the caller has the only reference.
+    ///
+    /// - Parameter bytes: at most as many as a ``MessageBody`` has in place.
+    @inline(__always)
+    func become(
+        _ type: Opcode, copying bytes: UnsafeRawBufferPointer, masked: Bool, compress: Bool, stream: any ByteStream,
+        held: Int
+    ) {
+        unsafe heldBytes = held
+        state.withLock { state in
+            (state.type, state.masked, state.compress, state.isKnownText) = (type, masked, compress, type == .text)
+            (state.isEnded, state.sent, state.isReply) = (false, false, false)
+            (state.maxSize, state.position) = (Self.defaultMaxSize, 0)
+            if state.notes != nil { state.notes = nil }
+            if state.stream !== stream { state.stream = stream }
+            unsafe state.body.refill(bytes)
+        }
+    }
+
+    /// Forgets everything that it refers to; the caller has the only reference.
+    func empty() {
+        state.withLock { state in
+            state.stream = nil
+            if state.notes != nil { state.notes = nil }
+            state.body.empty()
         }
     }
 }

@@ -22,6 +22,10 @@ package final class Remote: Sendable, TaskExecutor {
     ///
     /// The reactor's thread.
     @exclusivity(unchecked) nonisolated(unsafe) private var running: TaskMark?
+    /// An object that its sockets keep for their next message.
+    ///
+    /// The reactor's thread.
+    @exclusivity(unchecked) nonisolated(unsafe) var spare: AnyObject?
 
     private final class Wakeup: Sendable {
         let descriptor: WakeupDescriptor
@@ -135,6 +139,9 @@ package final class Remote: Sendable, TaskExecutor {
         unsafe isCurrentThread && running != nil && !tasks.hasElements
     }
 
-    /// Whether the caller is a part of this task that the reactor is running.
-    func isRunning(_ task: TaskMark) -> Bool { unsafe isCurrentThread && running == task }
+    /// The task of which the reactor is running a part; `nil` if it is running none.
+    ///
+    /// Called on the reactor's thread.
+    @inline(__always)
+    var runningTask: TaskMark? { unsafe running }
 }

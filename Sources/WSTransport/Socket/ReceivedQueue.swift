@@ -24,6 +24,39 @@
         unsafe WebSocketMessage(
             type, copying: bytes, masked: !core.isClient, compress: isCompressed, stream: core, held: held)
     }
+
+    /// The same for a small one; `spare` becomes that message if there is one, to which only the caller refers.
+    @inline(__always)
+    func message(of core: SocketCore, reusing spare: WebSocketMessage?) -> WebSocketMessage {
+        guard let spare else { return message(of: core) }
+        unsafe spare.become(
+            type, copying: bytes, masked: !core.isClient, compress: isCompressed, stream: core, held: held)
+        return spare
+    }
+}
+
+extension Remote {
+    /// A small message that `core` has received; becomes the one that was kept, if there is one.
+    ///
+    /// Called on the reactor's thread.
+    @inline(__always)
+    func message(from arrival: ReceivedBytes, to core: SocketCore) -> WebSocketMessage {
+        // Only the next function keeps one.
+        let kept = unsafe spare.take().map { unsafe unsafeDowncast($0, to: WebSocketMessage.self) }
+        return arrival.message(of: core, reusing: kept)
+    }
+
+    /// Keeps `message`, to which nothing else refers, if the caller is on the reactor's thread.
+    func keep(_ message: consuming WebSocketMessage) {
+        guard isCurrentThread else { return }
+        message.empty()
+        unsafe spare = message
+    }
+}
+
+extension WebSocketMessage {
+    /// Whether a connection received it with a body so small that it may become another message.
+    @usableFromInline var isSmall: Bool { 1...SocketCore.overhead + MessageBody.maximumInPlace ~= held }
 }
 
 /// Received messages that wait for a reader, oldest first.
@@ -87,8 +120,10 @@
     }
 
     /// Removes and returns the oldest message, as one that `core` has received; `nil` if there is none.
+    ///
+    /// - Parameter spare: a message to which only the caller refers: becomes this one if that is small.
     @inline(__always)
-    func popFirst(of core: SocketCore) -> WebSocketMessage? {
+    func popFirst(of core: SocketCore, reusing spare: WebSocketMessage? = nil) -> WebSocketMessage? {
         guard unsafe count > 0 else { return nil }
         let place = unsafe ring + first
         dropFirst()
@@ -96,7 +131,7 @@
         let bytes = unsafe UnsafeRawBufferPointer(start: place, count: Int(place.pointee.count))
         let arrival = unsafe ReceivedBytes(
             Opcode(rawValue: place.pointee.type), bytes, isCompressed: place.pointee.isCompressed)
-        return arrival.message(of: core)
+        return arrival.message(of: core, reusing: spare)
     }
 
     @inline(__always)

@@ -50,7 +50,7 @@ extension SocketCore {
         var mustWake = false
         let (update, readyState) = state.withLock { state -> (Update?, ReadyState) in
             guard state.readyState == .open, state.hasRoom(limits, turn) else { return (nil, state.readyState) }
-            if unlessCancelled, isCancelled(state.task) { return (nil, .open) }
+            if unlessCancelled, isCancelled(&state) { return (nil, .open) }
             if isAtOnce {
                 state.hasAnswered = true
                 return (state.addUnsent(body.count, in: turn, limits), .open)
@@ -85,24 +85,32 @@ extension SocketCore {
         // Sent from where it is: no caller holds this core's lock and waits for the message's.
         let refusal = try message.state.withLock { message throws(WS.Error) -> ReadyState? in
             if !message.isKnownSendable { try message.checkSendable() }
-            let (type, turn) = (message.type, turn)
-            return unsafe message.body.withOwnBytes { bytes -> ReadyState? in
-                let count = bytes.count
-                let (update, readyState) = state.withLock { state -> (Update?, ReadyState) in
-                    guard state.readyState == .open, state.hasRoom(limits, turn), !isCancelled(state.task) else {
-                        return (nil, state.readyState)
-                    }
-                    state.hasAnswered = true
-                    return (state.addUnsent(count, in: turn, limits), .open)
-                }
-                guard let update else { return readyState }
-                unsafe sendAtOnce(type, bytes, update)
-                return nil
-            }
+            let type = message.type
+            return unsafe message.body.withOwnBytes { unsafe sendNow(type, $0) }
         }
         guard let refusal else { return true }
         if refusal == .open { return false }
         throw .invalidState(refusal)
+    }
+
+    /// Sends a message at once if there is room and the caller's task, which the reactor runs, is not cancelled.
+    ///
+    /// - Returns: the socket's state if the message was not sent; `nil` if it was.
+    private func sendNow(_ type: Opcode, _ bytes: UnsafeRawBufferPointer) -> ReadyState? {
+        let turn = turn
+        var update = Update.none
+        let refusal = state.withLock { state -> ReadyState? in
+            guard state.readyState == .open else { return state.readyState }
+            // As nearly always, it is the closure's task, and need not be looked up.
+            guard state.hasRoom(limits, turn),
+                !(state.isTask(link.remote?.runningTask) ? state.isTaskCancelled : Task.isCancelled)
+            else { return .open }
+            state.hasAnswered = true
+            update = state.addUnsent(bytes.count, in: turn, limits)
+            return nil
+        }
+        if refusal == nil { unsafe sendAtOnce(type, bytes, update) }
+        return refusal
     }
 
     /// The same as ``trySend(_:_:)``, but not for a task that is cancelled.
@@ -191,15 +199,15 @@ extension SocketCore {
 
     @inline(__always)
     private func sendAtOnce(_ type: Opcode, _ bytes: UnsafeRawBufferPointer, _ update: Update) {
-        guard unsafe rare == nil, let connection = unsafe connection else {
+        guard unsafe rare == nil, let connection = unsafe uncounted else {
             return unsafe session?.sendAtOnce(type, bytes) ?? ()
         }
-        unsafe connection.send(type, bytes)
-        switch update {
-        case .none: break
-        case .dueIfBehind: if connection.stream.unsentBytes > 0 { session?.update() }
-        case .due: session?.update()
+        // Sending ends no connection.
+        let isDue = unsafe connection._withUnsafeGuaranteedRef { connection in
+            unsafe connection.send(type, bytes)
+            return update == .due || update == .dueIfBehind && connection.stream.unsentBytes > 0
         }
+        if isDue { session?.update() }
     }
 
     /// Passes a message to the reactor at the lowest cost, because this is done for each one.

@@ -20,7 +20,7 @@ extension SocketCore {
             Task { await self.tellAll(of: socket) }
             return
         }
-        if remote.isCurrentThread, let reactor = unsafe connection?.stream.reactor {
+        if remote.isCurrentThread, let reactor = connection?.stream.reactor {
             reactor.tellers.tell(socket, on: remote)
         } else {
             Task(executorPreference: remote) { await self.tellAll(of: socket) }

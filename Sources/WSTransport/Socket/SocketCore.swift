@@ -4,7 +4,7 @@ internal import Synchronization
 /// taken.
 ///
 /// The reactor fills it; tasks read it. Any thread.
-final class SocketCore: Sendable {
+@safe final class SocketCore: Sendable {
     /// `nil` if the wait was cancelled.
     typealias EndWaiter = CheckedContinuation<CloseEvent?, Never>
 
@@ -53,8 +53,17 @@ final class SocketCore: Sendable {
     /// The connection, as long as there is one.
     ///
     /// The reactor's thread.
-    // Not checked for overlapping access, because the check would cost something for each message.
-    @exclusivity(unchecked) nonisolated(unsafe) var connection: WebSocketConnection?
+    var connection: WebSocketConnection? {
+        get { unsafe uncounted?.takeUnretainedValue() }
+        set {
+            let before = unsafe uncounted
+            unsafe uncounted = newValue.map { unsafe .passRetained($0) }
+            unsafe before?.release()
+        }
+    }
+    /// The same, with a reference that the core has: each message uses it, and counts no references.
+    // Not checked for overlapping access either.
+    @exclusivity(unchecked) nonisolated(unsafe) private(set) var uncounted: Unmanaged<WebSocketConnection>?
     /// What only a few sessions need; the reactor's thread.
     @exclusivity(unchecked) nonisolated(unsafe) var rare: SocketSession.Rare?
 
@@ -67,6 +76,8 @@ final class SocketCore: Sendable {
         self.isClient = isClient
         state = Mutex(State(readyState: isClient ? .connecting : .open, subprotocol: subprotocol))
     }
+
+    deinit { unsafe uncounted?.release() }
 
     static func size(_ happening: Happening) -> Int {
         switch happening {
@@ -126,31 +137,46 @@ final class SocketCore: Sendable {
     }
 
     /// Takes a received message; returns `true` if no more should come for now.
+    ///
+    /// The reactor's thread.
     @inline(__always)
     func received(_ arrival: ReceivedBytes) -> Bool {
-        // A large one is copied here, not under the lock.
-        let large = arrival.isSmall ? nil : arrival.message(of: self)
+        guard arrival.isSmall else { return received(arrival.message(of: self)) }
+        return received(
+            arrival.held, message: { link.remote?.message(from: arrival, to: self) ?? arrival.message(of: self) },
+            keep: { $0.append(arrival) })
+    }
+
+    /// The same for a large one, which has been copied before, not under the lock.
+    private func received(_ message: WebSocketMessage) -> Bool {
+        received(message.held, message: { message }, keep: { $0.append(message) })
+    }
+
+    /// Takes a received message.
+    ///
+    /// - Parameters:
+    ///   - held: what it counts as while it waits.
+    ///   - message: makes it, for a task that waits for one, or for a listener.
+    ///   - keep: adds it to those that wait for a reader.
+    @inline(__always)
+    private func received(_ held: Int, message: () -> WebSocketMessage, keep: (ReceivedQueue) -> Void) -> Bool {
         let (reader, socket, isFull) = state.withLock { state -> (Reader?, WebSocket?, Bool) in
             if let reader = state.readers.popFirst() {
                 state.takes()
                 return (reader, nil, state.isFull)
             }
             guard !state.isAbandoned else { return (nil, nil, false) }
-            let isFull = add(arrival.held, &state)
+            let isFull = add(held, &state)
             if state.hasMessageListener {
-                state.happenings.append(.message(large ?? arrival.message(of: self)))
+                state.happenings.append(.message(message()))
                 return (nil, state.beginTelling(), isFull)
             }
             // Also if there are listeners only for other events: one for messages may be added a moment later.
-            if let large { state.madeQueue.append(large) } else { state.madeQueue.append(arrival) }
+            keep(state.madeQueue)
             mayHoldMessages.store(true, ordering: .relaxed)
             return (nil, nil, isFull)
         }
-        if let reader {
-            reader.resume(returning: large ?? arrival.message(of: self))
-        } else if let socket {
-            tell(socket)
-        }
+        if let reader { reader.resume(returning: message()) } else if let socket { tell(socket) }
         return isFull
     }
 
@@ -209,16 +235,14 @@ final class SocketCore: Sendable {
     func hasRun() { state.withLock { $0.task = nil } }
 
     /// Whether the caller's task is cancelled.
-    ///
-    /// - Parameter task: the task of the server's closure, if it runs.
-    // Not the whole state: that would be copied.
+    // Not a read-only state: that would be copied.
     @inline(__always)
-    func isCancelled(_ task: ClosureTask?) -> Bool {
-        // Asking the known task costs a third.
-        if let task, let mark = TaskMark(task), link.remote?.isRunning(mark) ?? false {
-            return task.isCancelled
+    func isCancelled(_ state: inout State) -> Bool {
+        // Asking the closure's task, which is known, costs a third.
+        guard let remote = link.remote, remote.isCurrentThread, state.isTask(remote.runningTask) else {
+            return Task.isCancelled
         }
-        return Task.isCancelled
+        return state.isTaskCancelled
     }
 
     private func end(_ reader: Reader, _ event: CloseEvent) {
@@ -250,15 +274,20 @@ final class SocketCore: Sendable {
     /// has to wait.
     ///
     /// Throws as ``next()`` does.
-    func takeMessage() throws -> WebSocketMessage? {
-        guard mayHoldMessages.load(ordering: .relaxed) else { return nil }
+    ///
+    /// - Parameter last: the message that the reader has got before, if it holds on to it: becomes the next one unless
+    ///   somebody else refers to it.
+    func takeMessage(reusing last: inout WebSocketMessage?) throws -> WebSocketMessage? {
+        let spare = WebSocketMessage.takeSole(&last)
+        guard mayHoldMessages.load(ordering: .relaxed) else {
+            if let spare { link.remote?.keep(spare) }
+            return nil
+        }
         // Most calls need no more than this.
         let (message, hasRoom, isAnswered) = state.withLock { state -> (WebSocketMessage?, Bool, Bool) in
-            guard !state.hasEnded, !state.hasMessageListener, !isCancelled(state.task) else {
-                return (nil, false, false)
-            }
+            guard !state.hasEnded, !state.hasMessageListener, !isCancelled(&state) else { return (nil, false, false) }
             state.hasRead = true
-            guard let message = state.takeMessage(of: self) else {
+            guard let message = state.takeMessage(of: self, reusing: spare) else {
                 mayHoldMessages.store(false, ordering: .relaxed)
                 return (nil, false, true)
             }
@@ -266,7 +295,12 @@ final class SocketCore: Sendable {
             return (message, release(message.held, &state), true)
         }
         if hasRoom { resumeReading() }
-        if isAnswered { return message }
+        if let message {
+            if message.isSmall { last = message }
+            return message
+        }
+        if let spare { link.remote?.keep(spare) }
+        if isAnswered { return nil }
         switch state.withLock({ step(&$0, nil) }) {
         case .message(let message, let hasRoom):
             if hasRoom { resumeReading() }
@@ -306,7 +340,8 @@ final class SocketCore: Sendable {
 
     /// Waits for the next message that no listener got; `nil` after a normal end.
     nonisolated(nonsending) func next() async throws -> WebSocketMessage? {
-        if let message = try takeMessage() { return message }
+        var none: WebSocketMessage?
+        if let message = try takeMessage(reusing: &none) { return message }
         return try await waitForMessage()
     }
 
@@ -345,7 +380,7 @@ final class SocketCore: Sendable {
     private func step(_ state: inout State, _ reader: (number: UInt64, reader: Reader)?) -> Step {
         // Checked under the lock: a later cancellation finds the reader in the list. The end of the socket cancels its
         // closure, which still gets the messages received before; the closure's own waits have been checked.
-        if reader?.number != 0, isCancelled(state.task), !state.hasEnded { return .ended(CancellationError()) }
+        if reader?.number != 0, isCancelled(&state), !state.hasEnded { return .ended(CancellationError()) }
         // After the end the listeners are still there for a moment.
         if state.hasMessageListener, !state.hasEnded { return .ended(WS.Error.messagesAreListenedTo) }
         state.hasRead = true

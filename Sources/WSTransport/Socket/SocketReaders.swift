@@ -77,14 +77,17 @@ struct ReaderQueue {
         if isEmpty { (self.number, first) = (number, reader.stored) } else { others.append((number, reader)) }
     }
 
+    @inline(__always)
     mutating func popFirst() -> SocketCore.Reader? {
         guard let reader = first.reader else { return nil }
         first = SocketCore.Reader.Stored()
-        if !others.isEmpty {
-            let next = others.removeFirst()
-            (number, first) = (next.number, next.reader.stored)
-        }
+        if !others.isEmpty { moveUp() }
         return reader
+    }
+
+    private mutating func moveUp() {
+        let next = others.removeFirst()
+        (number, first) = (next.number, next.reader.stored)
     }
 
     /// Removes and returns the reader with this number; `nil` if it does not wait (any more).

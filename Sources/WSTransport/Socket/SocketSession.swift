@@ -192,7 +192,7 @@ struct SocketSession {
 extension SocketCore: WebSocketSession, TurnSender {
     /// The reactor's side; `nil` if there is no connection (any more).
     var session: SocketSession? {
-        guard let connection = unsafe connection else { return nil }
+        guard let connection else { return nil }
         return SocketSession(connection: connection, core: self)
     }
 
@@ -202,20 +202,20 @@ extension SocketCore: WebSocketSession, TurnSender {
     func attach(to connection: WebSocketConnection) {
         // A server that stops finds its sockets by their links.
         link.bind(self, on: connection.stream.reactor)
-        unsafe self.connection = connection
+        self.connection = connection
         // Senders that can wait do so; the core limits the others.
         connection.stream.maximumUnsent = .max
         if limits.receivesParts { connection.handOverParts() }
     }
 
     func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
-        guard unsafe !isClosing, let connection = unsafe connection else { return }
+        guard unsafe !isClosing else { return }
         if limits.receivesParts { return receivedPart(opcode, payload, isLast: true) }
-        let isCompressed = connection.messageWasCompressed
+        guard let isCompressed = unsafe uncounted?._withUnsafeGuaranteedRef({ $0.messageWasCompressed }) else { return }
         let isFull = unsafe payload.withUnsafeBytes { bytes in
             unsafe received(ReceivedBytes(opcode, bytes, isCompressed: isCompressed))
         }
-        if isFull { connection.stream.pauseReading() }
+        if isFull { connection?.stream.pauseReading() }
     }
 
     func receivedPart(_ opcode: Opcode, _ part: Span<UInt8>, isLast: Bool) {

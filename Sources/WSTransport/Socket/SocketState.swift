@@ -350,10 +350,16 @@ extension SocketCore.State {
     var hasUntakenOrEnded: Bool { hasMessages || hasMessageListener || hasEnded }
 
     /// Whether `mark` is that of the closure's task.
+    @inline(__always)
     func isTask(_ mark: TaskMark?) -> Bool {
         guard let task, let mark else { return false }
         return TaskMark(task) == mark
     }
+
+    /// Whether the closure's task is cancelled.
+    // The task is asked where it is stored: a copy would be counted.
+    @inline(__always)
+    var isTaskCancelled: Bool { task?.isCancelled ?? false }
 
     var hasSenders: Bool {
         guard let extras else { return false }
@@ -388,11 +394,13 @@ extension SocketCore.State {
 
     /// The next message for a reader.
     @inline(__always)
-    func takeMessage(of core: SocketCore) -> WebSocketMessage? { queue?.popFirst(of: core) }
+    func takeMessage(of core: SocketCore, reusing spare: WebSocketMessage?) -> WebSocketMessage? {
+        queue?.popFirst(of: core, reusing: spare)
+    }
 
     /// The next message for a reader, without the queue's memory once there is none.
     mutating func popMessage(of core: SocketCore) -> WebSocketMessage? {
-        if let message = takeMessage(of: core) { return message }
+        if let message = queue?.popFirst(of: core) { return message }
         forgetQueue()
         return nil
     }

@@ -212,8 +212,10 @@ public final class WebSocket: Sendable {
     @usableFromInline func wait(_ waiter: Waiter) { unsafe core.waitByItself(SocketCore.Reader(waiter)) }
 
     /// The next message, if it is there; otherwise ``receive()`` has to wait.
-    @usableFromInline func takeMessage() throws -> WebSocketMessage? {
-        core.limits.receivesParts ? nil : try core.takeMessage()
+    ///
+    /// - Parameter last: the message before, which becomes the next one if nobody else refers to it.
+    @usableFromInline func takeMessage(reusing last: inout WebSocketMessage?) throws -> WebSocketMessage? {
+        core.limits.receivesParts ? nil : try core.takeMessage(reusing: &last)
     }
 
     /// The messages from now on, as from ``receive()``; each message goes to one reader.
@@ -227,6 +229,10 @@ public final class WebSocket: Sendable {
         /// Reads messages, as ``WebSocket/receive()`` does.
         public struct Iterator: AsyncIteratorProtocol {
             @usableFromInline let socket: WebSocket
+            /// The last message, if it is small, so that it can become the next one.
+            @usableFromInline var last: WebSocketMessage?
+
+            fileprivate init(socket: WebSocket) { self.socket = socket }
 
             /// The next message; `nil` after a normal end.
             public nonisolated(nonsending) mutating func next() async throws -> WebSocketMessage? {
@@ -238,9 +244,12 @@ public final class WebSocket: Sendable {
                 isolation actor: isolated (any Actor)?
             ) async throws(any Swift.Error) -> WebSocketMessage? {
                 // Inlined, so that a message that is there costs no change of executors and no frame of memory.
-                if let message = try socket.takeMessage() { return message }
+                if let message = try socket.takeMessage(reusing: &last) { return message }
                 let next = try await unsafe withUnsafeThrowingContinuation { unsafe socket.wait($0) }
-                if let next { return next }
+                if let next {
+                    if let next, next.isSmall { last = next }
+                    return next
+                }
                 return try await socket.waitForMessage()
             }
         }
