@@ -61,12 +61,3 @@ extension Array<UInt8> {
         self = stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: number >> $0) }
     }
 }
-
-extension Span<UInt8> {
-    /// The number whose highest byte is at `offset`.
-    func bigEndian(at offset: Int) -> UInt64 {
-        var value: UInt64 = 0
-        for index in offset..<offset + 8 { value = value << 8 | UInt64(self[index]) }
-        return value
-    }
-}
