@@ -26,7 +26,8 @@ final class ResumeReader {
     private(set) var position: UInt64 = 0
     /// Where it first subscribed.
     private(set) var first: UInt64?
-    private(set) var closes = 0
+    /// How its connections were closed by the broker: the code and the reason.
+    private(set) var closes: [String] = []
     /// Whether it may subscribe by the rights that hold now.
     private var isAllowed = true
     /// Its subscription has been revoked, and it has not been answered since.
@@ -114,7 +115,9 @@ final class ResumeReader {
         let frames = waiting ? [try stub.frame()] : stub.receivedFrames(maximum)
         for frame in frames {
             guard let frame, frame.opcode == 1 else {
-                closes += 1
+                let content = frame?.payload ?? []
+                let code = content.count > 1 ? Int(content[0]) << 8 | Int(content[1]) : 0
+                closes.append("\(code) \(String(decoding: content.dropFirst(2), as: UTF8.self))")
                 stub.leave()
                 try reconnect()
                 return true

@@ -169,8 +169,9 @@ struct ResumeTests {
             let isLatest = reader.slow == .latest
             let found = reader.complaints(log) { $0.name.hasPrefix("h/") && !isLatest }
             complaints += found.map { "\(reader.filter) \(reader.slow) from \(reader.first ?? 0): \($0)" }
-            if reader.filter.name.hasPrefix("h/"), !isLatest, reader.closes > 0 {
-                complaints.append("\(reader.filter) \(reader.slow) was closed though the store has everything")
+            if reader.filter.name.hasPrefix("h/"), !isLatest, !reader.closes.isEmpty {
+                let closes = reader.closes
+                complaints.append("\(reader.filter) \(reader.slow) was closed though the store has all: \(closes)")
             }
         }
         let revocations = readers.reduce(0) { $0 + $1.reader.revocations }
