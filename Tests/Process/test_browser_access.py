@@ -196,7 +196,7 @@ def open_with(browser, path, offers):
     text = run(
         browser, SAY + f"const socket = new WebSocket(`ws://${{location.host}}{path}`, {json.dumps(offers)});"
         "socket.onopen = () => say('open', '[' + socket.protocol + ']');"
-        "socket.onmessage = () => { say('done'); socket.close() };"
+        "socket.onmessage = () => socket.close();"
         "socket.onclose = event => say('closed', event.code, event.reason, 'done');", "done")
     return text
 
