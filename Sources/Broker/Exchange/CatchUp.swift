@@ -321,7 +321,7 @@ package final class CatchUp {
         if set.isBehind { counters.behind.add(-1) }
         set.setLive()
         recorder.changed(.live, of: session.client, at: deliveredUpTo())
-        session.connection?.toleratesLag = set.toleratesLag
+        session.connection?.loseTolerance(of: set)
         if let connection = session.connection { reactor.clearFlags(.held, of: connection.slot) }
         for ending in endings { ending.body() }
         for topic in figures where set.all.contains(where: { $0.filter.matches(topic) }) {

@@ -150,3 +150,11 @@ package struct Lane: Hashable, Sendable {
     /// How many lanes a shard may have.
     static let maximum = 63
 }
+
+extension StreamConnection {
+    /// Adopts whether the subscriptions tolerate lag, after some have ended.
+    ///
+    /// What they have left unsent must not close the connection now, for example when the answer is sent. It stays
+    /// tolerant then, until the client subscribes or unsubscribes again.
+    func loseTolerance(of set: SubscriptionSet) { toleratesLag = set.toleratesLag || toleratesLag && isOverfull }
+}

@@ -398,7 +398,7 @@ extension Shard {
         release(subscription)
         session.client.membership?.hold(set.count)
         set.withdraw(filter, subscription, upTo: deliveredUpTo, client: session.client.id)
-        session.connection?.toleratesLag = set.toleratesLag
+        session.connection?.loseTolerance(of: set)
         counters.revoked.add(1)
         witness?.revoked(filter, of: session.client)
         session.revoked(filter, refusal)

@@ -259,7 +259,7 @@ extension Shard {
         guard let subscription = set.remove(filter) else { return false }
         release(subscription)
         session.client.membership?.hold(set.count)
-        defer { session.connection?.toleratesLag = set.toleratesLag }
+        defer { session.connection?.loseTolerance(of: set) }
         guard let ledger = set.ledger else { return false }
         let isKept = subscription.usesHistory || rules.mayKeep(filter)
         let most = settings.limits.subscriptionsPerClient

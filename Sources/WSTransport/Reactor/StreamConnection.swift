@@ -107,6 +107,8 @@ package final class StreamConnection {
         get { isPatient }
         set { isPatient = newValue }
     }
+    /// Whether more is unsent than an impatient connection may have when anything else is sent.
+    package var isOverfull: Bool { unsentBytes > maximumUnsent }
     private(set) var lastProgress = MonotonicTime(nanoseconds: 0)
     /// How long the oldest unsent byte has waited, in nanoseconds; 0 if there is none.
     package var unsentAge: Int64 {

@@ -78,6 +78,29 @@ struct ResumeTests {
         #expect(notices.filter { $0.retained == true }.map(\.data) == ["value"])
     }
 
+    /// More is unsent than a client without subscriptions may have, and the answer is sent in addition.
+    @Test(arguments: [false, true]) func closesNoSlowClientAtTheEndOfItsSubscription(isRevoked: Bool) throws {
+        var settings = Self.settings()
+        let harness = try ExchangeHarness(settings: settings)
+        let stub = try harness.connectJSON(sendBuffer: 4096)
+        try stub.ask(#"{"op":"subscribe","id":1,"filter":"h/#","snapshot":false}"#, id: 1)
+        let filler = String(repeating: "x", count: 900)
+        // In one turn, so that all of it is sent.
+        _ = try harness.publish((0..<60).map { try draft("h/1", "\($0) \(filler)") })
+        if isRevoked {
+            settings.access.anonymous.subscribe = []
+            try harness.run { [settings] in $0.adopt(settings.patient) }
+        } else {
+            try stub.send(#"{"op":"unsubscribe","id":2,"filter":"h/#"}"#)
+        }
+        try stub.send(#"{"op":"ping","id":3}"#)
+        // The broker has handled both before anything is read.
+        for _ in 0..<4 { try harness.run { _ in } }
+        var notices: [Notice] = []
+        repeat { notices.append(try stub.receive()) } while notices.last?.id != 3
+        #expect(notices.contains { isRevoked ? $0.op == "revoked" : $0.id == 2 })
+    }
+
     /// The history loses a message of another topic after the first look for losses, before it was read.
     @Test func doesNotCountLossesOfOtherTopics() throws {
         var settings = Settings()
