@@ -36,10 +36,20 @@ TEMPLATE = re.compile(r"[`}](?:\\.|\$(?!\{)|[^`\\$])*(?:`|\$\{)", re.S)
 
 
 # Names of the client that are only functions, variables and parameters, never members: they may become letters.
-LOCAL = """shortest longest pause patience stable keyWindow final later mayRepeat closed why onAbort act byte decode letter fits level
-wake time socket object waiting show isOver one told place newest partsOf Subscription changed kind idle answer isLater part others
-oldest encode textOf report call entry""".split()
-LITERALS = {"true": "!0", "false": "!1", "Infinity": "1/0"}
+LOCAL = """shortest longest pause patience stable keyWindow final later mayRepeat closed onAbort offAbort decode fits newest partsOf
+Subscription encode textOf report call""".split()
+# The same for those of different functions, which may have the same letter: one of each line is used at a time.
+SHARED = """
+one url names text
+entry byte letter level why time wake told kind changed others oldest before isLater part
+object act answer isOver last first waiting isOfBroker take command
+place socket same show next
+idle more map value
+all
+""".strip().splitlines()
+# Members that only the client itself uses; they may become short, too.
+MEMBERS = "keeps resumes parts levels begun sent lost left".split()
+LITERALS = {"true": "!0", "false": "!1", "Infinity": "1/0", "const": "let"}
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -64,8 +74,6 @@ def squeeze(text, short={}):
             before, after = made[-1:], text[at:at + 1]
             if (WORD.match(before) and WORD.match(after)) or (before in "+-" and before == after):
                 made += " "
-            elif letter == "\n" and before == "}" and not places:
-                made += "\n"
             continue
         else:
             found = STRING.match(text, at) or COMMENT.match(text, at) or WORD.match(text, at)
@@ -77,9 +85,11 @@ def squeeze(text, short={}):
         at += len(piece)
         if COMMENT.fullmatch(piece):
             continue
-        if piece in short and (made[-1:] != "." or made.endswith("...")):
-            assert piece in LITERALS or text[at:at + 1] != ":", f"{piece} is a member"
+        if piece in short and (piece in MEMBERS or made[-1:] != "." or made.endswith("...")):
+            assert piece in LITERALS or piece in MEMBERS or text[at:at + 1] != ":", f"{piece} is a member"
             piece = short[piece]
+        if piece == "}" and made.endswith(";"):
+            made = made[:-1]
         made += piece
     return made
 
@@ -90,9 +100,9 @@ def compact(text, type_, local=()):
         return text
     if type_ == SCRIPT:
         words = set(WORD.findall(squeeze(text)))
-        free = [letter for letter in LETTERS if letter not in words]
-        assert len(free) >= len(local), "too many names"
-        text = squeeze(text, dict(zip(local, free)) | LITERALS if local else {})
+        free = iter([name for name in [*LETTERS, *("$" + letter for letter in LETTERS)] if name not in words])
+        short = {name: letter for names, letter in zip(local, free) for name in names.split()}
+        text = squeeze(text, short | LITERALS if local else {})
         # Only private names are declared or used after a `#` that begins a word.
         for number, name in enumerate(dict.fromkeys(re.findall(r"#([a-z]\w+)\b", text))):
             text = re.sub(rf"#{name}\b", "#" + "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"[number], text)
@@ -106,7 +116,7 @@ def table(source, name, type_):
     if " " in source:
         # In one file, modules need no imports or exports.
         text = re.sub(r'^import .* from "\./page-.*;$|^export ', "", text, flags=re.M)
-    text = compact(text, type_, LOCAL if name == "clientScript" else ())
+    text = compact(text, type_, SHARED + LOCAL + MEMBERS if name == "clientScript" else ())
     assert '"""#' not in text and "\\#" not in text, source
     tag = hashlib.sha256(text.encode()).hexdigest()[:20]
     lines = "".join(f"        {line}\n" if line else "\n" for line in text.splitlines())
