@@ -92,6 +92,14 @@ def _encode(data):
     return {"data": data}
 
 
+def _load(line):
+    try:
+        return json.loads(line)
+    except ValueError:
+        # An integer may have more digits than Python accepts.
+        return json.loads(line, parse_int=lambda text: float(text) if len(text) > 600 else int(text))
+
+
 def _matches(levels, topic):
     if topic.startswith("$") and levels[0] in ("+", "#"):
         return False
@@ -162,6 +170,17 @@ class Client:
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self):
+        reason = "cancelled"
+        try:
+            await self._reconnect()
+        except Exception as error:  # a fault of this file: it must not leave a client that only looks alive
+            log.exception("in the broker's client")
+            reason = str(error)
+        finally:
+            if self.status != "closed":
+                self._end(1006, reason)
+
+    async def _reconnect(self):
         tries = 0
         while True:
             self._say("connecting")
@@ -196,11 +215,15 @@ class Client:
         writer = self._loop.create_task(self._write(socket, self._outbox))
         try:
             async for frame in socket:
-                for line in frame.splitlines():
+                # Not splitlines: text contains more of what that takes for ends of lines.
+                for line in frame.split("\n"):
                     if line.strip():
-                        self._take(json.loads(line))
+                        self._receive(line)
         except websockets.ConnectionClosed:
             pass
+        except Exception as error:  # a fault of the broker or of this file: another connection, with a new state
+            log.exception("the broker's answer could not be handled")
+            self._failure = (1006, str(error))
         finally:
             writer.cancel()
             self._socket = None
@@ -208,12 +231,25 @@ class Client:
             return self._failure
         return socket.close_code or 1006, socket.close_reason or ""
 
+    def _receive(self, line):
+        try:
+            self._take(_load(line))
+        except Exception:
+            # A message that cannot be read must not cost those after it; without anything else the state is not known.
+            if not line.startswith('{"op":"message"'):
+                raise
+            log.exception("a message of the broker could not be read: %.200s", line)
+
     async def _write(self, socket, outbox):
         try:
             while True:
                 await socket.send(await outbox.get())
         except websockets.ConnectionClosed:
             pass
+        except Exception as error:  # without a writer the connection is of no use
+            log.exception("a command could not be sent to the broker")
+            self._failure = (1006, str(error))
+            await socket.close()
 
     def _send(self, text):
         self._outbox.put_nowait(text)
@@ -222,14 +258,15 @@ class Client:
         try:
             if self._token is not None:
                 await self._authenticate(socket)
+            if socket is self._socket:
+                self._open(welcome)
         except Exception as error:  # any error of the application's token function
             is_refused = getattr(error, "code", None) in ("unauthenticated", "forbidden")
             if socket is self._socket:
                 self._failure = (4401 if is_refused else 1006, str(error))
                 await socket.close()
-            return
-        if socket is not self._socket:
-            return
+
+    def _open(self, welcome):
         if self.epoch != welcome["epoch"]:
             self._parts = [0] * len(self._parts)
         self.name, self.epoch, self.status = welcome["client"], welcome["epoch"], "open"
@@ -239,7 +276,7 @@ class Client:
         for request in waiting:
             self._tell(request)
         for presence in self._presences:
-            presence._show()
+            _call(presence._show)
         self._say("open")
 
     async def _authenticate(self, socket):

@@ -1,0 +1,127 @@
+"""What must not stop a client, harm another one, or stay behind: odd text, bad data, large messages, presences, signals."""
+
+import asyncio
+import json
+
+import pytest
+import websockets
+
+from chromium import Chromium
+from client_peers import NodeClient, PageClient, PythonClient, broker_client
+from command_line import REPOSITORY
+from deadlines import wait_until
+
+JSON = {"Content-Type": "application/json"}
+MODULE = REPOSITORY / "clients/js/client.js"
+
+
+@pytest.fixture(params=[NodeClient, PythonClient], ids=["node", "python"])
+def new_client(request):
+    """A function that makes clients."""
+    clients = []
+
+    def make():
+        clients.append(request.param())
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.end()
+
+
+@pytest.fixture
+def client(new_client):
+    return new_client()
+
+
+@pytest.fixture
+def chromium(tmp_path):
+    browser = Chromium(tmp_path)
+    yield browser
+    browser.close()
+
+
+def is_open(client):
+    return client.states() and client.states()[-1] == "open"
+
+
+def until_subscribed(broker, *filters):
+    wait_until(lambda: {row["filter"] for row in broker.control_json("subscriptions")} == set(filters), f"subscriptions: {filters}")
+
+
+def retained(broker, topic):
+    answer = broker.http("GET", f"/t/{topic}")
+    return answer.body.decode() if answer.status == 200 else None
+
+
+def eventually(function):
+    """Runs a coroutine function, which gets no more than a minute."""
+    asyncio.run(asyncio.wait_for(function(), 60))
+
+
+# Text and numbers
+
+
+def test_only_a_line_feed_ends_an_object(broker, client):
+    """Unicode has more ends of lines, and all of them may be in a message."""
+    client.start(broker)
+    client.subscribe("all", "#")
+    until_subscribed(broker, "#")
+    text = "a\u0085b\u2028c\u2029d"
+    broker.publish("a", json.dumps(text, ensure_ascii=False).encode(), headers=JSON)
+    more = "e\x0bf\x0cg\x1ch\x1di\x1ej\rk\nl" + text
+    broker.publish("a", more.encode())
+    broker.publish("a", "after")
+    wait_until(lambda: client.seen("all") == [text, more, "after"], "the messages")
+
+
+def test_a_number_with_too_many_digits_does_not_stop_a_client(broker, client):
+    client.start(broker)
+    client.subscribe("all", "#")
+    until_subscribed(broker, "#")
+    broker.publish("a", "9" * 5000, headers=JSON)
+    broker.publish("a", "after")
+    wait_until(lambda: client.seen("all")[1:] == ["after"], "the messages")
+
+
+# What a client does after a fault
+
+
+def test_a_fault_of_the_broker_ends_the_connection_and_no_more():
+    """The client reports it, settles what waits for an answer, and connects again."""
+    async def speak(socket, _=None):
+        await socket.send('{"op":"welcome","client":"c","epoch":1}')
+        async for text in socket:
+            command = json.loads(text)
+            await socket.send('{"op":"live"}' if command["data"] == "bad" else json.dumps({"op": "ok", "id": command["id"], "seq": 1}))
+
+    async def body():
+        server = await websockets.serve(speak, "127.0.0.1", 0, subprotocols=["broker.v1.json"])
+        states = []
+        port = server.sockets[0].getsockname()[1]
+        client = broker_client.connect(f"http://127.0.0.1:{port}", onstatus=lambda *state: states.append(state[:2]))
+        with pytest.raises(broker_client.BrokerError) as refused:
+            await client.publish("a", "bad")
+        assert refused.value.code == "unknown"
+        assert (await client.publish("a", "good"))["seq"] == 1
+        assert states == [("connecting",), ("open",), ("waiting", 1006), ("connecting",), ("open",)]
+        await client.close()
+        server.close()
+    eventually(body)
+
+
+def test_a_cancelled_client_is_closed(broker):
+    async def body():
+        client = broker_client.connect(broker.url())
+        await client.publish("a", 1)
+        waiting = client.subscribe("a")
+        await waiting.ready
+        for task in client._tasks:
+            task.cancel()
+        with pytest.raises(broker_client.BrokerError):
+            async for _ in waiting:
+                pass
+        assert client.status == "closed"
+        with pytest.raises(broker_client.BrokerError):
+            await client.publish("a", 2)
+    eventually(body)
