@@ -125,3 +125,46 @@ def test_a_cancelled_client_is_closed(broker):
         with pytest.raises(broker_client.BrokerError):
             await client.publish("a", 2)
     eventually(body)
+
+
+def test_data_that_json_cannot_hold_is_refused_at_once(broker):
+    """Also while there is no connection yet; and the client stays what it was."""
+    circle = []
+    circle.append(circle)
+
+    async def body():
+        client = broker_client.connect(broker.url())
+        for _ in ("before", "after the connection"):
+            for data, error in [
+                    (float("nan"), ValueError), ([float("inf")], ValueError), (circle, ValueError), ("\ud800", ValueError), ({1}, TypeError)]:
+                for use in [client.publish, client.presence, lambda topic, since: client.subscribe(topic, since=since)]:
+                    with pytest.raises(error):
+                        use("a", data)
+            await client.publish("a", 1)
+        await client.close()
+    eventually(body)
+
+
+@pytest.mark.parametrize("data, error", [
+    ("10n", "TypeError"), ("circle", "TypeError"), ("() => 1", "bad-request"), ("Symbol()", "bad-request"),
+    ("JSON.parse('['.repeat(70) + ']'.repeat(70))", "bad-request"), ("'\\ud800'", "bad-request")])
+def test_data_that_json_does_not_have_is_refused(broker, data, error):
+    client = NodeClient()
+    client.start(broker)
+    client.browser.evaluate(
+        f"window.circle = []; circle.push(circle); client.publish('a', {data}).catch(({{ code, name }}) => outcomes.push(code ?? name)); 0")
+    client.publish("a", 1)
+    wait_until(lambda: client.outcomes() in ([error, "routed"], ["routed", error]), "the outcomes")
+    client.end()
+
+
+def test_a_callback_that_fails_harms_no_other(broker):
+    client = NodeClient()
+    client.start(broker)
+    client.browser.evaluate("console.error = () => {}; client.subscribe('#', () => { throw new Error('mine') }); 0")
+    client.subscribe("all", "#")
+    until_subscribed(broker, "#")
+    broker.publish("a", "one")
+    broker.publish("a", "two")
+    wait_until(lambda: client.seen("all") == ["one", "two"], "the messages")
+    client.end()

@@ -37,6 +37,16 @@ SHORTEST, LONGEST, PATIENCE, STABLE, KEY_WINDOW = 0.25, 15, 8, 5, 270
 FINAL = {1002, 1003, 1007, 1009, 4400, 4403, 4410}
 LATER = {"unavailable", "rate-limited"}
 
+_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+
+def _dump(value):
+    """JSON in UTF-8, which is shorter than escapes. What it cannot hold (NaN, half a surrogate pair) is an error of the caller."""
+    text = _json.encode(value)
+    if not text.isascii():
+        text.encode()
+    return text
+
 
 class BrokerError(Exception):
     """A refusal, with its `code`: those of docs/protocol.md, "unknown" (the connection was lost before the answer) and "closed"."""
@@ -388,7 +398,7 @@ class Client:
     def _ask(self, command, keeps=False, key=None, reply=False, then=None):
         self._id += 1
         number = self._id
-        request = _Request(json.dumps({**command, "id": number}), keeps, key, reply, then)
+        request = _Request(_dump({**command, "id": number}), keeps, key, reply, then)
         if self.status == "closed":
             request.settle(BrokerError("closed", "The connection is closed."))
             return request
@@ -438,6 +448,7 @@ class Client:
     def presence(self, topic, data, **options):
         """Publishes a value that exists while this client is connected; it is restored after a reconnection."""
         presence = Presence(self, topic, data, options)
+        _dump({**_encode(data), **options})
         self._presences.append(presence)
         presence._show()
         return presence
@@ -478,7 +489,7 @@ class Client:
         for filter_, those in taken.items():
             first, parts = those[0], [min(numbers) for numbers in zip(*(one._parts for one in those))]
             command = {**first._options, **({"since": f"{first._epoch}-{_text(parts)}"} if first._resumes else {})}
-            group = groups.setdefault(json.dumps([command, first._alone and filter_]), (command, [], []))
+            group = groups.setdefault(_dump([command, first._alone and filter_]), (command, [], []))
             group[1].extend(those)
             group[2].append(filter_)
             self._busy.add(filter_)
@@ -511,7 +522,7 @@ class Client:
 
     def _leave(self, filter_):
         if self.status == "open" and filter_ not in self._busy and not self._of(filter_):
-            self._send(json.dumps({"op": "unsubscribe", "id": 0, "filter": filter_}))
+            self._send(_dump({"op": "unsubscribe", "id": 0, "filter": filter_}))
 
 
 def _parts(members):
@@ -541,6 +552,8 @@ class Subscription:
     def __init__(self, client, filter_, callback, ongap, onerror, queue, options, fresh=False):
         self.filter, self.error = filter_, None
         self._client, self._callback, self._ongap, self._onerror, self._options = client, callback, ongap, onerror, options
+        # What JSON cannot hold is refused here, before the subscription is one of those that are requested together.
+        _dump(options)
         self._levels, self._fresh = filter_.split("/"), fresh
         # idle, asked, begun (the snapshot arrives), live
         self._state, self._parts, self._epoch, self._resumes, self._alone = "idle", [0], 0, False, False
