@@ -168,3 +168,37 @@ def test_a_callback_that_fails_harms_no_other(broker):
     broker.publish("a", "two")
     wait_until(lambda: client.seen("all") == ["one", "two"], "the messages")
     client.end()
+
+
+# What is too large
+
+
+def test_a_publication_that_is_too_large_harms_no_other(start_broker, client):
+    """Neither one that the client knows to be too large, nor one that waited for the connection."""
+    broker = start_broker("limits: { message: 256KiB }\n")
+    client.start(broker)
+    client.subscribe("all", "#")
+    until_subscribed(broker, "#")
+    for text in ["x" * 300_000, "x" * 700_000, "\u0001" * 262_144, "\u00e9" * 131_072]:
+        client.publish("a", text)
+    wait_until(lambda: sorted(client.outcomes()) == ["routed"] + 3 * ["too-large"], "the outcomes")
+    wait_until(lambda: client.seen("all") == ["\u00e9" * 131_072], "the message that is just small enough")
+    broker.kill()
+    wait_until(lambda: not is_open(client), "the loss")
+    client.publish("a", "x" * 700_000)
+    client.publish("a", "after")
+    broker.start()
+    wait_until(lambda: sorted(client.outcomes()) == 2 * ["routed"] + 4 * ["too-large"], "the outcomes after the loss")
+
+
+def test_long_lists_of_filters_are_divided(start_broker, client):
+    broker = start_broker("limits: { message: 1KiB }\n")
+    client.start(broker)
+    filters = [f"{number}/" + "x" * 900 for number in range(200)]
+    for number, filter_ in enumerate(filters):
+        client.subscribe(str(number), filter_)
+    until_subscribed(broker, *filters)
+    broker.stop()
+    broker.start()
+    until_subscribed(broker, *filters)
+    assert all(client.gaps(str(number)) == [] for number in range(200))

@@ -64,7 +64,11 @@ class Broker extends EventTarget {
   #subscriptions = new Set();
   // Requested filters that are not live yet.
   #busy = new Set();
+  // How many filters are requested together.
+  #most = Infinity;
   #presences = new Set();
+  // The maximum size of a command, in bytes.
+  #largest;
 
   constructor(url, options = {}) {
     super();
@@ -110,7 +114,7 @@ class Broker extends EventTarget {
     socket.onmessage = ({ data }) => {
       if (socket !== this.#socket) return;
       this.#wait(pause, () => this.#probe());
-      for (const object of data.op ? [data] : data.trim().split("\n").map(parse)) this.#take(object);
+      for (const text of data.op ? [data] : data.trim().split("\n")) call(() => this.#take(text.op ? text : parse(text)));
     };
     socket.onclose = ({ code, reason }) => socket === this.#socket && this.#lost(code, reason);
     socket.onerror = () => {};
@@ -118,13 +122,14 @@ class Broker extends EventTarget {
     this.#say("connecting");
   }
 
-  async #welcome({ client, epoch }) {
+  async #welcome({ client, epoch, maximumMessage }) {
     const socket = this.#socket, error = await this.#authenticate().catch((error) => error);
     if (socket !== this.#socket) return;
     if (error) return this.#lost(/^(unauth|forbid)/.test(error.code) ? 4401 : 1006, error.message);
     if (this.epoch !== epoch) this.#parts = [0];
     Object.assign(this, { client, epoch, status: "open" });
     this.#opened = Date.now();
+    this.#largest = 2 * maximumMessage + 65_536;
     const waiting = [...this.#asked.values()];
     // First, so that messages published now are received, too.
     this.#subscribe();
@@ -135,7 +140,7 @@ class Broker extends EventTarget {
 
   async #authenticate() {
     let { token } = this.#options;
-    if (typeof token === "function") token = await token();
+    if (token?.call) token = await token();
     if (token) await this.#ask({ op: "authenticate", ...(typeof token === "string" ? { token } : token) });
     this.#isRefused = false;
   }
@@ -147,14 +152,14 @@ class Broker extends EventTarget {
     clearTimeout(this.#timer);
     this.#busy.clear();
     for (const one of this.#subscriptions) one.lost(this.#parts);
-    if (code === 4401 && typeof this.#options.token === "function" && !this.#isRefused) {
+    if (code === 4401 && this.#options.token?.call && !this.#isRefused) {
       // Once more, with a new token.
       this.#isRefused = true;
       isOver = false;
     }
     this.status = isOver ? "closed" : "waiting";
     const error = isOver ? closed(`${code} ${reason}`) : new BrokerError("unknown", "The connection was lost.");
-    for (const [id, entry] of this.#asked) if (isOver || !entry.keeps || !mayRepeat(entry)) this.#settle(id).reject(error);
+    this.#asked.forEach((entry) => (isOver || !entry.keeps || !mayRepeat(entry)) && this.#settle(entry).reject(error));
     if (isOver) {
       this.#ending.abort();
       for (const one of this.#subscriptions) one.close(code === 1000 ? undefined : error);
@@ -163,7 +168,7 @@ class Broker extends EventTarget {
     if (Date.now() - this.#opened > stable) this.#tries = 0;
     this.#opened = Infinity;
     const told = /^retry=(\d+)$/.exec(reason);
-    const retry = told ? Number(told[1]) : Math.random() * Math.min(longest, shortest * 2 ** this.#tries++);
+    const retry = told ? +told[1] : Math.random() * Math.min(longest, shortest * 2 ** this.#tries++);
     this.#wait(retry, () => this.#open());
     this.#say("waiting", { code, reason, retry });
   }
@@ -204,20 +209,19 @@ class Broker extends EventTarget {
       for (const show of this.#presences) show();
       this.#subscribe();
     } else if (!entry || (op === "ok" && entry.reply)) return;
-    else if (op !== "error") this.#settle(id).resolve(decode(object));
+    else if (op !== "error") this.#settle(entry).resolve(decode(object));
     else if (entry.key && !entry.reply && later.includes(code) && mayRepeat(entry)) {
       // Not accepted, and safe to send again.
       setTimeout(() => this.#asked.has(id) && this.status === "open" && this.#tell(entry), 1000);
-    } else this.#settle(id).reject(new BrokerError(code, message));
+    } else this.#settle(entry).reject(new BrokerError(code, message));
   }
 
   #of(filter) {
     return [...this.#subscriptions].filter((one) => one.filter === filter);
   }
 
-  #settle(id) {
-    const entry = this.#asked.get(id);
-    this.#asked.delete(id);
+  #settle(entry) {
+    this.#asked.delete(entry.id);
     this.#length -= entry.text.length;
     return entry;
   }
@@ -228,17 +232,20 @@ class Broker extends EventTarget {
 
   // The answer is handled at once, before the messages after it.
   #put(command, entry) {
-    const id = ++this.#id, { queueBytes = 8 << 20 } = this.#options, { signal, keeps, reject } = entry;
+    const id = (entry.id = ++this.#id), { queueBytes = 8 << 20 } = this.#options, { signal, keeps } = entry;
     entry.text = JSON.stringify({ ...command, id });
     this.#length += entry.text.length;
     this.#asked.set(id, entry);
-    if (this.status === "closed") this.#settle(id).reject(closed());
-    else if (keeps && this.#length > queueBytes) this.#settle(id).reject(new BrokerError("limit-exceeded", "Too much is waiting."));
+    if (this.status === "closed") this.#settle(entry).reject(closed());
+    else if (keeps && this.#length > queueBytes) this.#settle(entry).reject(new BrokerError("limit-exceeded", "Too much is waiting."));
     else if (this.status === "open" || !keeps) this.#tell(entry);
-    onAbort(signal, () => this.#asked.has(id) && this.#settle(id).reject(signal.reason));
+    onAbort(signal, () => this.#asked.has(id) && this.#settle(entry).reject(signal.reason));
   }
 
   #tell(entry) {
+    // The broker would close the connection.
+    if (new TextEncoder().encode(entry.text).length > this.#largest)
+      return this.#settle(entry).reject(new BrokerError("too-large", "It is too large."));
     entry.sent ??= Date.now();
     this.#socket.send(entry.text);
   }
@@ -278,7 +285,7 @@ class Broker extends EventTarget {
 
   /** Calls `callback` with each message; without a callback the result is an async iterable. */
   subscribe(filter, callback, options) {
-    if (typeof callback !== "function") [callback, options] = [undefined, callback];
+    if (!callback?.call) [callback, options] = [undefined, callback];
     const one = new Subscription(filter, callback, options);
     one.left = () => {
       this.#subscriptions.delete(one);
@@ -318,25 +325,26 @@ class Broker extends EventTarget {
   // sent together, because a message that has arrived for one filter does not arrive again for another.
   #subscribe() {
     if (this.status !== "open" || this.#busy.size) return;
-    const kind = ({ filter, resumes, isAlone, epoch, parts, options: { since, slow, echo, snapshot } }) =>
-      JSON.stringify({ since: resumes ? `${epoch}-${textOf(parts)}` : since, slow, echo, snapshot, filter: isAlone ? filter : undefined });
-    const idle = [...this.#subscriptions].filter((one) => one.state === "idle"), all = idle.filter((one) => kind(one) === kind(idle[0]));
-    if (!all[0]) return;
-    this.#busy = new Set(all.map((one) => one.filter));
-    this.#put({ op: "subscribe", ...JSON.parse(kind(all[0])), filter: [...this.#busy] }, {
+    const kind = ({ resumes, epoch, parts, options: { since, slow, echo, snapshot } }) =>
+      JSON.stringify({ since: resumes ? `${epoch}-${textOf(parts)}` : since, slow, echo, snapshot });
+    const idle = [...this.#subscriptions].filter((one) => one.state === "idle");
+    if (!idle[0]) return;
+    const first = kind(idle[0]), same = idle.filter((one) => kind(one) === first);
+    this.#busy = new Set(same.map((one) => one.filter).slice(0, this.#most));
+    const all = same.filter((one) => this.#busy.has(one.filter));
+    this.#put({ op: "subscribe", ...JSON.parse(first), filter: [...this.#busy] }, {
       resolve: (answer) => {
+        this.#most *= 2;
         // As many as the broker has logs.
         this.#parts = partsOf(answer).map((_, place) => this.#parts[place] ?? 0);
         all.forEach((one) => one.begun(answer, this.epoch));
       },
       reject: ({ code, message }) => {
         if (this.status !== "open") return;
-        const isLater = later.includes(code);
-        for (const one of all) {
-          // One of several was refused: each is requested alone.
-          one.isAlone = true;
-          if (!isLater && this.#busy.size === 1) one.close(new BrokerError(code, message));
-        }
+        const isLater = later.includes(code), { size } = this.#busy;
+        // One of several was refused, or they are too long together: fewer are requested.
+        if (size > 1 && !isLater) this.#most = size >> 1;
+        else if (!isLater) all.forEach((one) => one.close(new BrokerError(code, message)));
         this.#busy.clear();
         setTimeout(() => this.#subscribe(), isLater ? 1000 : 0);
       },
@@ -363,6 +371,8 @@ class Subscription {
   #wake;
 
   constructor(filter, callback, options = {}) {
+    // An error of the caller, who gets it, if JSON does not have it.
+    JSON.stringify(options.since);
     Object.assign(this, { filter, callback, options, levels: filter.split("/") });
     this.ready = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
     this.ready.catch(() => {});

@@ -125,8 +125,8 @@ def _matches(levels, topic):
 class _Request:
     """A command that waits for an answer."""
 
-    def __init__(self, text, keeps, key, reply, then):
-        self.text, self.keeps, self.key, self.reply, self.then = text, keeps, key, reply, then
+    def __init__(self, number, text, keeps, key, reply, then):
+        self.number, self.text, self.keeps, self.key, self.reply, self.then = number, text, keeps, key, reply, then
         self.sent = None
         self.answer = None if then else asyncio.get_running_loop().create_future()
 
@@ -153,6 +153,8 @@ class Client:
         self._queue, self._queue_bytes, self._bytes = queue, queue_bytes, 0
         self._socket = None
         self._asked, self._id, self._parts = {}, 0, [0]
+        # The maximum size of a command, in bytes; None while it is not known.
+        self._largest = None
         self._listeners, self._busy, self._presences = [], set(), []
         # Why this client has ended the connection, if it has.
         self._failure = None
@@ -280,6 +282,8 @@ class Client:
         if self.epoch != welcome["epoch"]:
             self._parts = [0] * len(self._parts)
         self.name, self.epoch, self.status = welcome["client"], welcome["epoch"], "open"
+        maximum = welcome.get("maximumMessage")
+        self._largest = maximum and 2 * maximum + 65_536
         waiting = list(self._asked.values())
         # First, so that messages published now are received, too.
         self._subscribe()
@@ -398,7 +402,7 @@ class Client:
     def _ask(self, command, keeps=False, key=None, reply=False, then=None):
         self._id += 1
         number = self._id
-        request = _Request(_dump({**command, "id": number}), keeps, key, reply, then)
+        request = _Request(number, _dump({**command, "id": number}), keeps, key, reply, then)
         if self.status == "closed":
             request.settle(BrokerError("closed", "The connection is closed."))
             return request
@@ -414,8 +418,12 @@ class Client:
         return request
 
     def _tell(self, request):
+        text = request.text
+        if self._largest and 4 * len(text) > self._largest and len(text.encode()) > self._largest:
+            # The broker would close the connection.
+            return self._settle(request.number, BrokerError("too-large", "It is larger than the broker allows."))
         request.sent = request.sent or time.time()
-        self._send(request.text)
+        self._send(text)
 
     # Publishing
 
