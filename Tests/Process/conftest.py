@@ -15,7 +15,7 @@ def pytest_sessionstart(session):
 
 
 # The files with browsers, which the first part has, so that no two browsers run at the same time.
-BROWSERS = ("administration", "browser", "browser_access", "console", "own_clients")
+BROWSERS = ("administration", "browser", "browser_access", "client_errors", "console", "own_clients")
 # How long the files take that take longest, in seconds; the others take about 5.
 SECONDS = {
     "chaos": 110, "own_clients": 75, "browser": 60, "quotas": 60, "slow_links": 60, "browser_access": 50,

@@ -202,3 +202,64 @@ def test_long_lists_of_filters_are_divided(start_broker, client):
     broker.start()
     until_subscribed(broker, *filters)
     assert all(client.gaps(str(number)) == [] for number in range(200))
+
+
+# Presences
+
+
+def test_a_presence_removes_only_its_own_value(broker, new_client):
+    first, second = new_client(), new_client()
+    for number, client in enumerate([first, second]):
+        client.start(broker)
+        client.appear("who/ann", f"client {number}")
+        wait_until(lambda: retained(broker, "who/ann") == f"client {number}", "the presence")
+    first.disappear()
+    first.publish("other", 1)
+    wait_until(lambda: first.outcomes() == ["routed"], "what the first client sent later")
+    assert retained(broker, "who/ann") == "client 1"
+    second.disappear()
+    wait_until(lambda: retained(broker, "who/ann") is None, "the end of the second")
+
+
+def test_a_presence_removes_no_stored_value(broker, client):
+    """With one, it is refused."""
+    broker.publish("who/ann", "on disk", "retain")
+    client.start(broker)
+    wait_until(lambda: is_open(client), "the connection")
+    client.appear("who/ann", "here")
+    client.disappear()
+    client.publish("other", 1)
+    wait_until(lambda: client.outcomes() == ["routed"], "what the client sent later")
+    client.publish("other", 2)
+    wait_until(lambda: client.outcomes() == ["routed", "routed"], "what it sent after the answer")
+    assert retained(broker, "who/ann") == "on disk"
+
+
+def test_a_presence_that_ends_before_its_answer_is_removed(broker, client):
+    client.start(broker)
+    client.subscribe("all", "who/+")
+    until_subscribed(broker, "who/+")
+    client.appear("who/ann", "one")
+    client.change("two")
+    client.disappear()
+    wait_until(lambda: len(client.seen("all")) == 3, "the messages")
+    assert client.seen("all")[:2] == ["one", "two"] and retained(broker, "who/ann") is None
+
+
+def test_a_tab_removes_only_its_own_presences(broker, chromium):
+    """When it is gone, the shared worker does it."""
+    tabs = []
+    for number in range(2):
+        client = PageClient(chromium)
+        client.start(broker, shared=True)
+        wait_until(lambda: is_open(client), "the connection")
+        for topic in ["both", f"tab{number}"]:
+            client.appear(f"who/{topic}", f"tab {number}")
+            wait_until(lambda: retained(broker, f"who/{topic}") == f"tab {number}", "the presence")
+        tabs.append(chromium._session)
+    second, chromium._session = chromium._session, tabs[0]
+    chromium.command("Page.close")
+    chromium._session = second
+    wait_until(lambda: retained(broker, "who/tab0") is None, "the end of the first tab's presence")
+    assert retained(broker, "who/both") == "tab 1" and retained(broker, "who/tab1") == "tab 1"
+    client.end()

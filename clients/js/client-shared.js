@@ -55,11 +55,14 @@ if (globalThis.SharedWorkerGlobalScope && globalThis instanceof SharedWorkerGlob
     });
   };
   self.onconnect = ({ ports: [port] }) => {
-    const subscriptions = new Map(), shown = new Set();
+    const subscriptions = new Map();
+    // The newest accepted publication of each ephemeral value, as a promise, by topic.
+    const shown = new Map();
     const tab = { say: (object) => port.postMessage(object) };
     const leave = () => {
       for (const one of subscriptions.values()) one.close();
-      for (const topic of shown) broker?.publish(topic, "", { retain: true }).catch(() => {});
+      // Only the tab's own values: another tab or client may have replaced them.
+      for (const [topic, last] of shown) last.then(({ seq }) => broker.publish(topic, "", { ephemeral: true, ifSeq: seq })).catch(() => {});
       subscriptions.clear();
       shown.clear();
       tabs.delete(tab);
@@ -99,9 +102,9 @@ if (globalThis.SharedWorkerGlobalScope && globalThis instanceof SharedWorkerGlob
         subscriptions.delete(filter);
       },
       publish({ id, op, topic, data, reply, ...options }) {
-        if (options.ephemeral) shown.add(topic);
-        if (reply) answer(id, broker.request(topic, data, options), "reply");
-        else answer(id, broker.publish(topic, data, options), "ok");
+        const done = reply ? broker.request(topic, data, options) : broker.publish(topic, data, options), before = shown.get(topic);
+        if (options.ephemeral) shown.set(topic, done.catch(() => before));
+        answer(id, done, reply ? "reply" : "ok");
       },
     };
     port.onmessage = ({ data }) => verbs[data.op]?.(data);

@@ -136,7 +136,7 @@ export interface LiveValues<T = unknown> extends Map<string, T> {
 
 export interface Presence<T = unknown> {
   update(data: T): void;
-  /** Removes the value. */
+  /** Removes the value, unless it has been replaced, such as by another client. */
   close(): void;
 }
 

@@ -66,7 +66,8 @@ class Broker extends EventTarget {
   #busy = new Set();
   // How many filters are requested together.
   #most = Infinity;
-  #presences = new Set();
+  // How presences are shown, by how they end.
+  #presences = new Map();
   // The maximum size of a command, in bytes.
   #largest;
 
@@ -134,7 +135,7 @@ class Broker extends EventTarget {
     // First, so that messages published now are received, too.
     this.#subscribe();
     for (const entry of waiting) this.#tell(entry);
-    for (const show of this.#presences) show();
+    this.#presences.forEach((show) => show());
     this.#say("open");
   }
 
@@ -206,7 +207,7 @@ class Broker extends EventTarget {
     else if (op === "restored") {
       // From client-shared.js: the shared connection was lost.
       for (const one of this.#subscriptions) if (one.options.fresh && one.state === "live") one.state = "idle";
-      for (const show of this.#presences) show();
+      this.#presences.forEach((show) => show());
       this.#subscribe();
     } else if (!entry || (op === "ok" && entry.reply)) return;
     else if (op !== "error") this.#settle(entry).resolve(decode(object));
@@ -271,13 +272,20 @@ class Broker extends EventTarget {
   }
 
   /** Publishes a value that exists while this client is connected; it is restored after a reconnection. */
-  presence(topic, data, options) {
-    const publish = (data, options) => this.status === "open" && this.publish(topic, data, options).catch(report);
-    const show = () => publish(data, { ephemeral: true, ...options });
-    const close = () => this.#presences.delete(show) && publish("", { retain: true });
-    this.#presences.add(show);
+  presence(topic, data, { signal, ...options } = {}) {
+    // The number of the value, and a promise for the end of all its publications.
+    let seq, last;
+    const publish = async (data, options) => this.status === "open" && this.publish(topic, data, { ephemeral: true, ...options });
+    const show = (before = last) => (last = publish(data, options).then((answer) => (seq = answer.seq), report).then(() => before));
+    const close = async () => {
+      this.#presences.delete(close);
+      await last;
+      // Unless the value is not, or no longer, that of this presence.
+      if (seq) publish("", { ifSeq: seq }).catch(() => {});
+    };
+    this.#presences.set(close, show);
     show();
-    onAbort(options?.signal, close);
+    onAbort(signal, close);
     return { update: (value) => ((data = value), show()), close };
   }
 

@@ -456,9 +456,8 @@ class Client:
     def presence(self, topic, data, **options):
         """Publishes a value that exists while this client is connected; it is restored after a reconnection."""
         presence = Presence(self, topic, data, options)
-        _dump({**_encode(data), **options})
-        self._presences.append(presence)
         presence._show()
+        self._presences.append(presence)
         return presence
 
     # Subscribing
@@ -736,22 +735,46 @@ class Presence:
     """A value that lives as long as its client's connection. Made by `Client.presence`."""
 
     def __init__(self, client, topic, data, options):
-        self._client, self._topic, self._data, self._options = client, topic, data, options
+        self._client, self._topic, self._options = client, topic, options
+        # The number of the value, and how many publications have no answer yet.
+        self._seq, self._unanswered, self._is_over = None, 0, False
+        self._set(data)
 
     def update(self, data):
-        self._data = data
+        self._set(data)
         self._show()
 
     def close(self):
-        """Removes the value."""
+        """Removes the value, unless it is no longer this one: another client may have replaced it."""
         if self in self._client._presences:
             self._client._presences.remove(self)
-            if self._client.status == "open":
-                self._client.publish(self._topic, "", retain=True)
+        self._is_over = True
+        self._remove()
+
+    def _set(self, data):
+        # Also while there is no connection, an error of the caller is told at once.
+        _dump({**_encode(data), **self._options})
+        self._data = data
 
     def _show(self):
         if self._client.status == "open":
-            self._client.publish(self._topic, self._data, ephemeral=True, **self._options)
+            answer = self._client.publish(self._topic, self._data, ephemeral=True, **self._options)
+            self._unanswered += 1
+            answer.add_done_callback(self._shown)
+
+    def _shown(self, answer):
+        self._unanswered -= 1
+        error = answer.exception()
+        if error is None:
+            self._seq = answer.result()["seq"]
+        elif error.code not in ("unknown", "closed"):
+            log.warning("the presence at %s was refused: %s", self._topic, error)
+        self._remove()
+
+    def _remove(self):
+        if self._is_over and self._seq and not self._unanswered and self._client.status == "open":
+            self._client.publish(self._topic, "", ephemeral=True, ifSeq=self._seq)
+            self._seq = None
 
 
 def _call(function, *arguments):

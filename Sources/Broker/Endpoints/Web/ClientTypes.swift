@@ -1,6 +1,6 @@
 extension WebFile {
     /// `clients/js/client.d.ts`, put here by `make web`.
-    static let clientTypes = WebFile("application/typescript; charset=utf-8", tag: "490ddc739a998b87b4ea") {
+    static let clientTypes = WebFile("application/typescript; charset=utf-8", tag: "6df4706ae4b0a63c7d6c") {
         #"""
         // The types of /client.js and /client-shared.js.
 
@@ -140,7 +140,7 @@ extension WebFile {
 
         export interface Presence<T = unknown> {
           update(data: T): void;
-          /** Removes the value. */
+          /** Removes the value, unless it has been replaced, such as by another client. */
           close(): void;
         }
 
