@@ -263,3 +263,40 @@ def test_a_tab_removes_only_its_own_presences(broker, chromium):
     wait_until(lambda: retained(broker, "who/tab0") is None, "the end of the first tab's presence")
     assert retained(broker, "who/both") == "tab 1" and retained(broker, "who/tab1") == "tab 1"
     client.end()
+
+
+# Signals
+
+
+def test_nothing_stays_on_a_signal_that_lives_longer(broker):
+    client = NodeClient()
+    client.start(broker)
+    client.browser.evaluate("""
+        const { getEventListeners } = process.getBuiltinModule("node:events");
+        window.abort = new AbortController();
+        window.listeners = () => getEventListeners(abort.signal, "abort").length;
+        0""")
+    client.subscribe("all", "#")
+    until_subscribed(broker, "#")
+    client.browser.evaluate("""
+        const { signal } = abort;
+        const one = client.subscribe("a", () => {}, { signal }), values = client.values("a", undefined, { signal });
+        const shown = client.presence("who/ann", 1, { signal });
+        publish("a", 1, { signal }); publish("a/#", 1, { signal }); request("nobody", 1, { signal, timeout: 0.1 });
+        outcomes.push(listeners());
+        one.close(); values.close(); shown.close();
+        0""")
+    wait_until(lambda: sorted(map(str, client.outcomes())) == ["6", "bad-topic", "routed", "unavailable"], "the outcomes")
+    assert client.browser.evaluate("listeners()") == 0
+    client.browser.evaluate(f"""
+        import({json.dumps(str(MODULE))}).then(({{ connect }}) => {{
+            window.client = connect({json.dumps(broker.url())}, {{ WebSocket: ws, signal: abort.signal }});
+            window.subscribe("a", "a", {{ signal: abort.signal }});
+            client.presence("b", 1, {{ signal: abort.signal }});
+            window.publish("c", 1, {{ signal: abort.signal }});
+            outcomes.push(listeners());
+            client.close();
+            outcomes.push(listeners());
+        }}); 0""")
+    wait_until(lambda: client.outcomes()[4:] == [4, 0, "closed"], "the outcomes of a client that ends")
+    client.end()

@@ -18,7 +18,9 @@ const final = [1002, 1003, 1007, 1009, 4400, 4401, 4403, 4410];
 const later = ["unavailable", "rate-limited"];
 const mayRepeat = ({ sent, key }) => !sent || (key && Date.now() - sent < keyWindow);
 const closed = (why = "It is closed.") => new BrokerError("closed", why);
-const onAbort = (signal, act) => (signal?.aborted ? act() : signal?.addEventListener("abort", act));
+const onAbort = (signal, act, more) => (signal?.aborted ? act() : signal?.addEventListener("abort", act, more));
+// A signal may live longer than what it ends.
+const offAbort = (signal, act) => signal?.removeEventListener("abort", act);
 const report = globalThis.reportError ?? console.error;
 const call = (f, ...values) => {
   try {
@@ -85,7 +87,7 @@ class Broker extends EventTarget {
     };
     for (const name of ["online", "pageshow", "visibilitychange"]) globalThis.addEventListener?.(name, wake, { signal });
     this.#open();
-    onAbort(options.signal, () => this.close());
+    onAbort(options.signal, () => this.close(), { signal });
   }
 
   // The connection
@@ -163,6 +165,7 @@ class Broker extends EventTarget {
     this.#asked.forEach((entry) => (isOver || !entry.keeps || !mayRepeat(entry)) && this.#settle(entry).reject(error));
     if (isOver) {
       this.#ending.abort();
+      this.#presences.forEach((_, close) => close());
       for (const one of this.#subscriptions) one.close(code === 1000 ? undefined : error);
       return this.#say("closed", { code, reason });
     }
@@ -224,6 +227,7 @@ class Broker extends EventTarget {
   #settle(entry) {
     this.#asked.delete(entry.id);
     this.#length -= entry.text.length;
+    offAbort(entry.signal, entry.abort);
     return entry;
   }
 
@@ -237,10 +241,10 @@ class Broker extends EventTarget {
     entry.text = JSON.stringify({ ...command, id });
     this.#length += entry.text.length;
     this.#asked.set(id, entry);
+    onAbort(signal, (entry.abort = () => this.#settle(entry).reject(signal.reason)));
     if (this.status === "closed") this.#settle(entry).reject(closed());
     else if (keeps && this.#length > queueBytes) this.#settle(entry).reject(new BrokerError("limit-exceeded", "Too much is waiting."));
     else if (this.status === "open" || !keeps) this.#tell(entry);
-    onAbort(signal, () => this.#asked.has(id) && this.#settle(entry).reject(signal.reason));
   }
 
   #tell(entry) {
@@ -278,6 +282,7 @@ class Broker extends EventTarget {
     const publish = async (data, options) => this.status === "open" && this.publish(topic, data, { ephemeral: true, ...options });
     const show = (before = last) => (last = publish(data, options).then((answer) => (seq = answer.seq), report).then(() => before));
     const close = async () => {
+      offAbort(signal, close);
       this.#presences.delete(close);
       await last;
       // Unless the value is not, or no longer, that of this presence.
@@ -294,14 +299,15 @@ class Broker extends EventTarget {
   /** Calls `callback` with each message; without a callback the result is an async iterable. */
   subscribe(filter, callback, options) {
     if (!callback?.call) [callback, options] = [undefined, callback];
-    const one = new Subscription(filter, callback, options);
+    const one = new Subscription(filter, callback, options), close = () => one.close();
     one.left = () => {
+      offAbort(options?.signal, close);
       this.#subscriptions.delete(one);
       this.#leave(filter);
     };
     this.#subscriptions.add(one);
+    onAbort(options?.signal, close);
     if (this.status === "closed") one.close(closed());
-    onAbort(options?.signal, () => one.close());
     this.#subscribe();
     return one;
   }
