@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import jwt
 import pytest
@@ -54,6 +55,13 @@ def until_open(client):
 
 def until_subscribed(broker, *filters):
     wait_until(lambda: {row["filter"] for row in broker.control_json("subscriptions")} == set(filters), f"subscriptions: {filters}")
+
+
+def freeze(broker):
+    """Stops the broker's process; its threads may run on for a moment after the signal."""
+    broker.process.send_signal(signal.SIGSTOP)
+    threads = lambda: Path(f"/proc/{broker.process.pid}/task").glob("*/stat")  # noqa: E731
+    wait_until(lambda: all(thread.read_text().rpartition(") ")[2].startswith("T") for thread in threads()), "all threads to stop")
 
 
 def test_a_chat_survives_crashes_and_restarts(start_broker, everyone):
@@ -114,7 +122,7 @@ def test_a_publication_without_a_key_is_not_sent_twice(start_broker, client):
     broker = start_broker(HISTORY)
     client.start(broker)
     until_open(client)
-    broker.process.send_signal(signal.SIGSTOP)
+    freeze(broker)
     client.publish("chat/a", 1)
     client.publish("chat/b", 2, key="again")
     wait_until(lambda: broker.unread_bytes() > 0, "the publications")
@@ -271,7 +279,7 @@ def test_an_abort_signal_ends_its_subscription(broker):
     client.subscribe("stays", "stays")
     client.browser.evaluate("window.abort = new AbortController(); subscribe('goes', 'goes', { signal: abort.signal }); 0")
     until_subscribed(broker, "stays", "goes")
-    broker.process.send_signal(signal.SIGSTOP)
+    freeze(broker)
     client.browser.evaluate("""for (const signal of [abort.signal, AbortSignal.abort()]) {
         client.publish("stays", 1, { signal }).catch(({ name }) => outcomes.push(name)) } 0""")
     client.browser.evaluate("abort.abort(); 0")
@@ -376,7 +384,7 @@ def test_a_page_detects_a_dead_connection_when_shown_again(broker, chromium):
     until_subscribed(broker, "a")
     broker.publish("a", "before")
     wait_until(lambda: client.seen("a") == ["before"], "all that is under way")
-    broker.process.send_signal(signal.SIGSTOP)
+    freeze(broker)
     client.wake()
     wait_until(lambda: not is_open(client), "the end of a connection that is dead")
     broker.process.send_signal(signal.SIGCONT)
