@@ -7,6 +7,7 @@ import WSTransport
 enum CommandFigures {
     static func record(in tally: Tally, _ harness: Harness) throws {
         try recordDecoding(in: tally, harness)
+        try recordEscapes(in: tally)
         try recordSubscriptions(in: tally, harness)
         try recordRequests(in: tally, harness)
     }
@@ -30,6 +31,20 @@ enum CommandFigures {
                     let object = try JSONObject.parse(bytes.span)
                     keep(try JSONCommand(object, limits: TopicLimits()))
                 }
+            }
+        }
+    }
+
+    /// The cost of one escape among many: a client may send nothing else.
+    private static func recordEscapes(in tally: Tally) throws {
+        let escapes = String(repeating: #"\u0041"#, count: 1000)
+        for (name, text) in [
+            ("data", #"{"op":"publish","topic":"a","data":"\#(escapes)"}"#), ("operation", #"{"op":"\#(escapes)"}"#),
+        ] {
+            let bytes = Array(text.utf8)
+            try tally.record("json/escape-in-\(name)", operations: 1000) {
+                let object = try JSONObject.parse(bytes.span)
+                do throws(Refusal) { keep(try JSONCommand(object, limits: TopicLimits())) } catch { keep(error) }
             }
         }
     }

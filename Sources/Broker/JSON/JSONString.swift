@@ -47,9 +47,9 @@ extension JSONScanner {
         let first = try codeUnit(at: start + 2, ofEscapeAt: start)
         guard UTF16.isSurrogate(first) else { return start + 6 }
         guard UTF16.isLeadSurrogate(first) else { throw JSONError(.loneSurrogate, at: start) }
-        for (index, expected) in [UInt8(ascii: "\\"), UInt8(ascii: "u")].enumerated() {
-            guard start + 6 + index < bytes.count else { throw JSONError(.unexpectedEnd, at: bytes.count) }
-            guard bytes[start + 6 + index] == expected else { throw JSONError(.loneSurrogate, at: start) }
+        for (place, expected) in zip(start + 6...start + 7, "\\u".utf8) {
+            guard place < bytes.count else { throw JSONError(.unexpectedEnd, at: bytes.count) }
+            guard bytes[place] == expected else { throw JSONError(.loneSurrogate, at: start) }
         }
         let second = try codeUnit(at: start + 8, ofEscapeAt: start + 6)
         guard UTF16.isTrailSurrogate(second) else { throw JSONError(.loneSurrogate, at: start) }
@@ -158,35 +158,66 @@ extension Span where Element == UInt8 {
 
     /// The decoded bytes of a string; `range` is between its quotation marks and has been scanned.
     func unescaped(_ range: Range<Int>) -> [UInt8] {
-        var decoded: [UInt8] = []
-        decoded.reserveCapacity(range.count)
-        var position = range.lowerBound
-        while position < range.upperBound {
-            guard self[position] == UInt8(ascii: "\\") else {
-                decoded.append(self[position])
-                position += 1
-                continue
-            }
-            let escape = self[position + 1]
-            position += 2
-            switch escape {
-            case UInt8(ascii: "b"): decoded.append(0x08)
-            case UInt8(ascii: "f"): decoded.append(0x0C)
-            case UInt8(ascii: "n"): decoded.append(0x0A)
-            case UInt8(ascii: "r"): decoded.append(0x0D)
-            case UInt8(ascii: "t"): decoded.append(0x09)
-            case UInt8(ascii: "u"):
-                var units = [codeUnit(at: position)]
-                position += 4
-                if UTF16.isLeadSurrogate(units[0]) {
-                    units.append(codeUnit(at: position + 2))
-                    position += 6
+        // No escape is shorter than what it stands for.
+        [UInt8](capacity: range.count) { (decoded: inout OutputSpan<UInt8>) in
+            var position = range.lowerBound
+            while position < range.upperBound {
+                let byte = self[position]
+                position &+= 1
+                if byte == UInt8(ascii: "\\") {
+                    position = appendEscape(at: position, to: &decoded)
+                } else {
+                    decoded.append(byte)
                 }
-                decoded.append(contentsOf: String(decoding: units, as: UTF16.self).utf8)
-            default: decoded.append(escape)
             }
         }
-        return decoded
+    }
+
+    /// Appends what an escape stands for; returns the offset after it.
+    ///
+    /// - Parameter start: the offset after its backslash.
+    @inline(__always)
+    private func appendEscape(at start: Int, to decoded: inout OutputSpan<UInt8>) -> Int {
+        switch self[start] {
+        case UInt8(ascii: "b"): decoded.append(0x08)
+        case UInt8(ascii: "f"): decoded.append(0x0C)
+        case UInt8(ascii: "n"): decoded.append(0x0A)
+        case UInt8(ascii: "r"): decoded.append(0x0D)
+        case UInt8(ascii: "t"): decoded.append(0x09)
+        case UInt8(ascii: "u"):
+            let unit = UInt32(codeUnit(at: start &+ 1))
+            guard unit & 0xFC00 == 0xD800 else {
+                decoded.append(scalar: unit)
+                return start &+ 5
+            }
+            // The first half of a pair; the other one follows after a backslash and a u.
+            let other = UInt32(codeUnit(at: start &+ 7))
+            decoded.append(scalar: 0x10000 &+ (unit & 0x3FF) &<< 10 &+ (other & 0x3FF))
+            return start &+ 11
+        case let character: decoded.append(character)
+        }
+        return start &+ 1
+    }
+}
+
+extension OutputSpan where Element == UInt8 {
+    /// Appends the UTF-8 of a scalar (RFC 3629 §3).
+    @inline(__always)
+    fileprivate mutating func append(scalar: UInt32) {
+        func byte(_ mark: UInt8, _ shift: UInt32) -> UInt8 { mark | UInt8(truncatingIfNeeded: scalar &>> shift) }
+        func rest(_ shift: UInt32) -> UInt8 { 0x80 | UInt8(truncatingIfNeeded: scalar &>> shift) & 0x3F }
+        if scalar < 0x80 { return append(byte(0, 0)) }
+        if scalar < 0x800 {
+            append(byte(0xC0, 6))
+        } else if scalar < 0x10000 {
+            append(byte(0xE0, 12))
+            append(rest(6))
+        } else {
+            append(byte(0xF0, 18))
+            append(rest(12))
+            append(rest(6))
+        }
+        append(rest(0))
     }
 }
 

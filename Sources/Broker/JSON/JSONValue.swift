@@ -73,7 +73,11 @@ package struct JSONValue: ~Escapable {
     /// Whether it is a string equal to `word`.
     package func says(_ word: JSONName) -> Bool {
         guard kind == .string else { return false }
-        if extent.isEscaped { return text == word.description }
+        if extent.isEscaped {
+            // A long one is not decoded: no byte of a word takes more than the six of an escape.
+            let word = word.description
+            return extent.inside.count <= word.utf8.count * 6 && text == word
+        }
         guard JSONName.Mark(input, extent.inside) == word.mark else { return false }
         return word.mark.isWhole || word.withBytes { input.extracting(extent.inside).hasSameBytes(as: $0) }
     }

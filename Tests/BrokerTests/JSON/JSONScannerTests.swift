@@ -69,6 +69,26 @@ struct JSONScannerTests {
         }
     }
 
+    /// Scalars of each length of UTF-8 and of UTF-16, and the borders between them.
+    @Test func decodesEscapedScalars() throws {
+        let borders = [0x7F, 0x80, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFF] as [UInt32]
+        let scalars = (Array(stride(from: 0, through: 0x10FFFF, by: 61)) + borders).compactMap(Unicode.Scalar.init)
+        let text = String(String.UnicodeScalarView(scalars))
+        let escapes = text.utf16.map { String($0, radix: 16, uppercase: $0 % 2 == 0) }
+        let written = escapes.map { "\\u" + String(repeating: "0", count: 4 - $0.count) + $0 }.joined()
+        #expect(try JSONValue(parsing: Array("\"\(written)\"".utf8).span).string == text)
+    }
+
+    /// An escaped word is the same word; what is too long to be it is not decoded.
+    @Test func comparesEscapedWords() throws {
+        for (text, isWord) in [
+            (#""p\u0069ng""#, true), (#""\u0070\u0069\u006e\u0067""#, true), (#""p\u0069n""#, false),
+            (#""\u0070\u0069\u006e\u0067s""#, false), (#""\/ing""#, false),
+        ] {
+            #expect(try JSONValue(parsing: Array(text.utf8).span).says("ping") == isWord, "\(text)")
+        }
+    }
+
     /// No beginning of a value is one, but for numbers.
     @Test(arguments: JSONVectors.valid)
     func rejectsTruncatedInput(text: String) {
