@@ -33,6 +33,7 @@ enum CertificateReview {
             event.address = stream.peer?.description
             shard.reactor[AuditTally.self]?.write(event)
             if let session = sessions[stream.slot], session.connection === stream {
+                shard.forfeit(session.client)
                 session.end(.unauthenticated("revoked"))
             } else {
                 stream.reset()

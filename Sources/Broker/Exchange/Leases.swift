@@ -96,6 +96,7 @@ package final class Leases {
     }
     /// The graces that end early if another client takes the value over.
     private var graces: [Topic: Grace] = [:]
+    private var ends = LeaseEnds()
     /// The time after which a refused removal is tried again, in nanoseconds.
     private static let pause: Int64 = 500_000_000
     /// The overhead of a value besides its topic and payloads, in bytes.
@@ -154,7 +155,7 @@ package final class Leases {
         }
         guard let limit else { return }
         counters.refusedEphemerals.add(1)
-        throw Refusal(.limitExceeded, "The limit limits.\(limit) is reached.")
+        throw Refusal(limit: "limits.\(limit)")
     }
 
     private func isFull(_ client: UInt64, _ topic: Topic, _ bytes: Int, _ limits: ExchangeSettings.Limits) -> Bool {
@@ -204,11 +205,19 @@ package final class Leases {
         for (topic, value) in values.topics where value.seq > 0 { end(topic, value.seq, value.lease, by: client) }
     }
 
+    /// Whether values wait for their end.
+    var hasEnds: Bool { !ends.isEmpty }
+
+    /// Ends some of the values that wait for it; called once a turn, before its drafts are handed over.
+    func endSome() {
+        for end in ends.take() { if end.grace > 0 { wait(end) } else { publish(end) } }
+    }
+
     /// Removes a client's values on topics where it has lost the right to them; without their farewells.
     func review(_ client: UInt64, _ mayHave: (Topic) -> Bool) {
         for (topic, value) in clients[client]?.topics ?? [:] where !mayHave(topic) {
             clients[client]?[topic] = nil
-            if value.seq > 0 { remove(topic, value.seq, nil, by: client) }
+            if value.seq > 0 { add(LeaseEnds.End(topic: topic, seq: value.seq, client: client, farewell: nil)) }
         }
         if clients[client]?.topics.isEmpty == true { clients[client] = nil }
     }
@@ -223,20 +232,29 @@ package final class Leases {
     }
 
     private func end(_ topic: Topic, _ seq: UInt64, _ lease: Lease, by client: UInt64) {
-        guard lease.grace > 0 else { return remove(topic, seq, lease.farewell, by: client) }
-        let patience = lease.grace * 1_000_000
-        switch sequencer.ownership(ofEphemeral: topic, seq) {
+        add(
+            LeaseEnds.End(topic: topic, seq: seq, client: client, farewell: lease.farewell, grace: lease.grace))
+    }
+
+    private func add(_ end: LeaseEnds.End) {
+        ends.add(end)
+        reactor.needsTurn()
+    }
+
+    /// Lets a value wait until its grace is over.
+    private func wait(_ end: LeaseEnds.End) {
+        let patience = end.grace * 1_000_000
+        var due = end
+        due.grace = 0
+        switch sequencer.ownership(ofEphemeral: end.topic, end.seq) {
         case .lost: return
-        case .uncertain:
-            reactor.run(afterNanoseconds: patience) { [weak self] in
-                self?.remove(topic, seq, lease.farewell, by: client)
-            }
+        case .uncertain: reactor.run(afterNanoseconds: patience) { [weak self, due] in self?.add(due) }
         case .held:
-            let task = reactor.schedule(afterNanoseconds: patience) { [weak self] in
-                self?.graces[topic] = nil
-                self?.remove(topic, seq, lease.farewell, by: client)
+            let task = reactor.schedule(afterNanoseconds: patience) { [weak self, due] in
+                self?.graces[due.topic] = nil
+                self?.add(due)
             }
-            if let earlier = graces.updateValue(Grace(seq: seq, task: task), forKey: topic) {
+            if let earlier = graces.updateValue(Grace(seq: end.seq, task: task), forKey: end.topic) {
                 reactor.cancel(earlier.task)
             }
         }
@@ -254,10 +272,11 @@ package final class Leases {
     }
 
     /// Removes a value, unless another client has replaced it.
-    private func remove(_ topic: Topic, _ seq: UInt64, _ farewell: Lease.Farewell?, by client: UInt64) {
+    private func publish(_ end: LeaseEnds.End) {
+        let farewell = end.farewell
         let draft = Draft(
-            topic: topic, payload: farewell?.payload ?? [], kind: farewell?.kind ?? .binary,
-            contentType: farewell?.contentType, isRetained: true, condition: .ended(seq), origin: client
+            topic: end.topic, payload: farewell?.payload ?? [], kind: farewell?.kind ?? .binary,
+            contentType: farewell?.contentType, isRetained: true, condition: .ended(end.seq), origin: end.client
         ) { [weak self] result in
             guard let self else { return }
             switch result {
@@ -265,9 +284,7 @@ package final class Leases {
             case .failure(let refusal) where refusal.code == .conflict: break
             case .failure:
                 // No numbers are available now, or other reactors cannot keep up.
-                reactor.run(afterNanoseconds: Self.pause) { [weak self] in
-                    self?.remove(topic, seq, farewell, by: client)
-                }
+                reactor.run(afterNanoseconds: Self.pause) { [weak self] in self?.add(end) }
             }
         }
         publications.add(draft)

@@ -175,6 +175,60 @@ struct EphemeralTests {
         #expect(last.topic == "a/1" && last.data == "bye")
     }
 
+    /// Others do not wait until thousands of values of clients that leave together are removed.
+    @Test func endsManyValuesInSeveralTurns() throws {
+        let harness = try ExchangeHarness(settings: Self.forAll())
+        let follower = try watcher(harness, "#")
+        let count = LeaseEnds.most * 2 + 88
+        var members: [StubClient] = []
+        for first in stride(from: 0, to: count, by: 100) {
+            let member = try harness.connectJSON(as: Principal(.token, user: "ann"))
+            members.append(member)
+            for number in first..<min(count, first + 100) {
+                try member.send(#"{"op":"publish","topic":"who/\#(number)","data":"1","ephemeral":true}"#)
+            }
+            _ = try member.ask(#"{"op":"ping","id":7}"#, id: 7)
+        }
+        for _ in 0..<count { #expect(try follower.receive().data == "1") }
+        let answer = Answer<[Int]>()
+        try harness.run { shard in
+            for session in shard.everybody where session.client.principal.user == "ann" { session.connection?.reset() }
+            watch(shard, []) { answer.put($0) }
+        }
+        #expect(try answer.get() == [count, count - LeaseEnds.most, count - 2 * LeaseEnds.most, 0])
+        for _ in 0..<count { #expect(try follower.receive().removed == true) }
+    }
+
+    /// Everybody may do everything, also with a name.
+    private static func forAll() -> Settings {
+        var (settings, rule) = (Settings(), Settings.Access.Rule())
+        (rule.everyone, rule.publish, rule.subscribe, rule.retain) = (true, ["#"], ["#"], ["#"])
+        settings.access.rules = [rule]
+        return settings
+    }
+
+    /// Records how many ephemeral values there are at the beginning of each turn, until there are none.
+    private func watch(_ shard: Shard, _ counts: [Int], _ then: @escaping ([Int]) -> Void) {
+        let now = shard.sequencer.ephemerals.count
+        let all = counts.last == now ? counts : counts + [now]
+        if now == 0 { return then(all) }
+        shard.reactor.runSoon { [unowned shard] in watch(shard, all, then) }
+    }
+
+    /// A client that may publish nothing more does not leave anything either.
+    @Test(arguments: ["", #","grace":300"#]) func leavesNothingWhenItsUserIsLockedOut(members: String) throws {
+        let harness = try ExchangeHarness(settings: Self.forAll())
+        let (follower, member) = (
+            try watcher(harness, "#"), try harness.connectJSON(as: Principal(.token, user: "ann"))
+        )
+        #expect(try set(member, "who/ann", "here", #","farewell":{"data":"bye"}"# + members).op == "ok")
+        #expect(try follower.receive().data == "here")
+        try harness.run { $0.endSessions(of: { $0.user == "ann" }) }
+        let gone = try follower.receive()
+        #expect(gone.removed == true && gone.data == nil)
+        #expect(harness.sequencer.ephemerals.count == 0)
+    }
+
     /// Its changes are not in the history, but a resuming client gets them nevertheless, or a gap.
     @Test func isDeliveredToResumingClients() throws {
         var settings = Settings()
