@@ -27,9 +27,19 @@ extension CatchUp {
         guard position.overlay.isEmpty, !position.waitsForStore, unsafe share.isLeft(in: reactor.now) else {
             return false
         }
-        unsafe share.take(0)
+        unsafe share.take(0, nanoseconds: 0)
         let end = try? store.scan(filter, after: nil, visiting: 1, now: Lifetime.now) { _ in false }
         return end == .finished
+    }
+
+    /// Tells a session that messages it has from beyond a jump of the log are no longer in any log.
+    func tell(_ session: any Session, _ resume: Resume) {
+        var gap = Gap(since: resume.since, seq: resume.undoneUpTo, missed: nil)
+        gap.isUndone = true
+        session.sendUndone(resume.filter, gap, resume.parts?.undone)
+        counters.gaps.add(1)
+        witness()?.missed(gap, of: resume.filter, session.client)
+        recorder.missed(gap, session.client)
     }
 
     /// Sets a session behind whose connection has not taken everything that this turn sent it.

@@ -71,7 +71,8 @@ package final class CatchUp {
         guard unsafe share.isLeft(in: reactor.now) else { return waitForTurn(session) }
         let most = min(piece, max(limits.pending / 2, 1))
         var room = most
-        defer { unsafe share.take(most - room) }
+        let begun = MonotonicTime.now
+        defer { unsafe share.take(most - room, nanoseconds: MonotonicTime.now.nanoseconds(since: begun)) }
         do throws(StorageError) {
             guard try open(session, ledger, &room) else { return }
             while let start = set.starts.first {
@@ -194,16 +195,6 @@ package final class CatchUp {
             session.subscriptions.lose(resume.filter, gap, upTo: lost?.end(from: resume.since) ?? 0, mark: mark)
             if resume.snapshot != nil { ledger.showing.append(resume) }
         }
-    }
-
-    /// Tells a session that messages it has from beyond a jump of the log are no longer in any log.
-    private func tell(_ session: any Session, _ resume: Resume) {
-        var gap = Gap(since: resume.since, seq: resume.undoneUpTo, missed: nil)
-        gap.isUndone = true
-        session.sendUndone(resume.filter, gap, resume.parts?.undone)
-        counters.gaps.add(1)
-        witness()?.missed(gap, of: resume.filter, session.client)
-        recorder.missed(gap, session.client)
     }
 
     private func mustWait(_ snapshot: Snapshot) -> Bool {
@@ -359,7 +350,13 @@ package final class CatchUp {
             if isGiven { room -= message.weight }
         }
         let reached: UInt64
-        if case .stopped(let seq) = reading { reached = seq } else { reached = end }
+        if case .stopped(let seq) = reading {
+            reached = seq
+            // It has looked at many messages, even if few of them are due: that is enough for a turn.
+            room = min(room, 0)
+        } else {
+            reached = end
+        }
         sendHeld(upTo: reached, session)
         sendGaps(upTo: reached, session)
         ledger.cursor = reached

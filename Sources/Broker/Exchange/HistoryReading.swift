@@ -17,7 +17,8 @@ struct HistoryReading {
 
     /// Up to this many literal filters are looked up one by one; with more, all messages are read.
     private static let maximumLiterals = 16
-    private static let maximumVisits = 4096
+    /// How many messages one step looks at: a millisecond.
+    private static let maximumVisits = 2048
 
     /// Reads the next messages after `cursor` and up to `limit`.
     ///

@@ -54,8 +54,8 @@ final class Rewinding {
     /// How many messages are chosen one by one.
     static let maximumNumbers = 10_000
     /// How many topics, and about how many messages, are examined in one step.
-    private static let topicsAtOnce = 512
-    private static let messagesAtOnce = 4096
+    private static let topicsAtOnce = 128
+    private static let messagesAtOnce = 1024
 
     private let filter: TopicFilter
     private let rewind: Rewind

@@ -12,6 +12,9 @@ struct TurnShare {
     /// The number that all clients share, besides ``least``: each gets an eighth of what is left.
     static let all = 8000
 
+    /// How many bytes of a client count as another command, as a shift.
+    static let bytesShift = 10
+
     private var turn = MonotonicTime(nanoseconds: 0)
     private var taken = 0
     private var owner = UInt32.max
@@ -34,6 +37,11 @@ struct TurnShare {
         left -= commands
         return left > 0
     }
+
+    /// Whether all clients together have given what they may in a turn: further ones begin in the next.
+    ///
+    /// - Parameter turn: when the turn began.
+    func isUsedUp(in turn: MonotonicTime) -> Bool { turn.nanoseconds == self.turn.nanoseconds && taken >= Self.all }
 }
 
 /// Limits how much is read for all sessions that are behind in one turn of a reactor.
@@ -44,20 +52,30 @@ struct CatchUpShare {
     static let most = 256 << 10
     /// The least that a piece counts as, in bytes: even a search that finds nothing has a cost.
     static let least = 4 << 10
+    /// How long all pieces together may take, in nanoseconds: the cost of a search does not show in what it finds.
+    static let longest: Int64 = 4_000_000
 
+    /// As ``longest``; tests that count pieces take the clock out.
+    var longest = Self.longest
     private var turn = MonotonicTime(nanoseconds: 0)
     private var taken = 0
+    private var spent: Int64 = 0
 
     /// Whether another piece may be read.
     ///
     /// - Parameter turn: when the turn began.
     mutating func isLeft(in turn: MonotonicTime) -> Bool {
-        if turn.nanoseconds != self.turn.nanoseconds { (self.turn, taken) = (turn, 0) }
-        return taken < Self.most
+        if turn.nanoseconds != self.turn.nanoseconds { (self.turn, taken, spent) = (turn, 0, 0) }
+        return taken < Self.most && spent < longest
     }
 
     /// Counts a piece that was read.
-    mutating func take(_ bytes: Int) { taken += max(bytes, Self.least) }
+    ///
+    /// - Parameter nanoseconds: how long that took.
+    mutating func take(_ bytes: Int, nanoseconds: Int64) {
+        taken += max(bytes, Self.least)
+        spent += max(0, nanoseconds)
+    }
 }
 
 /// Counts the publications to each topic while an administrator asks for it.

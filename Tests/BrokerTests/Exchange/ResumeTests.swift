@@ -101,6 +101,23 @@ struct ResumeTests {
         #expect(notices.contains { isRevoked ? $0.op == "revoked" : $0.id == 2 })
     }
 
+    /// Each step looks at a bounded number of messages, whatever it finds, and a turn has time for a few.
+    @Test func searchesALongHistoryInSeveralTurns() throws {
+        var settings = Settings()
+        settings.history = [Settings.History(filter: "t/#", messages: 100_000)]
+        let harness = try ExchangeHarness(settings: settings)
+        for _ in 0..<5 { _ = try harness.publish((0..<2000).map { try draft("t/\($0 % 10)") }) }
+        let stubs = try (0..<2).map { _ in try harness.connectJSON() }
+        // One step a turn.
+        try harness.run { $0.catchUp.share.longest = 1 }
+        for stub in stubs {
+            try stub.send(#"{"op":"subscribe","id":1,"filter":"t/+/none","since":1,"snapshot":false}"#)
+        }
+        for stub in stubs { while try stub.receive().op != "live" {} }
+        // In all turns but the last, at least one of the two had to wait.
+        #expect(harness.counters[0].fullTurns.current >= 5)
+    }
+
     /// The history loses a message of another topic after the first look for losses, before it was read.
     @Test func doesNotCountLossesOfOtherTopics() throws {
         var settings = Settings()

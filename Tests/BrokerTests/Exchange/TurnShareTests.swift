@@ -37,7 +37,7 @@ struct TurnShareTests {
             let now = MonotonicTime(nanoseconds: Int64(turn))
             var pieces = 0
             while share.isLeft(in: now) {
-                share.take(64 << 10)
+                share.take(64 << 10, nanoseconds: 0)
                 pieces += 1
             }
             #expect(pieces == 4)
@@ -45,9 +45,23 @@ struct TurnShareTests {
         let now = MonotonicTime(nanoseconds: 3)
         var looks = 0
         while share.isLeft(in: now) {
-            share.take(0)
+            share.take(0, nanoseconds: 0)
             looks += 1
         }
         #expect(looks == 64)
+    }
+
+    /// A search may take milliseconds and find nothing.
+    @Test func limitsTheTimeOfCatchUpReads() {
+        var share = CatchUpShare()
+        for turn in 1...2 {
+            let now = MonotonicTime(nanoseconds: Int64(turn))
+            var looks = 0
+            while share.isLeft(in: now) {
+                share.take(0, nanoseconds: CatchUpShare.longest / 3 + 1)
+                looks += 1
+            }
+            #expect(looks == 3)
+        }
     }
 }

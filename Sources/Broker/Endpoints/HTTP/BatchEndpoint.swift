@@ -26,7 +26,16 @@ final class BatchEndpoint {
         do throws(Refusal) { try visit.shard.checkOpen() } catch { throw HTTPRefusal(error) }
         let batch = BatchEndpoint(visit)
         visit.exchange.readBody(maximum: visit.shard.settings.limits.batchBytes) { body in
+            if visit.shard.isTurnUsedUp { return batch.publishLater(body.copied) }
             do throws(Refusal) { try batch.publish(body) } catch { visit.exchange.refuse(error) }
+        }
+    }
+
+    /// Publishes the body in a later turn, because others have used this one up.
+    private func publishLater(_ body: [UInt8]) {
+        shard.inNextTurn { [self] in
+            if shard.isTurnUsedUp { return publishLater(body) }
+            do throws(Refusal) { try publish(body.span) } catch { exchange.refuse(error) }
         }
     }
 

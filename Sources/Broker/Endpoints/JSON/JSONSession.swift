@@ -56,7 +56,8 @@ final class JSONSession: ClientSocket {
             let json = try PackedReader.json(of: payload)
             received(json.span)
         } catch {
-            fail(PackedReader.identifier(of: payload), Refusal(.badRequest, "Invalid MessagePack: \(error)."))
+            let id = PackedReader.identifier(of: payload).flatMap { JSONObject.isIdentifier($0.span) ? $0 : nil }
+            fail(id, Refusal(.badRequest, "Invalid MessagePack: \(error)."))
             if !shard.takesMore(from: stream.slot) { rest() }
         }
     }
@@ -75,6 +76,8 @@ final class JSONSession: ClientSocket {
     /// Executes the commands of a frame while this turn has time and room for them; returns whether all were executed.
     private func read(_ payload: Span<UInt8>, _ frame: inout FrameProgress) -> Bool {
         isTurnOver = false
+        // Others have used the turn up.
+        if !frame.hasBegun, shard.isTurnUsedUp { return false }
         while frame.offset < payload.count, socket.readyState == .open {
             if isTurnOver || frame.hasBegun && (socket.bufferedAmount > room || isBeingFoundOut) { return false }
             if takePlainPublication(in: payload, &frame) { continue }
@@ -84,7 +87,8 @@ final class JSONSession: ClientSocket {
                 frame.hasBegun = true
                 if shard.hindrance != nil, frame.waits(object, on: shard) { return false }
                 frame.offset = scanner.offset
-                isTurnOver = !shard.takesMore(from: stream.slot, after: answer(object))
+                let bytes = object.rawBytes.count
+                isTurnOver = !shard.takesMore(from: stream.slot, after: answer(object), bytes: bytes)
             } catch {
                 frame.hasBegun = true
                 isTurnOver = !shard.takesMore(from: stream.slot)
@@ -115,6 +119,7 @@ final class JSONSession: ClientSocket {
             let topic = shard.topic(named: publication.topicName(in: payload))
         else { return false }
         frame.hasBegun = true
+        let bytes = publication.end - frame.offset
         frame.offset = publication.end
         let id = publication.identifier(in: payload)
         do throws(Refusal) {
@@ -122,7 +127,7 @@ final class JSONSession: ClientSocket {
         } catch {
             refuse(id, error)
         }
-        isTurnOver = !shard.takesMore(from: stream.slot)
+        isTurnOver = !shard.takesMore(from: stream.slot, bytes: bytes)
         return true
     }
 
