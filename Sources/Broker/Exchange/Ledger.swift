@@ -35,6 +35,8 @@ final class Ledger {
     var ended: [Subscription] = []
     /// A lower bound of the number at which the next gap ends.
     var nextGap: UInt64 = .max
+    /// Whether a subscription may have a gap that was merged with another (``Subscription/hasWideGap``).
+    var hasWideGaps = false
     /// Subscriptions whose losses are not known yet.
     var unexamined: [Resume] = []
     /// Subscriptions that get retained values before their messages.

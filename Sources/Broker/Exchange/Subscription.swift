@@ -17,6 +17,7 @@ package struct Subscription {
     /// The state of a subscription that is, or was, behind.
     private final class Arrears {
         var gaps: [Gap] = []
+        var hasMerged = false
         var lostUpTo: UInt64 = 0
         var lostAt: UInt64 = 0
         var brought: UInt64 = 0
@@ -103,9 +104,14 @@ package struct Subscription {
             }
             arrears.gaps.insert(merged, at: place)
             guard arrears.gaps.count > Self.maximumGaps else { return }
-            arrears.gaps[1].merge(arrears.gaps.removeFirst())
+            let oldest = arrears.gaps.removeFirst()
+            arrears.gaps[0].merge(oldest)
+            arrears.hasMerged = true
         }
     }
+
+    /// Whether a gap may reach past messages that are still sent, because the oldest two were merged.
+    var hasWideGap: Bool { arrears.map { $0.hasMerged && !$0.gaps.isEmpty } ?? false }
 
     /// Takes the gaps that end with `seq` or before, to be announced.
     mutating func takeGaps(upTo seq: UInt64) -> [Gap] {

@@ -9,7 +9,7 @@ package final class SubscriptionSet {
     package var all: [Subscription] { current }
     // Unchecked, because nothing is called while it changes.
     @exclusivity(unchecked) private var list: [Subscription] = []
-    private var current: [Subscription] {
+    var current: [Subscription] {
         _read { yield unsafe list }
         _modify { yield unsafe &list }
     }
@@ -48,7 +48,7 @@ package final class SubscriptionSet {
     package var count: Int { current.count }
 
     /// A linear search, because a client has few subscriptions; each step compares two numbers.
-    private func index(of filter: TopicFilter) -> Int? {
+    func index(of filter: TopicFilter) -> Int? {
         let sketch = filter.sketch
         return current.firstIndex { $0.has(filter, sketch) }
     }
@@ -270,9 +270,14 @@ package final class SubscriptionSet {
 
     private func note(_ gap: Gap, floor: UInt64, _ subscription: inout Subscription) {
         guard gap.since < gap.seq else { return }
-        subscription.add(gap, floor: floor)
+        add(gap, floor: floor, &subscription)
         guard let ledger else { return }
         ledger.nextGap = min(ledger.nextGap, gap.seq)
+    }
+
+    private func add(_ gap: Gap, floor: UInt64, _ subscription: inout Subscription) {
+        subscription.add(gap, floor: floor)
+        if subscription.hasWideGap { ledger?.hasWideGaps = true }
     }
 
     /// Records that messages matching a filter are lost, so that the gap is announced at its place in the order.
@@ -340,7 +345,7 @@ package final class SubscriptionSet {
         let gap = Gap(since: message.seq - 1, seq: message.seq, missed: 1)
         var isDueToEnded = false
         for place in due {
-            if place < current.count { current[place].add(gap, floor: floor) } else { isDueToEnded = true }
+            if place < current.count { add(gap, floor: floor, &current[place]) } else { isDueToEnded = true }
         }
         guard !due.isEmpty, let ledger else { return true }
         ledger.nextGap = min(ledger.nextGap, gap.seq)
@@ -348,45 +353,9 @@ package final class SubscriptionSet {
         let told = Set(due.lazy.filter { $0 < self.current.count }.map { self.current[$0].filter })
         for place in due where place >= current.count {
             let ended = place - current.count
-            if !told.contains(ledger.ended[ended].filter) { ledger.ended[ended].add(gap, floor: floor) }
+            if !told.contains(ledger.ended[ended].filter) { add(gap, floor: floor, &ledger.ended[ended]) }
         }
         return true
-    }
-
-    /// Takes the gaps that end with `seq` or before, to be announced.
-    func takeGaps(upTo seq: UInt64) -> [(subscription: Subscription, gap: Gap)] {
-        guard let ledger, ledger.nextGap <= seq else { return [] }
-        ledger.nextGap = .max
-        var gaps: [(Subscription, Gap)] = []
-        func take(_ subscription: inout Subscription) {
-            gaps += subscription.takeGaps(upTo: seq).map { (subscription, $0) }
-            if let next = subscription.gaps.first { ledger.nextGap = min(ledger.nextGap, next.seq) }
-        }
-        for place in current.indices { take(&current[place]) }
-        for place in ledger.ended.indices { take(&ledger.ended[place]) }
-        return gaps
-    }
-
-    /// Takes the part of a filter's gaps before its end marker.
-    func takeGap(of filter: TopicFilter, upTo seq: UInt64) -> [(subscription: Subscription, gap: Gap)] {
-        guard let ledger, ledger.nextGap != .max, let place = index(of: filter),
-            let gap = current[place].takeGap(upTo: seq, leaving: seq)
-        else { return [] }
-        return [(current[place], gap)]
-    }
-
-    /// Takes the part before a message of the gaps of all subscriptions that match it.
-    func takeGaps(before message: Message) -> [(subscription: Subscription, gap: Gap)] {
-        guard let ledger, ledger.nextGap != .max else { return [] }
-        var gaps: [(Subscription, Gap)] = []
-        func take(_ subscription: inout Subscription) {
-            guard let gap = subscription.takeGap(upTo: message.seq - 1, leaving: message.seq) else { return }
-            gaps.append((subscription, gap))
-        }
-        index(ledger).forEach(matching: message.topic) { place in
-            if place < current.count { take(&current[place]) } else { take(&ledger.ended[place - current.count]) }
-        }
-        return gaps
     }
 
     // MARK: Replacing and ending

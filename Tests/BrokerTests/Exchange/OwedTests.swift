@@ -136,6 +136,36 @@ struct OwedTests {
         #expect(!set.takes(try message(2), client: 9, ledger))
     }
 
+    /// More ranges than are kept apart, among messages of another filter: a client that breaks off anywhere has been told
+    /// of all that it lacks before.
+    @Test func announcesManyGapsAtTheirPlaces() throws {
+        func message(_ seq: UInt64, _ name: String) throws -> Message {
+            Message(topic: try topic(name), payload: [1], kind: .binary, seq: seq, time: 1)
+        }
+        let set = SubscriptionSet()
+        for (number, name) in [(1, "h/#"), (2, "n/#")] as [(UInt32, String)] {
+            set.add(
+                Subscription(
+                    number: number, filter: try filter(name), position: 0, skipsOwn: false, slow: .dropOldest,
+                    usesHistory: true))
+        }
+        _ = set.setBehind(at: 0)
+        for seq in stride(from: 1 as UInt64, to: 401, by: 2) {
+            #expect(set.drop(try message(seq, "n/1"), floor: seq - 1, client: 9))
+        }
+        var told: [UInt64] = []
+        for seq in stride(from: 2 as UInt64, through: 400, by: 2) {
+            let next = try message(seq, "h/1")
+            for (subscription, gap) in set.takeGaps(upTo: seq - 1) + set.takeGaps(before: next) {
+                #expect(subscription.filter.name == "n/#" && gap.since < gap.seq && gap.seq < seq)
+                told += Array(gap.since + 1...gap.seq)
+            }
+            #expect(told.last == seq - 1)
+        }
+        #expect(told == told.sorted() && Set(told).isSuperset(of: stride(from: 1, to: 400, by: 2)))
+        #expect(Set(told).count == told.count, "no two gaps overlap")
+    }
+
     /// Its own publications may be answered while a list of filters is subscribed to: they are numbered then, and come
     /// for the first filters.
     @Test func theModelKnowsOfAnswersWithinASubscription() throws {
