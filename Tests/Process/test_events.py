@@ -97,15 +97,39 @@ def test_size_limits_are_reported(start_broker):
     assert told[5]["client"] == session.welcome["client"] and "client" in told[6]
 
 
+def test_limits_that_are_found_later_are_reported_with_their_clients(start_broker):
+    """A publication is refused where all are put into order, or by the disk after its publisher has its answer."""
+    broker = start_broker("limits: { requests_per_client: 1, ephemeral_bytes: 1KiB }\n"
+                          "retained: { maximum_messages: 1 }\npublish: { keys_per_user: 64KiB }\nlog: { audit: stdout }\n")
+    session = broker.session()
+    client = session.welcome["client"]
+    session.send(op="publish", topic="a", data=1, reply=5, id=1)
+    session.send(op="publish", topic="a", data=1, reply=5, id=2)
+    session.send(op="publish", topic="b", data="x" * 2000, ephemeral=True, id=3)
+    for number in range(800):
+        session.send(op="publish", topic="c", data=1, key=f"{number:080}", id=4)
+    session.send(op="publish", topic="d", data=1, retain=True, ack="routed", id=5)
+    session.send(op="publish", topic="e", data=1, retain=True, ack="routed", id=6)
+    targets = ["limits.requests_per_client", "limits.ephemeral_bytes", "publish.keys_per_user", "retained.maximum_messages"]
+
+    def told():
+        return {event["target"]: event for event in broker.control_json("events", "--kind", "refused")}
+
+    wait_until(lambda: set(told()) == set(targets), "the four limits")
+    assert {event["client"] for event in told().values()} == {client}
+    audited = {json.loads(broker.wait_for_line(f'"limit.hit".*"{target}"'))["client"] for target in targets}
+    assert audited == {client}
+
+
 def test_storage_and_subscription_limits_are_reported(start_broker):
     broker = start_broker("limits: { subscriptions_per_client: 1 }\nretained: { maximum_messages: 1 }\n")
     assert broker.http("PUT", "/t/a?retain", body=b"x").status == 200
     assert broker.http("PUT", "/t/b?retain", body=b"x").status == 429
     session = broker.session()
     assert session.request(op="subscribe", filter=["a", "b"])["code"] == "limit-exceeded"
-    # The store's refusal may be reported after its answer, and so after the other one.
-    filters, kept = sorted(events(broker, "refused", 2), key=lambda event: event["target"])
+    kept, filters = events(broker, "refused", 2)
     assert (kept["by"], kept["target"]) == ("limit", "retained.maximum_messages")
+    assert kept["address"].startswith("127.0.0.1:")
     assert (filters["by"], filters["target"]) == ("limit", "limits.subscriptions_per_client")
     assert filters["client"] == session.welcome["client"]
 

@@ -102,6 +102,9 @@ class ClientSocket: Session, WebSocketSession {
         tell(Notices.gap(filter, gap, parts, on: shard))
     }
 
+    /// Nobody is told: all publications of other sockets have completions.
+    func publicationRefused(_ refusal: Refusal) {}
+
     func revoked(_ filter: TopicFilter, _ refusal: Refusal) {
         closeWith(refusal)
     }

@@ -54,7 +54,7 @@ package final class Inboxes {
         for client: Client, atMost most: Int, timeout: Int64, _ body: @escaping (Outcome) -> Void
     ) throws(Refusal) -> Topic {
         guard owners[client.id]?.count ?? 0 < most else {
-            throw Refusal(.limitExceeded, "The limit limits.requests_per_client is reached.")
+            throw Refusal(limit: "limits.requests_per_client")
         }
         let random = (0..<2).map { _ in String(UInt64.random(in: 0 ... .max), radix: 36) }.joined()
         let topic = Topic(unchecked: "\(Topic.inboxes)\(client.name)/\(random)")
@@ -112,8 +112,14 @@ extension Shard {
         published: @escaping (Receipt) -> Void, _ body: @escaping (Inboxes.Outcome) -> Void
     ) throws(Refusal) {
         beAttentive()
-        let inbox = try inboxes.open(
-            for: client, atMost: settings.limits.requestsPerClient, timeout: timeout, body)
+        let inbox: Topic
+        do throws(Refusal) {
+            inbox = try inboxes.open(
+                for: client, atMost: settings.limits.requestsPerClient, timeout: timeout, body)
+        } catch {
+            if let limit = error.limit { witness?.limited(client, by: limit) }
+            throw error
+        }
         var draft = draft
         do throws(Refusal) {
             draft.properties = try MessageProperties(

@@ -29,6 +29,8 @@ final class Publications {
 
     /// A publisher that waits for the disk.
     private struct Waiter {
+        /// As ``Draft/source``.
+        let source: UInt64
         /// What its message is called in the answer.
         let number: UInt64
         var completion: (Result<Receipt, Refusal>) -> Void
@@ -40,6 +42,12 @@ final class Publications {
     private var pausedSources: [StreamConnection] = []
     /// How long to wait before checking again whether other reactors have caught up, in nanoseconds.
     private static let congestionPause: Int64 = 2_000_000
+    /// Called when a limit has refused a draft, with its source and the limit's name.
+    var limited: (UInt64, String) -> Void = { _, _ in }
+    /// The same for a message whose publisher has been answered, with the number of its client; called on all reactors.
+    var limitedLater: (UInt64, String) -> Void = { _, _ in }
+    /// Called when a draft without a completion is refused, with its source.
+    var unanswered: (UInt64, Refusal) -> Void = { _, _ in }
     /// The counts of publications that administrators have requested, by number.
     var meters: [Int: TopicMeter] = [:]
 
@@ -169,7 +177,7 @@ final class Publications {
             if !meters.isEmpty { for meter in meters.values { meter.count(drafts[place]) } }
             guard let completion = drafts[place].completion else { continue }
             if isQueued, drafts[place].acknowledgement == .stored {
-                wait(for: seq, number, completion)
+                wait(for: seq, number, drafts[place].source, completion)
             } else {
                 completion(.success(Receipt(seq: number, isStored: false)))
             }
@@ -182,7 +190,9 @@ final class Publications {
         switch rejection {
         case .refused(let refusal):
             counters.refusedPublishes.add(1)
-            draft.completion?(.failure(refusal))
+            if let name = refusal.limit { limited(draft.source, name) }
+            guard let completion = draft.completion else { return unanswered(draft.source, refusal) }
+            completion(.failure(refusal))
         case .repeats(let seq, let number, let isQueued, let isOnDisk):
             counters.repeatedPublishes.add(1)
             guard let completion = draft.completion else { return }
@@ -190,15 +200,16 @@ final class Publications {
                 let isStored = isOnDisk && draft.acknowledgement == .stored
                 return completion(.success(Receipt(seq: number, isStored: isStored)))
             }
-            wait(for: seq, number, completion)
+            wait(for: seq, number, draft.source, completion)
         }
     }
 
     private func wait(
-        for seq: UInt64, _ number: UInt64, _ completion: @escaping (Result<Receipt, Refusal>) -> Void
+        for seq: UInt64, _ number: UInt64, _ source: UInt64,
+        _ completion: @escaping (Result<Receipt, Refusal>) -> Void
     ) {
         // Only a repetition can wait for a message that another publisher waits for.
-        let waiter = Waiter(number: number, completion: completion)
+        let waiter = Waiter(source: source, number: number, completion: completion)
         guard let other = waiting.updateValue(waiter, forKey: seq)?.completion else { return }
         waiting[seq]?.completion = { result in
             other(result)
@@ -208,10 +219,14 @@ final class Publications {
 
     /// Tells publishers that wait for the disk what the store has done.
     func settle(_ settlement: StoreThread.Settlement) {
-        guard !waiting.isEmpty else { return }
-        for (seq, error) in settlement.failed {
-            waiting.removeValue(forKey: seq)?.completion(.failure(Refusal(afterDelivery: error)))
+        for (seq, error, origin) in settlement.failed {
+            let waiter = waiting.removeValue(forKey: seq)
+            if case .limit(let name) = error {
+                if let waiter { limited(waiter.source, name) } else { limitedLater(origin, name) }
+            }
+            waiter?.completion(.failure(Refusal(afterDelivery: error)))
         }
+        guard !waiting.isEmpty else { return }
         for seq in settlement.committed {
             guard let waiter = waiting.removeValue(forKey: seq) else { continue }
             waiter.completion(.success(Receipt(seq: waiter.number, isStored: true)))

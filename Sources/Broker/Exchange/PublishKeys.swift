@@ -157,10 +157,10 @@ struct KeyTable {
     /// Refuses a key for which there is no room.
     func check(_ key: PublishKey) throws(Refusal) {
         guard (owners[key.owner] ?? 0) + key.weight <= rules.maximumBytesPerUser else {
-            throw Refusal(.limitExceeded, "The limit publish.keys_per_user is reached.")
+            throw Refusal(limit: "publish.keys_per_user")
         }
         guard bytes + key.weight <= rules.maximumBytes else {
-            throw Refusal(.limitExceeded, "The limit publish.keys is reached.")
+            throw Refusal(limit: "publish.keys")
         }
     }
 

@@ -56,22 +56,29 @@ package enum ErrorCode: String, Sendable, CaseIterable {
 package struct Refusal: Error, Sendable, Equatable {
     package let code: ErrorCode
     package let message: String
+    /// The name of the setting whose limit is reached, such as `publish.keys`; `nil` if none is known.
+    package let limit: String?
 
     /// The longest sentence, in scalars: a client's text, which some sentences repeat, may be as long as a frame.
     private static let maximumMessage = 4096
 
-    package init(_ code: ErrorCode, _ message: String) {
-        self.code = code
+    package init(_ code: ErrorCode, _ message: String) { self.init(code, message, limit: nil) }
+
+    private init(_ code: ErrorCode, _ message: String, limit: String?) {
+        (self.code, self.limit) = (code, limit)
         self.message =
             message.utf8.count <= Self.maximumMessage
             ? message : String(String.UnicodeScalarView(message.unicodeScalars.prefix(Self.maximumMessage))) + "…"
     }
 
+    /// The refusal of what would exceed the limit that a setting of this name sets.
+    init(limit: String) { self.init(.limitExceeded, "The limit \(limit) is reached.", limit: limit) }
+
     /// The refusal for a message that the store did not take.
     package init(_ error: StorageError) {
         switch error {
         case .full: self.init(.storageFull, "The store is full.")
-        case .limit(let name): self.init(.limitExceeded, "The limit \(name) is reached.")
+        case .limit(let name): self.init(limit: name)
         case .damaged, .inUse, .newer: self.init(.internal, "The store failed: \(error).")
         case .busy: self.init(.unavailable, "Temporarily, \(error); try again.")
         case .system: self.init(.unavailable, "The store failed: \(error).")
@@ -81,6 +88,13 @@ package struct Refusal: Error, Sendable, Equatable {
     /// The refusal for a message that was sent to the present subscribers before the store did not take it.
     init(afterDelivery error: StorageError) {
         let refusal = Refusal(error)
-        self.init(refusal.code, refusal.message + " The message was delivered to subscribers, but is not stored.")
+        self.init(
+            refusal.code, refusal.message + " The message was delivered to subscribers, but is not stored.",
+            limit: refusal.limit)
+    }
+
+    /// The limit's name is a part of the sentence.
+    package static func == (left: Self, right: Self) -> Bool {
+        left.code == right.code && left.message == right.message
     }
 }

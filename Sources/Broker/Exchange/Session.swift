@@ -19,6 +19,9 @@ package protocol Session: AnyObject {
     /// - Parameter subscriptions: the numbers of its subscriptions that match the message.
     func deliver(_ message: Message, for subscriptions: [UInt32])
 
+    /// A publication of this client is refused that nobody was to be told about.
+    func publicationRefused(_ refusal: Refusal)
+
     /// Sends a retained value of a snapshot.
     func sendSnapshot(_ message: Message)
 
@@ -66,6 +69,11 @@ extension Session {
 
     /// Whether its connection has no unsent bytes.
     var isDrained: Bool { connection.map { $0.unsentBytes == 0 } ?? true }
+}
+
+extension Session {
+    /// Nobody is told: its publications have completions, or it has none.
+    package func publicationRefused(_ refusal: Refusal) {}
 }
 
 /// Why the broker ends a session.

@@ -85,7 +85,7 @@ extension Shard {
         let topic = draft.topic
         do throws(Refusal) { try leases.take(&draft, lease, by: client.id, settings.limits) } catch {
             recorder.refused(error, topic.name, client, topic: topic)
-            if error.code == .limitExceeded { witness?.limited(client, by: "limits.ephemeral_values") }
+            if let limit = error.limit { witness?.limited(client, by: limit) }
             throw error
         }
         counters.received(draft.message.payloadCount, by: client.endpoint)
@@ -115,6 +115,25 @@ extension Shard {
         throw refusal
     }
 
+    /// Tells the witness of a limit that has refused a publication after it was accepted here.
+    ///
+    /// - Parameter source: as ``Draft/source``.
+    func limited(_ source: UInt64, by limit: String) {
+        let connection = reactor.connection(of: source)
+        if let session = connection.flatMap({ directory.session(inSlot: $0.slot) }) {
+            witness?.limited(session.client, by: limit)
+        } else {
+            witness?.limited(connection?.peer, by: limit)
+        }
+    }
+
+    /// The same for a client that has been answered, by its number; only the reactor that the client is on does it.
+    func limited(origin: UInt64, by limit: String) {
+        guard ClientNumbers.shard(of: origin) == index else { return }
+        guard let session = directory.session(ofClient: origin) else { return witness?.limited(nil, by: limit) ?? () }
+        witness?.limited(session.client, by: limit)
+    }
+
     /// The limits of a client: those of its rules, or else those of all users.
     func quotaRules(of client: Client) -> Quotas.Rules { settings.limits.quotas.with(client.limits(grants)) }
 
@@ -128,7 +147,7 @@ extension Shard {
         let own = access.rules.hasLimits ? access.rules.limits(for: subject()) : nil
         guard let limit = quotas.excess(ofUser: user, settings.limits.quotas.with(own)) else { return }
         witness?.limited(peer, by: "limits.\(limit)")
-        throw Refusal(.limitExceeded, "The limit limits.\(limit) is reached.")
+        throw Refusal(limit: "limits.\(limit)")
     }
 
     /// Refuses another connection of a client that a proxy names, if its address has the maximum number.
@@ -291,9 +310,10 @@ extension Shard {
 
     /// Disconnects the clients of principals whose credentials are no longer valid.
     package func endSessions(of isOver: @escaping (Principal) -> Bool) {
-        endSessions { [counters] session in
-            guard isOver(session.client.principal) else { return nil }
+        endSessions { [weak self] session in
+            guard let self, isOver(session.client.principal) else { return nil }
             counters.revokedClients.add(1)
+            forfeit(session.client)
             return .unauthenticated("revoked")
         }
     }
@@ -372,6 +392,7 @@ extension Shard {
         if client.hasEnded(grants) {
             counters.revokedClients.add(1)
             witness?.ended(client)
+            forfeit(client)
             return session.end(.unauthenticated("revoked"))
         }
         if client.takesOtherEnd() { watchExpiry(of: session) }
@@ -390,6 +411,10 @@ extension Shard {
             reactor.clearFlags(.held, of: connection.slot)
         }
     }
+
+    /// Removes the ephemeral values of a client that may publish nothing more: they do not outlive it, and it leaves no
+    /// farewells.
+    package func forfeit(_ client: Client) { if !leases.isEmpty { leases.review(client.id) { _ in false } } }
 
     /// Ends a subscription that the client has lost the right to; messages that it is owed are not sent.
     private func revoke(_ filter: TopicFilter, of session: any Session, _ refusal: Refusal) {
@@ -441,6 +466,7 @@ extension Shard {
                 return other?(session)
             }
             counters.bannedClients.add(1)
+            forfeit(client)
             return .kicked(Self.banned(ban))
         } then: {
             then($0)

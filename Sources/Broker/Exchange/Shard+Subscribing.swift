@@ -100,7 +100,7 @@ extension Shard {
         if let membership = client.membership, let limit = membership.room(for: count, quotaRules(of: client)) {
             counters.subscriptionLimit.add(1)
             witness?.limited(client, by: "limits.\(limit)")
-            throw Refusal(.limitExceeded, "The limit limits.\(limit) is reached.")
+            throw Refusal(limit: "limits.\(limit)")
         }
         let most = settings.limits.subscriptionsPerClient
         if set.count + count > most {

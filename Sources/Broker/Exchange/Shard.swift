@@ -145,6 +145,11 @@ package final class Shard {
         catchUp.witness = { [unowned self] in witness }
         catchUp.review = { [unowned self] in review($0) }
         catchUp.deliveredUpTo = { [unowned self] in deliveredUpTo }
+        publications.limited = { [unowned self] in limited($0, by: $1) }
+        publications.unanswered = { [unowned self] source, refusal in
+            reactor.connection(of: source).flatMap { directory.session(inSlot: $0.slot) }?.publicationRefused(refusal)
+        }
+        publications.limitedLater = { [unowned self] in limited(origin: $0, by: $1) }
         fanOut.review = { [unowned self] in unreviewed.isEmpty ? $0 : reviewed($0) }
     }
 
@@ -225,8 +230,10 @@ package final class Shard {
     // MARK: A client's share of a turn
 
     /// Counts commands of the client in `slot`; returns whether it may give more in this turn.
-    package func takesMore(from slot: UInt32, after commands: Int = 1) -> Bool {
-        unsafe share.take(commands, by: slot, in: reactor.now)
+    ///
+    /// - Parameter bytes: how long they are: a KiB counts as another command.
+    package func takesMore(from slot: UInt32, after commands: Int = 1, bytes: Int = 0) -> Bool {
+        unsafe share.take(commands &+ bytes &>> TurnShare.bytesShift, by: slot, in: reactor.now)
     }
 
     /// Counts the cost of finding a publication's subscribers as commands of the client on a connection.
@@ -242,6 +249,9 @@ package final class Shard {
     package func inNextTurn(isLong: Bool = false, _ body: @escaping () -> Void) {
         if isLong { reactor.run(afterNanoseconds: 2_000_000, body) } else { reactor.runSoon(body) }
     }
+
+    /// Whether clients have given as many commands in this turn as they may together.
+    package var isTurnUsedUp: Bool { unsafe share.isUsedUp(in: reactor.now) }
 
     /// The topic with this name, which must be UTF-8, for a publication; `nil` if the name is not a valid topic.
     package func topic(named name: Span<UInt8>) -> Topic? {
@@ -300,13 +310,14 @@ package final class Shard {
 
     /// Does the work at the end of a turn; returns whether another turn is needed.
     private func endTurn() -> Bool {
+        if leases.hasEnds { leases.endSome() }
         handOver()
         unsafe mailbox.drain(into: &events)
         deliverEvents()
         unsafe departures.beginTurn()
         if unsafe departures.count > 0 { clearUp() }
         if !isPatient, unsafe directory.tree.count == 0, inboxes.isEmpty { bePatient() }
-        return unsafe !publications.isEmpty || departures.count > 0
+        return unsafe !publications.isEmpty || departures.count > 0 || leases.hasEnds
     }
 
     /// Lets messages of others wait until this reactor runs anyway, because none of its clients wants any.

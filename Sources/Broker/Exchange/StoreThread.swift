@@ -11,8 +11,9 @@ package final class StoreThread: Sendable {
     package struct Settlement: Sendable {
         /// The numbers of the messages that are now on disk, in the order they were appended.
         package var committed: [UInt64] = []
-        /// The numbers of the messages that could not be stored, in the order they were appended, and why.
-        package var failed: [(seq: UInt64, error: StorageError)] = []
+        /// The numbers of the messages that could not be stored, in the order they were appended, why, and the numbers
+        /// of the clients that published them.
+        package var failed: [(seq: UInt64, error: StorageError, origin: UInt64)] = []
         /// The retained messages among the failed ones.
         package var refusedValues: [Message] = []
         /// All appended messages up to this number are settled: on disk, or failed.
@@ -412,7 +413,7 @@ package final class StoreThread: Sendable {
         _ entries: ArraySlice<StoreEntry>, _ error: StorageError, _ failures: inout Int, _ settlement: inout Settlement
     ) {
         guard entries.count > 1, failures < Self.hopeless else {
-            settlement.failed.append(contentsOf: entries.map { ($0.message.seq, error) })
+            settlement.failed.append(contentsOf: entries.map { ($0.message.seq, error, $0.message.origin) })
             settlement.refusedValues += entries.lazy.map(\.message).filter(\.isRetained)
             for entry in entries where entry.rule != nil { store.lose(entry.message.seq) }
             switch error {

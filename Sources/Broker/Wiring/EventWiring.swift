@@ -169,7 +169,6 @@ package final class StoreWatch: Sendable {
 
     /// Checks the result of a commit.
     package func look(at settlement: StoreThread.Settlement) {
-        for case .limit(let name) in settlement.failed.lazy.map(\.error) { events.refused(nil, by: "limit", name) }
         let failure = settlement.failed.first { $0.error.isOfTheStore }
         let change = failed.withLock { failed -> BrokerEvent.Kind? in
             if let failure {

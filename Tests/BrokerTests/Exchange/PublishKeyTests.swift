@@ -46,6 +46,15 @@ struct PublishKeyTests {
         try add("9", "eve", 9)
     }
 
+    @Test func refusalsNameTheirLimits() {
+        var table = KeyTable()
+        (table.rules.maximumBytes, table.rules.maximumBytesPerUser) = (1000, 10)
+        let refusal = #expect(throws: Refusal.self) { try table.check(key("a")) }
+        #expect(refusal?.limit == "publish.keys_per_user")
+        #expect(Refusal(afterDelivery: .limit("retained.maximum_bytes")).limit == "retained.maximum_bytes")
+        #expect(Refusal(.forbidden, "No.").limit == nil)
+    }
+
     @Test func forgetsOldKeys() {
         var table = KeyTable()
         table.rules.window = 50

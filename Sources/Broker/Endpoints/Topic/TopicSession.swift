@@ -36,7 +36,7 @@ class TopicSession: ClientSocket {
         } catch {
             return closeWith(error)
         }
-        if !shard.takesMore(from: stream.slot) { rest() }
+        if !shard.takesMore(from: stream.slot, bytes: payload.count) { rest() }
     }
 
     /// Publishes a received message.
@@ -63,6 +63,9 @@ class TopicSession: ClientSocket {
             socket?.close(CloseCode(refusal), reason: refusal.message)
         }
     }
+
+    /// Without a history, a publication that is not retained has no completion: nearly all are accepted.
+    final override func publicationRefused(_ refusal: Refusal) { closeWhereRefused(.failure(refusal)) }
 
     final override func sendSnapshot(_ message: Message) {
         unsafe message.payload.withUnsafeBytes { unsafe socket.send(message.opcode, $0) }
