@@ -37,7 +37,16 @@ final class ClusterLogs: Sendable {
 
     private struct Told {
         var state = RedisLog.Status.State.stopped
-        var failure: String?
+        /// What has kept the engine from being used since it last worked.
+        var failures: Set<String> = []
+
+        /// The most failures that are told, so that texts that never repeat do not fill the log.
+        private static let most = 16
+
+        /// Whether a failure has not been told yet, and is told now.
+        mutating func isNews(_ failure: String) -> Bool {
+            failures.count < Self.most && failures.insert(failure).inserted
+        }
     }
 
     /// The logs by partition; never empty.
@@ -131,27 +140,25 @@ final class ClusterLogs: Sendable {
             var news: [Journal.Entry] = []
             for (place, one) in all.enumerated() {
                 let status = one.log.status
-                guard
-                    status.state != told[place].state
-                        || status.state == .away && status.failure != told[place].failure
-                else { continue }
                 let partition = all.count == 1 ? [] : [(name: "partition", value: "\(place)")]
                 func tell(
                     _ level: Journal.Level, _ message: String, _ metadata: [(name: String, value: String)] = []
                 ) {
                     news.append(Journal.Entry(level: level, message: message, metadata: partition + metadata))
                 }
+                if status.state.needsEngine, let failure = status.failure, told[place].isNews(failure) {
+                    tell(.warning, "the cluster's engine cannot be used", [("reason", failure)])
+                }
+                guard status.state != told[place].state else { continue }
+                told[place].state = status.state
                 switch status.state {
-                case .stopped, .arming: break
-                case .away:
-                    if let failure = status.failure {
-                        tell(.warning, "the cluster's engine cannot be used", [("reason", failure)])
-                    }
+                case .stopped, .arming, .away: break
                 case .catchingUp:
                     tell(
                         .info, "catching up with the cluster",
                         [("at", "\(status.position)"), ("of", "\(status.top)")])
                 case .active:
+                    told[place].failures = []
                     tell(
                         .info, "following the cluster",
                         [("cluster", cluster), ("term", "\(status.term)"), ("at", "\(status.position)")])
@@ -159,9 +166,18 @@ final class ClusterLogs: Sendable {
                     // A new broker also begins with a copy.
                     tell(trouble.isCuredByCopy ? .warning : .error, sentence(trouble))
                 }
-                told[place] = Told(state: status.state, failure: status.failure)
             }
             return news
+        }
+    }
+}
+
+extension RedisLog.Status.State {
+    /// Whether the log would go on if the engine could be used.
+    fileprivate var needsEngine: Bool {
+        switch self {
+        case .away, .arming, .catchingUp: true
+        case .stopped, .active, .lost: false
         }
     }
 }

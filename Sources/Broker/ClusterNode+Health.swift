@@ -33,8 +33,10 @@ extension ClusterNode {
         switch status.state {
         case .stopped: return "this broker does not follow the cluster's log"
         case .away: return "the cluster's engine: \(status.failure ?? "there is no connection yet")"
-        case .arming: return "the brokers of the cluster are agreeing on how far they have read"
-        case .catchingUp: return "catching up with the cluster: at \(status.position) of \(status.top)"
+        case .arming:
+            return "the brokers of the cluster are agreeing on how far they have read" + Self.cause(status)
+        case .catchingUp:
+            return "catching up with the cluster: at \(status.position) of \(status.top)" + Self.cause(status)
         case .lost(let trouble):
             return Self.sentence(of: trouble) + (log.status.copy.map { ": " + text(of: $0) } ?? "")
         case .active: break
@@ -47,6 +49,8 @@ extension ClusterNode {
         guard silence > settings.lease.nanoseconds else { return nil }
         return "nothing has come back from the cluster's log for \(silence / 1_000_000_000) s"
     }
+
+    private static func cause(_ status: RedisLog.Status) -> String { status.failure.map { ": \($0)" } ?? "" }
 
     /// Another broker whose clients' numbers have the same prefix as those of this one; `nil` if there is none.
     func twin(_ status: RedisLog.Status) -> UInt64? {

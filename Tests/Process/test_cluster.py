@@ -3,11 +3,12 @@
 import json
 import threading
 
-from broker_process import finish_all
+from broker_process import Broker, finish_all
 from cluster_rig import NAMES, at_once, cluster, collect, engine, is_ready, reload, said, shared, users  # noqa: F401
 from command_line import run_brokerd
 from deadlines import wait_until
 from fragile_disk import FragileDisk
+from redis_rig import Server
 
 
 def test_all_subscribers_of_all_brokers_see_one_order(cluster):
@@ -394,6 +395,30 @@ def test_nothing_acknowledged_is_lost_when_the_primary_dies(cluster):
     assert len(texts) == len(seen[0]) == len(set(texts.values())) + len(last) - 1, "none is there twice"
     for one in acknowledged:
         assert one and all(texts[seq] == text for seq, text in one)
+
+
+def test_a_broker_says_what_its_engine_lacks(tmp_path):
+    """A replica, and later a right: not only that the broker is catching up, or that the brokers agree."""
+    server = Server(tmp_path / "engine", ["--save", "", "--appendonly", "yes"])
+    broker = None
+    try:
+        server.start()
+        broker = Broker(tmp_path / "broker", (
+            f"cluster:\n  name: lacking\n  node: a\n  engine:\n    addresses: [127.0.0.1:{server.port}]\n")).start()
+
+        def says(sentence):
+            wait_until(lambda: sentence in broker.http("GET", "/health/ready").json.get("reason", ""), sentence)
+            broker.wait_for_line(f"the cluster's engine cannot be used reason=.*{sentence}")
+
+        says("The engine has no replica that follows its primary: add one")
+        server.ask("ACL", "SETUSER", "default", "-xadd")
+        server.ask("DEL", "broker:{lacking}:head", "broker:{lacking}:log")
+        server.ask("CLIENT", "KILL", "TYPE", "normal")
+        says("NOPERM")
+    finally:
+        if broker:
+            broker.kill()
+        server.end()
 
 
 def test_without_an_engine_a_broker_serves_reads(cluster):

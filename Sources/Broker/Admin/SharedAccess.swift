@@ -279,9 +279,15 @@ package final class SharedAccess: Sendable {
     /// Not for reactors.
     package func contribute(_ file: AccessFile) {
         guard !isInForce, let lines = try? Self.topics(of: file) else { return }
-        let stale = state.withLock { $0.stale }.filter { lines[$0.name] == nil }
-        var changes = stale.map { Change(topic: $0.name, bytes: nil) }
-        changes += lines.map { Change(topic: $0.key, bytes: $0.value, condition: .absent) }
+        let (stale, known) = state.withLock { state in
+            (Set(state.stale.map(\.name)), Set(state.lines.keys).union(state.bans.keys))
+        }
+        // Values of another cluster are only in this broker's store, not in the log.
+        var changes = stale.subtracting(lines.keys).subtracting(known).map { Change(topic: $0, bytes: nil) }
+        changes += lines.map { topic, bytes in
+            let isStale = stale.contains(topic) && !known.contains(topic)
+            return Change(topic: topic, bytes: bytes, condition: isStale ? .none : .absent)
+        }
         for start in stride(from: 0, to: changes.count, by: Self.piece) {
             // An entry that another broker has published already stays.
             let refusal = publish(Array(changes[start..<min(start + Self.piece, changes.count)]))

@@ -88,6 +88,11 @@ package final class LogOrder: Order {
     }
 
     private static let away = Refusal(.unavailable, "The broker has no connection to its cluster; try again.")
+    /// For what has been handed to the engine: it may be in the log, but this broker has not read it there.
+    private static let unconfirmed = Refusal(
+        .unavailable,
+        "The cluster has not confirmed the message, which may be published all the same; try again with the same key."
+    )
     private static let overload = Refusal(.unavailable, "The cluster cannot keep up at the moment; try again.")
     private static let lost = Refusal(.unavailable, "The broker has lost the connection to its cluster.")
 
@@ -219,7 +224,7 @@ package final class LogOrder: Order {
     /// Refuses everything that waits, and all drafts until the engine accepts records again.
     ///
     /// Some of it may be in the log nevertheless; it is then applied like a message whose publisher has gone.
-    package func giveUp() { group.applying.withLock { _ in giveUp(Self.away, isOver: false) } }
+    package func giveUp() { group.applying.withLock { _ in giveUp(Self.unconfirmed, isOver: false, later: Self.away) } }
 
     /// Announces that the log continues with an earlier term than the last one that was read here.
     ///
@@ -235,7 +240,8 @@ package final class LogOrder: Order {
         return sequencer.newest
     }
 
-    private func giveUp(_ refusal: Refusal, isOver: Bool) {
+    /// - Parameter later: the refusal of later messages; `nil`: the same.
+    private func giveUp(_ refusal: Refusal, isOver: Bool, later: Refusal? = nil) {
         state.withLock { state in
             for turn in state.own.removeAll().flatMap(\.turns) {
                 // A canary has no publisher.
@@ -245,7 +251,7 @@ package final class LogOrder: Order {
             // Later records must not be mistaken for the abandoned ones.
             state.incarnation += 1
             state.term = nil
-            (state.refusal, state.isOver) = (refusal, isOver || state.isOver)
+            (state.refusal, state.isOver) = (later ?? refusal, isOver || state.isOver)
         }
     }
 

@@ -53,6 +53,10 @@ final class RedisSession {
     private var ticks = 0
     private var hasLeft = false
     var status = RedisLog.Status()
+    /// Why the primary cannot be used, until a term is engaged; `nil` if it can, as far as is known.
+    private var primaryFailure: String?
+    /// Why the log cannot be read, until it has been read; `nil` if it can, as far as is known.
+    private var readFailure: String?
 
     /// More brokers than exist, so that each waits for its grace.
     private static let everyone: UInt64 = 1 << 32
@@ -147,19 +151,20 @@ final class RedisSession {
         case .open(let link): tail.opened(link)
         case .failed(let failure):
             tail.failed()
-            say(failure, of: options.readsAt)
+            readFailure = failure.text(of: options.readsAt)
         }
         publish()
     }
 
     private func tailReports(_ event: RedisTail.Event) {
         switch event {
-        case .read: if state == status.state { return }
+        case .read:
+            if readFailure != nil { readFailure = nil } else if state == status.state { return }
         case .failed(let failure): reads?.abandon(failure)
         case .lost(let trouble):
             visit += 1
             phase = .lost(trouble)
-            status.failure = trouble.description
+            primaryFailure = trouble.description
             reads?.stop()
             if trouble.isCuredByCopy, options.copies != nil {
                 takeCopy()
@@ -171,10 +176,6 @@ final class RedisSession {
         publish()
     }
 
-    private func say(_ failure: EngineFailure, of role: EngineRoute.Role = .primary) {
-        if case .unfit(let text) = failure { status.failure = text } else { status.failure = "the \(role): \(failure)" }
-    }
-
     // MARK: Greeting
 
     /// Ends the agreement with the primary; publications wait.
@@ -182,7 +183,7 @@ final class RedisSession {
         disengage()
         if case .lost = phase { return }
         phase = .away
-        say(failure)
+        primaryFailure = failure.text(of: .primary)
         publish()
     }
 
@@ -365,7 +366,7 @@ final class RedisSession {
 
     private func engage(term: UInt64, closed: LogPosition) {
         guard term >= order.position.term else { return fallBehind(term) }
-        behind = nil
+        (behind, primaryFailure) = (nil, nil)
         visit += 1
         phase = .engaged(term)
         if term != status.term { status.counts.terms += 1 }
@@ -413,7 +414,7 @@ final class RedisSession {
         order.giveUp()
         status.counts.surrenders += 1
         if case .engaged = phase {
-            status.failure = "The appended records do not come back."
+            primaryFailure = "The appended records do not come back."
             greet()
         }
     }
@@ -445,8 +446,7 @@ final class RedisSession {
     /// Writes the newest format that all known brokers read: those that have gone, too, because they may come back.
     private func chooseFormat() {
         let isComplete = present.allSatisfy { facts[$0] != nil }
-        let format = isComplete ? facts.values.map { RecordFormat(ofFacts: $0) }.min() ?? .plain : .plain
-        order.format = min(format, .newest)
+        order.format = isComplete ? facts.values.map { RecordFormat(ofFacts: $0) }.min() ?? .plain : .plain
         status.format = order.format
     }
 
@@ -489,6 +489,7 @@ final class RedisSession {
         status.top = max(top, status.position)
         (status.primary, status.version) = (primary?.endpoint, primary?.server?.version)
         status.replica = tail.endpoint
+        status.failure = primaryFailure ?? readFailure
         (status.counts.entries, status.counts.readBytes) = tail.counts
         var members = tail.members
         for (node, text) in facts { members[node, default: .init(node: node, facts: "")].facts = text }

@@ -129,7 +129,9 @@ final class RedisTail {
 
     private func take(_ value: RESPValue) throws(LogTrouble) {
         // One stream: its key and its entries.
-        guard let answered = value.elements?.first?.elements?.last?.elements, !answered.isEmpty else { return }
+        guard let answered = value.elements?.first?.elements?.last?.elements, !answered.isEmpty else {
+            return report(.read)
+        }
         var entries: [LogEntry] = []
         var raw: [LogRing.Entry] = []
         var size = 0

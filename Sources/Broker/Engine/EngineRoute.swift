@@ -232,3 +232,10 @@ package final class EngineRoute {
         }
     }
 }
+
+extension EngineFailure {
+    /// The failure of a server with this role, as a sentence or a part of one.
+    func text(of role: EngineRoute.Role) -> String {
+        if case .unfit(let text) = self { text } else { "the \(role): \(self)" }
+    }
+}

@@ -27,7 +27,8 @@ package final class SentinelSurvey {
     private let asksForReplicas: Bool
     private let links: SentinelLinks
     private var statements: [Statement] = []
-    private var failures: [String] = []
+    /// By the sentinels' addresses.
+    private var failures: [String: String] = [:]
     private var completion: Completion?
 
     private init(
@@ -93,7 +94,7 @@ package final class SentinelSurvey {
     }
 
     private func fail(_ sentinel: Endpoint, _ text: String) {
-        failures.append("\(sentinel): \(text)")
+        failures["\(sentinel)"] = text
         concludeIfKnown()
     }
 
@@ -129,7 +130,9 @@ package final class SentinelSurvey {
             return finish(.success(EngineAddresses(primary: statement.primary, replicas: replicas)))
         }
         guard statements.count + failures.count == count else { return }
-        let reasons = failures.isEmpty ? "they do not agree" : failures.joined(separator: "; ")
+        // In the same order each time, whichever sentinel answers first.
+        let told = failures.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
+        let reasons = told.isEmpty ? "they do not agree" : told.joined(separator: "; ")
         finish(
             .failure(
                 .unfit("Not \(majority) of \(count) sentinels name the same primary for \(name): \(reasons).")))
