@@ -60,9 +60,17 @@ extension Broker {
         Certificates.exposedKeys(in: settings.listen)
     }
 
-    /// The errors in all files and paths that `settings` names, a sentence each.
+    /// What keeps a broker from starting with `settings`: where it would listen, and the errors in the files and paths
+    /// that they name; a sentence each.
     package static func errors(in settings: Settings) -> [String] {
-        certificateErrors(in: settings) + placeErrors(in: settings) + accessErrors(in: settings)
+        [settings.listenError].compactMap(\.self) + certificateErrors(in: settings) + placeErrors(in: settings)
+            + accessErrors(in: settings)
+    }
+
+    /// What in `settings` is allowed but probably not meant, a sentence each.
+    package static func warnings(in settings: Settings) -> [String] {
+        exposedKeys(in: settings).map { "other users may read the private key \($0): chmod go-rwx" }
+            + settings.ruleWarnings + placeWarnings(in: settings)
     }
 
     /// The errors in the users file and in the keys that `settings` names, a sentence each.

@@ -35,12 +35,16 @@ struct CheckConfig: ParsableCommand {
 
     func run() throws {
         guard connection.json else {
-            let broken = troubles(of: try ShowConfig.read(file))
+            let settings = try ShowConfig.read(file)
+            for warning in Broker.warnings(in: settings) {
+                Output.printError(Output.printable("\(file): warning: \(warning)"))
+            }
+            let broken = troubles(of: settings)
             for error in broken { Output.printError(Output.printable("\(error)")) }
             if !broken.isEmpty { throw ExitCode(1) }
             return Output.print("\(file): ok")
         }
-        let errors = errors()
+        let (errors, warnings) = findings()
         var writer = JSONWriter()
         writer.beginObject()
         writer.member("file", file)
@@ -59,22 +63,27 @@ struct CheckConfig: ParsableCommand {
             writer.endObject()
         }
         writer.endArray()
+        writer.name("warnings")
+        writer.beginArray()
+        for warning in warnings { writer.string(warning) }
+        writer.endArray()
         writer.endObject()
         Output.printJSON(writer.bytes)
         if !errors.isEmpty { throw ExitCode(1) }
     }
 
-    /// What is wrong with the files that the settings name.
+    /// What keeps a broker from starting with the settings, besides their syntax.
     private func troubles(of settings: Settings) -> [ConfigurationError] {
         let places = ConfigurationPlaces(file: file)
         return Broker.errors(in: settings).map(places.error)
     }
 
-    private func errors() -> [ConfigurationError] {
+    private func findings() -> (errors: [ConfigurationError], warnings: [String]) {
         do throws(ConfigurationErrors) {
-            return troubles(of: try ConfigurationReader.read(path: file))
+            let settings = try ConfigurationReader.read(path: file)
+            return (troubles(of: settings), Broker.warnings(in: settings))
         } catch {
-            return error.errors
+            return (error.errors, [])
         }
     }
 }

@@ -121,6 +121,7 @@ struct Brokerd: ParsableCommand {
         _ broker: Broker, _ signals: inout SignalSet, _ sink: LogSink, _ supervisor: Supervisor?
     ) -> End {
         var level = broker.logThreshold.state()
+        var file = WatchedFile(config)
         // Half the interval in which the service manager expects a sign of life.
         let pause = supervisor?.watchdog.map { max(1, Int($0 / 2_000_000_000)) } ?? 2
         while true {
@@ -140,6 +141,7 @@ struct Brokerd: ParsableCommand {
                 report(broker.takeOverCertificates(), log)
                 broker.takeOverRules()
                 if let news = broker.takeOverUsers() { report(news, log) }
+                if let change = file.change() { log.warning("\(change)", metadata: ["file": "\(config ?? "")"]) }
                 if let bytes = broker.returnMemory() {
                     log.debug(
                         "returned the memory of disconnected clients to the system", metadata: ["bytes": "\(bytes)"])
@@ -152,6 +154,7 @@ struct Brokerd: ParsableCommand {
                 return .stopped
             case .hangUp:
                 supervisor?.tell(.reloading)
+                file = WatchedFile(config)
                 do {
                     let new = try readSettings()
                     if let refusal = new.refusalToListen() { throw ValidationError(refusal) }
@@ -237,18 +240,10 @@ struct Brokerd: ParsableCommand {
     private func readSettings() throws -> Settings { try options.read(nil) }
 
     private func report(_ settings: Settings) throws {
-        if let refusal = settings.refusalToListen() {
-            Self.complain("\(config ?? "settings"): \(refusal)")
-            throw ExitCode(1)
-        }
         for (name, advice) in ConfigurationEnvironment.ofProcess().ineffective {
             Self.complain("\(name): warning: there is no such setting: \(advice)")
         }
-        for file in Broker.exposedKeys(in: settings) {
-            Self.complain(
-                "\(config ?? "settings"): warning: other users may read the private key \(file): chmod go-rwx")
-        }
-        for warning in settings.ruleWarnings + Broker.placeWarnings(in: settings) {
+        for warning in Broker.warnings(in: settings) {
             Self.complain("\(config ?? "settings"): warning: \(warning)")
         }
         let broken = Broker.errors(in: settings)

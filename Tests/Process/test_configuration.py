@@ -399,7 +399,7 @@ def test_config_show_and_check_print_json(tmp_path):
     assert shown["limits"]["message"] == "2MiB" and shown["limits"]["wildcards"] == 3
     assert shown["metrics"] == {"enabled": False} and shown["listen"][0]["address"] == "127.0.0.1:8080"
     done = run_control("config", "check", str(file), "--json")
-    assert (done.returncode, json.loads(done.stdout)) == (0, {"file": str(file), "ok": True, "errors": []})
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"file": str(file), "ok": True, "errors": [], "warnings": []})
     file.write_text("limits: { mesage: 2MiB }\n")
     done = run_control("config", "check", str(file), "--json")
     assert done.returncode == 1 and json.loads(done.stdout)["errors"] == [
@@ -408,6 +408,27 @@ def test_config_show_and_check_print_json(tmp_path):
     done = run_control("config", "check", str(file), "--json")
     assert done.returncode == 1 and json.loads(done.stdout)["errors"] == [
         {"line": 1, "column": 54, "key": "listen[0].tls.certificate", "message": "none.pem: No such file or directory"}]
+
+
+def test_both_checks_say_what_a_start_says(tmp_path):
+    """An address that the broker refuses to listen on, and a rule whose `deny` covers everything."""
+    file = tmp_path / "broker.yaml"
+    file.write_text("access:\n  anonymous: { publish: [a] }\n  rules:\n"
+                    "    - { user: a, publish: ['x/#'], deny: ['#'] }\nlisten:\n  - address: 0.0.0.0:8090\n")
+    checked = run_brokerd("--config", str(file), "--check", cwd=tmp_path)
+    controlled = run_control("config", "check", str(file))
+    assert (checked.returncode, controlled.returncode) == (1, 1)
+    for told in (checked.stdout, controlled.stderr.decode()):
+        assert f"{file}:6:14: listen[0].address: refusing to listen on 0.0.0.0:8090, beyond loopback, while" in told
+        assert f"{file}: warning: access.rules[0]" in told
+
+
+def test_a_changed_file_is_told_until_a_reload(start_broker):
+    broker = start_broker("limits: { message: 2MiB }\n")
+    broker.config_file.write_text(broker.config_file.read_text().replace("2MiB", "3MiB"))
+    broker.wait_for_line("the configuration file has changed; the old settings stay in force until a reload")
+    assert broker.control("reload").returncode == 0
+    assert "3MiB" in broker.control("config", "show").stdout.decode()
 
 
 def test_the_commented_defaults_are_the_shipped_file():

@@ -73,6 +73,14 @@ extension Settings {
     /// settings say so, and a broker without access settings may not listen beyond it.
     package func refusalToListen() -> String? { refusalToListen(on: listen.map(\.address)) }
 
+    /// The same as the error of the listener, with its path.
+    var listenError: String? {
+        guard let place = listen.firstIndex(where: { !$0.address.isLoopback }), let refusal = refusalToListen() else {
+            return nil
+        }
+        return "listen[\(place)].address: \(refusal)"
+    }
+
     /// Like ``refusalToListen()``, for the addresses of sockets that were passed to this process.
     func refusalToListen(on addresses: [ListenAddress]) -> String? {
         guard !access.anonymousAnywhere, !access.publishBeyondLoopback.isEmpty || !access.isWritten,

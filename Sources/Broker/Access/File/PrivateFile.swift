@@ -136,7 +136,10 @@ package struct FileStamp: Equatable, Sendable {
     private let nanoseconds: Int
 
     /// Whether there was no file.
-    var isMissing: Bool { size < 0 }
+    package var isMissing: Bool { size < 0 }
+
+    /// Whether there is a file without content.
+    var isEmpty: Bool { size == 0 }
 
     /// The stamp of a file now; a missing file has a stamp, too.
     package init(_ path: String) {
