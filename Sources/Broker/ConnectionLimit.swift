@@ -68,6 +68,10 @@ final class ConnectionLimit: Sendable {
         settings.isAlwaysAnswered = { head in
             head.path == pathPrefix + "/health/live" || head.path == pathPrefix + "/health/ready"
         }
+        // A page would not see a status.
+        settings.showsRefusal = { head in
+            head.method == "GET" && Handshake.isUpgrade(head) && head.fields.first("Origin") != nil
+        }
         let limits = shard.configuration.limits
         let rules = shard.settings.limits.quotas
         // Clients of a proxy are counted when their requests name them.

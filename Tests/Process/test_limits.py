@@ -149,6 +149,17 @@ def test_connections_above_the_limit_are_refused_until_one_closes(start_broker, 
     wait_until(lambda: can_connect(broker), "room for one more")
 
 
+@pytest.mark.parametrize("key, code", [("connections", 1013), ("connections_per_address", 4429), ("per_address", 4429)])
+def test_a_page_learns_why_its_connection_is_refused(start_broker, key, code):
+    """A page does not see the status of a refused handshake."""
+    value = "{ connections: 2 }" if key == "per_address" else "2"
+    broker = start_broker(f"limits: {{ {key}: {value} }}\n")
+    sessions = [broker.session() for _ in range(2)]
+    page = broker.websocket("/ws", headers={"Origin": broker.url()})
+    assert page.receive_close()[0] == code
+    assert all(session.request(op="ping")["op"] == "pong" for session in sessions)
+
+
 def test_the_connection_limit_covers_all_reactors(start_broker):
     broker = start_broker("limits: { connections: 10 }\nreactors: { count: 2 }\n")
     taken = []

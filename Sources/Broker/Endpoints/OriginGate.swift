@@ -100,7 +100,8 @@ final class OriginGate {
         {
             return Inspection(fields: known.fields)
         }
-        let origin = fields.first(.origin) ?? ""
+        var origin = fields.first(.origin) ?? ""
+        if origin.utf8.count > 2 * Self.longestName { origin = Self.part(of: origin) }
         let page = OriginPolicy.Page(origin: origin, host: host, isSecure: isSecure, scheme: scheme)
         let decision = endpoints.settings.origins.decision(on: page)
         guard decision != .refused else { return objection(to: origin, host: host, fields, from) }
@@ -135,6 +136,13 @@ final class OriginGate {
 
     // MARK: Names
 
+    /// The longest host with its port, and some room, in bytes.
+    private static let longestName = 270
+
+    private static func part(of text: String) -> String {
+        String(decoding: text.utf8.prefix(longestName), as: UTF8.self) + "…"
+    }
+
     private func refusal(of host: String?, _ from: From) -> HTTPRefusal? {
         if let host, host == knownHost { return nil }
         guard case .known(let listed) = endpoints.settings.hosts, case .internet = address else { return nil }
@@ -142,6 +150,11 @@ final class OriginGate {
             // A client of HTTP/1.0; browsers always send a host.
             return address.isLoopback
                 ? nil : refuse("", from, "The request has no host name, and this broker requires one.")
+        }
+        // RFC 1035 §2.3.4: no name is longer; a part of it is told.
+        guard host.utf8.count <= Self.longestName else {
+            let part = Self.part(of: host)
+            return refuse(part, from, "\(part) is not a host name.")
         }
         guard let name = HostAndPort(host)?.withoutRoot else {
             return refuse(host, from, "\(host) is not a host name.")

@@ -1,6 +1,4 @@
-/// One HTTP/1.1 connection, server side: heads, bodies, answers, one exchange at a time.
-///
-/// RFC 9112.
+/// One HTTP/1.1 connection (RFC 9112), server side: heads, bodies, answers, one exchange at a time.
 ///
 /// Pipelined requests wait in the connection until the answer before them is out. Runs on the reactor's thread.
 package final class HTTPConnection: StreamDriver {
@@ -167,9 +165,11 @@ package final class HTTPConnection: StreamDriver {
         keepsAlive = head.keepsAlive && (head.method != "GET" || !Handshake.isUpgrade(head))
         isHead = head.method == "HEAD"
         isOld = head.versionMinor == 0
-        let found = settings.inspect?(head.fields, head.host, stream)
+        var found = settings.inspect?(head.fields, head.host, stream)
         if let refusal {
-            guard settings.isAlwaysAnswered(head) else { return fail(refusal, found?.fields ?? HeaderFields()) }
+            let isShown = settings.showsRefusal(head)
+            guard isShown || settings.isAlwaysAnswered(head) else { return fail(refusal, found?.fields ?? [:]) }
+            if isShown { found = Inspection(found, objection: refusal) }
             keepsAlive = false
         }
         if let unwanted = found?.refusal {

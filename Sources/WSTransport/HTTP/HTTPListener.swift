@@ -22,6 +22,12 @@ package struct Inspection {
         }
     }
 
+    /// The same as another one, if there is one, with an objection.
+    init(_ other: Inspection?, objection: HTTPRefusal) {
+        self.init(fields: other?.fields ?? HeaderFields(), refusal: other?.refusal, objection: objection)
+        client = other?.client
+    }
+
     package init(fields: HeaderFields = HeaderFields(), refusal: HTTPRefusal? = nil, objection: HTTPRefusal? = nil) {
         self.fields = fields
         unwanted = refusal == nil && objection == nil ? nil : Unwanted(refusal: refusal, objection: objection)
@@ -67,6 +73,8 @@ package struct HTTPSettings {
     package var entrance = Entrance<HTTPRefusal>()
     /// Whether a request is answered even on a refused connection, such as a health probe.
     package var isAlwaysAnswered: (HTTPRequestHead) -> Bool = { _ in false }
+    /// Whether the handler answers such a request on a refused connection, with the refusal as the exchange's objection.
+    package var showsRefusal: (HTTPRequestHead) -> Bool = { _ in false }
     /// Called with errors that handlers threw, except refusals; they are answered with 500.
     var report: (@Sendable (any Error, ServerRequest) -> Void)?
     /// Called with each refusal, and with the request, which is `nil` if it could not be read.

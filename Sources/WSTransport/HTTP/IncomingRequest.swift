@@ -179,8 +179,10 @@ extension HTTPParseError {
     package var message: String {
         switch self {
         case .badRequest(let what): what
-        case .headTooLarge: "The request's head is larger than the limit."
+        case .headTooLarge:
+            "The request's head is larger than the limit, or has more than \(HTTPHeadParser.maximumFieldCount) fields."
         case .targetTooLong: "The request line is longer than the limit."
+        case .codingNotSupported(let what): what
         case .versionNotSupported: "Only HTTP/1.1 and HTTP/1.0 are spoken here."
         }
     }

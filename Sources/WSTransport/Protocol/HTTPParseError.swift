@@ -8,6 +8,8 @@ package enum HTTPParseError: Error, Equatable, Sendable {
     case targetTooLong
     /// A version other than HTTP/1.0 and HTTP/1.1. Answer 505.
     case versionNotSupported
+    /// A body in a transfer coding other than chunks. Answer 501.
+    case codingNotSupported(String)
 
     /// The status to answer with.
     package var status: Int {
@@ -16,6 +18,7 @@ package enum HTTPParseError: Error, Equatable, Sendable {
         case .headTooLarge: 431
         case .targetTooLong: 414
         case .versionNotSupported: 505
+        case .codingNotSupported: 501
         }
     }
 
@@ -25,6 +28,7 @@ package enum HTTPParseError: Error, Equatable, Sendable {
         case .badRequest(let what): "it is not HTTP: \(what)"
         case .headTooLarge, .targetTooLong: "its head is too long"
         case .versionNotSupported: "its version is not HTTP/1.1"
+        case .codingNotSupported(let what): "its body cannot be read: \(what)"
         }
     }
 }

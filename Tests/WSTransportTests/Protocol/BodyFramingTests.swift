@@ -32,12 +32,21 @@ struct BodyFramingTests {
             ["Content-Length": "5", "Transfer-Encoding": "chunked"],
             ["Transfer-Encoding": "chunked", "Content-Length": "0"],
             ["Transfer-Encoding": "chunked", "transfer-encoding": "chunked"], ["Transfer-Encoding": "chunked, chunked"],
-            ["Transfer-Encoding": "gzip, chunked"], ["Transfer-Encoding": "chunked, identity"],
+            ["Transfer-Encoding": "chunked, identity"], ["Transfer-Encoding": "chunked, gzip"],
+            ["Transfer-Encoding": "gzip,, chunked"], ["Transfer-Encoding": "chunked;a=b, chunked"],
             ["Transfer-Encoding": "identity"], ["Transfer-Encoding": "xchunked"], ["Transfer-Encoding": "chunked;a=b"],
             ["Transfer-Encoding": "\"chunked\""], ["Transfer-Encoding": ""],
         ] as [HeaderFields])
     func refuses(fields: HeaderFields) {
-        #expect(throws: HTTPParseError.self) { try framing(fields) }
+        let error = #expect(throws: HTTPParseError.self) { try framing(fields) }
+        #expect(error?.status == 400)
+    }
+
+    /// §6.1: the body's end could be found, but not its meaning.
+    @Test(arguments: ["gzip, chunked", "deflate,\tchunked", "br;q=1, gzip, Chunked"])
+    func doesNotSupportOtherCodings(value: String) {
+        let error = #expect(throws: HTTPParseError.self) { try framing(["Transfer-Encoding": value]) }
+        #expect(error?.status == 501)
     }
 
     @Test func refusesChunksInHTTP10() {
