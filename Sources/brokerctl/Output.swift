@@ -96,22 +96,13 @@ enum Output {
     private static func escape(_ text: String, _ replacement: (Unicode.Scalar) -> String) -> String {
         var result = ""
         for scalar in text.unicodeScalars {
-            if scalar.properties.generalCategory == .control || isDirectional(scalar) {
+            if scalar.isTreacherous {
                 result += replacement(scalar)
             } else {
                 result.unicodeScalars.append(scalar)
             }
         }
         return result
-    }
-
-    /// Whether it is a mark, an override or an isolate of Unicode's bidirectional algorithm, or a line end that is not
-    /// a control character.
-    private static func isDirectional(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.value {
-        case 0x061C, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
-        default: false
-        }
     }
 }
 

@@ -44,7 +44,7 @@ struct LineLogHandler: LogHandler {
                 writer.string("\(value)")
             }
             writer.endObject()
-            StandardStreams.writeOutput(String(decoding: writer.bytes, as: UTF8.self) + "\n")
+            StandardStreams.writeOutput(String(decoding: VisibleText.json(writer.bytes), as: UTF8.self) + "\n")
         }
     }
 
@@ -62,7 +62,7 @@ struct LineLogHandler: LogHandler {
         if isPlain { return value }
         var writer = JSONWriter()
         writer.string(value)
-        return String(decoding: writer.bytes, as: UTF8.self)
+        return String(decoding: VisibleText.json(writer.bytes), as: UTF8.self)
     }
 
     /// Makes a logger that writes the lines that pass the threshold.

@@ -135,7 +135,7 @@ package struct AuditEvent: Sendable, Equatable {
         if let note { writer.member("note", note) }
         if count > 1 || name == .missing { writer.member("count", count) }
         writer.endObject()
-        lines += writer.bytes
+        lines += VisibleText.json(writer.bytes)
         lines.append(UInt8(ascii: "\n"))
     }
 

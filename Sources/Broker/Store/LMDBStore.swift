@@ -124,6 +124,8 @@ package final class LMDBStore: MessageStore {
     /// Checks the file before it is mapped, unless it is unchanged since the broker last wrote it.
     private static func check(_ path: String, _ mark: StoreMark) throws(StorageError) -> Int64? {
         if mark.matches(path) { return nil }
+        // LMDB would take it for a new store. The other file is made after a new store has got its first pages.
+        if FileStamp(path).isEmpty, !FileStamp("\(path)-kept").isMissing { throw .damaged("the file is empty") }
         // From here on the mark does not count: only this process's writes do.
         mark.forget()
         let begin = MonotonicTime.now

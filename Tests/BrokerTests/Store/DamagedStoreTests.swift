@@ -58,6 +58,19 @@ struct DamagedStoreTests {
         #expect(try whyMovedAside(Data()) == nil)
     }
 
+    /// A power cut may leave nothing of a file's content: that is not a new store, and numbers never fall.
+    @Test func movesAnEmptiedFileAside() throws {
+        let directory = TestDirectory()
+        var store: LMDBStore? = try directory.open()
+        try store?.apply([retained("t", "x", seq: 7)], reserving: nil)
+        store?.close()
+        store = nil
+        try Data().write(to: directory.file)
+        let (opened, movedAside) = try LMDBStore.open(directory: directory.path, maximumSize: 16 << 20)
+        #expect(movedAside != nil && opened.damage == "the file is empty")
+        #expect(try opened.statistics().values == 0)
+    }
+
     @Test func movesATruncatedFileAside() throws {
         let file = try Self.files.get()[0]
         for size in [1, 15, 16, 151, 152, 4095, 4096, 4097, 4247, 8191, 8192, 8193, 12_288, 20_480, file.count / 2] {
