@@ -103,10 +103,10 @@ def test_limits_that_are_found_later_are_reported_with_their_clients(start_broke
                           "retained: { maximum_messages: 1 }\npublish: { keys_per_user: 64KiB }\nlog: { audit: stdout }\n")
     session = broker.session()
     client = session.welcome["client"]
-    session.send(op="publish", topic="a", data=1, reply=5, id=1)
-    session.send(op="publish", topic="a", data=1, reply=5, id=2)
+    session.send(op="publish", topic="a", data=1, reply=True, id=1)
+    session.send(op="publish", topic="a", data=1, reply=True, id=2)
     session.send(op="publish", topic="b", data="x" * 2000, ephemeral=True, id=3)
-    for number in range(800):
+    for number in range(240):
         session.send(op="publish", topic="c", data=1, key=f"{number:080}", id=4)
     session.send(op="publish", topic="d", data=1, retain=True, ack="routed", id=5)
     session.send(op="publish", topic="e", data=1, retain=True, ack="routed", id=6)

@@ -45,8 +45,11 @@ function clientPage(place, console_, { order, where, title }) {
     const minutes = element("label", {}, "and ban for minutes: ", element("input", { name: "minutes", inputMode: "numeric" }));
     const found = await ask(`Disconnect ${client.id}?`, [element("label", {}, "Reason: ", element("input", { name: "reason", maxLength: 100 })), minutes], "Disconnect");
     if (!found) return;
-    const ban = Number(found.minutes) > 0 ? { ban: true, seconds: Math.round(Number(found.minutes) * 60) } : {};
-    console_.admin("kick", { client: client.id, ...(found.reason && { reason: found.reason }), ...ban })
+    const minutes_ = Number(found.minutes);
+    if (found.minutes && !(minutes_ > 0)) return console_.say(`Minutes: expected a number above 0, found ${found.minutes}`, true);
+    // A banned client is told only that it is banned.
+    const ban = minutes_ > 0 && { ban: true, seconds: Math.round(minutes_ * 60) };
+    console_.admin("kick", { client: client.id, ...(found.reason && { [ban ? "note" : "reason"]: found.reason }), ...ban })
       .then(({ result }) => console_.say(`disconnected ${result.kicked}${result.banned ? `, banned ${result.banned.join(", ")}` : ""}`), ({ message }) => console_.say(message, true));
   };
   const choose = async (client) => {
@@ -127,7 +130,7 @@ function overview(place, console_) {
   const names = [["connections", "Connections"], ["in", "Messages in, a second"], ["out", "Messages out, a second"], ["commit", "Last commit, ms"],
     ["pending", "Unsent, MiB"], ["memory", "Memory, MiB"]];
   const charts = names.map(([name, title]) => [name, element("canvas", { role: "img" }), element("figcaption"), title]);
-  const facts = element("dl"), level = element("select", { ariaLabel: "log level" }, ...["trace", "debug", "info", "notice", "warning", "error"].map((textContent) => element("option", { textContent })));
+  const facts = element("dl"), level = element("select", { ariaLabel: "log level" }, ...["debug", "info", "warning", "error"].map((textContent) => element("option", { textContent })));
   level.value = "info";
   const act = (verb, members, question) => async () => {
     if (question && !(await ask(question, [], "Yes"))) return;

@@ -1,7 +1,7 @@
 // The page of topics: a tree that stays fast, the details of one topic, and publishing.
 import { $, age, ask, base64, button, bytes, clean, difference, dump, element, fact, foreign, payload, plot, pretty } from "./page-kit.js";
 
-const rowHeight = 26, openAtFirst = 300, logged = 100, plotted = 300, shown = 2000;
+const rowHeight = 26, openAtFirst = 300, logged = 100, plotted = 300, shown = 2000, displayed = 65536;
 
 class Branch {
   children = new Map();
@@ -28,6 +28,7 @@ export class Topics {
   #waiting = [];
   #selected = null;
   #view = "auto";
+  #whole = null;
   #rows = [];
   #drawn = null;
   #ticks = 1;
@@ -279,13 +280,17 @@ export class Topics {
   #shown(message, before, text) {
     if (message.removed) return element("p", { className: "faint", textContent: "There is no value." });
     const isBytes = message.data instanceof Uint8Array;
-    if (this.#view === "diff") return before && !before.removed ? difference(pretty(payload(before)), pretty(text)) : element("p", { className: "faint", textContent: "There is no earlier message." });
+    if (this.#view === "diff") return before && !before.removed ? difference(pretty(payload(before, displayed)), pretty(text.slice(0, displayed))) : element("p", { className: "faint", textContent: "There is no earlier message." });
     if (this.#view === "hex") return element("pre", { textContent: dump(message) });
     if (isBytes && this.#view === "auto" && /^image\/(png|jpeg|gif|webp|avif)$/.test(message.type)) {
       return element("img", { src: `data:${message.type};base64,${base64(message.data)}`, alt: "the payload, an image" });
     }
     const isJSON = typeof message.data !== "string" || /json/.test(message.type ?? "");
-    return element("pre", { textContent: clean(this.#view === "auto" && isJSON && !isBytes ? pretty(text) : text) });
+    // The browser takes seconds to lay out a long text, and does so again for each message.
+    const isCut = text.length > displayed && this.#whole !== message, part = isCut ? text.slice(0, displayed) : text;
+    const pre = element("pre", { textContent: clean(this.#view === "auto" && isJSON && !isBytes ? pretty(part) : part) });
+    const all = () => ((this.#whole = message), (this.#drawn = undefined), this.#due());
+    return isCut ? element("div", {}, pre, button(`Show all ${bytes(text.length)}`, all)) : pre;
   }
 
   /** Changes a retained value, if it is still the displayed one. */

@@ -61,7 +61,7 @@ struct JSONSessionTests {
     @Test(arguments: ["publish", "subscribe", "ping"])
     func limitsTheLengthOfIDs(operation: String) throws {
         func frame(_ length: Int) -> String {
-            let id = String(repeating: "x", count: length - 2)
+            let id = String(repeating: "x", count: length)
             return #"{"op":"\#(operation)","id":"\#(id)","topic":"a","filter":"a","data":1}"#
         }
         let answers = try answers(to: [frame(1024), frame(1025)], operation == "subscribe" ? 3 : 2)

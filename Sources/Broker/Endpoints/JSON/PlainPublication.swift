@@ -119,7 +119,7 @@ package struct PlainPublication {
         case .identifier:
             let value = try scanner.scanPlainValue()
             id = value
-            return value.range.count <= JSONObject.maximumIdentifier && (value.kind == .number || value.kind == .string)
+            return value.isIdentifier
         case .retain:
             guard let value = scanner.scanBool() else { return false }
             isRetained = value

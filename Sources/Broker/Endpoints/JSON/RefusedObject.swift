@@ -1,6 +1,13 @@
 extension JSONObject {
-    /// The longest `id`, as written, in bytes: the broker holds it until the command is answered.
+    /// The longest `id` as written, in bytes, without a string's quotation marks: the broker holds it until the command
+    /// is answered.
     static let maximumIdentifier = 1024
+
+    /// Whether a number or a string, written as JSON, is short enough for an `id`.
+    static func isIdentifier(_ written: Span<UInt8>) -> Bool {
+        let quotes = written.count > 0 && written[0] == UInt8(ascii: "\"") ? 2 : 0
+        return written.count <= maximumIdentifier + quotes
+    }
 
     /// The client's `id` as it was written; `nil` if there is none.
     func identifier() throws(Refusal) -> [UInt8]? {
@@ -8,11 +15,22 @@ extension JSONObject {
         switch value.kind {
         case .null: return nil
         case .number, .string:
-            guard value.extent.range.count <= Self.maximumIdentifier else {
+            guard value.extent.isIdentifier else {
                 throw Refusal(.badRequest, "id: expected at most \(Self.maximumIdentifier) bytes.")
             }
             return value.copyRawBytes()
         default: throw Refusal(.badRequest, "id: expected a number or a string, found \(value.kind.rawValue).")
+        }
+    }
+}
+
+extension JSONValue.Extent {
+    /// Whether the value may be an `id`.
+    var isIdentifier: Bool {
+        switch kind {
+        case .string: inside.count <= JSONObject.maximumIdentifier
+        case .number: range.count <= JSONObject.maximumIdentifier
+        default: false
         }
     }
 }
@@ -77,9 +95,7 @@ struct RefusedObject {
         var offset = name
         while offset < bytes.count, bytes[offset] <= 0x20 || bytes[offset] == UInt8(ascii: ":") { offset += 1 }
         var scanner = JSONScanner(bytes, from: offset)
-        guard let extent = try? scanner.scanValue(depth: 1), extent.kind == .number || extent.kind == .string else {
-            return nil
-        }
+        guard let extent = try? scanner.scanValue(depth: 1), extent.isIdentifier else { return nil }
         return JSONValue(bytes: bytes, extent: extent).copyRawBytes()
     }
 }
