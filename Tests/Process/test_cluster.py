@@ -397,24 +397,17 @@ def test_nothing_acknowledged_is_lost_when_the_primary_dies(cluster):
         assert one and all(texts[seq] == text for seq, text in one)
 
 
-def test_a_broker_says_what_its_engine_lacks(tmp_path):
-    """A replica, and later a right: not only that the broker is catching up, or that the brokers agree."""
+def test_a_broker_says_that_its_engine_has_no_replica(tmp_path):
+    """Not only that it is catching up."""
     server = Server(tmp_path / "engine", ["--save", "", "--appendonly", "yes"])
     broker = None
     try:
         server.start()
         broker = Broker(tmp_path / "broker", (
             f"cluster:\n  name: lacking\n  node: a\n  engine:\n    addresses: [127.0.0.1:{server.port}]\n")).start()
-
-        def says(sentence):
-            wait_until(lambda: sentence in broker.http("GET", "/health/ready").json.get("reason", ""), sentence)
-            broker.wait_for_line(f"the cluster's engine cannot be used reason=.*{sentence}")
-
-        says("The engine has no replica that follows its primary: add one")
-        server.ask("ACL", "SETUSER", "default", "-xadd")
-        server.ask("DEL", "broker:{lacking}:head", "broker:{lacking}:log")
-        server.ask("CLIENT", "KILL", "TYPE", "normal")
-        says("NOPERM")
+        sentence = "The engine has no replica that follows its primary: add one"
+        wait_until(lambda: sentence in broker.http("GET", "/health/ready").json.get("reason", ""), sentence)
+        broker.wait_for_line(f"the cluster's engine cannot be used reason=.*{sentence}")
     finally:
         if broker:
             broker.kill()

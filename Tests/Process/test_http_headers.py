@@ -27,7 +27,7 @@ EARLY = {
     "chunks": (413, b"POST /t/a HTTP/1.1\r\n" + PAGE + b"Transfer-Encoding: chunked\r\n\r\nfff\r\n" + b"x" * 2000),
     "query": (400, b"GET /t/a?x=%FF HTTP/1.1\r\n" + PAGE + b"\r\n"),
     "long head": (431, b"GET /t/a HTTP/1.1\r\n" + PAGE + b"Cookie: " + b"a" * 20_000),
-    "many fields": (431, b"GET /t/a HTTP/1.1\r\n" + PAGE + b"X: y\r\n" * 200 + b"\r\n"),
+    "many fields": (431, b"GET /t/a HTTP/1.1\r\n" + PAGE + b"X: y\r\n" * 400 + b"\r\n"),
     "malformed": (400, b"GET /t/a HTTP/1.1\r\n" + PAGE + b"no colon\r\n\r\n"),
     "two lengths": (400, b"POST /t/a HTTP/1.1\r\n" + PAGE + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\n"),
     "version": (505, b"GET /t/a HTTP/2.0\r\n" + PAGE + b"\r\n"),

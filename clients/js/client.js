@@ -336,14 +336,15 @@ class Broker extends EventTarget {
   }
 
   // Requests idle subscriptions, one kind after another: those of one filter share a subscription, and resuming ones are
-  // sent together, because a message that has arrived for one filter does not arrive again for another.
+  // sent together and first, because a message that has arrived for one filter does not arrive again for another.
   #subscribe() {
     if (this.status !== "open" || this.#busy.size) return;
     const kind = ({ resumes, epoch, parts, options: { since, slow, echo, snapshot } }) =>
       JSON.stringify({ since: resumes ? `${epoch}-${textOf(parts)}` : since, slow, echo, snapshot });
     const idle = [...this.#subscriptions].filter((one) => one.state === "idle");
-    if (!idle[0]) return;
-    const first = kind(idle[0]), same = idle.filter((one) => kind(one) === first);
+    const next = idle.filter((one) => one.resumes)[0] ?? idle[0];
+    if (!next) return;
+    const first = kind(next), same = idle.filter((one) => kind(one) === first);
     this.#busy = new Set(same.map((one) => one.filter).slice(0, this.#most));
     const all = same.filter((one) => this.#busy.has(one.filter));
     this.#put({ op: "subscribe", ...JSON.parse(first), filter: [...this.#busy] }, {

@@ -500,7 +500,8 @@ class Client:
             group[1].extend(those)
             group[2].append(filter_)
             self._busy.add(filter_)
-        for command, those, filters in groups.values():
+        # Resuming ones first: what arrives for a fresh one meanwhile would not arrive again for them.
+        for command, those, filters in sorted(groups.values(), key=lambda group: not group[1][0]._resumes):
             for one in those:
                 one._ask(self.epoch)
             self._ask({"op": "subscribe", "filter": filters if len(filters) > 1 else filters[0], **command},
