@@ -6,7 +6,7 @@ internal import CSIMD
 /// grammar has none. So a proxy in front cannot have read the head differently.
 package enum HTTPHeadParser {
     /// The maximum number of field lines in a head.
-    package static let maximumFieldCount = 320
+    package static let maximumFieldCount = 250
 
     /// Parses a request's head at the start of `input`.
     ///
