@@ -1,7 +1,9 @@
 """Three brokers on one engine share their users, tokens, bans and rules."""
 
+import shutil
 
 from access_harness import basic, bearer
+from broker_process import Broker
 from cluster_rig import NAMES, at_once, cluster, collect, engine, is_ready, reload, said, shared, users  # noqa: F401
 from command_line import run_control
 from deadlines import wait_until
@@ -172,3 +174,25 @@ def test_the_rules_of_the_last_reload_apply_at_all_brokers(cluster):
         for broker in cluster.brokers:
             reload(broker, old[broker])
         cluster.everywhere(lambda broker: broker.metrics()["broker_cluster_differing_files"] == 0, "one set of rules again")
+
+
+def test_a_store_of_another_cluster_brings_back_no_users(cluster, tmp_path):
+    """The file beside a restored store is newer than the users in that store, and founds the next cluster."""
+    first = cluster.brokers[0]
+    said(first.control("users", "add", "eve", "--password-stdin", input=b"the old password\n"))
+    said(first.control("backup", str(tmp_path / "backup.mdb")))
+    said(first.control("users", "password", "eve", "--password-stdin", input=b"the new password\n"))
+    wait_until(lambda: login(first, "eve", "the new password") == 404, "the new password")
+    restored = Broker(tmp_path / "restored", first.config_file.read_text().replace("name: test", "name: next"))
+    restored.data.mkdir(mode=0o700, parents=True)
+    said(run_control("restore", str(tmp_path / "backup.mdb"), "--data-dir", str(restored.data)))
+    shutil.copy(first.data / "access.jsonl", restored.data)
+    try:
+        for number in range(2):
+            restored.start()
+            # Then the cluster's users are in force, not the file's.
+            wait_until(lambda: restored.control("users", "add", f"u{number}", "--no-password").returncode == 0, "users of the cluster")
+            assert login(restored, "eve", "the new password") == 404 and login(restored, "eve", "the old password") == 401
+            restored.stop()
+    finally:
+        restored.kill()
