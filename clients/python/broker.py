@@ -485,7 +485,8 @@ class Client:
         if self.status != "open":
             return
         taken = {}
-        for one in self._listeners:
+        # Resuming ones first: what arrives for a fresh one meanwhile would not arrive again for them.
+        for one in sorted(self._listeners, key=lambda one: not one._resumes):
             if one._state != "idle" or one.filter in self._busy:
                 continue
             first = taken.setdefault(one.filter, [one])
@@ -500,8 +501,7 @@ class Client:
             group[1].extend(those)
             group[2].append(filter_)
             self._busy.add(filter_)
-        # Resuming ones first: what arrives for a fresh one meanwhile would not arrive again for them.
-        for command, those, filters in sorted(groups.values(), key=lambda group: not group[1][0]._resumes):
+        for command, those, filters in groups.values():
             for one in those:
                 one._ask(self.epoch)
             self._ask({"op": "subscribe", "filter": filters if len(filters) > 1 else filters[0], **command},
