@@ -27,8 +27,7 @@ package final class SentinelSurvey {
     private let asksForReplicas: Bool
     private let links: SentinelLinks
     private var statements: [Statement] = []
-    /// By the sentinels' addresses.
-    private var failures: [String: String] = [:]
+    private var failures: [String] = []
     private var completion: Completion?
 
     private init(
@@ -94,7 +93,7 @@ package final class SentinelSurvey {
     }
 
     private func fail(_ sentinel: Endpoint, _ text: String) {
-        failures["\(sentinel)"] = text
+        failures.append("\(sentinel): \(text)")
         concludeIfKnown()
     }
 
@@ -131,8 +130,7 @@ package final class SentinelSurvey {
         }
         guard statements.count + failures.count == count else { return }
         // In the same order each time, whichever sentinel answers first.
-        let told = failures.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
-        let reasons = told.isEmpty ? "they do not agree" : told.joined(separator: "; ")
+        let reasons = failures.isEmpty ? "they do not agree" : failures.sorted().joined(separator: "; ")
         finish(
             .failure(
                 .unfit("Not \(majority) of \(count) sentinels name the same primary for \(name): \(reasons).")))
