@@ -342,9 +342,8 @@ class Broker extends EventTarget {
     const kind = ({ resumes, epoch, parts, options: { since, slow, echo, snapshot } }) =>
       JSON.stringify({ since: resumes ? `${epoch}-${textOf(parts)}` : since, slow, echo, snapshot });
     const idle = [...this.#subscriptions].filter((one) => one.state === "idle");
-    const next = idle.filter((one) => one.resumes)[0] ?? idle[0];
-    if (!next) return;
-    const first = kind(next), same = idle.filter((one) => kind(one) === first);
+    if (!idle[0]) return;
+    const first = kind(idle.filter((one) => one.resumes)[0] ?? idle[0]), same = idle.filter((one) => kind(one) === first);
     this.#busy = new Set(same.map((one) => one.filter).slice(0, this.#most));
     const all = same.filter((one) => this.#busy.has(one.filter));
     this.#put({ op: "subscribe", ...JSON.parse(first), filter: [...this.#busy] }, {
