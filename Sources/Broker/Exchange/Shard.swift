@@ -230,10 +230,8 @@ package final class Shard {
     // MARK: A client's share of a turn
 
     /// Counts commands of the client in `slot`; returns whether it may give more in this turn.
-    ///
-    /// - Parameter bytes: how long they are: a KiB counts as another command.
-    package func takesMore(from slot: UInt32, after commands: Int = 1, bytes: Int = 0) -> Bool {
-        unsafe share.take(commands &+ bytes &>> TurnShare.bytesShift, by: slot, in: reactor.now)
+    package func takesMore(from slot: UInt32, after commands: Int = 1) -> Bool {
+        unsafe share.take(commands, by: slot, in: reactor.now)
     }
 
     /// Counts the cost of finding a publication's subscribers as commands of the client on a connection.

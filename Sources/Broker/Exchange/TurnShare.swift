@@ -12,9 +12,6 @@ struct TurnShare {
     /// The number that all clients share, besides ``least``: each gets an eighth of what is left.
     static let all = 8000
 
-    /// How many bytes of a client count as another command, as a shift.
-    static let bytesShift = 10
-
     private var turn = MonotonicTime(nanoseconds: 0)
     private var taken = 0
     private var owner = UInt32.max
