@@ -45,10 +45,10 @@ function clientPage(place, console_, { order, where, title }) {
     const minutes = element("label", {}, "and ban for minutes: ", element("input", { name: "minutes", inputMode: "numeric" }));
     const found = await ask(`Disconnect ${client.id}?`, [element("label", {}, "Reason: ", element("input", { name: "reason", maxLength: 100 })), minutes], "Disconnect");
     if (!found) return;
-    const minutes_ = Number(found.minutes);
-    if (found.minutes && !(minutes_ > 0)) return console_.say(`Minutes: expected a number above 0, found ${found.minutes}`, true);
+    const duration = Number(found.minutes);
+    if (found.minutes && !(duration > 0)) return console_.say(`Minutes: expected a number above 0, found ${found.minutes}`, true);
     // A banned client is told only that it is banned.
-    const ban = minutes_ > 0 && { ban: true, seconds: Math.round(minutes_ * 60) };
+    const ban = duration > 0 && { ban: true, seconds: Math.round(duration * 60) };
     console_.admin("kick", { client: client.id, ...(found.reason && { [ban ? "note" : "reason"]: found.reason }), ...ban })
       .then(({ result }) => console_.say(`disconnected ${result.kicked}${result.banned ? `, banned ${result.banned.join(", ")}` : ""}`), ({ message }) => console_.say(message, true));
   };
