@@ -230,8 +230,10 @@ package final class Shard {
     // MARK: A client's share of a turn
 
     /// Counts commands of the client in `slot`; returns whether it may give more in this turn.
-    package func takesMore(from slot: UInt32, after commands: Int = 1) -> Bool {
-        unsafe share.take(commands, by: slot, in: reactor.now)
+    ///
+    /// - Parameter bytes: how long they are.
+    package func takesMore(from slot: UInt32, after commands: Int = 1, bytes: Int = 0) -> Bool {
+        unsafe share.take(commands, bytes: bytes, by: slot, in: reactor.now)
     }
 
     /// Counts the cost of finding a publication's subscribers as commands of the client on a connection.

@@ -19,8 +19,11 @@ struct TurnShare {
 
     /// Counts commands of the client in `slot`; returns whether it may give more.
     ///
-    /// - Parameter turn: when the turn began.
-    mutating func take(_ commands: Int, by slot: UInt32, in turn: MonotonicTime) -> Bool {
+    /// - Parameters:
+    ///   - bytes: how long they are: for all clients together, a KiB counts as another command. It does not end the turn
+    ///     of this one, because what a turn sends a client is not a backlog yet, and what two turns send it may be.
+    ///   - turn: when the turn began.
+    mutating func take(_ commands: Int, bytes: Int = 0, by slot: UInt32, in turn: MonotonicTime) -> Bool {
         if turn.nanoseconds != self.turn.nanoseconds {
             self.turn = turn
             taken = 0
@@ -30,7 +33,7 @@ struct TurnShare {
             owner = slot
             left = max(Self.least, min(Self.most, (Self.all - taken) / 8))
         }
-        taken += commands
+        taken += commands &+ bytes &>> 10
         left -= commands
         return left > 0
     }

@@ -37,6 +37,30 @@ struct CongestionTests {
         #expect(try !isPaused(harness, link))
     }
 
+    /// Without a history, nobody waits for the result of a topic socket's publication.
+    @Test func closesATopicSocketWhosePublicationIsRefused() throws {
+        let harness = try ExchangeHarness()
+        nonisolated(unsafe) let link = Link()
+        let stub = try harness.connectStream { shard, stream in
+            link.stream = stream
+            return Self.driver(.topic, shard, stream)
+        }
+        nonisolated(unsafe) let draft = try draft("t", String(repeating: "x", count: Self.size))
+        func publish(_ count: Int) throws {
+            try harness.run { shard in
+                guard let client = shard.everybody.first?.client else { return }
+                for _ in 0..<count { try? shard.publish(draft, by: client, from: link.stream) }
+            }
+        }
+        // In one turn, so that there is no pause in between.
+        let most = Inbox.mostUndelivered / Self.size + 1
+        try publish(most)
+        try publish(1)
+        let frame = try #require(try stub.frame())
+        #expect(frame.opcode == 8 && frame.payload.prefix(2) == [0x03, 0xF5], "1013")
+        #expect(harness.published().count == most)
+    }
+
     private func isPaused(_ harness: ExchangeHarness, _ link: Link) throws -> Bool {
         nonisolated(unsafe) let link = link
         return try harness.run { _ in link.stream?.isReadingPaused ?? false }

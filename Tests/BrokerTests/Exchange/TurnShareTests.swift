@@ -31,6 +31,18 @@ struct TurnShareTests {
         #expect(share.take(999, by: 1, in: time) == true && share.take(5000, by: 1, in: time) == false)
     }
 
+    /// Long commands use the turn of all up, but do not end that of their client.
+    @Test func longCommandsUseTheTurnUp() {
+        var share = TurnShare()
+        let time = MonotonicTime(nanoseconds: 1)
+        for slot in 0..<8 as Range<UInt32> {
+            #expect(!share.isUsedUp(in: time))
+            let mayGoOn = share.take(1, bytes: 1 << 20, by: slot, in: time)
+            #expect(mayGoOn)
+        }
+        #expect(share.isUsedUp(in: time) && !share.isUsedUp(in: MonotonicTime(nanoseconds: 2)))
+    }
+
     @Test func limitsCatchUpReadsPerTurn() {
         var share = CatchUpShare()
         for turn in 1...2 {

@@ -87,7 +87,8 @@ final class JSONSession: ClientSocket {
                 frame.hasBegun = true
                 if shard.hindrance != nil, frame.waits(object, on: shard) { return false }
                 frame.offset = scanner.offset
-                isTurnOver = !shard.takesMore(from: stream.slot, after: answer(object))
+                let bytes = object.rawBytes.count
+                isTurnOver = !shard.takesMore(from: stream.slot, after: answer(object), bytes: bytes)
             } catch {
                 frame.hasBegun = true
                 isTurnOver = !shard.takesMore(from: stream.slot)
@@ -118,6 +119,7 @@ final class JSONSession: ClientSocket {
             let topic = shard.topic(named: publication.topicName(in: payload))
         else { return false }
         frame.hasBegun = true
+        let bytes = publication.end - frame.offset
         frame.offset = publication.end
         let id = publication.identifier(in: payload)
         do throws(Refusal) {
@@ -125,7 +127,7 @@ final class JSONSession: ClientSocket {
         } catch {
             refuse(id, error)
         }
-        isTurnOver = !shard.takesMore(from: stream.slot)
+        isTurnOver = !shard.takesMore(from: stream.slot, bytes: bytes)
         return true
     }
 

@@ -36,7 +36,7 @@ class TopicSession: ClientSocket {
         } catch {
             return closeWith(error)
         }
-        if !shard.takesMore(from: stream.slot) { rest() }
+        if !shard.takesMore(from: stream.slot, bytes: payload.count) { rest() }
     }
 
     /// Publishes a received message.
