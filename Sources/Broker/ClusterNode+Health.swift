@@ -117,11 +117,7 @@ extension ClusterNode {
 
     /// The name of a broker, or its number if it has none.
     func call(_ node: UInt64) -> String {
-        var (known, figures) = (ClusterRequest.Node(), ClusterFigures())
-        if let member = log.status.members.first(where: { $0.node == node }) {
-            known.take(facts: member.facts, &figures)
-        }
-        return known.name.isEmpty ? Self.name(of: node) : known.name
+        log.status.members.first { $0.node == node }.map { Self.call($0) } ?? Self.name(of: node)
     }
 
     /// Whether a copy of another broker's store is complete, so that this broker must restart with it.

@@ -19,7 +19,7 @@ final class ClusterNode: Sendable {
     let storeThread: StoreThread
     private let facts: FactsBox
     private let contributor = Contributor()
-    private let calls: NodeCalls
+    let calls: NodeCalls
     private let begun = MonotonicTime.now
     let door: Door
     let resending: Resending
@@ -283,92 +283,6 @@ final class ClusterNode: Sendable {
         reading.differing = logs.all.compactMap { difference($0)?.count }.max() ?? 0
         reading.logs = logs.readings
         return reading
-    }
-
-    /// The interface for administrators.
-    var desk: ClusterDesk {
-        ClusterDesk(
-            here: ClusterPeer(node: record.id, name: name),
-            summary: { [weak self] in self?.summary ?? ClusterRequest.Answer() },
-            forget: { [weak self] in self?.forget($0) ?? false },
-            peers: { [weak self] in self?.peers ?? [] }, ask: { [calls] in calls.ask($0, $1, $2) },
-            giveUp: { [calls] in calls.giveUp($0) })
-    }
-
-    /// The other living brokers.
-    private var peers: [ClusterPeer] {
-        let status = log.status
-        let living = living(status)
-        return status.members.filter { living.contains($0.node) && $0.node != record.id }.map { member in
-            var node = ClusterRequest.Node()
-            var figures = ClusterFigures()
-            node.take(facts: member.facts, &figures)
-            return ClusterPeer(node: member.node, name: node.name.isEmpty ? Self.name(of: member.node) : node.name)
-        }
-    }
-
-    /// Lets `body` answer requests of other brokers; it gets the request, and the name of the broker that sent it.
-    func serve(
-        _ body:
-            @escaping @Sendable (
-                _ question: [UInt8], _ name: String, _ answer: @escaping @Sendable ([UInt8]) -> Void
-            ) -> Void
-    ) {
-        calls.serve { [weak self] question, sender, answer in
-            let name = self?.peers.first { $0.node == sender }?.name
-            body(question, name ?? Self.name(of: sender), answer)
-        }
-    }
-
-    /// The content of `brokerctl cluster`.
-    var summary: ClusterRequest.Answer {
-        let status = log.status
-        var answer = ClusterRequest.Answer()
-        answer.cluster = settings.name
-        (answer.node, answer.name) = (Self.name(of: record.id), name)
-        answer.state = Self.word(for: status.state)
-        answer.reason = hindrance
-        answer.epoch = order.epoch
-        answer.term = status.term
-        (answer.position, answer.top) = ("\(status.position)", "\(status.top)")
-        answer.primary = status.primary.map { "\($0)" }
-        answer.version = status.version
-        answer.replica = status.replica.map { "\($0)" }
-        answer.format = Int(status.format.rawValue)
-        answer.lag = status.lag.map { Double($0 / 1000) / 1000 }
-        answer.waiting = order.waiting
-        (answer.failures, answer.terms) = (status.counts.failures, status.counts.terms)
-        (answer.restored, answer.surrenders) = (status.counts.restored, status.counts.surrenders)
-        let living = living(status)
-        let differing = Set(logs.all.flatMap { $0.order.comparison.findings }.filter { !$0.isEqual }.map(\.node))
-        let inForce = rules.inForce
-        (answer.rulesNode, answer.rulesTime, answer.rulesDiffering) = (inForce?.node, inForce?.time, rules.differences)
-        answer.partitions = logs.summaries
-        answer.nodes = status.members.map { member in
-            var node = ClusterRequest.Node()
-            node.node = Self.name(of: member.node)
-            node.isHere = member.node == record.id
-            node.isAlive = living.contains(member.node)
-            node.position = "\(member.position)"
-            node.differs = differing.contains(member.node)
-            node.silence = member.heard.map { Int(MonotonicTime.now.nanoseconds(since: $0) / 1_000_000) }
-            var figures = ClusterFigures()
-            node.take(facts: member.facts, &figures)
-            node.fileDiffers = inForce.map { !node.rules.isEmpty && node.rules != $0.digest } ?? false
-            return node
-        }
-        return answer
-    }
-
-    /// Forgets a broker that will not come back; returns `false` if there is none with that name, or if it is alive.
-    func forget(_ name: String) -> Bool {
-        let status = log.status
-        let living = living(status)
-        guard let member = status.members.first(where: { Self.name(of: $0.node) == name }), member.node != record.id,
-            !living.contains(member.node)
-        else { return false }
-        for one in logs.all { one.log.forget(member.node) }
-        return true
     }
 
     static func name(of node: UInt64) -> String { String(node, radix: 16) }

@@ -23,8 +23,8 @@ struct AdminResult<Answer: AdminAnswer> {
 extension AdminResult {
     /// Prints a list as JSON.
     ///
-    /// Throws afterwards if the list does not fit in one answer.
-    func printList<Element>() throws(Failure) where Answer == AdminList<Element> {
+    /// Throws afterwards if it is not the whole list.
+    func printList<Element>() throws where Answer == AdminList<Element> {
         print()
         try checkWhole()
     }
@@ -32,17 +32,18 @@ extension AdminResult {
     /// Prints a list as a table; `cells` turns each element into a row.
     func printTable<Element>(
         _ columns: [TextTable.Column], _ cells: (Element) -> [String]
-    ) throws(Failure) where Answer == AdminList<Element> {
+    ) throws where Answer == AdminList<Element> {
         TextTable(columns, answer.elements.map(cells)).print()
         try checkWhole()
     }
 
-    private func checkWhole<Element>() throws(Failure) where Answer == AdminList<Element> {
+    private func checkWhole<Element>() throws where Answer == AdminList<Element> {
         for number in answer.late {
             Output.complain("event loop \(number) does not respond; its part of the list is missing")
         }
-        Output.complain(ofMissing: answer.missing)
-        if answer.isTruncated { throw .failed("there are too many to list; use a narrower filter") }
+        Output.complain(ofMissing: answer.missing, "its part of the list is missing")
+        if answer.isTruncated { throw Failure.failed("there are too many to list; use a narrower filter") }
+        if !answer.late.isEmpty || !answer.missing.isEmpty { throw Incomplete() }
     }
 }
 
@@ -74,8 +75,19 @@ extension AdminReply {
 }
 
 extension Output {
-    /// Reports the brokers of a cluster that have not answered.
-    static func complain(ofMissing names: [String]) {
-        for name in names { complain(printable("broker \(name) does not respond; its part of the list is missing")) }
+    /// Reports the brokers of a cluster that have not answered, and what that means.
+    static func complain(ofMissing names: [String], _ consequence: String) {
+        for name in names {
+            guard name != "*" else {
+                complain(
+                    "the other brokers of the cluster are unknown, because this one has had no connection to the engine "
+                        + "since its start; they are left out")
+                continue
+            }
+            complain(printable("broker \(name) does not respond; \(consequence)"))
+        }
     }
 }
+
+/// A command did only a part of its work, and has said so; the exit status is 1.
+struct Incomplete: Error {}

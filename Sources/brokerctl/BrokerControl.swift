@@ -58,6 +58,8 @@ struct BrokerControl: AsyncParsableCommand {
         } catch let failure as Failure {
             Output.complain(failure.message)
             Glibc.exit(failure.status)
+        } catch is Incomplete {
+            Glibc.exit(1)
         } catch {
             exit(withError: error)
         }

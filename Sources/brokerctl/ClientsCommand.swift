@@ -121,23 +121,25 @@ struct ListClients: AsyncParsableCommand {
         if watch { Output.endWithReader() }
         while true {
             let result = try await admin.ask(request)
-            if connection.json {
-                try result.printList()
-            } else {
-                // Move to the top of the screen, and clear it.
-                if watch, Output.isTerminal { Output.write(Array("\u{1B}[H\u{1B}[J".utf8)) }
-                let now = WallClock.unixMilliseconds
-                let isClustered = columns == nil && result.answer.elements.contains { $0.node != nil }
-                let fields = isClustered ? [.id, .node] + shown.dropFirst() : shown
-                try result.printTable(fields.map(ClientTable.column)) { client in
-                    fields.map { ClientTable.cell($0, client, now) }
-                }
-                if watch, !Output.isTerminal { Output.print("") }
-            }
+            // The next list may be whole again.
+            do { try show(result, shown) } catch is Incomplete where watch {}
             guard watch else { break }
             try await Task.sleep(for: .seconds(1))
         }
         await admin.close()
+    }
+
+    private func show(_ result: AdminResult<ClientsRequest.Answer>, _ shown: [ClientField]) throws {
+        if connection.json { return try result.printList() }
+        // Move to the top of the screen, and clear it.
+        if watch, Output.isTerminal { Output.write(Array("\u{1B}[H\u{1B}[J".utf8)) }
+        defer { if watch, !Output.isTerminal { Output.print("") } }
+        let now = WallClock.unixMilliseconds
+        let isClustered = columns == nil && result.answer.elements.contains { $0.node != nil }
+        let fields = isClustered ? [.id, .node] + shown.dropFirst() : shown
+        try result.printTable(fields.map(ClientTable.column)) { client in
+            fields.map { ClientTable.cell($0, client, now) }
+        }
     }
 }
 
@@ -312,12 +314,17 @@ struct KickClients: AsyncParsableCommand {
             try consent.ask("Disconnect \(chosen ?? "all clients with a subscription covered by \(filter ?? "")")?")
         }
         let result = try await connection.ask(request)
-        if connection.json { return result.print() }
-        Output.complain(ofMissing: result.answer.missing)
-        if let matching = result.answer.matching { return Output.print("would be disconnected: \(matching)") }
-        Output.print("disconnected: \(result.answer.kicked)")
-        guard let banned = result.answer.banned else { return }
+        if connection.json { result.print() } else { show(result.answer) }
+        let consequence = dryRun ? "its clients are not counted" : "its clients stay connected"
+        Output.complain(ofMissing: result.answer.missing, consequence)
+        if !result.answer.missing.isEmpty { throw Incomplete() }
+    }
+
+    private func show(_ answer: KickRequest.Answer) {
+        if let matching = answer.matching { return Output.print("would be disconnected: \(matching)") }
+        Output.print("disconnected: \(answer.kicked)")
+        guard let banned = answer.banned else { return }
         Output.print(banned.isEmpty ? "banned: nobody" : Output.printable("banned: \(banned.joined(separator: ", "))"))
-        if result.answer.notBanned > 0 { Output.print("not banned: \(result.answer.notBanned)") }
+        if answer.notBanned > 0 { Output.print("not banned: \(answer.notBanned)") }
     }
 }

@@ -143,11 +143,15 @@ struct ForgetNode: AsyncParsableCommand {
         commandName: "forget",
         abstract: "Forgets a broker that will not come back.",
         discussion: """
-            Example:
+            Until then, the others wait for it when a term begins, and commands for all brokers report that it does not \
+            respond. A broker that returns is known again.
+
+            Examples:
+              brokerctl cluster forget c
               brokerctl cluster forget 5f3c09a1b2c4d6e8
             """)
 
-    @Argument(help: "The broker's number, as `brokerctl cluster nodes` shows it.")
+    @Argument(help: "The broker's name or number, as `brokerctl cluster nodes` shows it.")
     var node: String
 
     @OptionGroup(title: "Connection options") var connection: ConnectionOptions
@@ -155,7 +159,7 @@ struct ForgetNode: AsyncParsableCommand {
     func run() async throws {
         let result = try await connection.ask(ForgetNodeRequest(node: node))
         if connection.json { return result.print() }
-        Output.print("forgot \(node)")
+        Output.print(Output.printable("forgot \(node)"))
     }
 }
 

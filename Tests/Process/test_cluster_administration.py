@@ -34,7 +34,7 @@ def test_brokerctl_and_metrics_show_the_cluster(cluster):
     assert samples["broker_cluster_nodes"] == 3 and samples["broker_cluster_lag_seconds"] > 0
     here = rows[0]["node"]
     done = cluster.brokers[0].control("cluster", "forget", here)
-    assert done.returncode == 1 and b"There is no broker" in done.stderr
+    assert done.returncode == 1 and b"is not down" in done.stderr
 
 
 def test_one_broker_lists_and_kicks_the_clients_of_all(cluster):
@@ -86,7 +86,7 @@ def test_a_broker_that_does_not_answer_is_named(cluster):
     try:
         done = first.control("clients", "--json")
         rows = {row["node"] for row in json.loads(done.stdout)}
-        assert done.returncode == 0 and "a" in rows and "c" not in rows
+        assert done.returncode == 1 and "a" in rows and "c" not in rows
         assert b"broker c does not respond; its part of the list is missing" in done.stderr
     finally:
         third.send_signal(signal.SIGCONT)

@@ -10,9 +10,7 @@ extension ForgetNodeRequest: AnsweredRequest {
     var subject: String? { "node \(node)" }
 
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
-        guard try caller.desk.facts.clusterDesk().forget(node) else {
-            throw Refusal(.notFound, "There is no broker \(AuditEvent.clip(node)) that is down.")
-        }
+        if let refusal = try caller.desk.facts.clusterDesk().forget(node) { throw refusal }
         then(.success(AdminDone()))
     }
 }
@@ -23,9 +21,9 @@ package struct ClusterDesk: Sendable {
     let here: ClusterPeer
     /// The present state of the cluster, as this broker sees it.
     let summary: @Sendable () -> ClusterRequest.Answer
-    /// Forgets a broker that has gone; returns `false` if there is none with that number.
-    let forget: @Sendable (_ node: String) -> Bool
-    /// The other living brokers.
+    /// Forgets a broker that is down, given by name or number; returns why not, or `nil`.
+    let forget: @Sendable (_ node: String) -> Refusal?
+    /// The other brokers that have neither left nor been forgotten, silent ones included.
     let peers: @Sendable () -> [ClusterPeer]
     /// Sends a request to other brokers, and returns its number; `nil` if too many requests are in progress.
     ///

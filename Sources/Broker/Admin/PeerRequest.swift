@@ -4,8 +4,22 @@ internal import WSTransport
 package struct ClusterPeer: Sendable {
     let node: UInt64
     let name: String
+    /// Whether it was not heard from within the lease: it is not asked, but named as missing.
+    let isSilent: Bool
 
-    package init(node: UInt64, name: String) { (self.node, self.name) = (node, name) }
+    /// All other brokers, before the list of them has been read from the engine.
+    static let unknown = ClusterPeer(node: 0, name: "*", isSilent: true)
+    var isUnknown: Bool { node == 0 }
+
+    /// The refusal of a request that this broker would have to answer.
+    var silence: Refusal {
+        let ignorance = "This broker does not know the others yet: it has had no connection to the cluster's engine."
+        return Refusal(.unavailable, isUnknown ? ignorance : "The broker \(AuditEvent.clip(name)) does not respond.")
+    }
+
+    package init(node: UInt64, name: String, isSilent: Bool = false) {
+        (self.node, self.name, self.isSilent) = (node, name, isSilent)
+    }
 
     /// Whether a text names this broker: by its name, or by its number in base 16.
     func isNamed(_ text: String) -> Bool { text == name || text == String(node, radix: 16) }
@@ -58,7 +72,11 @@ extension PeerRequest {
         }
         let peers = cluster.peers()
         if let node {
-            let meant = peers.filter { $0.isNamed(node) }
+            // After the loss of a data directory, a broker that is down may have the same name.
+            var meant = peers.filter { $0.isNamed(node) }
+            if meant.contains(where: { !$0.isSilent }) || cluster.here.isNamed(node) {
+                meant.removeAll(where: \.isSilent)
+            }
             let isHere = cluster.here.isNamed(node)
             guard meant.count + (isHere ? 1 : 0) <= 1 else {
                 throw Refusal(
@@ -66,28 +84,32 @@ extension PeerRequest {
             }
             if let peer = meant.first { return try ask(peer, cluster, caller, then) }
             guard isHere else {
+                if let unknown = peers.first(where: \.isUnknown) { throw unknown.silence }
                 throw Refusal(.notFound, "There is no broker \(AuditEvent.clip(node)) in the cluster now.")
             }
             return try answerHere(caller) { then($0.map { gather($0, of: cluster.here.name, [], missing: []) }) }
         }
         if let concerned {
             let prefix = Client.number(named: concerned).map { $0 >> 48 }
-            if prefix != cluster.here.node >> 48, let peer = peers.first(where: { $0.node >> 48 == prefix }) {
+            if let prefix, prefix != cluster.here.node >> 48,
+                let peer = peers.first(where: { $0.isUnknown || $0.node >> 48 == prefix })
+            {
                 return try ask(peer, cluster, caller, then)
             }
             return try answerHere(caller) { then($0.map { gather($0, of: cluster.here.name, [], missing: []) }) }
         }
         guard isForAll else { return try answerHere(caller, then) }
         let parts = PeerParts(self, of: cluster.here.name, peers, then)
+        let living = peers.filter { !$0.isSilent }
         if asksOthersFirst {
-            try ask(peers, cluster, caller) { answers in
+            try ask(living, cluster, caller) { answers in
                 parts.take(answers)
                 do throws(Refusal) { try answerHere(caller) { parts.take($0) } } catch { parts.take(.failure(error)) }
             }
         } else {
             // If this broker refuses at once, no other is asked.
             try answerHere(caller) { parts.take($0) }
-            do throws(Refusal) { try ask(peers, cluster, caller) { parts.take($0) } } catch { parts.take([:]) }
+            do throws(Refusal) { try ask(living, cluster, caller) { parts.take($0) } } catch { parts.take([:]) }
         }
     }
 
@@ -96,8 +118,9 @@ extension PeerRequest {
         _ peer: ClusterPeer, _ cluster: ClusterDesk, _ caller: AdminCaller,
         _ then: @escaping (Result<Answer, Refusal>) -> Void
     ) throws(Refusal) {
+        let silence = peer.silence
+        guard !peer.isSilent else { throw silence }
         try ask([peer], cluster, caller) { answers in
-            let silence = Refusal(.unavailable, "The broker \(peer.name) has not responded.")
             then((answers[peer.node] ?? .failure(silence)).map { gather($0, of: peer.name, [], missing: []) })
         }
     }

@@ -228,6 +228,8 @@ extension RedisLog {
         package var heard: MonotonicTime?
         /// How far it has read the log, according to its last record.
         package var position = LogPosition.start
+        /// Whether it is in the engine's list of brokers, as far as is known: it has not left, and was not forgotten.
+        package var isListed = false
     }
 
     /// Counts since the start.

@@ -48,17 +48,6 @@ extension RedisSession {
             unanswered = known
         }
     }
-
-    /// Makes the engine forget a broker, until that broker reports again.
-    func forget(_ node: UInt64) {
-        tail.forget(node)
-        facts[node] = nil
-        let place = CopyPlace(keys, for: node)
-        ask(["HDEL", .text(keys.nodes), .text(place.node)]) { [unowned self] in failed($0) }
-        // Remains of a copy that was on its way to that broker.
-        ask(["HDEL", .text(keys.copies), .text(place.node)]) { [unowned self] in failed($0) }
-        ask(["DEL", .text(place.key)]) { [unowned self] in failed($0) }
-    }
 }
 
 /// The agreement of the brokers about the number of logs over which the cluster spreads its topics.

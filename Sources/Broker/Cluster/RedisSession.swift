@@ -429,25 +429,10 @@ final class RedisSession {
         ask(["HSET", .text(keys.nodes), .text(name), .text(options.facts())]) { [unowned self] in failed($0) }
         ask(["HGETALL", .text(keys.nodes)]) { [unowned self] answer in
             guard case .success(let value) = answer, let words = value.elements else { return failed(answer) }
-            let known = facts
-            facts = [:]
-            for place in stride(from: 0, to: words.count - 1, by: 2) {
-                guard let node = words[place].text.flatMap({ UInt64($0, radix: 16) }) else { continue }
-                facts[node] = words[place + 1].text
-            }
-            // They have left, or were forgotten; living brokers report each second.
-            for node in known.keys where facts[node] == nil { tail.forget(node) }
-            chooseFormat()
+            take(list: words)
         }
         trim(term)
         giveCopies()
-    }
-
-    /// Writes the newest format that all known brokers read: those that have gone, too, because they may come back.
-    private func chooseFormat() {
-        let isComplete = present.allSatisfy { facts[$0] != nil }
-        order.format = isComplete ? facts.values.map { RecordFormat(ofFacts: $0) }.min() ?? .plain : .plain
-        status.format = order.format
     }
 
     func failed(_ answer: EngineLink.Answer) {
@@ -491,9 +476,7 @@ final class RedisSession {
         status.replica = tail.endpoint
         status.failure = primaryFailure ?? readFailure
         (status.counts.entries, status.counts.readBytes) = tail.counts
-        var members = tail.members
-        for (node, text) in facts { members[node, default: .init(node: node, facts: "")].facts = text }
-        status.members = members.values.sorted { $0.node < $1.node }
+        status.members = members
         status.copy = taker?.state
         log.publish(status, isChanged: isChanged)
     }
