@@ -40,7 +40,15 @@ final class ClusterLogs: Sendable {
         /// What has kept the engine from being used since it last worked.
         var failures: Set<String> = []
 
-        /// The most failures that are told, so that texts that never repeat do not fill the log.
+        /// What is to be set differently, and was told since the start.
+        private var warnings: Set<String> = []
+
+        /// Whether a warning has not been told yet, and is told now.
+        mutating func isNews(_ warning: EngineWarning) -> Bool {
+            warnings.count < Self.most && warnings.insert("\(warning.cause) \(warning.server)").inserted
+        }
+
+        /// The most failures, and the most warnings, that are told, so that texts that never repeat do not fill the log.
         private static let most = 16
 
         /// Whether a failure has not been told yet, and is told now.
@@ -148,6 +156,9 @@ final class ClusterLogs: Sendable {
                 }
                 if status.state.needsEngine, let failure = status.failure, told[place].isNews(failure) {
                     tell(.warning, "the cluster's engine cannot be used", [("reason", failure)])
+                }
+                for warning in status.warnings where told[place].isNews(warning) {
+                    tell(.warning, "the cluster is not set up as recommended", [("reason", warning.text)])
                 }
                 guard status.state != told[place].state else { continue }
                 told[place].state = status.state

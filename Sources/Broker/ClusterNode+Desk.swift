@@ -68,6 +68,7 @@ extension ClusterNode {
         let inForce = rules.inForce
         (answer.rulesNode, answer.rulesTime, answer.rulesDiffering) = (inForce?.node, inForce?.time, rules.differences)
         answer.partitions = logs.summaries
+        answer.warnings = logs.all.flatMap { $0.log.status.warnings.map(\.text) }
         answer.nodes = status.members.map { member in
             var node = ClusterRequest.Node()
             node.node = Self.name(of: member.node)

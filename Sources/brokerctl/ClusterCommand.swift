@@ -69,6 +69,7 @@ struct ClusterStatus: AsyncParsableCommand {
             ("state", answer.state),
         ]
         if let reason = answer.reason { lines.append(("not ready", reason)) }
+        lines += answer.warnings.map { ("warning", $0) }
         lines += [
             ("nodes", "\(alive) of \(answer.nodes.count) alive"),
             ("position", "\(answer.position) of \(answer.top), term \(answer.term)"),

@@ -276,6 +276,8 @@ def test_values_expire_by_the_clock_of_the_engine(cluster, tmp_path):
         broker.start()
     try:
         cluster.everywhere(is_ready, "ready")
+        for broker, words in zip(cluster.brokers, ("behind", "ahead of", "ahead of")):
+            broker.wait_for_line(f"not set up as recommended.*clock is [0-9]+ s {words} that of .*synchronise both")
         first = cluster.brokers[0]
         for number, broker in enumerate(cluster.brokers):
             broker.publish(f"expires/late/{number}", "x", "retain&ttl=1800")

@@ -20,6 +20,9 @@ LEASE = "1m"
 def test_brokerctl_and_metrics_show_the_cluster(cluster):
     status = cluster.brokers[0].control_json("cluster", "status")
     assert (status["cluster"], status["name"], status["state"]) == ("test", "a", "active")
+    # It works without; a promoted replica may also have other settings.
+    (warning,) = [text for text in status["warnings"] if "min-replicas-to-write 1" in text]
+    assert warning in said(cluster.brokers[0].control("cluster"))
     assert status["primary"] == f"127.0.0.1:{cluster.engine.primary.port}" and status["replica"] != status["primary"]
 
     def names():

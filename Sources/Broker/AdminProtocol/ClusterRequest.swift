@@ -122,6 +122,8 @@ package struct ClusterRequest: AdminRequest {
         package var state = ""
         /// Why the broker is not ready; `nil` if the cluster is not the reason.
         package var reason: String?
+        /// What should be set differently, as sentences.
+        package var warnings: [String] = []
         package var epoch: UInt64 = 0
         package var term: UInt64 = 0
         /// The position up to which the log is applied, and its end, as `TERM-SEQ`.
@@ -161,6 +163,7 @@ package struct ClusterRequest: AdminRequest {
             name = try object.string("name") ?? ""
             state = try object.string("state") ?? ""
             reason = try object.string("reason")
+            warnings = try object.strings("warnings") ?? []
             epoch = try object.integer("epoch") ?? 0
             term = try object.integer("term") ?? 0
             position = try object.string("position") ?? ""
@@ -197,6 +200,7 @@ package struct ClusterRequest: AdminRequest {
             writer.member("name", name)
             writer.member("state", state)
             if let reason { writer.member("reason", reason) }
+            writer.member("warnings", warnings)
             writer.member("epoch", epoch)
             writer.member("term", term)
             writer.member("position", position)

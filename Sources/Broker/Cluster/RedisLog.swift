@@ -181,6 +181,8 @@ extension RedisLog {
         package var since = MonotonicTime.now
         /// Why it is away, or was last away, as a sentence or a phrase; `nil` if it never was.
         package var failure: String?
+        /// What should be set differently at the servers that it uses, or used last.
+        package var warnings: [EngineWarning] = []
         /// The term for which the engine accepts records; 0 if none is known.
         package var term: UInt64 = 0
         /// The position up to which the log is applied here.

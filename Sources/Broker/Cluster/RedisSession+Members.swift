@@ -1,5 +1,17 @@
 internal import WSTransport
 
+extension RedisSession {
+    /// Finds out what should be set differently at a server that will be used.
+    func look(at link: EngineLink, as role: EngineRoute.Role) {
+        warnings[role] = []
+        EngineWarning.look(at: link, as: role, readsAt: options.readsAt) { [weak self, weak link] found in
+            guard let self, let link else { return }
+            guard link.endpoint == (role == .primary ? primary?.endpoint : tail.endpoint) else { return }
+            warnings[role, default: []] += found
+        }
+    }
+}
+
 /// The brokers of the cluster, as the engine lists them and as the log shows them.
 extension RedisSession {
     /// Takes the engine's list of brokers, as names and facts.

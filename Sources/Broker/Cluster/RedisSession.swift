@@ -50,6 +50,10 @@ final class RedisSession {
     var taker: CopyTaker?
     /// How often each unanswered request for a copy has been seen.
     var unanswered: [String: Int] = [:]
+    /// What should be set differently at the servers, by their roles.
+    var warnings: [EngineRoute.Role: [EngineWarning]] = [:] {
+        didSet { status.warnings = warnings[.primary, default: []] + warnings[.replica, default: []] }
+    }
     private var ticks = 0
     private var hasLeft = false
     var status = RedisLog.Status()
@@ -138,6 +142,7 @@ final class RedisSession {
         switch event {
         case .open(let link):
             primary = link
+            look(at: link, as: .primary)
             if case .lost = phase { break }
             greet()
         case .failed(let failure):
@@ -148,7 +153,9 @@ final class RedisSession {
 
     private func readsReport(_ event: EngineRoute.Event) {
         switch event {
-        case .open(let link): tail.opened(link)
+        case .open(let link):
+            if options.readsAt == .replica { look(at: link, as: .replica) }
+            tail.opened(link)
         case .failed(let failure):
             tail.failed()
             readFailure = failure.text(of: options.readsAt)

@@ -37,7 +37,7 @@ enum EngineInspection {
     }
 
     /// The lines `name:value` of an answer to `INFO`.
-    private static func facts(_ answer: RESPValue) -> [Substring: Substring] {
+    static func facts(_ answer: RESPValue) -> [Substring: Substring] {
         var facts: [Substring: Substring] = [:]
         for line in (answer.text ?? "").split(whereSeparator: \.isNewline) {
             guard let colon = line.firstIndex(of: ":") else { continue }

@@ -113,6 +113,22 @@ struct RedisLogTests {
         try peer.active()
     }
 
+    /// Neither a start nor a failover depends on it.
+    @Test func recommendsThatThePrimaryDoesNotWriteAlone() throws {
+        let engine = try EnginePair()
+        let first = try RedisPeer(1, at: engine.place)
+        defer { first.engine.stop() }
+        try first.active()
+        try eventually("a warning") { first.status.warnings.map(\.cause) == [.replicas] }
+        #expect(first.status.warnings[0].text.contains("\(engine.primary.endpoint)"))
+        #expect(first.status.warnings[0].text.contains("set min-replicas-to-write 1 in it"))
+        _ = try harness.open(engine.primary).ask("CONFIG", "SET", "min-replicas-to-write", "1")
+        let second = try RedisPeer(2, at: engine.place)
+        defer { second.engine.stop() }
+        try second.active()
+        #expect(second.status.warnings.isEmpty)
+    }
+
     @Test func waitsForAReplica() throws {
         let primary = try RedisServer(port: try RedisServer.freePort())
         let port = try RedisServer.freePort()
