@@ -225,6 +225,9 @@ package final class EngineRoute {
                             fail(.unfit("The sentinels name another \(role)."))
                         }
                     } catch {
+                        // Without a majority, the other sentinels may have replaced this primary. In the smaller part of a
+                        // divided network, with one of its replicas, it would go on to acknowledge what the other part
+                        // does not have. That a sentinel refuses connections does not prove that it is down.
                         fail(error)
                     }
                 }
