@@ -238,6 +238,29 @@ def test_a_new_broker_fetches_a_copy(cluster, request):
         new.finish()
 
 
+def test_nothing_is_left_of_a_copy_whose_receiver_was_killed(cluster):
+    first = cluster.brokers[0]
+    for number in range(4):
+        first.publish(f"large/{number}", "z" * 900_000, "retain&ack=stored")
+    cut_log(cluster.engine)
+    primary = cluster.engine.current_primary()
+
+    def left():
+        return [line for line in primary.ask("KEYS", "broker:{test}:cop*").split("\r\n") if line.startswith("broker:")]
+
+    killed = cluster.make("killed")
+    try:
+        killed.start()
+        wait_until(lambda: len(left()) == 2, "a request")
+        killed.kill()
+        (place,) = [key for key in left() if "copy:" in key]
+        wait_until(lambda: "size" in primary.ask("HKEYS", place), "the first pieces")
+        wait_until(lambda: left() == [], "an engine without pieces")
+        assert said(first.control("cluster", "forget", "killed")) == "forgot killed\n"
+    finally:
+        killed.kill()
+
+
 def test_a_broker_that_was_away_too_long_fetches_a_copy(cluster):
     first, _, third = cluster.brokers
     session = third.session()

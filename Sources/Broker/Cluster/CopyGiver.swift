@@ -71,6 +71,13 @@ final class CopyGiver {
         (self.size, progress) = (size, reactor.now)
     }
 
+    /// Removes what a receiver that has gone leaves; one that was only paused requests a copy again.
+    private func cleanUp() {
+        ask(["DEL", .text(place.key)]) { _ in }
+        ask(["HDEL", .text(place.requests), .text(place.node)]) { _ in }
+        end()
+    }
+
     /// Lets another broker try.
     private func giveUp() {
         ask(["HDEL", .text(place.key), "giver"]) { _ in }
@@ -89,7 +96,7 @@ final class CopyGiver {
                 if let count, self.taken >= count { return end() }
                 send()
             }
-            if size != nil, reactor.now.nanoseconds(since: progress) > CopyPlace.patience { return end() }
+            if size != nil, reactor.now.nanoseconds(since: progress) > CopyPlace.patience { return cleanUp() }
             let pace = size == nil ? CopyPlace.pace.idle : CopyPlace.pace.busy
             reactor.run(afterNanoseconds: pace) { [weak self] in self?.look() }
         }
