@@ -41,9 +41,7 @@ extension ClusterNode {
             return Self.sentence(of: trouble) + (log.status.copy.map { ": " + text(of: $0) } ?? "")
         case .active: break
         }
-        if resending.isDue.load(ordering: .relaxed) {
-            return "it is publishing again the messages that it had acknowledged and that are no longer in any log"
-        }
+        if let reason = resending.reason { return reason }
         guard let heard = status.heard else { return "nothing has come back from the cluster's log yet" }
         let silence = MonotonicTime.now.nanoseconds(since: heard)
         guard silence > settings.lease.nanoseconds else { return nil }

@@ -31,6 +31,8 @@ final class Resending: Sendable {
     /// Whether messages may still have to be published again; clients wait meanwhile, so that their messages come after
     /// these.
     let isDue: Atomic<Bool>
+    /// Whether there are such messages, as far as is known.
+    let hasMessages = Atomic<Bool>(false)
     private let state: Mutex<State>
     private let sequencer: Sequencer
     private let store: LMDBStore
@@ -50,6 +52,16 @@ final class Resending: Sendable {
         let waiting = FormerStore.all(in: directory)
         state = Mutex(State(waiting: waiting))
         isDue = Atomic(!waiting.isEmpty)
+    }
+
+    /// Why clients must wait; `nil` if they need not.
+    ///
+    /// A new broker, which has acknowledged nothing, has a former store, too.
+    var reason: String? {
+        guard isDue.load(ordering: .acquiring) else { return nil }
+        return hasMessages.load(ordering: .relaxed)
+            ? "it is publishing again the messages that it had acknowledged and that are no longer in any log"
+            : "it is comparing its former store with the copy of another broker's store"
     }
 
     /// The outcome for all messages since the start.
@@ -110,6 +122,7 @@ final class Resending: Sendable {
             try former.discard()
             return true
         }
+        hasMessages.store(true, ordering: .relaxed)
         guard var outcome = send(undone, on: remote) else { return false }
         outcome.path = try former.keepForPeople()
         state.withLock { state in

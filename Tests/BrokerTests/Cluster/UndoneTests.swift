@@ -159,13 +159,12 @@ struct UndoneTests {
             }
             let resending = Resending(
                 harness.sequencer, present.store, DividedLog.node, directory: directory.path, maximumSize: 1 << 24)
-            let isDue = resending.isDue.load(ordering: .acquiring)
-            #expect(isDue)
+            #expect(resending.reason == "it is comparing its former store with the copy of another broker's store")
             let done = Answer<Bool>()
             resending.begin(publishingOn: harness.remotes[0]) { done.put(true) }
             _ = try done.get()
-            let isLeft = resending.isDue.load(ordering: .acquiring)
-            #expect(!isLeft)
+            let hadMessages = resending.hasMessages.load(ordering: .acquiring)
+            #expect(resending.reason == nil && hadMessages)
             outcomes.append(resending.total)
             let news = resending.takeNews().map(\.message)
             #expect(news.count == 2 && resending.takeNews().isEmpty, "it is reported, with the unsent messages")
@@ -183,5 +182,23 @@ struct UndoneTests {
             texts.append("\(notice.topic ?? "") \(notice.data ?? "")")
         }
         #expect(texts == ["k/newer 2", "k/log 1", "k/log 2", "k/value 1", "k/value 2", "k/newer 1"])
+    }
+
+    /// A new broker has acknowledged nothing, and its readiness does not claim that it publishes something again.
+    @Test func comparesAnEmptyStoreWithoutAlarm() throws {
+        let (former, present) = (try Reader(), try Reader())
+        let directory = TestDirectory()
+        try DataDirectory.make("\(directory.path)/broker.mdb.former-1")
+        try FileManager.default.copyItem(
+            at: former.directory.file, to: URL(fileURLWithPath: "\(directory.path)/broker.mdb.former-1/broker.mdb"))
+        let harness = try ExchangeHarness(present.store)
+        let resending = Resending(
+            harness.sequencer, present.store, DividedLog.node, directory: directory.path, maximumSize: 1 << 24)
+        #expect(resending.reason?.hasPrefix("it is comparing") == true)
+        let done = Answer<Bool>()
+        resending.begin(publishingOn: harness.remotes[0]) { done.put(true) }
+        _ = try done.get()
+        let hadMessages = resending.hasMessages.load(ordering: .acquiring)
+        #expect(resending.reason == nil && !hadMessages && resending.takeNews().isEmpty)
     }
 }
