@@ -51,6 +51,7 @@ extension CatchUp {
         counters.fallsBehind.add(1)
         witness()?.fellBehind(session.client, unsent: session.connection?.unsentBytes ?? 0)
         _ = setBehind(session, at: deliveredUpTo())
+        if session.subscriptions.probablyHolds { unsafe holding.fellBehind() }
         recorder.changed(.behind, of: session.client, at: deliveredUpTo())
     }
 
@@ -67,9 +68,11 @@ extension CatchUp {
         }
         let client = session.client.id
         if isKept, !set.hasLatest || set.isDueInFull(message, client: client) {
+            unsafe holding.add(HoldingCost.noted, of: message.seq)
             set.ledger?.isOwed = true
             return
         }
+        unsafe holding.add(HoldingCost.held, of: message.seq)
         if set.hasLatest, !set.isDueInFull(message, client: client) {
             if let (older, floor) = set.held.replace(message, now: reactor.now) {
                 _ = set.drop(older, floor: floor, client: client)

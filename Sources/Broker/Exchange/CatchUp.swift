@@ -30,6 +30,8 @@ package final class CatchUp {
     /// How much all sessions together may be sent in this turn.
     // Unchecked, because nothing is called while it changes.
     @exclusivity(unchecked) var share = CatchUpShare()
+    /// What publications cost because of the sessions that are behind.
+    @exclusivity(unchecked) var holding = HoldingCost()
     /// The sessions that wait for the store to commit.
     private var waitingForStore: [any Session] = []
     /// Whether the store is busy, and will be asked again.

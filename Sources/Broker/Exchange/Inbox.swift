@@ -62,21 +62,23 @@ package final class Inbox: Sendable {
         shares[Self.place(of: batch.shard)].subtract(batch.weight, ordering: .relaxed)
     }
 
-    /// Whether too much waits, and too much of it is from one shard; the limits are lower if finding subscribers is
-    /// expensive.
+    /// Whether too much waits, and too much of it is from one shard; the limits are lower if publications
+    /// are dear.
     ///
     /// - Parameters:
     ///   - publisher: the index of the shard.
     ///   - shards: the number of shards.
-    ///   - forkedFilters: how many filters have many `+`: the limit is for one message and one such filter.
-    func isCongested(by publisher: Int, of shards: Int, forkedFilters: Int) -> Bool {
-        let most = Self.limit(forkedFilters: forkedFilters)
+    ///   - dearness: ``Sequencer/dearness``.
+    func isCongested(by publisher: Int, of shards: Int, dearness: Int) -> Bool {
+        let most = Self.limit(dearness: dearness)
         return undelivered.load(ordering: .relaxed) > most
             && shares[Self.place(of: publisher)].load(ordering: .relaxed) > most / max(1, shards)
     }
 
     /// How much may wait before its publishers are not read, in bytes.
-    static func limit(forkedFilters: Int) -> Int { maximumUndelivered / max(1, forkedFilters) }
+    ///
+    /// - Parameter dearness: ``Sequencer/dearness``.
+    static func limit(dearness: Int) -> Int { min(maximumUndelivered, 4 * maximumUndelivered / max(1, dearness)) }
 
     /// The size of what waits, in bytes.
     var undeliveredBytes: Int { undelivered.load(ordering: .relaxed) }
@@ -89,12 +91,12 @@ package final class Inbox: Sendable {
 extension Sequencer {
     /// Whether some shard has too much to deliver, and more than its share of that is from `shard`.
     package func isCongested(by shard: Int) -> Bool {
-        let forked = forkedFilters.load(ordering: .relaxed)
+        let dearness = dearness.load(ordering: .relaxed)
         // Nearly every turn is answered here, without the lock.
-        guard mostUndelivered.load(ordering: .relaxed) > Inbox.limit(forkedFilters: forked) else { return false }
+        guard mostUndelivered.load(ordering: .relaxed) > Inbox.limit(dearness: dearness) else { return false }
         return state.withLock { state in
             let count = state.inboxes.count
-            return state.inboxes.contains { $0.isCongested(by: shard, of: count, forkedFilters: forked) }
+            return state.inboxes.contains { $0.isCongested(by: shard, of: count, dearness: dearness) }
         }
     }
 }

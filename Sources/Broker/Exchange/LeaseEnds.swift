@@ -15,9 +15,6 @@ struct LeaseEnds {
         var grace: Int64 = 0
     }
 
-    /// How many values a turn ends: each may have thousands of subscribers.
-    static let most = 256
-
     private var waiting: ArraySlice<End> = []
 
     var isEmpty: Bool { waiting.isEmpty }
@@ -25,8 +22,8 @@ struct LeaseEnds {
     mutating func add(_ end: End) { waiting.append(end) }
 
     /// Takes those that end in this turn, oldest first.
-    mutating func take() -> ArraySlice<End> {
-        let taken = waiting.prefix(Self.most)
+    mutating func take(atMost most: Int) -> ArraySlice<End> {
+        let taken = waiting.prefix(most)
         waiting = taken.count < waiting.count ? waiting.dropFirst(taken.count) : []
         return taken
     }

@@ -210,7 +210,7 @@ package final class Leases {
 
     /// Ends some of the values that wait for it; called once a turn, before its drafts are handed over.
     func endSome() {
-        for end in ends.take() { if end.grace > 0 { wait(end) } else { publish(end) } }
+        for end in ends.take(atMost: sequencer.ownPublications) { if end.grace > 0 { wait(end) } else { publish(end) } }
     }
 
     /// Removes a client's values on topics where it has lost the right to them; without their farewells.

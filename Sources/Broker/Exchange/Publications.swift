@@ -41,7 +41,7 @@ final class Publications {
     /// Connections that are not read, because another reactor cannot keep up.
     private var pausedSources: [StreamConnection] = []
     /// How long to wait before checking again whether other reactors have caught up, in nanoseconds.
-    private static let congestionPause: Int64 = 2_000_000
+    static let congestionPause: Int64 = 2_000_000
     /// Called when a limit has refused a draft, with its source and the limit's name.
     var limited: (UInt64, String) -> Void = { _, _ in }
     /// The same for a message whose publisher has been answered, with the number of its client; called on all reactors.

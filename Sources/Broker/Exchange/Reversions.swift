@@ -66,7 +66,8 @@ final class Reversions {
             guard let last = refused.removeValue(forKey: topic) else { continue }
             // A newer value has been shown since, or the refused message was a removal and there is no value.
             guard value.map({ $0.number < last.seq }) ?? !last.isRemoval else { continue }
-            room -= value?.weight ?? topic.name.utf8.count
+            let cost = value?.weight ?? topic.name.utf8.count
+            room -= max(cost, Self.piece / shard.sequencer.ownPublications)
             show(value, of: topic)
         }
         publishSoon()

@@ -42,12 +42,16 @@ package final class Sequencer: Sendable {
     let mostUndelivered = Atomic<Int>(0)
     /// The number of subscriptions of all shards.
     let subscriptions = Atomic<Int>(0)
-    /// How many filters with more than two `+` the shards have together; each shard counts a filter once.
-    let forkedFilters = Atomic<Int>(0)
-    /// The cost of finding a publication's subscribers, expressed in commands.
-    var matchWeight: Int { forkedFilters.load(ordering: .relaxed) / Self.forkedFiltersOfACommand }
+    /// What the shards need for a publication besides the usual, in units of ``unitsOfACommand``: one for each of their
+    /// filters with more than two `+`, and what they have told of followers that are behind (``HoldingCost``).
+    let dearness = Atomic<Int>(0)
+    /// The same, in commands.
+    var weight: Int { dearness.load(ordering: .relaxed) / Self.unitsOfACommand }
+    /// How many messages a turn may publish for the broker itself, such as removals: each may have thousands of
+    /// followers.
+    var ownPublications: Int { max(1, min(TurnShare.ownPublications, TurnShare.all / (weight + 1))) }
     /// How many such filters can be compared with a topic in about the time of one command.
-    private static let forkedFiltersOfACommand = 32
+    static let unitsOfACommand = 32
     let store: any MessageStore
     /// The logs over which the topics are spread.
     package let partitions: Partitions

@@ -69,7 +69,7 @@ extension Shard {
         let token = source?.token ?? Draft.noSource
         counters.received(draft.message.payloadCount, by: client.endpoint)
         client.countPublication()
-        chargeMatching(to: token)
+        charge(token)
         publications.add(draft, by: client, from: token)
     }
 
@@ -91,7 +91,7 @@ extension Shard {
         counters.received(draft.message.payloadCount, by: client.endpoint)
         client.countPublication()
         let token = source?.token ?? Draft.noSource
-        chargeMatching(to: token)
+        charge(token)
         publications.add(draft, by: client, from: token)
     }
 

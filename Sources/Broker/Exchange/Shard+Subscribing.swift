@@ -61,7 +61,7 @@ extension Shard {
         set.add(subscription)
         if options.since != nil, subscription.usesHistory, let ledger = set.ledger { recall(filter, session, ledger) }
         let forked = directory.add(subscription, of: session)
-        if forked != 0 { sequencer.forkedFilters.add(forked, ordering: .relaxed) }
+        if forked != 0 { sequencer.dearness.add(forked, ordering: .relaxed) }
         session.client.membership?.hold(set.count)
         sequencer.subscriptions.add(1, ordering: .relaxed)
         session.connection?.toleratesLag = set.toleratesLag

@@ -105,6 +105,10 @@ package final class Shard {
     private var topics = TopicMemo()
     /// The sessions that are behind.
     package let catchUp: CatchUp
+    /// Expired values whose removals are to be published.
+    private var expiring: ArraySlice<ExpiredValue> = []
+    /// Whether removals wait for another reactor.
+    private var isWaiting = false
     /// The times at which credentials expire.
     let alarms = Alarms()
     /// Shows subscribers the stored values of topics for which the store has refused newer ones.
@@ -211,7 +215,7 @@ package final class Shard {
 
     func release(_ subscription: Subscription) {
         let forked = directory.remove(subscription)
-        if forked != 0 { sequencer.forkedFilters.subtract(forked, ordering: .relaxed) }
+        if forked != 0 { sequencer.dearness.subtract(forked, ordering: .relaxed) }
         sequencer.subscriptions.subtract(1, ordering: .relaxed)
     }
 
@@ -236,11 +240,11 @@ package final class Shard {
         unsafe share.take(commands, bytes: bytes, by: slot, in: reactor.now)
     }
 
-    /// Counts the cost of finding a publication's subscribers as commands of the client on a connection.
+    /// Counts what a publication costs besides the usual as commands of the client on a connection.
     ///
     /// - Parameter token: of the connection, or ``Draft/noSource``.
-    func chargeMatching(to token: UInt64) {
-        let weight = sequencer.matchWeight
+    func charge(_ token: UInt64) {
+        let weight = sequencer.weight
         guard weight > 0, token != Draft.noSource else { return }
         _ = unsafe share.take(weight, by: UInt32(truncatingIfNeeded: token), in: reactor.now)
     }
@@ -310,14 +314,50 @@ package final class Shard {
 
     /// Does the work at the end of a turn; returns whether another turn is needed.
     private func endTurn() -> Bool {
-        if leases.hasEnds { leases.endSome() }
+        if hasRemovals { remove() }
         handOver()
         unsafe mailbox.drain(into: &events)
         deliverEvents()
+        if unsafe catchUp.holding.isSet { tellHoldingCost() }
         unsafe departures.beginTurn()
         if unsafe departures.count > 0 { clearUp() }
         if !isPatient, unsafe directory.tree.count == 0, inboxes.isEmpty { bePatient() }
-        return unsafe !publications.isEmpty || departures.count > 0 || leases.hasEnds
+        return unsafe !publications.isEmpty || departures.count > 0 || (hasRemovals && !isWaiting)
+    }
+
+    /// Whether there are values that have ended or expired and are still to be removed.
+    private var hasRemovals: Bool { leases.hasEnds || !expiring.isEmpty }
+
+    /// Publishes some removals, unless another reactor cannot keep up.
+    @inline(never)
+    private func remove() {
+        guard !isWaiting else { return }
+        guard !sequencer.isCongested(by: index) else {
+            isWaiting = true
+            return reactor.run(afterNanoseconds: Publications.congestionPause) { [weak self] in
+                self?.isWaiting = false
+                self?.reactor.needsTurn()
+            }
+        }
+        leases.endSome()
+        removeExpired()
+    }
+
+    private func removeExpired() {
+        let values = expiring.prefix(sequencer.ownPublications)
+        expiring = values.count < expiring.count ? expiring.dropFirst(values.count) : []
+        for value in values {
+            var draft = Draft.expiry(of: value)
+            draft.completion = { [counters] in if case .success = $0 { counters.expired.add(1) } }
+            publications.add(draft)
+        }
+    }
+
+    /// Tells all reactors what publications cost because of followers that are behind.
+    @inline(never)
+    private func tellHoldingCost() {
+        let change = unsafe catchUp.holding.endTurn(behind: counters.behind.current, now: reactor.now)
+        if change != 0 { sequencer.dearness.add(change * Sequencer.unitsOfACommand, ordering: .relaxed) }
     }
 
     /// Lets messages of others wait until this reactor runs anyway, because none of its clients wants any.
@@ -371,11 +411,7 @@ package final class Shard {
                 if index == 0, !settlement.refusedValues.isEmpty { reversions.add(settlement.refusedValues) }
             case .expired(let values):
                 nextEvent += 1
-                for value in values {
-                    var draft = Draft.expiry(of: value)
-                    draft.completion = { [counters] in if case .success = $0 { counters.expired.add(1) } }
-                    publications.add(draft)
-                }
+                expiring += values
             case .probe(let number):
                 nextEvent += 1
                 lastProbe = number

@@ -63,6 +63,9 @@ package final class SubscriptionSet {
     /// Whether the session may fall behind without being closed.
     var toleratesLag: Bool { lagTolerantCount > 0 || ledger?.ended.isEmpty == false }
 
+    /// Whether messages are probably held in memory while the session is behind; only its oldest subscription decides.
+    var probablyHolds: Bool { current.first.map { $0.slow == .latest || !$0.usesHistory } ?? false }
+
     func add(_ subscription: Subscription) {
         current.append(subscription)
         if subscription.slow == .latest { latestCount += 1 }

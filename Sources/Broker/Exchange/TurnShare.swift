@@ -11,6 +11,8 @@ struct TurnShare {
     static let least = 16
     /// The number that all clients share, besides ``least``: each gets an eighth of what is left.
     static let all = 8000
+    /// The most that the broker itself publishes in a turn because of what clients or time have ended, in messages.
+    static let ownPublications = 256
 
     private var turn = MonotonicTime(nanoseconds: 0)
     private var taken = 0

@@ -143,7 +143,7 @@ struct CongestionTests {
             try harness.run { shard in
                 var count = 0
                 repeat {
-                    shard.chargeMatching(to: 77)
+                    shard.charge(77)
                     count += 1
                 } while shard.takesMore(from: 77)
                 return count
@@ -155,13 +155,43 @@ struct CongestionTests {
         #expect(try publications() == 39)
     }
 
+    /// A message is held for each follower that is behind, which takes about as long as a command.
+    @Test func followersBehindReduceThePublicationsPerTurn() throws {
+        let harness = try ExchangeHarness(settings: Settings().patient)
+        let stubs = try (0..<20).map { _ in try harness.connectJSON(sendBuffer: 4096) }
+        for (number, stub) in stubs.enumerated() {
+            let policy = number.isMultiple(of: 2) ? "latest" : "drop-oldest"
+            try stub.ask(#"{"op":"subscribe","id":1,"filter":"t","slow":"\#(policy)"}"#, id: 1)
+        }
+        func publications() throws -> Int {
+            try harness.run { shard in
+                var count = 0
+                repeat {
+                    shard.charge(77)
+                    count += 1
+                } while shard.takesMore(from: 77)
+                return count
+            }
+        }
+        #expect(try publications() == 1000)
+        let long = try draft("t", String(repeating: "x", count: 1 << 20))
+        _ = try harness.publish([long])
+        // They are known to be behind, before a message is held for them.
+        try harness.wait { $0.sequencer.weight == 20 }
+        #expect(try publications() == 48)
+        _ = try harness.publish([try draft("t"), try draft("t"), try draft("other")])
+        #expect(try publications() == 48)
+        #expect(try harness.run { $0.sequencer.ownPublications } == 256)
+        for stub in stubs { stub.leave() }
+    }
+
     @Test func costlyFiltersLowerTheCongestionLimit() throws {
         let order = try LocalOrder(store: InMemoryStore())
         order.join(Mailbox<ShardEvent>(wakeup: {}), shard: 0)
         let draft = Draft(topic: try topic("t"), payload: [UInt8](repeating: 120, count: 100_000), kind: .text)
         _ = order.sequence([draft], from: 1)
         #expect(!order.sequencer.isCongested(by: 1))
-        order.sequencer.forkedFilters.store(1000, ordering: .relaxed)
+        order.sequencer.dearness.store(1000, ordering: .relaxed)
         #expect(order.sequencer.isCongested(by: 1))
     }
 

@@ -179,7 +179,8 @@ struct EphemeralTests {
     @Test func endsManyValuesInSeveralTurns() throws {
         let harness = try ExchangeHarness(settings: Self.forAll())
         let follower = try watcher(harness, "#")
-        let count = LeaseEnds.most * 2 + 88
+        let most = TurnShare.ownPublications
+        let count = most * 2 + 88
         var members: [StubClient] = []
         for first in stride(from: 0, to: count, by: 100) {
             let member = try harness.connectJSON(as: Principal(.token, user: "ann"))
@@ -195,7 +196,7 @@ struct EphemeralTests {
             for session in shard.everybody where session.client.principal.user == "ann" { session.connection?.reset() }
             watch(shard, []) { answer.put($0) }
         }
-        #expect(try answer.get() == [count, count - LeaseEnds.most, count - 2 * LeaseEnds.most, 0])
+        #expect(try answer.get() == [count, count - most, count - 2 * most, 0])
         for _ in 0..<count { #expect(try follower.receive().removed == true) }
     }
 
