@@ -43,17 +43,17 @@ package enum Routes {
             routing.add(["GET"], exactly: "/metrics") { (exchange) throws(HTTPRefusal) in
                 try exchange.takesOnly([])
                 let shard = try exchange.shard()
-                func answer(_ pending: PendingBytes?) {
+                func answer(_ text: [UInt8]) {
                     exchange.respond(
                         OutgoingResponse(
                             status: 200,
                             fields: [
                                 "Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store",
                             ],
-                            body: figures.prometheus(pending: pending)))
+                            body: text))
                 }
-                guard let look = shard.reactor[PendingLook.self] else { return answer(nil) }
-                look.look(answer)
+                guard let look = shard.reactor[PendingLook.self] else { return answer(figures.prometheus()) }
+                look.look { pending in answer(look.text { figures.prometheus(pending: pending) }) }
             }
         }
         WebFile.addClient(to: &routing)

@@ -30,6 +30,8 @@ package final class PendingLook {
     private var asked: MonotonicTime?
     private var isLate = false
     private var hasTimer = false
+    /// The text of the metrics, and the turn in which it was made.
+    private var made: (text: [UInt8], turn: MonotonicTime)?
 
     /// - Parameter patience: how long the reactors may take to answer, in nanoseconds.
     package init(on shard: Shard, _ everyone: ShardGroup, patience: Int64 = 1_000_000_000) {
@@ -54,6 +56,15 @@ package final class PendingLook {
             self?.answer(parts.reduce(into: PendingBytes()) { $0.add($1) })
         }
         if !hasTimer { wait(patience) }
+    }
+
+    /// The text of the metrics, made once in a turn, however many ask for it.
+    func text(_ make: () -> [UInt8]) -> [UInt8] {
+        let now = shard.reactor.now
+        if let made, made.turn.nanoseconds == now.nanoseconds { return made.text }
+        let text = make()
+        made = (text, now)
+        return text
     }
 
     private func wait(_ nanoseconds: Int64) {

@@ -100,6 +100,26 @@ struct ShardGroupTests {
         #expect(try look() == 0)
     }
 
+    /// Hundreds of requests for the metrics cost little more than one.
+    @Test func makesTheMetricsOnceInATurn() throws {
+        let harness = try ExchangeHarness()
+        let group = ShardGroup(harness.remotes)
+        func make() throws -> [UInt8] {
+            try harness.run { shard in
+                let look = shard.reactor[PendingLook.self] ?? PendingLook(on: shard, group)
+                shard.reactor[PendingLook.self] = look
+                return (0..<3).flatMap { _ in
+                    look.text {
+                        shard.counters.errors.add(1)
+                        return [UInt8(shard.counters.errors.current)]
+                    }
+                }
+            }
+        }
+        #expect(try make() == [1, 1, 1])
+        #expect(try make() == [2, 2, 2])
+    }
+
     @Test func runAndWaitRunsOnEveryShard() throws {
         let harness = try ExchangeHarness(order: [0, 1])
         ShardGroup(harness.remotes).runAndWait { $0.counters.errors.add($0.index + 1) }
