@@ -11,6 +11,10 @@ struct TurnShare {
     static let least = 16
     /// The number that all clients share, besides ``least``: each gets an eighth of what is left.
     static let all = 8000
+    /// What a filter to subscribe to, or to unsubscribe from, counts as, in commands.
+    static let filter = 4
+    /// What credentials count as: to verify the signature of a token takes some 50 microseconds.
+    static let credentials = 64
     /// The most that the broker itself publishes in a turn because of what clients or time have ended, in messages.
     static let ownPublications = 256
 

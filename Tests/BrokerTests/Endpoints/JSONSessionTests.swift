@@ -170,6 +170,20 @@ struct JSONSessionTests {
         #expect(harness.counters[0].heldFrames.current == 1)
     }
 
+    /// A filter costs as much as several commands, and credentials cost more.
+    @Test(arguments: [
+        (#"{"op":"subscribe","id":1,"filter":[\#((0..<300).map { #""f/\#($0)""# }.joined(separator: ","))]}"#, 1),
+        (#"{"op":"authenticate","token":"bk_no"}"#, 20),
+    ])
+    func dearCommandsEndATurnSooner(command: String, count: Int) throws {
+        let harness = try ExchangeHarness()
+        let stub = try harness.connectJSON()
+        let lines = Array(repeating: command, count: count) + [#"{"op":"ping","id":9}"#]
+        try stub.send(lines.joined(separator: "\n"))
+        while try stub.receive().id != 9 {}
+        #expect(harness.counters[0].heldFrames.current == 1)
+    }
+
     /// The commands of a frame wait while the client does not read the answers, and continue when it does.
     @Test func aLongFrameWaitsWhileTheClientDoesNotRead() throws {
         var settings = Settings()

@@ -178,10 +178,10 @@ final class JSONSession: ClientSocket {
                 object, limits: shard.settings.topicLimits, maximumFilters: limits.subscriptionsPerClient)
             switch consume command {
             case .subscribe(let filters, let options):
-                cost = filters.count
+                cost = TurnShare.filter * filters.count
                 try subscribe(distinct(filters), id, options)
             case .unsubscribe(let filters):
-                cost = filters.count
+                cost = TurnShare.filter * filters.count
                 try unsubscribe(distinct(filters), id)
             case .publish(var draft):
                 draft.completion = completion(id)
@@ -190,7 +190,7 @@ final class JSONSession: ClientSocket {
                 try request(draft, id, timeout)
             case .authenticate(let credentials):
                 // The rights of all subscriptions are checked.
-                cost = 1 + subscriptions.count
+                cost = TurnShare.credentials + subscriptions.count
                 try authenticate(credentials, id)
             case .ping:
                 send("pong", id) { _ in }
