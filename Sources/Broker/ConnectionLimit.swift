@@ -54,6 +54,12 @@ final class ConnectionLimit: Sendable {
             // The body of a login has a limit that is not a setting.
             case 413 where refusal.isBodyTooLong && request?.path != pathPrefix + "/session":
                 tell("limits.message", peer, shard)
+                if shard.recorder.isTraced, let path = request?.path, path.hasPrefix(pathPrefix + "/t/"),
+                    let name = PercentCoding.decode(String(path.dropFirst(pathPrefix.count + 3)))
+                {
+                    let refusal = Refusal(.tooLarge, "The body is longer than the limit limits.message.")
+                    shard.recorder.refused(refusal, name, 0)
+                }
             default: break
             }
         }

@@ -69,8 +69,8 @@ struct TraceCommand: AsyncParsableCommand {
         commandName: "trace",
         abstract: "Shows each decision about a topic or a client as it is made.",
         discussion: """
-            Prints a line for each: accepted, delivered to how many clients, waiting for a slow client, dropped, a gap, \
-            refused and why. If too many messages match, the surplus lines are only counted.
+            Prints a line for each: accepted, stored or not, delivered to how many clients, waiting for a slow client, dropped, \
+            a gap, repeated with a key, refused and why. If too many messages match, the surplus lines are only counted.
 
             Examples:
               brokerctl trace --topic 'sensors/#' --seconds 10

@@ -164,6 +164,33 @@ def test_traces_a_topic(broker):
         ("refused", "forbidden", publisher.welcome["client"])}
 
 
+def test_traces_refusals_repetitions_and_storing(start_broker):
+    broker = start_broker("limits: { message: 1000 }\n")
+    session = broker.session()
+    seq = session.publish("a/once", 1, key="k")["seq"]
+
+    def publish():
+        session.publish("a/kept", 1, retain=True)
+        session.publish("a/once", 1, key="k")
+        session.request(op="publish", topic="a/kept", data=2, retain=True, ifSeq=1)
+        session.request(op="publish", topic="a/long", data="x" * 1500)
+        session.request(op="publish", topic="a/#", data=1)
+        session.request(op="subscribe", filter="$share/a/b")
+        broker.http("POST", "/t/a/body", body="x" * 1500)
+
+    found = traced(broker, "--client", session.welcome["client"], meanwhile=publish)
+    accepted = [line["seq"] for line in found if line["event"] == "accepted"]
+    stored = [line["seq"] for line in found if line["event"] == "stored"]
+    assert accepted[:-1] and set(stored) >= set(accepted[:-1]) and {line["topic"] for line in found if "bytes" in line} == {"a/kept"}
+    assert {line["seq"] for line in found if line["event"] == "repeated" and line["topic"] == "a/once"} == {seq}
+    refused = {(line["topic"], line["code"]) for line in found if line["event"] == "refused"}
+    assert refused == {("a/kept", "conflict"), ("a/long", "too-large"), ("a/#", "bad-topic"), ("$share/a/b", "bad-filter")}
+    found = traced(broker, "--topic", "a/body", meanwhile=publish)
+    assert {(line["event"], line["code"]) for line in found} == {("refused", "too-large")}
+    refused = [message for message in why(broker, session.welcome["client"], "a/kept")["messages"] if message["outcome"] == "refused"]
+    assert refused[0]["from"] == session.welcome["client"] and refused[0]["reason"].endswith("conflict")
+
+
 def test_traces_a_client(broker):
     publisher, session = broker.session(), broker.session()
     session.subscribe("open/mine")

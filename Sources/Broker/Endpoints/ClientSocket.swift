@@ -68,6 +68,10 @@ class ClientSocket: Session, WebSocketSession {
         // The limit before authentication is not a setting.
         if event.cause == .violation, event.code == .messageTooBig, !shard.mustAuthenticate(client) {
             shard.witness?.limited(client, by: "limits.message")
+            if shard.recorder.isTraced {
+                let refusal = Refusal(.tooLarge, "A message is longer than the limit limits.message.")
+                shard.recorder.refused(refusal, (self as? TopicSession)?.topic.name ?? "", client.id)
+            }
         }
         shard.witness?.left(client, end.with(stream.traffic))
     }

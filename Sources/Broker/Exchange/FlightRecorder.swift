@@ -117,10 +117,10 @@ package import WSTransport
     }
 
     /// Records what happened to a client.
-    func note(_ act: Act, of client: Client, at seq: UInt64, topic: UInt64 = 0, count: Int = 0) {
+    func note(_ act: Act, of client: UInt64, at seq: UInt64, topic: UInt64 = 0, count: Int = 0) {
         write(
             Record(
-                seq: seq, topic: topic, client: client.id, time: WallClock.unixMilliseconds,
+                seq: seq, topic: topic, client: client, time: WallClock.unixMilliseconds,
                 count: UInt32(truncatingIfNeeded: count), act: act))
     }
 
@@ -176,7 +176,12 @@ package import WSTransport
     }
 
     /// A client was refused a publication, or to subscribe.
-    func refused(_ refusal: Refusal, _ name: String, _ client: Client, topic: Topic?) {
+    ///
+    /// - Parameters:
+    ///   - name: the topic or filter as the client wrote it; empty if it is not known.
+    ///   - client: its number; 0 if it is not known.
+    ///   - topic: that of a publication, for the ring; `nil`: only the taps see it.
+    func refused(_ refusal: Refusal, _ name: String, _ client: UInt64, topic: Topic? = nil) {
         if let topic {
             let place = ErrorCode.allCases.firstIndex(of: refusal.code) ?? 0
             note(.refused, of: client, at: 0, topic: number(of: topic), count: place)
@@ -184,21 +189,29 @@ package import WSTransport
         for tap in unsafe taps { tap.refused(refusal, name, client) }
     }
 
+    /// A publication repeats a message, by whose number it was answered.
+    func repeated(_ topic: Topic, _ client: UInt64, _ number: UInt64) {
+        for tap in unsafe taps { tap.repeated(topic, client, number) }
+    }
+
+    /// The store has stored messages, or has not.
+    func settled(_ settlement: StoreThread.Settlement) { for tap in unsafe taps { tap.settled(settlement) } }
+
     /// A message that waited for a client was dropped.
     func dropped(_ message: Message, _ client: Client) {
-        note(.dropped, of: client, at: message.seq, topic: number(of: message.topic))
+        note(.dropped, of: client.id, at: message.seq, topic: number(of: message.topic))
         for tap in unsafe taps { tap.slow("dropped", client, message, seq: message.seq) }
     }
 
     /// A client fell behind, or has caught up.
     func changed(_ act: Act, of client: Client, at seq: UInt64) {
-        note(act, of: client, at: seq)
+        note(act, of: client.id, at: seq)
         for tap in unsafe taps { tap.slow(act == .behind ? "behind" : "live", client, seq: seq) }
     }
 
     /// A client was told of a gap.
     func missed(_ gap: Gap, _ client: Client) {
-        note(.gap, of: client, at: gap.seq, topic: gap.since)
+        note(.gap, of: client.id, at: gap.seq, topic: gap.since)
         for tap in unsafe taps { tap.slow("gap", client, seq: gap.seq) }
     }
 }

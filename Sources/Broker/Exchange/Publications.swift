@@ -8,6 +8,7 @@ final class Publications {
     private let order: any Order
     private let sequencer: Sequencer
     private let counters: ShardCounters
+    private let recorder: FlightRecorder
     private let shard: Int
     // Unchecked, because each message reads these, and nothing is called while one of them changes.
     /// The drafts of this turn.
@@ -52,11 +53,14 @@ final class Publications {
     var meters: [Int: TopicMeter] = [:]
 
     /// - Parameter shard: the index of the shard.
-    init(reactor: Reactor, order: any Order, sequencer: Sequencer, counters: ShardCounters, shard: Int) {
+    init(
+        reactor: Reactor, order: any Order, sequencer: Sequencer, counters: ShardCounters, _ recorder: FlightRecorder,
+        shard: Int
+    ) {
         self.reactor = reactor
         self.order = order
         self.sequencer = sequencer
-        self.counters = counters
+        (self.counters, self.recorder) = (counters, recorder)
         self.shard = shard
         elsewhere = Array(repeating: Handed(), count: sequencer.partitions.count - 1)
     }
@@ -190,11 +194,13 @@ final class Publications {
         switch rejection {
         case .refused(let refusal):
             counters.refusedPublishes.add(1)
+            recorder.refused(refusal, draft.topic.name, draft.origin, topic: draft.topic)
             if let name = refusal.limit { limited(draft.source, name) }
             guard let completion = draft.completion else { return unanswered(draft.source, refusal) }
             completion(.failure(refusal))
         case .repeats(let seq, let number, let isQueued, let isOnDisk):
             counters.repeatedPublishes.add(1)
+            if recorder.isTraced { recorder.repeated(draft.topic, draft.origin, number) }
             guard let completion = draft.completion else { return }
             guard isQueued, draft.acknowledgement == .stored, !isOnDisk else {
                 let isStored = isOnDisk && draft.acknowledgement == .stored
@@ -219,6 +225,7 @@ final class Publications {
 
     /// Tells publishers that wait for the disk what the store has done.
     func settle(_ settlement: StoreThread.Settlement) {
+        if recorder.isTraced { recorder.settled(settlement) }
         for (seq, error, origin) in settlement.failed {
             let waiter = waiting.removeValue(forKey: seq)
             if case .limit(let name) = error {

@@ -84,7 +84,7 @@ extension Shard {
         if settings.limits.isMetered { try meter(draft.message.payloadCount, of: client, draft.topic) }
         let topic = draft.topic
         do throws(Refusal) { try leases.take(&draft, lease, by: client.id, settings.limits) } catch {
-            recorder.refused(error, topic.name, client, topic: topic)
+            recorder.refused(error, topic.name, client.id, topic: topic)
             if let limit = error.limit { witness?.limited(client, by: limit) }
             throw error
         }
@@ -102,7 +102,7 @@ extension Shard {
             counters.rateLimited.add(1)
             witness?.limited(client, by: "limits.publish_rate")
             let refusal = Refusal(.rateLimited, "More than \(rate) messages a second.")
-            recorder.refused(refusal, topic.name, client, topic: topic)
+            recorder.refused(refusal, topic.name, client.id, topic: topic)
             throw refusal
         }
         guard let membership = client.membership,
@@ -111,7 +111,7 @@ extension Shard {
         counters.rateLimited.add(1)
         witness?.limited(client, by: "limits.\(limit)")
         let refusal = Refusal(.rateLimited, "The limit limits.\(limit) is reached.")
-        recorder.refused(refusal, topic.name, client, topic: topic)
+        recorder.refused(refusal, topic.name, client.id, topic: topic)
         throw refusal
     }
 
@@ -239,7 +239,7 @@ extension Shard {
         case .retain: counters.deniedRetains.add(1)
         }
         witness?.denied(act, name, to: client, by: rule)
-        recorder.refused(refusal, name, client, topic: act == .subscribe ? nil : (try? Topic(name, limits: .none)))
+        recorder.refused(refusal, name, client.id, topic: act == .subscribe ? nil : (try? Topic(name, limits: .none)))
         return refusal
     }
 

@@ -131,7 +131,7 @@ package final class Shard {
         inboxes = Inboxes(reactor: reactor, counters: counters)
         index = reactor.index
         publications = Publications(
-            reactor: reactor, order: order, sequencer: sequencer, counters: counters, shard: index)
+            reactor: reactor, order: order, sequencer: sequencer, counters: counters, recorder, shard: index)
         leases = Leases(
             reactor: reactor, publications: publications, sequencer: sequencer, counters: counters)
         clientNumbers = ClientNumbers(shard: reactor.index)

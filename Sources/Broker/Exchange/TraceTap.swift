@@ -23,6 +23,9 @@ package final class TraceTap {
     private let client: UInt64?
     private var entries: [Entry] = []
     private var missed = 0
+    /// The topics and numbers of accepted messages that may yet be stored, by their places in the order; at most
+    /// ``maximumLines``.
+    private var unsettled: [UInt64: (topic: Topic, number: UInt64)] = [:]
     private(set) var asked: MonotonicTime
 
     /// - Parameters:
@@ -57,6 +60,7 @@ package final class TraceTap {
                 writer.member("bytes", message.payloadCount)
                 if message.isRetained { writer.member("retain", true) }
             }
+            if unsettled.count < Self.maximumLines { unsettled[message.seq] = (message.topic, message.number) }
         }
         guard let client else {
             return add("delivered") { writer in
@@ -71,16 +75,54 @@ package final class TraceTap {
         }
     }
 
+    /// Records what the store has done with accepted messages; those that it need not store are not mentioned.
+    func settled(_ settlement: StoreThread.Settlement) {
+        guard !unsettled.isEmpty else { return }
+        for seq in settlement.committed {
+            guard let message = unsettled.removeValue(forKey: seq) else { continue }
+            add("stored") { Self.name(message.topic, message.number, &$0) }
+        }
+        for (seq, error, _) in settlement.failed {
+            guard let message = unsettled.removeValue(forKey: seq) else { continue }
+            add("not-stored") { writer in
+                Self.name(message.topic, message.number, &writer)
+                writer.member("reason", "\(error)")
+            }
+        }
+        for seq in unsettled.keys where seq <= settlement.committedUpTo { unsettled[seq] = nil }
+    }
+
     /// Records that a client was refused a publication or a subscription.
-    func refused(_ refusal: Refusal, _ name: String, _ client: Client) {
-        guard self.client.map({ $0 == client.id }) ?? true else { return }
-        if let filter, (try? Topic(name)).map({ filter.matches($0) }) != true, filter.name != name { return }
+    ///
+    /// - Parameters:
+    ///   - name: the topic or filter as the client wrote it; empty if it is not known.
+    ///   - client: its number; 0 if it is not known.
+    func refused(_ refusal: Refusal, _ name: String, _ client: UInt64) {
+        guard isAbout(client, name) else { return }
         add("refused") { writer in
-            writer.member("topic", name)
-            writer.member("client", client.name)
+            if !name.isEmpty { writer.member("topic", name) }
+            if client != 0 { writer.member("client", Client.name(client)) }
             writer.member("code", refusal.code.rawValue)
             writer.member("reason", refusal.message)
         }
+    }
+
+    /// Records a publication that repeats one with the same key, which is only answered.
+    ///
+    /// - Parameter number: that of the message that it repeats.
+    func repeated(_ topic: Topic, _ client: UInt64, _ number: UInt64) {
+        guard isAbout(client, topic.name) else { return }
+        add("repeated") { writer in
+            writer.member("topic", topic.name)
+            writer.member("seq", number)
+            if client != 0 { writer.member("from", Client.name(client)) }
+        }
+    }
+
+    private func isAbout(_ client: UInt64, _ name: String) -> Bool {
+        guard self.client.map({ $0 == client }) ?? true else { return false }
+        guard let filter else { return true }
+        return (try? Topic(name)).map { filter.matches($0) } == true || filter.name == name
     }
 
     /// Records an event of a client that is slow.
@@ -95,8 +137,12 @@ package final class TraceTap {
     }
 
     private static func name(_ message: Message, _ writer: inout JSONWriter) {
-        writer.member("topic", message.topic.name)
-        writer.member("seq", message.number)
+        name(message.topic, message.number, &writer)
+    }
+
+    private static func name(_ topic: Topic, _ number: UInt64, _ writer: inout JSONWriter) {
+        writer.member("topic", topic.name)
+        writer.member("seq", number)
     }
 
     private func add(_ what: StaticString, _ members: (inout JSONWriter) -> Void) {

@@ -79,21 +79,26 @@ final class BatchEndpoint {
         do throws(Refusal) {
             let object = try Self.parse(line)
             id = try object.identifier()
-            var draft = try JSONCommand.draft(object, shard.settings.topicLimits)
+            var draft = try draft(object)
             guard try JSONCommand.timeout(object) == nil else {
                 throw Refusal(.badRequest, "reply: a line cannot wait for a reply.")
             }
             isSystem = draft.topic.isSystem || draft.topic.isPrivate
-            let most = shard.settings.limits.message
-            guard draft.payload.count <= most else {
-                shard.witness?.limited(client, by: "limits.message")
-                throw Refusal(.tooLarge, "data: the payload is longer than the limit of \(most) bytes.")
+            guard draft.payload.count <= shard.settings.limits.message else {
+                throw shard.tooLarge(draft.topic, by: client)
             }
             // The publications retain the batch until all of them are answered.
             draft.completion = { [self, id] in conclude(place, id, $0) }
             try shard.publish(draft, by: client, from: exchange.stream)
         } catch {
             conclude(place, id, .failure(isSystem ? error : asked(error)))
+        }
+    }
+
+    private func draft(_ object: borrowing JSONObject) throws(Refusal) -> Draft {
+        do throws(Refusal) { return try JSONCommand.draft(object, shard.settings.topicLimits) } catch {
+            if shard.recorder.isTraced { shard.recorder.refused(error, in: object, client.id) }
+            throw error
         }
     }
 

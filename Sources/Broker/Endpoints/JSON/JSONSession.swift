@@ -170,12 +170,13 @@ final class JSONSession: ClientSocket {
     /// Executes a command, and returns how many commands it counts as.
     private func answer(_ object: borrowing JSONObject) -> Int {
         var id: [UInt8]?
-        var cost = 1
+        var (cost, isUnderstood) = (1, false)
         do throws(Refusal) {
             id = try object.identifier()
             let limits = shard.settings.limits
             let command = try JSONCommand(
                 object, limits: shard.settings.topicLimits, maximumFilters: limits.subscriptionsPerClient)
+            isUnderstood = true
             switch consume command {
             case .subscribe(let filters, let options):
                 cost = TurnShare.filter * filters.count
@@ -196,6 +197,7 @@ final class JSONSession: ClientSocket {
                 send("pong", id) { _ in }
             }
         } catch {
+            if !isUnderstood, shard.recorder.isTraced { shard.recorder.refused(error, in: object, client.id) }
             refuse(id, error)
         }
         return cost
@@ -286,8 +288,7 @@ final class JSONSession: ClientSocket {
     private func checkLength(of draft: borrowing Draft) throws(Refusal) {
         let most = shard.settings.limits.message
         guard draft.payload.count <= most else {
-            shard.witness?.limited(client, by: "limits.message")
-            throw Refusal(.tooLarge, "data: the payload is longer than the limit of \(most) bytes.")
+            throw shard.tooLarge(draft.topic, by: client)
         }
     }
 

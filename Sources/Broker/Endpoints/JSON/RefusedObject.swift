@@ -99,3 +99,22 @@ struct RefusedObject {
         return JSONValue(bytes: bytes, extent: extent).copyRawBytes()
     }
 }
+
+extension Shard {
+    /// The refusal of a payload that is longer than the limit; tells the witness and the traces.
+    func tooLarge(_ topic: Topic, by client: Client) -> Refusal {
+        let most = settings.limits.message
+        let refusal = Refusal(.tooLarge, "data: the payload is longer than the limit of \(most) bytes.")
+        witness?.limited(client, by: "limits.message")
+        recorder.refused(refusal, topic.name, client.id, topic: topic)
+        return refusal
+    }
+}
+
+extension FlightRecorder {
+    /// A client's command was refused before its topic or filter was known to be one.
+    func refused(_ refusal: Refusal, in object: borrowing JSONObject, _ client: UInt64) {
+        let names = (try? object.string("topic")).flatMap { [$0] } ?? (try? object.strings("filter")) ?? []
+        refused(refusal, names.first ?? (try? object.string("filter")) ?? "", client)
+    }
+}

@@ -13,7 +13,7 @@ class TopicSession: ClientSocket {
 
     // In this order, because the flag fits into the padding of the superclass.
     private let isRetaining: Bool
-    private let topic: Topic
+    let topic: Topic
 
     init(shard: Shard, socket: WebSocketConnection, client: Client, topic: Topic, options: Options) {
         self.topic = topic
