@@ -277,14 +277,17 @@ class Promotions(threading.Thread):
 
 
 class Fitness(threading.Thread):
-    """Records the times at which the engine has no primary, or none with a replica: no client can publish then."""
+    """Records the times at which the engine has no primary, none with a replica, or another one than just before.
+
+    No client can publish then, and the time until clients can counts from the last of them.
+    """
 
     # Seconds.
     PACE, PATIENCE = 0.05, 0.3
 
     def __init__(self, promotions):
         super().__init__(daemon=True)
-        self.promotions, self.lacking = promotions, []
+        self.promotions, self.lacking, self.last = promotions, [], None
 
     def run(self):
         while not self.promotions.stop.wait(self.PACE):
@@ -292,7 +295,10 @@ class Fitness(threading.Thread):
                 self.lacking.append(time.monotonic())
 
     def is_fit(self):
-        primary = self.promotions.primary
+        primary, before = self.promotions.primary, self.last
+        self.last = primary
+        if before is not None and primary is not before:
+            return False
         try:
             answer = primary.ask("INFO", "replication", timeout=self.PATIENCE) if primary else ""
         except OSError:
