@@ -86,6 +86,21 @@ final class AdminDesk {
         }
     }
 
+    /// Merges and sorts what reactors have found, on another thread; calls `then` on this one.
+    func work<Answer: Sendable>(
+        _ body: @escaping @Sendable () -> Answer, then: @escaping (Result<Answer, Refusal>) -> Void
+    ) {
+        let link = ReactorLink(remote: shard.reactor.remote)
+        link.bind(Working(then), on: shard.reactor)
+        let isTaken = facts.administration.lists.run {
+            let answer = body()
+            link.take(Working<Answer>.self) { $0?.then(.success(answer)) }
+        }
+        guard !isTaken else { return }
+        link.release(on: shard.reactor)
+        then(.failure(Refusal(.unavailable, "Too many requests for lists are waiting; try again.")))
+    }
+
     /// Publishes a retained value or its removal; calls `then` with the receipt when the change is on disk.
     ///
     /// - Parameter source: the connection that is paused while the broker cannot keep up.
@@ -102,6 +117,13 @@ final class AdminDesk {
     }
 }
 
+/// The completion that waits for a list, on the reactor's thread.
+private final class Working<Answer: Sendable> {
+    let then: (Result<Answer, Refusal>) -> Void
+
+    init(_ then: @escaping (Result<Answer, Refusal>) -> Void) { self.then = then }
+}
+
 /// The state that all administrators share, on all reactors.
 ///
 /// Any thread.
@@ -112,6 +134,8 @@ package final class AdminState: Sendable {
     let isPlanning = Atomic<Bool>(false)
     /// The number of the newest ``TopicMeter``.
     let lastMeter = Atomic<Int>(0)
+    /// Merges and sorts long lists, which would delay the clients of a reactor.
+    let lists = WorkerPool(name: "lists", maximumThreads: 1, maximumWaiting: 64)
 
     package init() {}
 }

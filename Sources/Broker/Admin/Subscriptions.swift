@@ -1,15 +1,25 @@
+internal import WSTransport
+
 extension SubscriptionsRequest: AnsweredRequest {
+    /// How long the answer waits for busy event loops, which count their filters in several turns, in nanoseconds.
+    private static let patience: Int64 = 5_000_000_000
+
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
-        let wanted = try caller.desk.filter(filter)
-        caller.desk.everyone.ask(from: caller.desk.shard, within: AdminDesk.patience) {
-            $0.filters(coveredBy: wanted)
+        let desk = caller.desk
+        let wanted = try desk.filter(filter)
+        desk.everyone.ask(from: desk.shard, within: Self.patience) { shard, answer in
+            shard.countFilters(coveredBy: wanted, answer)
         } then: { answers, late in
-            let rows = FilterCount.merge(answers).lazy.map {
-                FilterSummary(filter: $0.filter.name, clients: $0.clients)
+            desk.work {
+                let rows = FilterCount.merge(answers).lazy.map {
+                    FilterSummary(filter: $0.filter.name, clients: $0.clients)
+                }
+                var list = AdminList(rows, atMost: AdminDesk.maximumRows)
+                list.late = late
+                return list
+            } then: {
+                then($0)
             }
-            var list = AdminList(rows, atMost: AdminDesk.maximumRows)
-            list.late = late
-            then(.success(list))
         }
     }
 }
@@ -29,13 +39,36 @@ struct FilterCount: Sendable, Equatable {
 }
 
 extension Shard {
-    /// The filters of this shard's clients that `wanted` covers; `nil` for all.
-    func filters(coveredBy wanted: TopicFilter?) -> [FilterCount] {
-        var counts: [FilterCount] = []
-        unsafe directory.tree.forEachFilter { filter, count in
+    /// Counts the clients of this shard for each filter that `wanted` covers; `nil` for all.
+    ///
+    /// Looks at some in each turn. A filter that comes or goes meanwhile may be missing.
+    func countFilters(coveredBy wanted: TopicFilter?, _ then: @escaping ([FilterCount]) -> Void) {
+        FilterCounting(on: self, wanted, then).goOn()
+    }
+}
+
+/// A count of one shard's filters; runs on its thread.
+private final class FilterCounting {
+    /// How many places of filters are looked at in one turn, which takes one or two milliseconds.
+    private static let visits = 4096
+
+    private let shard: Shard
+    private let wanted: TopicFilter?
+    private let then: ([FilterCount]) -> Void
+    private var counts: [FilterCount] = []
+    private var place = 0
+
+    init(on shard: Shard, _ wanted: TopicFilter?, _ then: @escaping ([FilterCount]) -> Void) {
+        (self.shard, self.wanted, self.then) = (shard, wanted, then)
+    }
+
+    func goOn() {
+        let next = unsafe shard.directory.tree.forEachFilter(from: place, visiting: Self.visits) { filter, count in
             guard wanted?.covers(filter) ?? true else { return }
             counts.append(FilterCount(filter: filter, clients: count))
         }
-        return counts
+        guard let next else { return then(counts) }
+        place = next
+        shard.reactor.runSoon { [self] in goOn() }
     }
 }

@@ -64,47 +64,80 @@ extension TopicsRequest: PeerRequest {
         _ desk: AdminDesk, _ filter: TopicFilter?, rates: [[Topic: TopicMeter.Count]],
         _ then: @escaping (Result<Answer, Refusal>) -> Void
     ) {
-        desk.everyone.ask(from: desk.shard) {
-            $0.filters(coveredBy: filter)
-        } then: { answers in
-            var known: [Topic: TopicSummary] = [:]
-            for count in FilterCount.merge(answers) {
-                guard let topic = count.filter.literalTopic else { continue }
-                known[topic, default: TopicSummary()].subscriptions = count.clients
-            }
-            var published: [Topic: TopicMeter.Count] = [:]
-            for (topic, count) in rates.joined() {
-                known[topic] = known[topic] ?? TopicSummary()
-                published[topic, default: TopicMeter.Count()].messages += count.messages
-                published[topic, default: TopicMeter.Count()].bytes += count.bytes
-            }
-            var retained = 0
-            desk.scan(filter ?? .everything, after: nil) { message in
-                known[message.topic, default: TopicSummary()].retained = .init(
-                    bytes: message.payload.count, seq: message.number, time: message.time)
-                retained += 1
-                return retained < AdminDesk.maximumRows
-            } then: { end in
-                then(
-                    end.map { isFinished in
-                        let sorted = known.sorted { $0.key.name < $1.key.name }
-                        let rows = sorted.prefix(AdminDesk.maximumRows).map { topic, summary in
-                            row(topic, summary, published[topic] ?? TopicMeter.Count())
-                        }
-                        return AdminList(rows, isTruncated: !isFinished || sorted.count > AdminDesk.maximumRows)
-                    })
+        desk.everyone.ask(from: desk.shard, patiently: { $0.countFilters(coveredBy: filter, $1) }) { answers in
+            desk.work {
+                TopicCounts(answers, rates)
+            } then: { counts in
+                switch counts {
+                case .success(let counts): addValues(desk, filter, to: counts, then)
+                case .failure(let refusal): then(.failure(refusal))
+                }
             }
         }
     }
 
-    private func row(_ topic: Topic, _ summary: TopicSummary, _ published: TopicMeter.Count) -> TopicSummary {
-        var row = summary
-        row.topic = topic.name
-        if seconds > 0 {
-            row.rate = .init(
-                messagesPerSecond: Double(published.messages) / seconds,
-                bytesPerSecond: Double(published.bytes) / seconds)
+    /// Adds the retained values, and answers.
+    private func addValues(
+        _ desk: AdminDesk, _ filter: TopicFilter?, to counts: TopicCounts,
+        _ then: @escaping (Result<Answer, Refusal>) -> Void
+    ) {
+        var values: [Topic: TopicSummary.Retained] = [:]
+        desk.scan(filter ?? .everything, after: nil) { message in
+            values[message.topic] = .init(bytes: message.payload.count, seq: message.number, time: message.time)
+            return values.count < AdminDesk.maximumRows
+        } then: { end in
+            let isFinished: Bool
+            do throws(Refusal) { isFinished = try end.get() } catch { return then(.failure(error)) }
+            let (found, seconds) = (values, seconds)
+            desk.work {
+                counts.list(found, isWhole: isFinished, seconds: seconds)
+            } then: {
+                then($0)
+            }
         }
-        return row
+    }
+}
+
+/// The topics that are subscribed to by name or were published to.
+private struct TopicCounts: Sendable {
+    private var known: [Topic: TopicSummary] = [:]
+    private var published: [Topic: TopicMeter.Count] = [:]
+
+    /// - Parameters:
+    ///   - filters: those of each shard.
+    ///   - rates: the publications on each shard.
+    init(_ filters: [[FilterCount]], _ rates: [[Topic: TopicMeter.Count]]) {
+        for count in filters.joined() {
+            guard let topic = count.filter.literalTopic else { continue }
+            known[topic, default: TopicSummary()].subscriptions += count.clients
+        }
+        for (topic, count) in rates.joined() {
+            known[topic] = known[topic] ?? TopicSummary()
+            published[topic, default: TopicMeter.Count()].messages += count.messages
+            published[topic, default: TopicMeter.Count()].bytes += count.bytes
+        }
+    }
+
+    /// The rows of an answer, in the order of the topics' names.
+    ///
+    /// - Parameters:
+    ///   - isWhole: whether `values` has all retained values.
+    ///   - seconds: how long publications were counted; 0: they were not.
+    func list(
+        _ values: [Topic: TopicSummary.Retained], isWhole: Bool, seconds: Double
+    ) -> AdminList<TopicSummary> {
+        var all = known
+        for (topic, value) in values { all[topic, default: TopicSummary()].retained = value }
+        let sorted = all.sorted { $0.key.name < $1.key.name }
+        let rows = sorted.prefix(AdminDesk.maximumRows).map { topic, summary in
+            var row = summary
+            row.topic = topic.name
+            guard seconds > 0 else { return row }
+            let count = published[topic] ?? TopicMeter.Count()
+            row.rate = .init(
+                messagesPerSecond: Double(count.messages) / seconds, bytesPerSecond: Double(count.bytes) / seconds)
+            return row
+        }
+        return AdminList(rows, isTruncated: !isWhole || sorted.count > AdminDesk.maximumRows)
     }
 }

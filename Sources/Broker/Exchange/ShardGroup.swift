@@ -29,7 +29,16 @@ package struct ShardGroup: Sendable {
         from asker: Shard, within patience: Int64, _ question: @escaping @Sendable (Shard) -> Answer,
         then: @escaping (_ answers: [Answer], _ late: [Int]) -> Void
     ) {
-        let answers = ask(remotes, from: asker, patiently: { $1(question($0)) }, then: { then($0, []) })
+        ask(from: asker, within: patience, { $1(question($0)) }, then: then)
+    }
+
+    /// The same for a question that a shard may answer later, once.
+    package func ask<Answer: Sendable>(
+        from asker: Shard, within patience: Int64,
+        _ question: @escaping @Sendable (Shard, @escaping (Answer) -> Void) -> Void,
+        then: @escaping (_ answers: [Answer], _ late: [Int]) -> Void
+    ) {
+        let answers = ask(remotes, from: asker, patiently: question, then: { then($0, []) })
         asker.reactor.run(afterNanoseconds: patience) {
             if let found = answers.giveUp() { then(found.answers, found.late) }
         }

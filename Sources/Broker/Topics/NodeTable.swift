@@ -264,11 +264,16 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         occupied -= 1
     }
 
-    /// Passes `body` each node that has entries, and their number.
-    func forEachUsedNode(_ body: (UInt32, Int) -> Void) {
-        for node in nodes.indices where !nodes[node].entries.isEmpty {
+    /// Passes `body` each node of some places that has entries, and their number.
+    ///
+    /// - Parameter visits: how many places are looked at.
+    /// - Returns: the place after them; `nil` at the end.
+    func forEachUsedNode(from place: Int, visiting visits: Int, _ body: (UInt32, Int) -> Void) -> Int? {
+        let end = visits < nodes.count - place ? place + visits : nodes.count
+        for node in place..<max(place, end) where !nodes[node].entries.isEmpty {
             body(UInt32(truncatingIfNeeded: node), nodes[node].entries.count)
         }
+        return end < nodes.count ? end : nil
     }
 
     /// The filter whose node this is.

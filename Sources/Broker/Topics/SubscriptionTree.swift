@@ -250,6 +250,16 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
 
     /// Passes `body` each filter with subscriptions, and their number, in no particular order.
     package func forEachFilter(_ body: (TopicFilter, Int) -> Void) {
-        table.forEachUsedNode { node, count in body(table.filter(of: node), count) }
+        _ = forEachFilter(from: 0, visiting: .max, body)
+    }
+
+    /// The same for some places of filters.
+    ///
+    /// - Parameters:
+    ///   - place: 0, or what an earlier call has returned; the tree may have changed since then.
+    ///   - visits: how many places are looked at.
+    /// - Returns: where to continue; `nil` at the end.
+    package func forEachFilter(from place: Int, visiting visits: Int, _ body: (TopicFilter, Int) -> Void) -> Int? {
+        table.forEachUsedNode(from: place, visiting: visits) { node, count in body(table.filter(of: node), count) }
     }
 }

@@ -49,6 +49,19 @@ struct SubscriptionTreeTests {
         #expect(try matches(tree, topic) == [1])
     }
 
+    /// An administrator's list is made in several turns.
+    @Test(arguments: 1...9)
+    func visitsEachFilterOnceInPieces(visits: Int) throws {
+        let filters = ["a", "a/b", "a/+", "#", "+/b", "c/d/e", "c/#"]
+        let tree = try tree(filters)
+        var (seen, place, pieces) = ([String](), Optional(0), 0)
+        while let next = place {
+            place = tree.forEachFilter(from: next, visiting: visits) { filter, _ in seen.append(filter.name) }
+            pieces += 1
+        }
+        #expect(seen.sorted() == filters.sorted() && pieces > 9 / visits)
+    }
+
     @Test func visitsEachMatchingFilterOnce() throws {
         let tree = try tree(["a/b", "a/b", "a/+", "a/+", "a/+", "a/#", "+/b", "#", "a", "a/b/#", "a/b/+", "a/c"])
         var runs: [[UInt32]] = []
