@@ -239,6 +239,13 @@ package final class EngineRoute {
 extension EngineFailure {
     /// The failure of a server with this role, as a sentence or a part of one.
     func text(of role: EngineRoute.Role) -> String {
-        if case .unfit(let text) = self { text } else { "the \(role): \(self)" }
+        switch self {
+        case .unfit(let text): text
+        // Redis does not say which right a function lacks.
+        case .refused(let error)
+        where error.code == "NOPERM" || error.description.contains("user executing the script"):
+            "the \(role): \(self); give the engine's user all rights that docs/cluster.md lists"
+        default: "the \(role): \(self)"
+        }
     }
 }

@@ -127,7 +127,7 @@ extension Shard {
         }
     }
 
-    /// The same for a client that has been answered, by its number; only the reactor that the client is on does it.
+    /// The same for a client that has been answered, by its number, on its reactor; stores in a cluster have no limits.
     func limited(origin: UInt64, by limit: String) {
         guard ClientNumbers.shard(of: origin) == index else { return }
         guard let session = directory.session(ofClient: origin) else { return witness?.limited(nil, by: limit) ?? () }
