@@ -23,10 +23,10 @@ def is_whole(broker):
 def test_a_silent_broker_is_named_until_it_is_forgotten(cluster):
     first, _, third = cluster.brokers
     sessions = [first.session(), third.session()]
-    wait_until(lambda: is_whole(first), "a list without remarks")
+    wait_until(lambda: states(first) == dict.fromkeys("abc", True) and is_whole(first), "three brokers, without remarks")
     third.send_signal(signal.SIGSTOP)
     try:
-        wait_until(lambda: states(first)["c"] is False, "a broker that is silent for longer than the lease")
+        wait_until(lambda: states(first).get("c") is False, "a broker that is silent for longer than the lease")
         done = first.control("clients", "--json")
         assert done.returncode == 1 and "a" in {row["node"] for row in json.loads(done.stdout)}
         assert LEFT_OUT.format("c") in done.stderr.decode()
