@@ -90,12 +90,29 @@ final class SharedHTTPSettings {
     // Each request reads them many times; without the checks of exclusive access a read is cheap. They do not change
     // within a request.
     @exclusivity(unchecked) private var current: HTTPSettings
+    // Only for small parts: if a large one such as the entrance, or all of them, is copied from here, Swift 6.3.1 without
+    // optimization releases the copy's references from memory that this accessor has freed.
     var values: HTTPSettings {
         _read { yield unsafe current }
         set { unsafe current = newValue }
     }
 
     init(_ values: HTTPSettings) { unsafe current = values }
+
+    /// Decides what to do with an accepted connection, as ``Entrance/welcome(_:from:counters:_:)`` does.
+    func welcome(
+        _ descriptor: Int32, from peer: SocketAddress?, counters: ReactorCounters,
+        _ makeDriver: @escaping (StreamConnection, HTTPRefusal?) -> any StreamDriver
+    ) -> ((StreamConnection) -> any StreamDriver)? {
+        unsafe current.entrance.welcome(descriptor, from: peer, counters: counters, makeDriver)
+    }
+
+    /// The settings of a refused connection, whose request may take `patience` nanoseconds to arrive.
+    func refusing(patience: Int64) -> SharedHTTPSettings {
+        let refusing = unsafe SharedHTTPSettings(current)
+        unsafe refusing.current.headTimeout = min(current.headTimeout, patience)
+        return refusing
+    }
 }
 
 /// Makes the settings of a listener's connections, and holds the present ones.
@@ -159,19 +176,13 @@ package final class HTTPListener {
         self.source = source
         listener = try reactor.listen(on: descriptor, isShared: isShared) { [counters = reactor.counters] (raw, peer) in
             let current = source.current
-            return current.values.entrance.welcome(raw, from: peer, counters: counters) { (stream, refusal) in
+            return current.welcome(raw, from: peer, counters: counters) { (stream, refusal) in
                 HTTPConnection(
-                    stream: stream, settings: refusal == nil ? current : Self.impatient(current), handler: handler,
-                    refusal: refusal, dateLine: dateLine)
+                    stream: stream,
+                    settings: refusal == nil ? current : current.refusing(patience: Self.refusedPatience),
+                    handler: handler, refusal: refusal, dateLine: dateLine)
             }
         }
-    }
-
-    /// The settings of a refused connection.
-    private static func impatient(_ settings: SharedHTTPSettings) -> SharedHTTPSettings {
-        var values = settings.values
-        values.headTimeout = min(values.headTimeout, refusedPatience)
-        return SharedHTTPSettings(values)
     }
 
     /// The answer to plain HTTP where TLS is expected.

@@ -104,4 +104,39 @@ struct HTTPRefusalTests {
         try reactor.run { _, stage in (stage.kept.first as? HTTPListener)?.stop() }
         #expect(throws: SocketPeer.Failed(code: ECONNREFUSED)) { try SocketPeer(to: address) }
     }
+
+    /// Whatever is allocated while a connection is admitted, its settings are released with it.
+    @Test func releasesTheSettingsOfAConnection() throws {
+        let log = EventLog()
+        let reactor = try ReactorThread()
+        let any = try #require(SocketAddress(host: "127.0.0.1", port: 0))
+        let raw = try Socket.listening(on: any, sharesPort: false).release()
+        let address = try #require(Socket.localAddress(raw))
+        try reactor.run { reactor, stage in
+            let server = try? HTTPListener(
+                on: reactor, listening: FileDescriptor(adopting: raw), handler: Routing(),
+                settings: {
+                    var settings = HTTPSettings()
+                    let note = LastNote(log)
+                    settings.entrance.admit = { _ in
+                        // Overwrites memory that has just been freed.
+                        let blocks = (1...128).map { [UInt8](repeating: 0xA5, count: $0 * 8) }
+                        return withExtendedLifetime((note, blocks)) { nil }
+                    }
+                    return settings
+                })
+            if let server { stage.kept.append(server) }
+        }
+        let peer = HTTPPeer(try SocketPeer(to: address))
+        try peer.send(Self.smuggled)
+        #expect(try peer.readAnswer().status == 404)
+        peer.socket.close()
+        try log.wait(for: "released")
+    }
+
+    private final class LastNote {
+        private let log: EventLog
+        init(_ log: EventLog) { self.log = log }
+        deinit { log.add("released") }
+    }
 }
