@@ -96,7 +96,8 @@ package final class Leases {
     }
     /// The graces that end early if another client takes the value over.
     private var graces: [Topic: Grace] = [:]
-    private var ends = LeaseEnds()
+    // Unchecked, because each turn reads it, and nothing is called while it changes.
+    @exclusivity(unchecked) private var ends = LeaseEnds()
     /// The time after which a refused removal is tried again, in nanoseconds.
     private static let pause: Int64 = 500_000_000
     /// The overhead of a value besides its topic and payloads, in bytes.
@@ -206,11 +207,12 @@ package final class Leases {
     }
 
     /// Whether values wait for their end.
-    var hasEnds: Bool { !ends.isEmpty }
+    var hasEnds: Bool { unsafe !ends.isEmpty }
 
     /// Ends some of the values that wait for it; called once a turn, before its drafts are handed over.
     func endSome() {
-        for end in ends.take(atMost: sequencer.ownPublications) { if end.grace > 0 { wait(end) } else { publish(end) } }
+        let due = unsafe ends.take(atMost: sequencer.ownPublications)
+        for end in due { if end.grace > 0 { wait(end) } else { publish(end) } }
     }
 
     /// Removes a client's values on topics where it has lost the right to them; without their farewells.
@@ -237,7 +239,7 @@ package final class Leases {
     }
 
     private func add(_ end: LeaseEnds.End) {
-        ends.add(end)
+        unsafe ends.add(end)
         reactor.needsTurn()
     }
 

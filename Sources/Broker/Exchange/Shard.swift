@@ -105,10 +105,11 @@ package final class Shard {
     private var topics = TopicMemo()
     /// The sessions that are behind.
     package let catchUp: CatchUp
+    // Unchecked, because each turn reads these, and nothing is called while one of them changes.
     /// Expired values whose removals are to be published.
-    private var expiring: ArraySlice<ExpiredValue> = []
+    @exclusivity(unchecked) private var expiring: ArraySlice<ExpiredValue> = []
     /// Whether removals wait for another reactor.
-    private var isWaiting = false
+    @exclusivity(unchecked) private var isWaiting = false
     /// The times at which credentials expire.
     let alarms = Alarms()
     /// Shows subscribers the stored values of topics for which the store has refused newer ones.
@@ -326,17 +327,18 @@ package final class Shard {
     }
 
     /// Whether there are values that have ended or expired and are still to be removed.
-    private var hasRemovals: Bool { leases.hasEnds || !expiring.isEmpty }
+    private var hasRemovals: Bool { unsafe leases.hasEnds || !expiring.isEmpty }
 
     /// Publishes some removals, unless another reactor cannot keep up.
     @inline(never)
     private func remove() {
-        guard !isWaiting else { return }
+        guard unsafe !isWaiting else { return }
         guard !sequencer.isCongested(by: index) else {
-            isWaiting = true
+            unsafe isWaiting = true
             return reactor.run(afterNanoseconds: Publications.congestionPause) { [weak self] in
-                self?.isWaiting = false
-                self?.reactor.needsTurn()
+                guard let self else { return }
+                unsafe isWaiting = false
+                reactor.needsTurn()
             }
         }
         leases.endSome()
@@ -344,8 +346,8 @@ package final class Shard {
     }
 
     private func removeExpired() {
-        let values = expiring.prefix(sequencer.ownPublications)
-        expiring = values.count < expiring.count ? expiring.dropFirst(values.count) : []
+        let values = unsafe expiring.prefix(sequencer.ownPublications)
+        unsafe expiring = values.count < expiring.count ? expiring.dropFirst(values.count) : []
         for value in values {
             var draft = Draft.expiry(of: value)
             draft.completion = { [counters] in if case .success = $0 { counters.expired.add(1) } }
@@ -411,7 +413,7 @@ package final class Shard {
                 if index == 0, !settlement.refusedValues.isEmpty { reversions.add(settlement.refusedValues) }
             case .expired(let values):
                 nextEvent += 1
-                expiring += values
+                unsafe expiring += values
             case .probe(let number):
                 nextEvent += 1
                 lastProbe = number
