@@ -135,24 +135,26 @@ struct CongestionTests {
         #expect(try publish() == nil)
     }
 
+    /// How many publications a client may make in a turn.
+    private func publications(_ harness: ExchangeHarness) throws -> Int {
+        try harness.run { shard in
+            var count = 0
+            repeat {
+                shard.charge(77)
+                count += 1
+            } while shard.takesMore(from: 77)
+            return count
+        }
+    }
+
     /// Finding the subscribers of one message may take milliseconds if many filters have many `+`.
     @Test func costlyFiltersReduceThePublicationsPerTurn() throws {
         let harness = try ExchangeHarness()
         let stub = try harness.connectJSON()
-        func publications() throws -> Int {
-            try harness.run { shard in
-                var count = 0
-                repeat {
-                    shard.charge(77)
-                    count += 1
-                } while shard.takesMore(from: 77)
-                return count
-            }
-        }
-        #expect(try publications() == 1000)
+        #expect(try publications(harness) == 1000)
         let filters = (0..<800).map { #""+/+/a\#($0)/+/b""# }.joined(separator: ",")
         try stub.ask(#"{"op":"subscribe","id":1,"filter":[\#(filters)]}"#, id: 1)
-        #expect(try publications() == 39)
+        #expect(try publications(harness) == 39)
     }
 
     /// A message is held for each follower that is behind, which takes about as long as a command.
@@ -163,24 +165,14 @@ struct CongestionTests {
             let policy = number.isMultiple(of: 2) ? "latest" : "drop-oldest"
             try stub.ask(#"{"op":"subscribe","id":1,"filter":"t","slow":"\#(policy)"}"#, id: 1)
         }
-        func publications() throws -> Int {
-            try harness.run { shard in
-                var count = 0
-                repeat {
-                    shard.charge(77)
-                    count += 1
-                } while shard.takesMore(from: 77)
-                return count
-            }
-        }
-        #expect(try publications() == 1000)
+        #expect(try publications(harness) == 1000)
         let long = try draft("t", String(repeating: "x", count: 1 << 20))
         _ = try harness.publish([long])
         // They are known to be behind, before a message is held for them.
         try harness.wait { $0.sequencer.weight == 20 }
-        #expect(try publications() == 48)
+        #expect(try publications(harness) == 48)
         _ = try harness.publish([try draft("t"), try draft("t"), try draft("other")])
-        #expect(try publications() == 48)
+        #expect(try publications(harness) == 48)
         #expect(try harness.run { $0.sequencer.ownPublications } == 256)
         for stub in stubs { stub.leave() }
     }
